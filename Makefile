@@ -1,0 +1,27 @@
+# make sweep   sets up, then runs the sweep: `python -m platform.sweep`; its options: make sweep ARGS="--help"
+# make test    sets up, then checks everything: ruff, mypy, import-linter, pytest
+#
+# Set-up makes .venv and installs the project and the versions of constraints.txt into it, once: it is done again
+# when one of the files that it depends on changes. Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: sweep test
+sweep: .venv/installed
+	@$(BIN)/python -m platform.sweep $(ARGS)
+
+test: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q
+
+.venv/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
+	  sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + v + ": make PYTHON=...")'
+	@echo "Setting up .venv, once: some minutes and gigabytes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Ablation studies: one module each, with `study = Study(...)`."""

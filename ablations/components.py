@@ -1,0 +1,31 @@
+"""Which part of the recipe earns its place? Each one is left out, the rest stays as it is.
+
+`python -m platform.ablate ablations.components`
+"""
+
+from dataclasses import replace
+
+from dfkd import recipes
+from dfkd.evidence.designs import leave_one_out
+from dfkd.experiment import Experiment, Study
+from dfkd.method.selection import Random
+
+
+def random_selection(e: Experiment) -> Experiment:
+    """As many rows, drawn at random."""
+    return replace(e, selection=Random(ratio=e.selection.ratio))
+
+
+study = Study(
+    question="Which part of the recipe earns its place?",
+    variants=leave_one_out(
+        recipes.digits(),
+        {
+            "selection": random_selection,
+            "dropping": lambda e: replace(e, dropping=None),
+            "explicit": lambda e: replace(e, explicit=None),
+            "implicit": lambda e: replace(e, implicit=None),
+        },
+    ),
+    baseline="full",
+)

@@ -1,0 +1,1 @@
+"""Data-free knowledge distillation: pieces, experiments, clusters and evidence."""

@@ -1,0 +1,217 @@
+"""Cells: one experiment in one block, from its name in the ledger to its outcome there.
+
+`Computation` is what a warm worker, a Train worker and a notebook all drive: evaluation by evaluation, so that a search
+may stop it in between. A cell that is in the ledger is told from there, not computed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfkd.distill import Diverged, Material, Run
+from dfkd.environment import Environment
+from dfkd.experiment import Cell
+from dfkd.ledger import Ledger, Outcome
+from dfkd.models.teachers import accuracy
+from dfkd.sources import source_key
+
+CHECKPOINT_EVERY_S = 30.0
+POLL_S = 1.0  # how often a cell that another process computes is looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell with all that a worker needs to compute it and to record where it came from."""
+
+    cell: Cell
+    environment: Environment
+    teacher_digest: str
+    pool_digest: str
+    read_test: bool  # False for every cell of a search
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The folder in the ledger: the cell's key and its environment."""
+        return f"{self.cell.key(self.teacher_digest, self.pool_digest)}-{self.environment}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all jobs of one call share. `digests`: source key -> digests of its teacher and pool."""
+
+    environment: Environment
+    digests: dict[str, tuple[str, str]]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def job(self, cell: Cell, read_test: bool) -> Job:
+        """ValueError for a cell whose task, pool or teacher was not prepared."""
+        source = source_key(cell)
+        if source not in self.digests:
+            raise ValueError("all trials of a sweep must share task, pool and teacher: a space may not vary them")
+        teacher, pool = self.digests[source]
+        return Job(
+            cell=cell, environment=self.environment, teacher_digest=teacher, pool_digest=pool,
+            read_test=read_test, tags=self.tags,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Setting:
+        """From `dataclasses.asdict`, by way of JSON."""
+        digests = {source: (teacher, pool) for source, (teacher, pool) in saved["digests"].items()}
+        return cls(environment=Environment(**saved["environment"]), digests=digests, tags=saved["tags"])
+
+
+class Computation:
+    """One job under way. `advance` until it returns None; then `outcome` is in the ledger. `close` frees the lease."""
+
+    def __init__(
+        self, job: Job, material: Material, ledger: Ledger, device: str = "cpu", run_type: type[Run] = Run
+    ) -> None:
+        """Waits while another process computes the same cell; what that one records is then told from the ledger."""
+        self.job, self.material, self.ledger, self.device = job, material, ledger, device
+        self.run_type = run_type
+        self.points: list[dict[str, float]] = []
+        self.seconds = 0.0  # spent on this cell by processes that were killed
+        self.started = self.saved = time.monotonic()
+        self.outcome = self._known()
+        self._replay: list[dict[str, float]] = []
+        self._run: Run | None = None
+        self._lease = ledger.lease(job.name)
+        while self.outcome is None and not self._lease.acquire():
+            time.sleep(POLL_S)
+            self.outcome = self._known()
+        if self.outcome is None:
+            self._begin()
+        if self.outcome is not None:
+            self._replay = list(self.outcome.points)
+
+    def _known(self) -> Outcome | None:
+        outcome = self.ledger.read(self.job.name)
+        return outcome if outcome is not None and outcome.final else None
+
+    @property
+    def ended(self) -> bool:
+        """True when `advance` has no further point to tell."""
+        return not self._replay and (self.outcome is not None or len(self.points) == len(self._evaluations))
+
+    @property
+    def _evaluations(self) -> tuple[int, ...]:
+        return self.job.cell.experiment.schedule.evaluation_steps()
+
+    def _begin(self) -> None:
+        """The lease is held; it is let go of again if the cell cannot be begun or need not be."""
+        try:
+            self.started = self.saved = time.monotonic()
+            self.outcome = self._known()  # by the process that held the lease until just now
+            if self.outcome is None:
+                self._run = self._begun()
+        finally:
+            if self._run is None:
+                self._lease.release()
+
+    def _begun(self) -> Run:
+        """The run from its start, or from its last checkpoint."""
+        run = self.run_type(self.job.cell, self.material, self.device)
+        state = self.ledger.restore(self.job.name)
+        if state is not None:
+            run.restore(state["run"])
+            self._replay, self.seconds = state["points"], state["seconds"]
+        return run
+
+    def advance(self) -> dict[str, float] | None:
+        """Train up to the next evaluation and return its point of the curve; None after the last one."""
+        if self.ended:
+            self._finish()
+            return None
+        if self._replay:
+            self.points.append(self._replay.pop(0))
+        else:
+            self._compute(self._evaluations[len(self.points)])
+        return self.points[-1]
+
+    def _compute(self, until: int) -> None:
+        assert self._run is not None
+        run = self._run
+        try:
+            run.advance(until)
+            self.points.append(run.evaluate())
+        except Diverged:
+            self.points.append(self._chance(run.step))
+            self._record("diverged")
+        if time.monotonic() - self.saved > CHECKPOINT_EVERY_S and self.outcome is None:
+            state = {"run": run.state(), "points": self.points, "seconds": self._spent()}
+            self.ledger.checkpoint(self.job.name, state)
+            self.saved = time.monotonic()
+
+    def _spent(self) -> float:
+        return self.seconds + time.monotonic() - self.started
+
+    def _chance(self, step: int) -> dict[str, float]:
+        """A diverged student is worth a guess."""
+        chance = 1 / self.job.cell.experiment.task.classes
+        labelled = {} if self.material.validation is None else {"validation": chance}
+        return {"step": float(step), "probe": chance, **labelled}
+
+    def _finish(self) -> None:
+        if self.outcome is None:
+            self._record("finished")
+        assert self.outcome is not None
+        if self.job.read_test and "test" not in self.outcome.metrics:
+            self._read_test(self.outcome)
+        self.close()
+
+    def _read_test(self, outcome: Outcome) -> None:
+        """Once per cell, from the weights in the ledger."""
+        task = self.job.cell.experiment.task
+        test = 1 / task.classes
+        if outcome.state == "finished":
+            student = self.job.cell.experiment.student.build(task.classes, task.image_shape[2])
+            student.load_state_dict(self.ledger.weights(self.job.name))
+            test = accuracy(student.to(self.device), task.test(), task, self.device)
+        self.ledger.write_test(self.job.name, test)
+        self.outcome = self.ledger.read(self.job.name)
+
+    def close(self) -> None:
+        """Let go of the cell. What was not recorded is computed again from the last checkpoint."""
+        if self._run is not None:
+            self._run = None
+            self._lease.release()
+
+    def _record(self, state: str) -> None:
+        assert self._run is not None
+        self.outcome = outcome_of(self.job, state, self.points, self._spent())
+        weights = self._run.objective.student.network.state_dict() if state == "finished" else None
+        self.ledger.write(self.outcome, weights)
+
+
+def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: float) -> Outcome:
+    """The record of a cell that ends at its last point."""
+    last = points[-1]
+    return Outcome(
+        cell=job.name,
+        state=state,
+        step=int(last["step"]),
+        metrics={name: value for name, value in last.items() if name != "step"},
+        params=job.cell.experiment.params(),
+        block=asdict(job.cell.block),
+        tags={"teacher": job.teacher_digest, "pool": job.pool_digest, **job.tags},
+        environment=asdict(job.environment),
+        seconds=seconds,
+        points=points,
+    )
+
+
+def compute(job: Job, material: Material, storage: Path, device: str = "cpu") -> Outcome:
+    """The plain way: the whole cell in this process."""
+    computation = Computation(job, material, Ledger(storage), device)
+    try:
+        while computation.advance() is not None:
+            pass
+    finally:
+        computation.close()
+    assert computation.outcome is not None
+    return computation.outcome

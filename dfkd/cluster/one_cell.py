@@ -1,0 +1,59 @@
+"""One cell from the command line: in this process, or, with several workers, under Ray Train."""
+
+from __future__ import annotations
+
+from dfkd.cells import Computation, Setting
+from dfkd.cluster.crew import Crew
+from dfkd.cluster.session import Compute, session
+from dfkd.console import Console
+from dfkd.environment import this_environment
+from dfkd.experiment import Cell
+from dfkd.ledger import Ledger, Outcome
+from dfkd.provenance import git_commit
+from dfkd.randomness import use_deterministic
+from dfkd.sources import load, obtain, score_here, source_key
+from dfkd.tracking import Tracker
+
+
+def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
+    """The cell's outcome, in the ledger and in MLflow. RuntimeError if its workers failed for good."""
+    outcome = _here(cell, read_test, compute, console) if compute.workers == 1 else _shared(
+        cell, read_test, compute, console
+    )  # fmt: skip
+    tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
+    tracker.cell(outcome, None, role="single", name=f"cell {cell.block}", tags={})
+    tracker.close()
+    return outcome
+
+
+def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
+    use_deterministic(compute.cpus)
+    with console.step("teacher, pool and scores"):
+        source = obtain(cell, compute.storage)
+        score_here(source, compute.storage, compute.device)
+        material = load(source, compute.storage)
+    digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
+    environment = this_environment(compute.device, threads=compute.cpus)
+    job = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()}).job(cell, read_test)
+    computation = Computation(job, material, Ledger(compute.storage), compute.device)
+    steps = cell.experiment.schedule.steps
+    try:
+        with console.progress("distill", steps, "steps") as advance:
+            at = 0
+            while (point := computation.advance()) is not None:
+                advance(int(point["step"]) - at, f"probe {point['probe']:.3f}")
+                at = int(point["step"])
+    finally:
+        computation.close()
+    assert computation.outcome is not None
+    return computation.outcome
+
+
+def _shared(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
+    with session(compute):
+        crew = Crew([cell], compute, console)
+        job = crew.setting.job(cell, read_test)
+        done, failures = crew.compute(f"distill with {compute.workers} workers", [job], lambda outcome: None)
+    if failures:
+        raise RuntimeError(failures[0].reason)
+    return done[job.name]

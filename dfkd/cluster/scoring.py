@@ -1,0 +1,56 @@
+"""Scoring with Ray Data: the teacher's answer to every shard of a pool that has none yet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+
+from dfkd.cluster.session import Compute, slots
+from dfkd.data.pools import Shard
+from dfkd.experiment import Cell
+from dfkd.randomness import use_deterministic
+from dfkd.scores import missing_shards, score_shard
+from dfkd.sources import Source
+
+
+class ShardScorer:
+    """One actor: keeps the teacher, scores whole shards, writes each into its content-addressed file."""
+
+    def __init__(self, cell: Cell, shards: list[Shard], compute: Compute) -> None:
+        use_deterministic(compute.cpus)
+        e = cell.experiment
+        # Read again from storage: as an argument, Ray would lose it when the actor has to be restarted
+        self.teacher = e.teacher.obtain(e.task, compute.storage, cell.block.teacher)
+        self.task, self.shards, self.compute = e.task, shards, compute
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        shards = [self.shards[index] for index in batch["item"]]
+        for shard in shards:
+            score_shard(self.compute.storage, self.teacher, shard, self.task, self.compute.device)
+        return {"rows": np.array([shard.rows for shard in shards])}
+
+
+def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
+    """Score what is missing; yields the rows of each shard as it is done. Killed, it goes on with the next shard."""
+    missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
+    if not missing:
+        return
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the console has its own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    dataset = ray.data.from_items(list(range(len(missing))), override_num_blocks=len(missing)).map_batches(
+        ShardScorer,
+        fn_constructor_kwargs={"cell": cell, "shards": missing, "compute": compute},
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(len(missing), slots(replace(compute, workers=1)))),
+        # Not whole CPUs: actors that hold every CPU leave none for Ray Data's own tasks, and it waits for ever
+        num_cpus=0.75 * compute.cpus,
+        num_gpus=compute.gpus or None,
+    )
+    for row in dataset.iter_rows():
+        yield int(row["rows"])

@@ -1,0 +1,106 @@
+"""A Ray session: join the cluster that submitted us, or start a local one that is gone when we are."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+import dfkd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """WHERE cells are computed.
+
+    storage: a folder that every node sees. workers: Train workers per cell; 1 is the warm path. cpus, gpus: of one
+    worker. concurrency: cells at a time, None for as many as the cluster holds. device: "cpu" or "cuda".
+    """
+
+    storage: Path
+    tracking_uri: str | None = None
+    workers: int = 1
+    cpus: int = 1
+    gpus: float = 0.0
+    concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.cpus < 1 or not self.gpus >= 0:
+            raise ValueError(f"workers and cpus must be 1 or more, gpus 0 or more, but got {self}")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError(f"concurrency must be 1 or more, but got {self.concurrency=}")
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def session(compute: Compute) -> Iterator[None]:
+    """Ray, ready. ValueError if the cluster can never hold one cell: nothing would ever be scheduled.
+
+    `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which `ray job submit` sets,
+    makes us join one.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    local = address == "local"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences Ray's warning
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray Data's harmless warnings about its own actors
+    ray.init(
+        address=address,
+        include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": worker_environment(compute)},
+    )
+    try:
+        check_capacity(compute)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_environment(compute: Compute) -> dict[str, str]:
+    """OpenMP must know its threads before torch is imported: one stray thread pool makes two trials 7 times slower."""
+    threads = str(compute.cpus)
+    variables = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    if "RAY_ADDRESS" not in os.environ:  # the same sources as the driver's, from whichever directory it was started
+        variables["PYTHONPATH"] = os.pathsep.join([str(Path(dfkd.__file__).parents[1]), *_python_path()])
+    return variables
+
+
+def _python_path() -> list[str]:
+    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+
+
+def check_capacity(compute: Compute) -> None:
+    """ValueError with one line if the cluster as it stands, and as it may grow, cannot hold one cell."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    need = {"CPU": compute.workers * compute.cpus, "GPU": compute.workers * compute.gpus}
+    for kind, amount in need.items():
+        if amount > have.get(kind, 0) and not _autoscales():
+            raise ValueError(
+                f"one cell needs {amount:g} {kind} ({compute.workers} workers), but the cluster has "
+                f"{have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or use a larger cluster"
+            )
+
+
+def _autoscales() -> bool:
+    """A cluster with an autoscaler may grow to what is asked of it."""
+    return "RAY_ADDRESS" in os.environ and any(
+        name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES" for name in os.environ
+    )
+
+
+def slots(compute: Compute) -> int:
+    """How many cells run side by side."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fits = int(have.get("CPU", 0) // (compute.workers * compute.cpus))
+    if compute.gpus:
+        fits = min(fits, int(have.get("GPU", 0) / (compute.workers * compute.gpus) + 1e-9))
+    return max(1, min(fits, compute.concurrency or fits))

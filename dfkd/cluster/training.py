@@ -1,0 +1,134 @@
+"""One cell over several workers with Ray Train: the same loop, each worker with its part of every batch.
+
+Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the student's outputs
+together again, with gradients, before the losses: relations see the whole batch, and the loss is the one of a single
+worker. BatchNorm in the student normalises with its worker's part only, so students with BatchNorm agree between
+numbers of workers in distribution, not in numbers.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import ray
+import ray.train
+import torch
+import torch.distributed
+from ray.train.torch import TorchConfig, TorchTrainer
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+from torch.nn.parallel import DistributedDataParallel
+
+from dfkd.cells import Computation, Job
+from dfkd.cluster.session import Compute
+from dfkd.distill import Material, Run
+from dfkd.experiment import Cell
+from dfkd.lease import Lease
+from dfkd.ledger import Ledger, Outcome
+from dfkd.randomness import use_deterministic
+
+
+class SharedRun(Run):
+    """A run of which this worker does its part. Raises ValueError if a batch cannot be split evenly."""
+
+    def __init__(self, cell: Cell, material: Material, device: str) -> None:
+        super().__init__(cell, material, device)
+        self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        batch = self.experiment.schedule.batch
+        if batch % self.workers:
+            raise ValueError(f"schedule.batch must be a multiple of the workers, but got {batch=}, {self.workers=}")
+        self.shared = DistributedDataParallel(self.objective)
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        rows_B = self.batch(step)
+        teacher = self.answers(rows_B)
+        keep_BK = self.keep(teacher, step)
+        part = len(rows_B) // self.workers
+        images = self.images(rows_B, step)[self.rank * part : (self.rank + 1) * part]
+        terms: dict[str, Tensor] = self.shared(
+            images, teacher, keep_BK, step / self.experiment.schedule.steps, gather=_gather
+        )
+        return terms
+
+
+def _gather(part: Tensor) -> Tensor:
+    return torch.cat(all_gather(part))  # type: ignore[no-untyped-call]
+
+
+class _NoLease(Lease):
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class FollowersLedger(Ledger):
+    """What the workers but the first one see: they read checkpoints, the first one writes."""
+
+    def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
+        pass
+
+    def checkpoint(self, cell: str, state: dict[str, Any]) -> None:
+        pass
+
+    def lease(self, cell: str) -> Lease:
+        return _NoLease(self.folder(cell) / "lease")
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """Runs in each Train worker; the first one owns the cell. Every report is one point of the curve."""
+    job, where = config["job"], config["where"]
+    use_deterministic(where.cpus)
+    leads = ray.train.get_context().get_world_rank() == 0
+    ledger = Ledger(where.storage) if leads else FollowersLedger(where.storage)
+    material = ray.get(config["material"])
+    computation = Computation(
+        job if leads else replace(job, read_test=False), material, ledger, _device(where), run_type=SharedRun
+    )
+    try:
+        while (point := computation.advance()) is not None:
+            state = computation.outcome.state if computation.outcome and computation.ended else "running"
+            ray.train.report({"probe": point["probe"], "point": point, "state": state})
+    finally:
+        computation.close()
+
+
+def _device(where: Compute) -> str:
+    return str(ray.train.torch.get_device()) if where.gpus else "cpu"
+
+
+def fit(job: Job, material: ray.ObjectRef[Material], where: Compute, callbacks: list[Any]) -> None:
+    """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices, not for small."""
+    scratch = where.storage / "train" / uuid.uuid4().hex
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"job": job, "material": material, "where": where},
+        torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=where.workers,
+            use_gpu=bool(where.gpus),
+            resources_per_worker={"CPU": where.cpus, **({"GPU": where.gpus} if where.gpus else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=job.name,
+            storage_path=str(scratch),
+            callbacks=callbacks,
+            # -1, the default, would try to start workers for ever on a cluster that cannot hold them
+            failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=5),  # type: ignore[call-arg]
+        ),
+    )
+    trainer.fit()
+
+
+def distribute(job: Job, material: ray.ObjectRef[Material], where: Compute) -> Outcome:
+    """The cell's outcome, computed by several workers unless the ledger has it."""
+    ledger = Ledger(where.storage)
+    outcome = ledger.read(job.name)
+    if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):
+        fit(job, material, where, [])
+        outcome = ledger.read(job.name)
+    assert outcome is not None
+    return outcome

@@ -1,0 +1,91 @@
+"""A trial of a search: a Tune trainable that drives one cell after another in one warm process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import ray
+from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from dfkd.cells import Computation, Job, Setting
+from dfkd.cluster.session import Compute
+from dfkd.cluster.training import fit
+from dfkd.distill import Material
+from dfkd.experiment import Cell, Experiment
+from dfkd.ledger import Ledger
+from dfkd.modules import load
+from dfkd.randomness import Block, use_deterministic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What all trials of a sweep share; a trial adds its parameters."""
+
+    space: str  # module name
+    default: dict[str, Any]  # the parameters that are tried first
+    block: Block
+    setting: Setting
+    compute: Compute
+
+    def experiment(self, params: dict[str, Any]) -> Experiment:
+        """The experiment that the space makes of these values: the same in the driver, a worker and a later report."""
+        experiment: Experiment = load(self.space, "space", "search_spaces")(optuna.trial.FixedTrial(params))
+        return experiment
+
+    def trial(self, params: dict[str, Any]) -> Job:
+        """A trial's cell. It never reads the test set."""
+        return self.setting.job(Cell(experiment=self.experiment(params), block=self.block), read_test=False)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A reference that Tune hands on as it is, instead of what it refers to: one copy per node stays one copy."""
+
+    material: ray.ObjectRef[Material]
+
+
+class CellTrial(tune.Trainable):
+    """Each `step` trains to the next evaluation and reports the probe, the only number that the search sees."""
+
+    def setup(self, config: dict[str, Any], brief: Brief, material: Held) -> None:  # type: ignore[override]
+        use_deterministic(brief.compute.cpus)
+        self.brief = brief
+        self.material: Material = ray.get(material.material)
+        self._start(config)
+
+    def _start(self, config: dict[str, Any]) -> None:
+        where = self.brief.compute
+        self.computation = Computation(self.brief.trial(config), self.material, Ledger(where.storage), where.device)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The warm path: the same process goes on with the next trial's cell."""
+        self.computation.close()
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        point = self.computation.advance()
+        assert point is not None
+        if self.computation.ended:
+            self.computation.advance()  # records it
+        outcome = self.computation.outcome if self.computation.ended else None
+        state = outcome.state if outcome else "running"
+        return {"probe": point["probe"], "point": point, "state": state, "done": state != "running"}
+
+    def cleanup(self) -> None:
+        self.computation.close()
+
+
+def train_trial(config: dict[str, Any], brief: Brief, material: Held) -> None:
+    """A trial whose cell needs several workers: a Tune function that drives a Ray Train run."""
+    job = brief.trial(config)
+    known = Ledger(brief.compute.storage).read(job.name)
+    if known is None or not known.final:
+        fit(job, material.material, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
+        return
+    for point in known.points:
+        state = known.state if point is known.points[-1] else "running"
+        tune.report({"probe": point["probe"], "point": point, "state": state})

@@ -1,0 +1,94 @@
+"""The terminal: one calm line per event, a progress line with the time left; without a terminal a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+LINE_EVERY_S = 15.0  # without a terminal
+
+
+class Console:
+    """Where commands and drivers speak. `quiet` says nothing, for tests and notebooks."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        width = None if sys.stdout.isatty() else 200  # a log file has no edge
+        self._rich = RichConsole(quiet=quiet, highlight=False, soft_wrap=True, width=width)
+
+    def line(self, text: str) -> None:
+        self._rich.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """One line that stands out; the work goes on."""
+        self._rich.print(f"note: {text}", style="yellow", markup=False)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A line when it is done, with its seconds, for what has no countable parts."""
+        started = time.monotonic()
+        with self._rich.status(name) if self._rich.is_terminal else _nothing():
+            yield
+        self.line(f"{name}: {time.monotonic() - started:.0f} s")
+
+    @contextmanager
+    def progress(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
+        """A bar with an estimate. The function that is given advances it: `advance(1, "best 0.81")`."""
+        started = time.monotonic()
+        with self._bar(name, total) if self._rich.is_terminal else self._lines(name, total, unit) as advance:
+            yield advance
+        self.line(f"{name}: {total} {unit} in {time.monotonic() - started:.0f} s")
+
+    @contextmanager
+    def _bar(self, name: str, total: int) -> Iterator[Callable[..., None]]:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, console=self._rich, transient=True) as bar:
+            task = bar.add_task(name, total=total, note="")
+            yield lambda amount, note="": bar.update(task, advance=amount, note=note)
+
+    @contextmanager
+    def _lines(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
+        started = last = time.monotonic()
+        done = 0
+
+        def advance(amount: int, note: str = "") -> None:
+            nonlocal done, last
+            done += amount
+            now = time.monotonic()
+            if now - last >= LINE_EVERY_S and done < total:
+                left_s = (now - started) / max(done, 1) * (total - done)
+                self.line(f"{name}: {done}/{total} {unit}, about {duration(left_s)} left{note and ', ' + note}")
+                last = now
+
+        yield advance
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """First column to the left, numbers to the right."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for index, name in enumerate(header):
+            table.add_column(name.replace(".", "\n", 1), justify="left" if index == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        self._rich.print()
+        self._rich.print(table)
+        self._rich.print()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

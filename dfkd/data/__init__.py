@@ -1,0 +1,1 @@
+"""Labelled tasks, which teach a teacher and judge a student; unlabelled pools, from which one distils."""

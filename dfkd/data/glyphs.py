@@ -1,0 +1,142 @@
+"""Glyphs: the embedded pool. Characters of bundled fonts and crops of two photographs; nothing is downloaded.
+
+Legend: N rows, H height, W width, C channels.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dfkd.data.drawing import draw_row
+from dfkd.data.shards import (
+    ImageShape,
+    PoolFiles,
+    Shard,
+    content_digest,
+    read_shard,
+    write_shard,
+)
+from dfkd.files import write_json
+
+# A constant, not a field: a larger pool begins with the shards, and so the teacher's cached answers, of a smaller.
+ROWS_PER_SHARD = 2_500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glyphs:
+    """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of photographs (15 %).
+
+    Each row is drawn at 48x48, distorted, averaged down to half the task's resolution (in 15 % of the rows: to the
+    full one) and resized up again, since the embedded task's digits have half the resolution of their pixels.
+    Row i of draw d depends on (d, i) alone: a larger pool begins with the rows of a smaller one.
+    Source: fonts bundled with matplotlib (DejaVu, STIX, Computer Modern), photographs bundled with scikit-learn.
+    Pixels may differ between versions of these and of Pillow: the digest tells, and is part of every identity.
+    Range: rows 100 to 10,000,000. Images of 8 to 128 pixels a side and 1 or 3 channels (three equal ones).
+    Interplay: designed once for digits at 16x16, by looking; not tuned on any result of a distillation.
+    """
+
+    version: ClassVar[int] = 1
+    rows: int = 20_000
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.rows <= 10_000_000:
+            raise ValueError(f"rows must be 100 to 10,000,000, but got {self.rows=}")
+
+    @property
+    def shard_count(self) -> int:
+        return -(-self.rows // ROWS_PER_SHARD)
+
+    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+        """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it complete."""
+        manifest = self.folder(image_shape, storage, draw) / "pool.json"
+        finished = _finished(manifest)
+        if finished is not None:
+            return finished
+        shards = tuple(self.make_shard(index, image_shape, storage, draw) for index in range(self.shard_count))
+        _write_manifest(manifest, shards)
+        return PoolFiles(shards)
+
+    def make_shard(self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0) -> Shard:
+        """One file of the pool, kept if an earlier call finished it.
+
+        Several processes may each make some shards, and one of them then call `files`.
+        """
+        path = self.folder(image_shape, storage, draw) / f"shard-{index:05d}.parquet"
+        start, stop = self._range_of(index)
+        kept = _intact(path, image_shape, stop - start)
+        if kept is not None:
+            return kept
+        row_id_N, images_NHWC, characters = self.render_shard(index, image_shape, draw)
+        return write_shard(path, row_id_N, images_NHWC, characters)
+
+    def render_shard(
+        self, index: int, image_shape: ImageShape, draw: int = 0
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], list[str]]:
+        """(row_id_N, images_NHWC, the N characters), in memory."""
+        _check(image_shape, draw)
+        start, stop = self._range_of(index)
+        images_NHWC = np.empty((stop - start, *image_shape), dtype=np.uint8)
+        characters = []
+        for row in range(start, stop):
+            generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.version, draw, row])))
+            images_NHWC[row - start], character = draw_row(generator, image_shape)
+            characters.append(character)
+        return np.arange(start, stop, dtype=np.int64), images_NHWC, characters
+
+    def folder(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Path:
+        _check(image_shape, draw)
+        size = "x".join(map(str, image_shape))
+        return storage / "pools" / f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}"
+
+    def _range_of(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < self.shard_count:
+            raise ValueError(f"index must be 0 to {self.shard_count - 1}, but got {index=}")
+        return index * ROWS_PER_SHARD, min((index + 1) * ROWS_PER_SHARD, self.rows)
+
+
+def _check(image_shape: ImageShape, draw: int) -> None:
+    height, width, channels = image_shape
+    if not (8 <= height <= 128 and 8 <= width <= 128 and channels in (1, 3)):
+        raise ValueError(
+            "glyphs are drawn at 8 to 128 pixels a side with 1 or 3 channels (H, W, C), "
+            f"but got {image_shape=}; bring a pool of your own with ParquetPool(path=...)"
+        )
+    if draw < 0:
+        raise ValueError(f"draw must be 0 or more, but got {draw=}")
+
+
+def _finished(manifest: Path) -> PoolFiles | None:
+    """What the manifest lists, or None where it or a listed file is missing or has another size."""
+    if not manifest.is_file():
+        return None
+    entries = json.loads(manifest.read_text())["shards"]
+    for entry in entries:
+        path = manifest.parent / entry["file"]
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            return None
+    return PoolFiles(tuple(Shard(manifest.parent / e["file"], e["digest"], e["rows"]) for e in entries))
+
+
+def _write_manifest(manifest: Path, shards: tuple[Shard, ...]) -> None:
+    entries = [
+        {"file": s.path.name, "digest": s.digest, "rows": s.rows, "bytes": s.path.stat().st_size} for s in shards
+    ]
+    write_json(manifest, {"digest": PoolFiles(shards).digest, "shards": entries})
+
+
+def _intact(path: Path, image_shape: ImageShape, rows: int) -> Shard | None:
+    """The file if it holds what was written into it: it is not trusted before its content is hashed again."""
+    if not path.is_file():
+        return None
+    try:
+        row_id_N, images_NHWC = read_shard(path, image_shape)
+        recorded = (pq.read_schema(path).metadata or {}).get(b"digest", b"").decode()
+    except (ValueError, OSError):  # cut off or overwritten: it is drawn again
+        return None
+    digest = content_digest(row_id_N, images_NHWC)
+    return Shard(path, digest, rows) if digest == recorded and len(row_id_N) == rows else None

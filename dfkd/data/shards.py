@@ -1,0 +1,220 @@
+"""Shards: the Parquet files that a pool is made of, and the only code that knows their columns.
+
+`row_id`     int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 + position`, so
+             that adding, removing or reading shards in another order renumbers nothing.
+`image`      fixed_size_binary: raw uint8 pixels, the field's (or schema's) metadata `shape` says "H,W,C";
+             or binary: an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a field `bytes`.
+`character`  only in drawn pools: what was drawn. For the evaluation of a selection, never for the selection.
+
+Legend: N rows, H height, W width, C channels.
+"""
+
+import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from dfkd.files import replace_file
+
+ROW_ID_STRIDE = 2**32
+ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not load the whole
+PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+BROKEN_IMAGE = (OSError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+ImageShape = tuple[int, int, int]  # (H, W, C)
+
+
+@dataclass(frozen=True)
+class Shard:
+    path: Path
+    digest: str  # of pixels, row ids and the shape they are read at; not of the path or the compression
+    rows: int
+
+
+@dataclass(frozen=True)
+class PoolFiles:
+    shards: tuple[Shard, ...]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256("".join(shard.digest for shard in self.shards).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+
+def content_digest(row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8]) -> str:
+    digest = hashlib.sha256(repr(images_NHWC.shape).encode())
+    digest.update(row_id_N.astype("<i8").tobytes())
+    digest.update(images_NHWC.tobytes())
+    return digest.hexdigest()
+
+
+def write_shard(
+    path: Path,
+    row_id_N: NDArray[np.int64],
+    images_NHWC: NDArray[np.uint8],
+    characters_N: Sequence[str] | None = None,
+) -> Shard:
+    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be told."""
+    rows, height, width, channels = images_NHWC.shape
+    digest = content_digest(row_id_N, images_NHWC)
+    pixels = pa.py_buffer(np.ascontiguousarray(images_NHWC))
+    image_type = pa.binary(height * width * channels)
+    fields = [
+        pa.field("row_id", pa.int64()),
+        pa.field("image", image_type, metadata={"shape": f"{height},{width},{channels}"}),
+    ]
+    columns = [pa.array(row_id_N), pa.Array.from_buffers(image_type, rows, [None, pixels])]
+    if characters_N is not None:
+        fields.append(pa.field("character", pa.string()))
+        columns.append(pa.array(list(characters_N), pa.string()))
+    schema = pa.schema(fields, metadata={"digest": digest})
+    table = pa.Table.from_arrays(columns, schema=schema)
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP))
+    return Shard(path, digest, rows)
+
+
+def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """(row_id_N, images_NHWC), the caller's own to write into.
+
+    Encoded images are converted to the task's channels (alpha is cut off, not blended) and resized, bilinear.
+    """
+    check_columns(path, image_shape)
+    return read_row_ids(path), _decoded(path, pq.read_table(path, columns=["image"])["image"], image_shape)
+
+
+def has_row_ids(path: Path) -> bool:
+    return "row_id" in pq.read_schema(path).names
+
+
+def read_row_ids(path: Path) -> NDArray[np.int64]:
+    if has_row_ids(path):
+        column = pq.read_table(path, columns=["row_id"])["row_id"]
+        if column.null_count:
+            raise ValueError(
+                f"every row must have a row_id, but got {column.null_count} nulls in {path}; "
+                "fill them, or leave the column out to have rows numbered by file name and position"
+            )
+        row_id_N: NDArray[np.int64] = np.array(column.to_numpy(), dtype=np.int64)
+        return row_id_N
+    rows = pq.read_metadata(path).num_rows
+    return first_row_id(path) + np.arange(rows, dtype=np.int64)
+
+
+def first_row_id(path: Path) -> int:
+    """Of a shard without the column `row_id`: 31 bits of the file's name, then 32 for the position."""
+    return ROW_ID_STRIDE * (int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:4], "big") >> 1)
+
+
+def read_characters(path: Path) -> list[str]:
+    """What was drawn in each row, "" for a photograph. Only the evaluation of a selection may ask."""
+    if "character" not in pq.read_schema(path).names:
+        raise ValueError(f"only a drawn pool knows its characters, but got {path} without a column 'character'")
+    characters: list[str] = pq.read_table(path, columns=["character"])["character"].to_pylist()
+    return characters
+
+
+def check_columns(path: Path, image_shape: ImageShape) -> None:
+    """Raise where the file could not be read at this shape; looks at the footer only."""
+    try:
+        schema = pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"a shard must be a Parquet file, but got {path}, which is not one ({error})") from error
+    if "image" not in schema.names:
+        raise ValueError(
+            f"a shard must have a column 'image', but got the columns {schema.names} in {path}; "
+            "rename the one that holds raw uint8 pixels or encoded images"
+        )
+    if "row_id" in schema.names and not pa.types.is_integer(schema.field("row_id").type):
+        raise ValueError(
+            f"row_id must be int64, but got {schema.field('row_id').type} in {path}; "
+            "cast it, or leave it out to have rows numbered by file name and position"
+        )
+    _check_image_type(path, schema, image_shape)
+
+
+def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) -> None:
+    field = schema.field("image")
+    if not pa.types.is_fixed_size_binary(field.type):
+        if _encoded_type(field.type):
+            return
+        raise ValueError(
+            "image must be fixed_size_binary (raw uint8 pixels) or binary (encoded images), "
+            f"but got {field.type} in {path}"
+        )
+    expected = ",".join(map(str, image_shape))
+    shape = ({**(schema.metadata or {}), **(field.metadata or {})}).get(b"shape", b"absent").decode()
+    if shape.replace(" ", "") != expected or field.type.byte_width != np.prod(image_shape):
+        raise ValueError(
+            f"raw pixels must have the task's shape, metadata shape={expected!r} and {np.prod(image_shape)} bytes "
+            f"each, but got shape={shape!r} and {field.type.byte_width} bytes in {path}; "
+            "write them at that size, or as encoded images, which are resized"
+        )
+
+
+def _encoded_type(image_type: pa.DataType) -> bool:
+    if pa.types.is_struct(image_type) and image_type.get_field_index("bytes") >= 0:
+        image_type = image_type.field("bytes").type
+    return bool(pa.types.is_binary(image_type) or pa.types.is_large_binary(image_type))
+
+
+def _decoded(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> NDArray[np.uint8]:
+    if pa.types.is_fixed_size_binary(column.type):
+        return _raw_pixels(path, column, image_shape)
+    images_NHWC = np.empty((len(column), *image_shape), dtype=np.uint8)
+    row = 0
+    for chunk in column.chunks:  # value by value: a second copy of all encoded bytes may not fit
+        values = pc.struct_field(chunk, "bytes") if pa.types.is_struct(chunk.type) else chunk
+        for value in values:
+            images_NHWC[row] = _decoded_image(path, row, value.as_py(), image_shape)
+            row += 1
+    return images_NHWC
+
+
+def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> NDArray[np.uint8]:
+    if column.null_count:
+        raise ValueError(f"every row must have an image, but got {column.null_count} nulls in {path}; leave them out")
+    size = int(np.prod(image_shape))
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * size, chunk.offset * size)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    flat = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
+    return flat.reshape(-1, *image_shape)
+
+
+def decode_first(path: Path) -> None:
+    """Decode one encoded image, so that a column of something else is refused before work begins."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=1, columns=["image"]):
+        if not pa.types.is_fixed_size_binary(batch.column(0).type):
+            _decoded(path, pa.chunked_array([batch.column(0)]), (8, 8, 3))
+        return
+
+
+def _decoded_image(path: Path, row: int, encoded: bytes | None, image_shape: ImageShape) -> NDArray[np.uint8]:
+    height, width, channels = image_shape
+    if encoded is None:
+        raise ValueError(f"every row must have an image, but got a null in row {row} of {path}; leave the row out")
+    try:
+        with Image.open(io.BytesIO(encoded)) as opened:
+            if opened.mode.startswith(("I", "F")):  # PIL would cut off what exceeds 255
+                raise ValueError(f"{opened.mode} is not 8 bits per channel")
+            image = opened.convert(PIL_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
+    except (*BROKEN_IMAGE, ValueError) as error:
+        raise ValueError(
+            f"every image must be one that PIL can decode to 8 bits per channel, but got {len(encoded)} bytes "
+            f"in row {row} of {path} ({type(error).__name__}); leave the row out or encode it again"
+        ) from error
+    return np.asarray(image).reshape(image_shape)

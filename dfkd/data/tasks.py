@@ -1,0 +1,139 @@
+"""Tasks: labelled sets, from which a teacher learns and by which a student is judged; no loss reads them.
+
+Legend: N images, H height, W width, C channels, K classes. Images are uint8, 0 to 255, channels last.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels."""
+
+    images: NDArray[np.uint8]  # (N, H, W, C)
+    labels: NDArray[np.int64]  # (N,)
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"images must be uint8 of shape (N, H, W, C), but got {self.images.dtype} of shape {self.images.shape}"
+            )
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape ({len(self.images)},), one per image, "
+                f"but got {self.labels.dtype} of shape {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Task(Protocol):
+    """What a task offers; your own needs no base class. Frozen, so that an experiment can hold it."""
+
+    version: ClassVar[int]  # raised when the same fields begin to give other images, labels or statistics
+
+    @property
+    def classes(self) -> int: ...
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Per channel, of the training images scaled to 0..1."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per channel, of the training images scaled to 0..1."""
+
+    def train(self) -> Split: ...
+    def validation(self) -> Split | None:
+        """Labelled images apart from train and test, or None where there are none: then nothing may ask."""
+
+    def test(self) -> Split:
+        """Read once for each confirmed or ablation cell, never by a search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits:
+    """1,797 real handwritten digits: the embedded development task, on which the defaults were found.
+
+    Source: scikit-learn's `load_digits`, the test part of UCI's "Optical Recognition of Handwritten Digits":
+    32x32 bitmaps, of which each pixel here counts the ink in 4x4. So 8x8 in 17 grey levels, doubled to 16x16.
+    Splits: 897 train, 300 validation, 600 test, each with the classes in the proportion of the whole. Who wrote
+    a digit is not recorded: the splits share writers.
+    Range: no fields.
+    """
+
+    version: ClassVar[int] = 1
+    classes: ClassVar[int] = 10
+    image_shape: ClassVar[tuple[int, int, int]] = (16, 16, 1)
+    mean: ClassVar[tuple[float, ...]] = (0.3062,)
+    std: ClassVar[tuple[float, ...]] = (0.3195,)
+
+    def train(self) -> Split:
+        return _copy_of(0, _TRAIN)
+
+    def validation(self) -> Split:
+        return _copy_of(_TRAIN, _TRAIN + _VALIDATION)
+
+    def test(self) -> Split:
+        return _copy_of(_TRAIN + _VALIDATION, _TRAIN + _VALIDATION + _TEST)
+
+
+TASKS: tuple[type[Task], ...] = (Digits,)
+
+_TRAIN, _VALIDATION, _TEST = 897, 300, 600
+_SPLIT_SEED = 2302_08771
+
+
+def _copy_of(start: int, stop: int) -> Split:
+    """A copy, so that a caller who writes into it does not change what the next one gets."""
+    images_NHWC, labels_N = _digits_in_split_order()
+    return Split(images_NHWC[start:stop].copy(), labels_N[start:stop].copy())
+
+
+@cache
+def _digits_in_split_order() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    labels_N = np.asarray(bunch.target, dtype=np.int64)
+    order_N = _split_order(labels_N, _SPLIT_SEED)
+    images_NHW = _doubled(np.asarray(bunch.images, dtype=np.int64))
+    return images_NHW[order_N, :, :, None], labels_N[order_N]
+
+
+def _split_order(labels_N: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """An order in which each split, a stretch of it, holds the classes in the proportion of the whole.
+
+    Each image gets a random rank within its class; (rank + 1/2) / class size interleaves the classes evenly.
+    Within a split the order is random again: a periodic one would be a trap for who takes every tenth image.
+    Uniform draws rather than `Generator.permutation`: NumPy may change the latter between versions.
+    """
+    keys_N = np.random.Generator(np.random.PCG64(seed)).random(len(labels_N))
+    place_N = np.empty(len(labels_N))
+    for label in np.unique(labels_N):
+        members = np.flatnonzero(labels_N == label)
+        place_N[members[np.argsort(keys_N[members])]] = (np.arange(len(members)) + 0.5) / len(members)
+    order_N = np.lexsort((keys_N, place_N))
+    splits = np.split(order_N, [_TRAIN, _TRAIN + _VALIDATION])
+    return np.concatenate([split[np.argsort(keys_N[split])] for split in splits])
+
+
+def _doubled(levels_NHW: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Bilinear, 8x8 to 16x16, and 0..16 to 0..255; in integers, so that all machines get the same pixels."""
+    side = levels_NHW.shape[1]
+    quarters = np.zeros((2 * side, side), dtype=np.int64)  # of the source rows, for each new row
+    for row in range(2 * side):
+        source, neighbour = row // 2, row // 2 + (1 if row % 2 else -1)
+        quarters[row, source] += 3
+        quarters[row, min(max(neighbour, 0), side - 1)] += 1
+    sums_NHW = quarters @ levels_NHW @ quarters.T  # 16 times the value, which is 0..16: at most 256
+    return ((sums_NHW * 255 + 128) // 256).astype(np.uint8)

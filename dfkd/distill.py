@@ -1,0 +1,227 @@
+"""The training loop, plain PyTorch: one run of one cell. Deterministic, resumable bit for bit at any step.
+
+B batch, K classes, D teacher's and E student's feature width, N selected rows, P probe rows. Everything random in a
+step is drawn for the whole batch from (block, purpose, step), so a run that is resumed, or spread over workers, draws
+the same numbers. No generator's state has to be saved for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dfkd.data.tasks import Split
+from dfkd.data.transforms import to_tensor
+from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.method.losses import Loss, Outputs, Sizes
+from dfkd.models.networks import Tapped
+from dfkd.models.teachers import accuracy, predict
+from dfkd.probe import Probe
+from dfkd.randomness import generator, stream
+from dfkd.scores import Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a run reads: the pool's images, the teacher's answers to them, and which rows are the probe.
+
+    Arrays may be read-only views of shared memory. `validation` is only looked at, nothing is chosen by it.
+    """
+
+    images_NHWC: NDArray[np.uint8]
+    scores: Scores
+    probe: Probe
+    validation: Split | None
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer finite."""
+
+
+class Objective(nn.Module):
+    """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
+
+    def __init__(self, cell: Cell, teacher_width: int) -> None:
+        super().__init__()
+        self.experiment = experiment = cell.experiment.canonical()
+        seed, task = cell.block.seed, experiment.task
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(seed, "student"))
+            self.student = Tapped(experiment.student.build(task.classes, task.image_shape[2]))
+            torch.manual_seed(stream(seed, "losses"))  # a projector does not move the student's start
+            sizes = Sizes(classes=task.classes, student_width=self.student.width, teacher_width=teacher_width)
+            named: dict[str, Loss | None] = {"explicit": experiment.explicit, "implicit": experiment.implicit}
+            self.losses = nn.ModuleDict({name: loss.module(sizes) for name, loss in named.items() if loss})
+
+    def forward(
+        self, images_BCHW: Tensor, teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
+    ) -> dict[str, Tensor]:
+        """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps done.
+
+        With several workers `images_BCHW` is this worker's part; `gather` puts the students' outputs together again,
+        so that relations see the whole batch.
+        """
+        student = Outputs(*self.student(images_BCHW))
+        if gather is not None:
+            student = Outputs(gather(student.logits_BK), gather(student.features_BD))
+        dropping = self.experiment.dropping
+        masks_student = dropping is not None and dropping.masks_student
+        terms = {"kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)}
+        terms |= {name: module(student, teacher) for name, module in self.losses.items()}
+        terms["total"] = terms["kd"] + sum(self.weight(name, progress) * terms[name] for name in self.losses)
+        return terms
+
+    def weight(self, name: str, progress: float) -> float:
+        """The loss's weight, rising linearly over its ramp."""
+        loss: Loss = getattr(self.experiment, name)
+        return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)
+
+
+class Run:
+    """One cell being computed: `advance` to a step, `evaluate`, `state` and `restore` in between as often as wanted."""
+
+    def __init__(self, cell: Cell, material: Material, device: str = "cpu") -> None:
+        self.cell, self.material, self.device = cell, material, device
+        self.experiment: Experiment = cell.experiment.canonical()
+        self.rows_N = self._select()
+        self.objective = Objective(cell, material.scores.features_ND.shape[1]).to(device)
+        self.optimizer, self.decay = _optimizer(self.objective, self.experiment.schedule)
+        self.step = 0
+        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+        self._summed_from = 0
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    def _select(self) -> NDArray[np.int64]:
+        """Rows of the pool, never one of the probe's."""
+        candidates_N = self.material.probe.others(len(self.material.scores))
+        seed = stream(self.cell.block.seed, "selection")
+        chosen_N = self.experiment.selection.select(self.material.scores.take(candidates_N), seed)
+        return candidates_N[chosen_N]
+
+    def advance(self, until: int) -> None:
+        """Train up to step `until`. Raises Diverged if the loss was not finite on the way.
+
+        Looked at here and not in each step: reading a number back stalls a GPU.
+        """
+        self.objective.train()
+        while self.step < until:
+            self._train_step()
+        if not torch.isfinite(self._sums["train.total"]):
+            raise Diverged(f"the loss is not finite any more at step {self.step}")
+
+    def _train_step(self) -> None:
+        terms = self.loss(self.step)
+        self.optimizer.zero_grad()
+        terms["total"].backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.decay.step()
+        self.step += 1
+        for name, value in terms.items():
+            self._sums[f"train.{name}"] += value.detach()
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """The loss terms of one step's batch."""
+        rows_B = self.batch(step)
+        teacher = self.answers(rows_B)
+        keep_BK = self.keep(teacher, step)
+        terms: dict[str, Tensor] = self.objective(
+            self.images(rows_B, step), teacher, keep_BK, step / self.experiment.schedule.steps
+        )
+        return terms
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """The pool rows of a step: each epoch is a fresh permutation of the selected rows, batches run across them."""
+        size, rows = self.experiment.schedule.batch, len(self.rows_N)
+        places = np.arange(step * size, (step + 1) * size)
+        return np.concatenate([
+            self.rows_N[self._permutation(epoch)[places[places // rows == epoch] % rows]]
+            for epoch in range(places[0] // rows, places[-1] // rows + 1)
+        ])
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            rng = np.random.default_rng(stream(self.cell.block.seed, "batches", epoch))
+            self._epoch = epoch, rng.permutation(len(self.rows_N))
+        return self._epoch[1]
+
+    def answers(self, rows_B: NDArray[np.int64]) -> Outputs:
+        """The teacher's cached answer to these rows."""
+        scores = self.material.scores
+        return Outputs(
+            torch.from_numpy(scores.logits_NK[rows_B]).to(self.device),
+            torch.from_numpy(scores.features_ND[rows_B]).to(self.device),
+        )
+
+    def keep(self, teacher: Outputs, step: int) -> Tensor | None:
+        """The classes that stay in this step's target, or None where nothing is dropped."""
+        if self.experiment.dropping is None:
+            return None
+        keep_BK = self.experiment.dropping.keep(teacher.logits_BK, generator(self.cell.block.seed, "dropping", step))
+        self._sums["kept_classes"] += keep_BK.sum(1).float().mean()
+        return keep_BK
+
+    def images(self, rows_B: NDArray[np.int64], step: int) -> Tensor:
+        """What the student sees."""
+        images_BHWC = self.material.images_NHWC[rows_B]
+        if self.experiment.views is not None:
+            images_BHWC = self.experiment.views.augment(images_BHWC, stream(self.cell.block.seed, "views", step))
+        return to_tensor(images_BHWC, self.experiment.task, self.device)
+
+    def evaluate(self) -> dict[str, float]:
+        """A point of the curve: step, probe agreement, validation accuracy, mean loss terms since the last point."""
+        task, student = self.experiment.task, self.objective.student.network
+        probe, validation = self.material.probe, self.material.validation
+        answer_P = predict(student, self.material.images_NHWC[probe.rows_P], task, self.device)
+        point = {"step": float(self.step), **probe.agreement(answer_P)}
+        if validation is not None:
+            point["validation"] = accuracy(student, validation, task, self.device)
+        steps = self.step - self._summed_from
+        point |= {name: value.item() / steps for name, value in self._sums.items()}
+        self._sums.clear()
+        self._summed_from = self.step
+        return point
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit: weights, optimizer, schedule, step, running sums."""
+        return {
+            "step": self.step,
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "decay": self.decay.state_dict(),
+            "sums": dict(self._sums),
+            "summed_from": self._summed_from,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.decay.load_state_dict(state["decay"])
+        self._sums.update(state["sums"])
+        self._summed_from = state["summed_from"]
+
+
+def _optimizer(
+    module: nn.Module, schedule: Schedule
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    optimizer: torch.optim.Optimizer
+    if schedule.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(
+            module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+    else:
+        optimizer = torch.optim.SGD(
+            module.parameters(), lr=schedule.learning_rate, momentum=0.9, weight_decay=schedule.weight_decay
+        )
+    if schedule.decay == "one_cycle":
+        # one step more than are taken: the last step then still learns, and step() after it is defined
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, schedule.learning_rate, total_steps=schedule.steps + 1
+        )
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)

@@ -1,0 +1,33 @@
+"""Environment: on what a cell was computed. The same cell in the same environment gives the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+
+from dfkd.values import digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Kind of device, workers, threads and PyTorch. One comparison shares one environment."""
+
+    device: str  # "cpu AVX2", "NVIDIA H100 80GB HBM3"
+    workers: int
+    threads: int  # per worker; they split sums, so their number changes the last bits
+    torch: str
+    precision: str = "float32"
+
+    def __str__(self) -> str:
+        return digest(asdict(self), 8)
+
+
+def this_environment(device: str, workers: int = 1, threads: int = 1) -> Environment:
+    """The environment of this process, or of workers on machines like it."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
+    return Environment(device=name, workers=workers, threads=threads, torch=torch.__version__)
+
+
+def _cpu() -> str:
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}"

@@ -1,0 +1,159 @@
+"""Experiment: WHAT is computed, as one value. Its parameters for people, its fingerprint for identity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+from dfkd.data.pools import Pool
+from dfkd.data.tasks import Task
+from dfkd.data.transforms import Crop
+from dfkd.method.dropping import Dropping
+from dfkd.method.losses import KD, Loss
+from dfkd.method.selection import Selection
+from dfkd.models.networks import Network
+from dfkd.models.teachers import Teacher
+from dfkd.randomness import Block
+from dfkd.values import Json, Scalar, digest, flat, spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Optimizer steps and how the learning rate moves over them.
+
+    steps: the budget; batch: images per step over all workers; learning_rate: the peak; optimizer: "adamw" or "sgd"
+    (momentum 0.9); decay: "one_cycle" or "cosine"; evaluations: how often, evenly spaced, the probe is looked at.
+    """
+
+    steps: int
+    batch: int = 128
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    optimizer: str = "adamw"
+    decay: str = "one_cycle"
+    evaluations: int = 6
+    version: ClassVar[int] = 1  # of the training loop itself, distill.py
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2:
+            raise ValueError(f"schedule needs 1 step and a batch of 2 or more, but got {self.steps=}, {self.batch=}")
+        if not 1 <= self.evaluations <= self.steps:
+            raise ValueError(f"schedule.evaluations must lie in 1..steps, but got {self.evaluations=}, {self.steps=}")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                "schedule.learning_rate must be above 0 and schedule.weight_decay 0 or more, "
+                f"but got {self.learning_rate=}, {self.weight_decay=}"
+            )
+        if self.optimizer not in ("adamw", "sgd") or self.decay not in ("one_cycle", "cosine"):
+            raise ValueError(
+                'schedule.optimizer must be "adamw" or "sgd" and schedule.decay "one_cycle" or "cosine", '
+                f"but got {self.optimizer=}, {self.decay=}"
+            )
+
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """The steps after which the probe is evaluated; the last is `steps`."""
+        return tuple(self.steps * i // self.evaluations for i in range(1, self.evaluations + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its environment."""
+
+    task: Task
+    pool: Pool
+    teacher: Teacher
+    student: Network
+    selection: Selection
+    dropping: Dropping | None = None
+    kd: KD = KD()  # noqa: RUF009 - a frozen value
+    explicit: Loss | None = None
+    implicit: Loss | None = None
+    views: Crop | None = None
+    schedule: Schedule
+
+    def canonical(self) -> Experiment:
+        """The one form of all equal experiments: a part that does nothing (weight 0, nothing dropped) is None."""
+        return replace(
+            self,
+            dropping=self.dropping and self.dropping.canonical(self.task.classes),
+            explicit=self.explicit if self.explicit and self.explicit.weight > 0 else None,
+            implicit=self.implicit if self.implicit and self.implicit.weight > 0 else None,
+            views=self.views if self.views and (self.views.padding or self.views.flip) else None,
+        )
+
+    def params(self) -> dict[str, Scalar]:
+        """Flat scalars with dotted names, the same in spaces, ledger, MLflow and reports."""
+        canonical = self.canonical()
+        result: dict[str, Scalar] = {}
+        for field in fields(canonical):
+            value = getattr(canonical, field.name)
+            params = flat(value, field.name)
+            if field.name == "schedule":  # there is only one kind
+                del params[field.name]
+            result |= params
+        return result
+
+    def spec(self) -> dict[str, Json]:
+        """What is hashed: every part's name, version and fields. A part that is None is left out."""
+        canonical = self.canonical()
+        parts = {field.name: getattr(canonical, field.name) for field in fields(canonical)}
+        return {name: spec(part) for name, part in parts.items() if part is not None}
+
+    def fingerprint(self) -> str:
+        return digest(self.spec())
+
+    def diff(self, other: Experiment) -> dict[str, tuple[Scalar | None, Scalar | None]]:
+        """Parameters that differ: name -> (mine, the other's), None where one has no such parameter."""
+        mine, others = self.params(), other.params()
+        names = [*mine, *(name for name in others if name not in mine)]
+        return {n: (mine.get(n), others.get(n)) for n in names if mine.get(n) != others.get(n)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One experiment in one block: the unit that is computed, recorded and never computed again."""
+
+    experiment: Experiment
+    block: Block
+
+    def key(self, teacher_digest: str, pool_digest: str) -> str:
+        """Identity by content: where the teacher and the pool lie, or how they came to be, is not part of it."""
+        spec = self.experiment.spec()
+        block: list[Json] = [self.block.seed, self.block.draw, self.block.teacher]
+        return digest([spec, block, teacher_digest, pool_digest])
+
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question and the recipes that answer it, each in the same blocks.
+
+    variants: name -> experiment; baseline: the name all others are compared with; blocks: how many.
+    """
+
+    question: str
+    variants: Mapping[str, Experiment]
+    baseline: str
+    blocks: int = 5
+
+    def __post_init__(self) -> None:
+        if self.baseline not in self.variants:
+            raise ValueError(f"the baseline must be one of {list(self.variants)}, but got {self.baseline=}")
+        if self.blocks < 2:
+            raise ValueError(f"a study needs 2 blocks or more, but got {self.blocks=}")
+        seen: dict[str, str] = {}
+        for name, experiment in self.variants.items():
+            twin = seen.setdefault(experiment.fingerprint(), name)
+            if twin != name:
+                raise ValueError(f"the variants {twin!r} and {name!r} are one experiment: the study changes nothing")
+
+    def cells(self) -> dict[tuple[str, int], Cell]:
+        """(variant, block) -> cell, block by block, so that an interrupted study has whole blocks. Seeds 0, 1, ..."""
+        return {
+            (name, seed): Cell(experiment=experiment, block=Block(seed=seed))
+            for seed in range(self.blocks)
+            for name, experiment in self.variants.items()
+        }

@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all, so that a process can be killed at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside `path` and rename: a reader sees the old file, the new one or none, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    replace_file(path, lambda half: half.write_text(json.dumps(value, indent=1) + "\n"))
+
+
+def check_writable(folder: Path) -> None:
+    """ValueError with one line if nothing can be written below this folder. Leaves nothing behind, not even it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    probe = folder / f".{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"the storage folder {folder} cannot be written ({error.strerror}): name another one with --storage"
+        ) from error
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # never made, or another process has begun to write there
+                path.rmdir()

@@ -1,0 +1,124 @@
+"""The ledger: finished cells on disk, the truth of which MLflow and Optuna's storage are views.
+
+A cell is a folder `cells/<key>-<environment>` with
+    curve.parquet        a row per evaluation
+    student.safetensors  the weights after the last step
+    test.json            accuracy on the test set, only for cells that were meant to read it
+    record.json          written last: the cell is finished (or diverged, or pruned)
+    checkpoint.pt        while it is being computed
+    error.txt            why it could not be computed; the next call tries again
+    lease                while it is being computed: who does it
+Files appear whole or not at all (rename), so any process can be killed at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dfkd.files import replace_file, write_json
+from dfkd.lease import Lease
+from dfkd.values import Scalar
+
+FINAL = ("finished", "diverged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One cell as a row. `metrics` are those of the last evaluation; "test" is there once the test set was read."""
+
+    cell: str  # key and environment: the folder's name
+    state: str  # "finished", "diverged" (kept; metrics are those of chance) or "pruned" (stopped by a search)
+    step: int
+    metrics: dict[str, float]
+    params: dict[str, Scalar]
+    block: dict[str, int]
+    tags: dict[str, str]  # teacher and pool digest, git commit
+    environment: dict[str, Any]
+    seconds: float
+    points: list[dict[str, float]] = field(default_factory=list, repr=False)  # the curve
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+
+class Ledger:
+    """All cells below one storage folder."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+
+    def folder(self, cell: str) -> Path:
+        return self.storage / "cells" / cell
+
+    def read(self, cell: str) -> Outcome | None:
+        """The cell's outcome, or None while it has none. A file that was damaged from outside counts as none."""
+        folder = self.folder(cell)
+        try:
+            record = json.loads((folder / "record.json").read_text())
+            points = pd.read_parquet(folder / "curve.parquet").to_dict("records")
+            outcome = Outcome(**record, points=[_without_gaps(point) for point in points])
+        except (OSError, ValueError, TypeError):  # not there, or not what `write` wrote
+            return None
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            outcome.metrics.update(json.loads((folder / "test.json").read_text()))
+        return outcome
+
+    def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
+        """Keep an outcome. A final one stays as it is; a pruned one may be replaced by one that went further."""
+        known = self.read(outcome.cell)
+        if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
+            return
+        folder = self.folder(outcome.cell)
+        replace_file(folder / "curve.parquet", pd.DataFrame(outcome.points).to_parquet)
+        if weights is not None:
+            tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
+            replace_file(folder / "student.safetensors", lambda half: save_file(tensors, half))
+        record = {name: value for name, value in asdict(outcome).items() if name != "points"}
+        write_json(folder / "record.json", record)
+        for leftover in ("checkpoint.pt", "error.txt"):
+            (folder / leftover).unlink(missing_ok=True)
+
+    def weights(self, cell: str) -> dict[str, Tensor]:
+        return load_file(self.folder(cell) / "student.safetensors")
+
+    def write_test(self, cell: str, accuracy: float) -> None:
+        write_json(self.folder(cell) / "test.json", {"test": accuracy})
+
+    def write_error(self, cell: str, text: str) -> None:
+        """Why a cell could not be computed; it has no record, so that the next call tries it again."""
+        replace_file(self.folder(cell) / "error.txt", lambda half: half.write_text(text + "\n"))
+
+    def checkpoint(self, cell: str, state: dict[str, Any]) -> None:
+        replace_file(self.folder(cell) / "checkpoint.pt", lambda half: torch.save(state, half))
+
+    def restore(self, cell: str) -> dict[str, Any] | None:
+        """The last checkpoint, or None where there is none or only a damaged one."""
+        path = self.folder(cell) / "checkpoint.pt"
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+        except (EOFError, RuntimeError, pickle.UnpicklingError):
+            return None
+        return state
+
+    def lease(self, cell: str) -> Lease:
+        self.folder(cell).mkdir(parents=True, exist_ok=True)
+        return Lease(self.folder(cell) / "lease")
+
+
+def _without_gaps(point: dict[Any, float]) -> dict[str, float]:
+    """A row of the curve without the columns that only other rows have."""
+    return {str(name): value for name, value in point.items() if not math.isnan(value)}

@@ -1,0 +1,1 @@
+"""Networks, where their features are tapped, and teachers."""

@@ -1,0 +1,118 @@
+"""Networks, described by frozen dataclasses, and `Tapped`, which reads a network's pooled features from outside.
+
+B batch, C channels, H height, W width, K classes, D feature width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Network(Protocol):
+    """A network's description: `build` makes it with PyTorch's own random state, which the caller seeds."""
+
+    version: ClassVar[int]
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the pooled features."""
+        ...
+
+
+class Tapped(nn.Module):
+    """Wraps a classifier: one forward pass gives logits [B, K] and the pooled features [B, D] that its head reads.
+
+    The features are caught by a hook on the last Linear layer, so that no network has to be rewritten for it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        head = classifier_head(network)
+        self.width = head.in_features
+        self._features_BD: Tensor | None = None
+        head.register_forward_pre_hook(self._catch)
+
+    def _catch(self, head: nn.Module, inputs: tuple[Tensor]) -> None:
+        self._features_BD = inputs[0]
+
+    def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        logits_BK = self.network(images_BCHW)
+        assert self._features_BD is not None
+        features_BD, self._features_BD = self._features_BD, None
+        return logits_BK, features_BD
+
+
+def classifier_head(network: nn.Module) -> nn.Linear:
+    """The last Linear layer. ValueError if there is none."""
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise ValueError(f"a network needs a Linear layer as its head, but got none in {type(network).__name__}")
+    return layers[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallResNet:
+    """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about 16x16.
+
+    width: a multiple of 8. Narrower layers are no faster, and PyTorch 2.14.1's CPU convolutions were seen to write
+    past their buffers in the backward pass at widths 4 and 6 (AMD EPYC, AVX2): the process dies.
+    stem_stride: 1 or 2; 2 halves the resolution at once, a quarter of the cost.
+    norm: "batch", or "group" (two groups; a network without batch statistics, equal on any number of workers).
+    """
+
+    width: int
+    stem_stride: int = 1
+    norm: str = "batch"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.width < 8 or self.width % 8:
+            raise ValueError(f"width must be a multiple of 8, but got {self.width=}")
+        if self.stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2, but got {self.stem_stride=}")
+        if self.norm not in ("batch", "group"):
+            raise ValueError(f'norm must be "batch" or "group", but got {self.norm=}')
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        w = self.width
+        return nn.Sequential(
+            nn.Conv2d(channels, w, 3, self.stem_stride, 1, bias=False),
+            _norm(self.norm, w),
+            nn.ReLU(inplace=True),
+            BasicBlock(w, w, 1, self.norm),
+            BasicBlock(w, 2 * w, 2, self.norm),
+            BasicBlock(2 * w, 4 * w, 2, self.norm),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4 * w, classes),
+        )
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al., 2016)."""
+
+    def __init__(self, width_in: int, width: int, stride: int, norm: str = "batch") -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 3, stride, 1, bias=False)
+        self.norm1 = _norm(norm, width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm2 = _norm(norm, width)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or width_in != width:
+            self.shortcut = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), _norm(norm, width))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW = F.relu(self.norm1(self.conv1(x_BCHW)))
+        y_BCHW = self.norm2(self.conv2(y_BCHW)) + self.shortcut(x_BCHW)
+        return F.relu(y_BCHW)
+
+
+def _norm(kind: str, width: int) -> nn.Module:
+    return nn.BatchNorm2d(width) if kind == "batch" else nn.GroupNorm(2, width)
+
+
+NETWORKS: tuple[type[Network], ...] = (SmallResNet,)

@@ -1,0 +1,45 @@
+"""Randomness: one stream per block and purpose, so that adding a consumer never moves another's numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, order=True, kw_only=True)
+class Block:
+    """What all variants of a comparison share: a seed, a draw of the pool and a teacher. Differences are paired in it.
+
+    seed: of the student's start, batches, masks, random selection; draw: of a pool that can be drawn anew (glyphs);
+    teacher: the seed that the teacher is trained with.
+    """
+
+    seed: int
+    draw: int = 0
+    teacher: int = 0
+
+    def __str__(self) -> str:
+        extra = f".d{self.draw}" * (self.draw != 0) + f".t{self.teacher}" * (self.teacher != 0)
+        return f"{self.seed}{extra}"
+
+
+def stream(seed: int, purpose: str, *counters: int) -> int:
+    """A seed in [0, 2**63) for one purpose of one block: `stream(block.seed, "batches", epoch)`."""
+    text = ":".join(map(str, (seed, purpose, *counters)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
+    """A CPU generator on that stream. CPU, whatever the device, so that a mask is the same everywhere."""
+    return torch.Generator().manual_seed(stream(seed, purpose, *counters))
+
+
+def use_deterministic(threads: int) -> None:
+    """Called once in each process that computes cells: a fixed number of threads and deterministic kernels only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,129 @@
+"""Scores: the teacher's answer on every row of a pool, computed once and found again by content.
+
+N rows, K classes, D feature width. One Parquet file per pool shard lies under the digest of (teacher, shard, task's
+preprocessing, scoring version), so whoever needs the same answer finds it, and an interrupted scoring goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from dfkd.data.pools import PoolFiles, Shard, read_shard
+from dfkd.data.tasks import Task
+from dfkd.data.transforms import to_tensor
+from dfkd.files import replace_file
+from dfkd.models.networks import Tapped
+from dfkd.models.teachers import TrainedNetwork
+from dfkd.values import Json, digest
+
+VERSION = 1  # raised when the numbers in a score file change their meaning
+BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of shared memory."""
+
+    row_id_N: NDArray[np.int64]
+    pseudo_label_N: NDArray[np.int64]  # argmax
+    confidence_N: NDArray[np.float32]  # largest probability
+    entropy_N: NDArray[np.float32]  # in nats
+    margin_N: NDArray[np.float32]  # largest minus second largest logit
+    logits_NK: NDArray[np.float32]
+    features_ND: NDArray[np.float32]  # pooled
+
+    def __len__(self) -> int:
+        return len(self.row_id_N)
+
+    @property
+    def classes(self) -> int:
+        return int(self.logits_NK.shape[1])
+
+    def take(self, rows: NDArray[np.int64]) -> Scores:
+        """The scores at these positions, in that order."""
+        return Scores(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+
+def score_images(
+    teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits [N, K] and pooled features [N, D] of clean images. The teacher is in eval mode, no gradient."""
+    network = Tapped(teacher.build(task).to(device)).eval()
+    logits, features = [], []
+    with torch.inference_mode():
+        for start in range(0, len(images_NHWC), BATCH):
+            logits_BK, features_BD = network(to_tensor(images_NHWC[start : start + BATCH], task, device))
+            logits.append(logits_BK.float().cpu().numpy())
+            features.append(features_BD.float().cpu().numpy())
+    return np.concatenate(logits), np.concatenate(features)
+
+
+def scores_of(row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]) -> Scores:
+    """The columns that follow from the logits. Computed in float64, kept in float32."""
+    shifted_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
+    log_p_NK = shifted_NK - np.log(np.exp(shifted_NK).sum(axis=1, keepdims=True))
+    top_two = np.partition(logits_NK, -2, axis=1)[:, -2:]
+    return Scores(
+        row_id_N=row_id_N,
+        pseudo_label_N=logits_NK.argmax(axis=1),
+        confidence_N=np.exp(log_p_NK.max(axis=1)).astype(np.float32),
+        entropy_N=-(np.exp(log_p_NK) * log_p_NK).sum(axis=1).astype(np.float32),
+        margin_N=top_two[:, 1] - top_two[:, 0],
+        logits_NK=logits_NK,
+        features_ND=features_ND,
+    )
+
+
+def score_path(storage: Path, teacher_digest: str, shard: Shard, task: Task) -> Path:
+    """Where the scores of one pool shard lie: content-addressed."""
+    preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
+    key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing])
+    return storage / "scores" / teacher_digest[:12] / f"{key}.parquet"
+
+
+def missing_shards(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> list[Shard]:
+    return [shard for shard in pool.shards if not score_path(storage, teacher_digest, shard, task).exists()]
+
+
+def score_shard(storage: Path, teacher: TrainedNetwork, shard: Shard, task: Task, device: str = "cpu") -> Path:
+    """Score one pool shard and put its file in place, whole or not at all."""
+    row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
+    scores = scores_of(row_id_N, *score_images(teacher, images_NHWC, task, device))
+    path = score_path(storage, teacher.digest, shard, task)
+    replace_file(path, lambda half: pq.write_table(_table(scores), half))
+    return path
+
+
+def _table(scores: Scores) -> pa.Table:
+    columns = {}
+    for name in Scores.__dataclass_fields__:
+        values = getattr(scores, name)
+        flat = pa.array(values.reshape(-1))
+        columns[name.rsplit("_", 1)[0]] = (
+            flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        )
+    return pa.table(columns)
+
+
+def read_scores(paths: Sequence[Path]) -> Scores:
+    """Concatenate score files in the order of the pool's shards."""
+    table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
+    return Scores(**{name: _array(table.column(name.rsplit("_", 1)[0])) for name in Scores.__dataclass_fields__})
+
+
+def _array(column: pa.ChunkedArray) -> Any:
+    chunk = column.combine_chunks()
+    if pa.types.is_fixed_size_list(chunk.type):
+        values = chunk.flatten().to_numpy(zero_copy_only=False)
+        return values.reshape(len(chunk), chunk.type.list_size)
+    return chunk.to_numpy(zero_copy_only=False)

@@ -1,0 +1,94 @@
+"""Values: how a frozen dataclass becomes readable parameters and an identity.
+
+A *piece* (a selection rule, a loss, a network, a task, ...) is a frozen, keyword-only dataclass: its fields are its
+configuration, its class attribute `version` is raised when its mathematics changes. Two functions read pieces:
+`spec` for identity (what is hashed into a cell's key) and `flat` for people (MLflow's params, tables).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any, TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str
+Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
+
+
+def later(default: Any) -> Any:
+    """A field added after cells exist: left out of the identity at `default`, so that no finished cell goes stale.
+
+    The value stays what it was when the field was introduced, even if the field's default changes one day: write
+    `field(default=new, metadata={"left_out_at": old})` then.
+    """
+    return dataclasses.field(default=default, metadata={"left_out_at": default})
+
+
+def location(**kwargs: Any) -> Any:
+    """A field that says where something lies. Not identity: the digest of what lies there is."""
+    return dataclasses.field(metadata={"location": True}, **kwargs)
+
+
+def name_of(piece: object) -> str:
+    """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module: "my_project.losses.Mine"."""
+    kind = type(piece)
+    if kind.__module__.split(".")[0] != "dfkd":
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+
+
+def is_piece(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def spec(piece: Any) -> dict[str, Json]:
+    """What a piece computes, as JSON: name, version and fields. The input of every identity.
+
+    Raises TypeError for what is no piece, and for a field that is neither a scalar, None, a tuple nor a piece.
+    """
+    if not is_piece(piece):  # it would have no identity: two configurations of it would be one cell
+        raise TypeError(f"a part of an experiment must be an instance of a frozen dataclass, but got {piece!r}")
+    result: dict[str, Json] = {"piece": name_of(piece), "version": getattr(piece, "version", 1)}
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        left_out = "left_out_at" in field.metadata and value == field.metadata["left_out_at"]
+        if not left_out and not field.metadata.get("location"):
+            result[field.name] = _json(value, field)
+    return result
+
+
+def _json(value: Any, field: dataclasses.Field[Any]) -> Json:
+    if is_piece(value):
+        return spec(value)
+    if isinstance(value, tuple):
+        return [_json(item, field) for item in value]
+    if field.type in ("float", float) and isinstance(value, int | float):
+        return float(value)  # weight=1 and weight=1.0 are one experiment
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"the field {field.name} must hold a scalar, None, a tuple or a piece, but got {value!r}")
+
+
+def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
+    """A piece as parameters with dotted names: `{"selection": "balanced", "selection.ratio": 0.2, ...}`."""
+    if piece is None:
+        return {prefix: "none"}
+    result: dict[str, Scalar] = {prefix: name_of(piece)}
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        name = f"{prefix}.{field.name}"
+        if is_piece(value):
+            result |= flat(value, name)
+        elif isinstance(value, bool | int | float | str):
+            result[name] = float(value) if field.type in ("float", float) else value
+        else:
+            result[name] = "none" if value is None else str(value)
+    return result
+
+
+def digest(value: Json, length: int = 20) -> str:
+    """Hexadecimal SHA-256 of canonical JSON, shortened to `length` digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

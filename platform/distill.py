@@ -1,0 +1,24 @@
+"""`python -m platform.distill`: compute one cell, in this process or with `--workers 2` under Ray Train."""
+
+from dfkd import cli
+
+
+def main() -> None:
+    parser = cli.parser("distill", str(__doc__), "python -m platform.distill digits --seed 7")
+    cli.add_recipe(parser)
+    cli.add_compute(parser)
+    parser.add_argument("--test", action="store_true", help="read the test set at the end")
+    arguments = parser.parse_args()
+
+    from dfkd.cluster.one_cell import compute_one
+    from dfkd.cluster.one_cell_report import show
+    from dfkd.sources import check
+
+    cell = cli.cell_of(arguments)
+    compute, console = cli.compute_and_console(arguments)
+    check(cell, compute.storage)
+    show(compute_one(cell, arguments.test, compute, console), compute, console)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,27 @@
+"""`python -m platform.score`: the teacher's answer to every row of the pool, with Ray Data, once."""
+
+from dfkd import cli
+
+
+def main() -> None:
+    parser = cli.parser("score", str(__doc__), "python -m platform.score digits")
+    cli.add_recipe(parser)
+    cli.add_compute(parser)
+    arguments = parser.parse_args()
+
+    from dfkd.cluster.preparing import prepare
+    from dfkd.cluster.scores_report import show
+    from dfkd.cluster.session import session
+    from dfkd.sources import check, source_key
+
+    cell = cli.cell_of(arguments)
+    compute, console = cli.compute_and_console(arguments)
+    check(cell, compute.storage)
+    with session(compute):
+        prepared = prepare([cell], compute, console)[source_key(cell)]
+    show(prepared.source, compute.storage, console)
+    console.line(f"next:  python -m platform.distill {arguments.recipe}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

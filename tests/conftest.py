@@ -1,0 +1,89 @@
+"""Shared by all tests: one thread, Ray without tokens, and a tiny experiment whose teacher and pool are made once.
+
+What is heavy is imported by the fixtures that need it, so that light tests start at once.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dfkd.cells import Job
+    from dfkd.distill import Material
+    from dfkd.experiment import Experiment
+    from dfkd.sources import Source
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Experiment:
+    """The full method in 20 steps, about half a second, evaluated after 5, 10, 15 and 20."""
+    from dfkd import recipes
+    from dfkd.data.glyphs import Glyphs
+    from dfkd.experiment import Schedule
+    from dfkd.method.selection import Balanced
+    from dfkd.models.networks import SmallResNet
+    from dfkd.models.teachers import SupervisedTeacher
+
+    small = SmallResNet(width=8, stem_stride=2)
+    return replace(
+        recipes.digits(),
+        pool=Glyphs(rows=600),
+        teacher=SupervisedTeacher(network=small, steps=30, batch=32),
+        student=small,
+        selection=Balanced(ratio=0.3),
+        schedule=Schedule(steps=20, batch=16, evaluations=4),
+    )
+
+
+@pytest.fixture(scope="session")
+def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tiny teacher, pool and scores lie. Read only: cells are computed in storages of their own."""
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(scope="session")
+def source(tiny: Experiment, source_storage: Path) -> Source:
+    from dfkd.experiment import Cell
+    from dfkd.randomness import Block, use_deterministic
+    from dfkd.sources import obtain
+
+    use_deterministic(1)
+    return obtain(Cell(experiment=tiny, block=Block(seed=0)), source_storage)
+
+
+@pytest.fixture(scope="session")
+def material(source: Source, source_storage: Path) -> Material:
+    from dfkd.sources import load, score_here
+
+    score_here(source, source_storage)
+    return load(source, source_storage)
+
+
+@pytest.fixture(scope="session")
+def job_of(source: Source) -> Callable[..., Job]:
+    """`job_of(experiment, seed=0, read_test=False)`: a job on the tiny teacher and pool."""
+    from dfkd.cells import Job
+    from dfkd.environment import this_environment
+    from dfkd.experiment import Cell
+    from dfkd.randomness import Block
+
+    def job(experiment: Experiment, seed: int = 0, read_test: bool = False) -> Job:
+        return Job(
+            cell=Cell(experiment=experiment, block=Block(seed=seed)),
+            environment=this_environment("cpu"),
+            teacher_digest=source.teacher.digest,
+            pool_digest=source.pool.digest,
+            read_test=read_test,
+        )
+
+    return job

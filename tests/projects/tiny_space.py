@@ -1,0 +1,34 @@
+"""A user's own search space, outside the repository: a sweep of seconds. The tests copy it into a temporary folder."""
+
+from dataclasses import replace
+
+from dfkd.data.glyphs import Glyphs
+from dfkd.data.tasks import Digits
+from dfkd.experiment import Experiment, Schedule
+from dfkd.method.dropping import Tail
+from dfkd.method.losses import PooledFeatures, Similarity
+from dfkd.method.selection import Balanced
+from dfkd.models.networks import SmallResNet
+from dfkd.models.teachers import SupervisedTeacher
+
+default = Experiment(
+    task=Digits(),
+    pool=Glyphs(rows=800),
+    teacher=SupervisedTeacher(network=SmallResNet(width=8, stem_stride=2), steps=60),
+    student=SmallResNet(width=8, stem_stride=2),
+    selection=Balanced(ratio=0.5),
+    dropping=Tail(rate=0.3),
+    explicit=PooledFeatures(weight=1.0),
+    implicit=Similarity(weight=1.0),
+    schedule=Schedule(steps=30, batch=16, evaluations=3),
+)
+
+
+def space(trial) -> Experiment:
+    return replace(
+        default,
+        selection=Balanced(ratio=trial.suggest_float("selection.ratio", 0.1, 0.9)),
+        schedule=replace(
+            default.schedule, learning_rate=trial.suggest_float("schedule.learning_rate", 1e-3, 3e-2, log=True)
+        ),
+    )

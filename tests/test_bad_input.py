@@ -1,0 +1,42 @@
+"""Bad input: one line that says what is wrong and how to mend it, exit code 2, nothing written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import PROJECTS, run
+
+CASES = {
+    "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
+    "unknown study": (("ablate", "ablations.component"), {}, "did you mean ablations.components?"),
+    "unknown task": (("distill", "digit"), {}, "ours are digits"),
+    "unknown option": (("sweep", "--trial-count", "3"), {}, "unrecognized arguments: --trial-count"),
+    "no trials": (("sweep", "tiny_space", "--trials", "0"), {}, "a sweep needs 1 trial"),
+    "too many workers": (("sweep", "tiny_space", "--workers", "500"), {}, "ask for fewer with --workers"),
+    "storage": (("sweep", "tiny_space", "--storage", "a_file/runs"), {}, "name another one with --storage"),
+    "no pool": (("score", "bad_recipes"), {"BAD": "no pool"}, "nowhere"),
+    "empty pool": (("score", "bad_recipes"), {"BAD": "empty pool"}, "empty"),
+    "corrupt teacher": (("distill", "bad_recipes"), {"BAD": "corrupt teacher"}, "save it again"),
+    "ratio": (("distill", "bad_recipes"), {"BAD": "ratio"}, "must lie in (0, 1]"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_and_exit_code_2(case: str, tmp_path: Path) -> None:
+    (command, *arguments), extra, expected = CASES[case]
+    for file in PROJECTS.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a_file").touch()
+    (tmp_path / "corrupt.safetensors").write_bytes(b"not weights")
+    before = everything(tmp_path)
+    done = run(command, *arguments, folder=tmp_path, **extra)
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr
+    lines = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert len(lines) == 1 and "Traceback" not in done.stderr
+    assert everything(tmp_path) == before
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)

@@ -1,0 +1,335 @@
+import hashlib
+import io
+import sysconfig
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from matplotlib import get_data_path
+from matplotlib.ft2font import FT2Font
+from PIL import Image
+
+from dfkd.data.drawing import DIGITS, KINDS
+from dfkd.data.glyphs import ROWS_PER_SHARD, Glyphs
+from dfkd.data.pools import POOLS, ParquetPool, PoolFiles, read_characters, read_shard
+from dfkd.data.shards import ROW_ID_STRIDE, write_shard
+
+SHAPE = (16, 16, 1)
+# The default pool, frozen before anything was distilled from it, and never to be changed because of what was.
+# Drawing anything else makes another pool: raise `Glyphs.version`.
+FROZEN = "e98e1bee775cc9992c451909231a904a6bd740eb8f5e05f256e58088ca148f04"
+DRAWN_WITH = {"pillow": "13.0.0", "matplotlib": "3.11.2", "scikit-learn": "1.9.1", "platform": "linux-x86_64"}
+
+
+# ---- what every pool has in common
+
+
+@pytest.fixture(scope="module")
+def default_pool(tmp_path_factory) -> PoolFiles:
+    """Drawn by two processes, which is also how to draw a large one."""
+    pool, storage = Glyphs(), tmp_path_factory.mktemp("default")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        shards = list(processes.map(partial(pool.make_shard, image_shape=SHAPE, storage=storage), range(8)))
+    files = pool.files(SHAPE, storage)
+    assert files.shards == tuple(shards)
+    return files
+
+
+def test_pools_have_cards_and_versions():
+    for pool in POOLS:
+        assert isinstance(pool.version, int)
+        assert pool.__doc__
+
+
+# ---- the embedded pool
+
+
+def test_the_default_pool_is_frozen(default_pool):
+    here = {name: version(name) for name in DRAWN_WITH if name != "platform"}
+    here["platform"] = sysconfig.get_platform()
+    if default_pool.digest != FROZEN and here != DRAWN_WITH:
+        pytest.skip(f"other libraries draw other pixels: frozen with {DRAWN_WITH}, here {here}")
+    assert default_pool.digest == FROZEN
+
+
+def test_the_default_pool_has_the_documented_mixture(default_pool):
+    characters = [c for shard in default_pool.shards for c in read_characters(shard.path)]
+    share = {
+        "digits": sum(c != "" and c in DIGITS for c in characters) / len(characters),
+        "photographs": sum(c == "" for c in characters) / len(characters),
+    }
+    assert default_pool.rows == len(characters) == 20_000
+    assert share["digits"] <= 0.30
+    assert share == pytest.approx({"digits": 0.28, "photographs": 0.15}, abs=0.01)
+
+
+def test_every_font_has_every_character():
+    for _, characters, fonts in KINDS:
+        for font in fonts:
+            charmap = FT2Font(f"{get_data_path()}/fonts/ttf/{font}.ttf").get_charmap()
+            assert not {c for c in characters if ord(c) not in charmap}, font
+
+
+def test_row_ids_are_the_positions_in_the_pool(default_pool):
+    row_ids = np.concatenate([read_shard(shard.path, SHAPE)[0] for shard in default_pool.shards])
+    assert (row_ids == np.arange(20_000)).all()
+
+
+def test_hardly_any_image_is_empty_or_twice_there(default_pool):
+    images = np.concatenate([read_shard(shard.path, SHAPE)[1] for shard in default_pool.shards])
+    contrast = images.max((1, 2, 3)).astype(int) - images.min((1, 2, 3))
+    assert (contrast < 32).mean() < 0.03  # sky, in photographs
+    assert len(np.unique(images.reshape(len(images), -1), axis=0)) > 19_900
+
+
+def test_a_shard_drawn_alone_is_the_one_in_the_whole_pool(default_pool):
+    row_ids, images, characters = Glyphs(rows=2 * ROWS_PER_SHARD + 100).render_shard(2, SHAPE)  # and smaller
+    shard = default_pool.shards[2].path
+    assert (row_ids == read_shard(shard, SHAPE)[0][:100]).all()
+    assert (images == read_shard(shard, SHAPE)[1][:100]).all()
+    assert characters == read_characters(shard)[:100]
+
+
+def test_another_draw_gives_other_rows():
+    pool = Glyphs(rows=100)
+    first, again, other = (pool.render_shard(0, SHAPE, draw)[1] for draw in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any(axis=(1, 2, 3)).all()
+
+
+def test_other_sizes_and_three_equal_channels():
+    images = Glyphs(rows=100).render_shard(0, (32, 24, 3))[1]
+    assert images.shape == (100, 32, 24, 3)
+    assert (images[..., :1] == images).all()
+
+
+def test_a_second_call_writes_nothing(tmp_path):
+    first = Glyphs(rows=100).files(SHAPE, tmp_path)
+    before = stamps(tmp_path)
+    assert Glyphs(rows=100).files(SHAPE, tmp_path) == first
+    assert stamps(tmp_path) == before
+
+
+def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr("dfkd.data.glyphs.ROWS_PER_SHARD", 50)
+    pool, folder = Glyphs(rows=220), Glyphs(rows=220).folder(SHAPE, tmp_path)
+    kept, cut, damaged = (pool.make_shard(index, SHAPE, tmp_path).path for index in (4, 0, 1))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    damaged.write_bytes(damaged.read_bytes()[:1000] + b"damage" + damaged.read_bytes()[1006:])
+    write_shard(folder / "shard-00002.parquet", np.arange(5), np.zeros((5, *SHAPE), np.uint8))  # another's
+    (folder / ".shard-00003.parquet.0123").write_bytes(b"half")
+    before = kept.stat().st_mtime_ns
+    files = pool.files(SHAPE, tmp_path)
+    assert kept.stat().st_mtime_ns == before
+    assert [shard.rows for shard in files.shards] == [50, 50, 50, 50, 20]
+    for index, shard in enumerate(files.shards):
+        assert (read_shard(shard.path, SHAPE)[1] == pool.render_shard(index, SHAPE)[1]).all()
+
+
+def test_a_lost_shard_of_a_finished_pool_is_drawn_again(tmp_path):
+    pool = Glyphs(rows=100)
+    files = pool.files(SHAPE, tmp_path)
+    files.shards[0].path.unlink()
+    assert pool.files(SHAPE, tmp_path) == files
+    assert files.shards[0].path.is_file()
+
+
+def test_glyphs_refuse_what_they_cannot_draw(tmp_path):
+    with pytest.raises(ValueError, match=r"rows must be 100 to 10,000,000, but got self\.rows=5"):
+        Glyphs(rows=5)
+    with pytest.raises(ValueError, match=r"8 to 128 pixels a side .* but got image_shape=\(4, 16, 1\)"):
+        Glyphs().files((4, 16, 1), tmp_path)
+    with pytest.raises(ValueError, match=r"draw must be 0 or more, but got draw=-1"):
+        Glyphs().files(SHAPE, tmp_path, draw=-1)
+    with pytest.raises(ValueError, match=r"index must be 0 to 7, but got index=8"):
+        Glyphs().render_shard(8, SHAPE)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- a folder of the user's own
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "own").mkdir()
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def storage(tmp_path) -> Path:
+    return tmp_path / "storage"
+
+
+def test_raw_pixels_come_back_as_they_were(folder, storage):
+    images = some_images(6)
+    write_shard(folder / "a.parquet", np.array([7, 3, 5]), images[:3])
+    write_shard(folder / "b.parquet", np.array([1, 2, 4]), images[3:])
+    files = ParquetPool(path=str(folder)).files(SHAPE, storage)
+    assert [shard.path.name for shard in files.shards] == ["a.parquet", "b.parquet"]
+    row_ids, pixels = read_shard(files.shards[0].path, SHAPE)
+    assert row_ids.tolist() == [7, 3, 5]
+    assert (pixels == images[:3]).all()
+    pixels[:] = 0  # the caller's own
+
+
+def test_a_shard_of_many_row_groups_and_slices_is_read_in_order(folder):
+    images = some_images(9)
+    column = pa.array([image.tobytes() for image in images], pa.binary(256))
+    schema = pa.schema([pa.field("image", column.type)], metadata={"shape": "16, 16, 1"})
+    pq.write_table(pa.table([column], schema=schema), folder / "a.parquet", row_group_size=2)
+    assert (read_shard(folder / "a.parquet", SHAPE)[1] == images).all()
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (16, 16, 3), (24, 20, 3)])
+@pytest.mark.parametrize("as_struct", [False, True])
+def test_encoded_images_are_converted_and_resized(folder, storage, shape, as_struct):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
+    write_encoded(folder / "a.parquet", [png(image)], as_struct)
+    files = ParquetPool(path=str(folder)).files(shape, storage)
+    mode = {1: "L", 3: "RGB"}[shape[2]]
+    expected = image.convert(mode).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    assert (read_shard(files.shards[0].path, shape)[1][0] == np.asarray(expected).reshape(shape)).all()
+
+
+def test_rows_without_ids_are_numbered_by_file_name_and_position(folder, storage):
+    encoded = [png(Image.new("L", (8, 8), level)) for level in (0, 1, 2)]
+    write_encoded(folder / "m.parquet", encoded)
+    pool = ParquetPool(path=str(folder))
+    before = pool.files(SHAPE, storage).shards[0]
+    row_ids = read_shard(before.path, SHAPE)[0]
+    assert (row_ids % ROW_ID_STRIDE).tolist() == [0, 1, 2]
+    assert (row_ids >= 0).all()
+    write_encoded(folder / "a.parquet", encoded)
+    first, second = pool.files(SHAPE, storage).shards
+    assert second == before
+    assert not set(row_ids) & set(read_shard(first.path, SHAPE)[0])
+    assert first.digest != second.digest  # the same images, but other rows
+
+
+def test_files_are_hashed_once_and_again_when_they_change(folder, storage, monkeypatch):
+    hashed = []
+    hash_file = hashlib.file_digest
+
+    def spy(file, algorithm):
+        hashed.append(Path(file.name).name)
+        return hash_file(file, algorithm)
+
+    monkeypatch.setattr("hashlib.file_digest", spy)
+    pool = ParquetPool(path=str(folder))
+    for number, name in enumerate("ab"):
+        write_shard(folder / f"{name}.parquet", np.array([number]), some_images(1))
+    first, before = pool.files(SHAPE, storage), stamps(storage)
+    assert pool.files(SHAPE, storage) == first
+    assert stamps(storage) == before
+    write_shard(folder / "b.parquet", np.array([1]), some_images(1) // 2)
+    changed = pool.files(SHAPE, storage)
+    assert hashed == ["a.parquet", "b.parquet", "b.parquet"]
+    assert changed.shards[0] == first.shards[0]
+    assert changed.digest != first.digest
+
+
+def test_the_same_files_at_another_size_are_another_pool(folder, storage):
+    write_encoded(folder / "a.parquet", [png(Image.new("L", (8, 8)))])
+    pool = ParquetPool(path=str(folder))
+    assert pool.files((16, 16, 1), storage).digest != pool.files((32, 32, 1), storage).digest
+
+
+def refused(folder: Path, storage: Path, match: str, draw: int = 0) -> None:
+    """One line, and nothing written."""
+    with pytest.raises(ValueError, match=match) as error:
+        ParquetPool(path=str(folder)).files(SHAPE, storage, draw)
+    assert "\n" not in str(error.value)
+    assert not storage.exists()
+
+
+def test_a_folder_that_is_not_a_pool_is_refused(folder, storage):
+    refused(folder / "absent", storage, r"path must be a folder .*absent, which is not a folder")
+    refused(folder, storage, r"must have \*\.parquet files .* but got nothing in .*own; write the images there")
+    (folder / "cat.png").touch()
+    refused(folder, storage, r"but got 1 other entries, such as 'cat\.png'")
+    (folder / "a.parquet").write_text("not one")
+    refused(folder, storage, r"must be a Parquet file, but got .*a\.parquet, which is not one")
+    with pytest.raises(ValueError, match=r"path must name a folder .* but got self\.path=''"):
+        ParquetPool(path="")
+
+
+def test_draws_and_channels_that_a_folder_cannot_give_are_refused(folder, storage):
+    write_shard(folder / "a.parquet", np.array([1]), some_images(1))
+    refused(folder, storage, r"one draw, 0, but got draw=1", draw=1)
+    with pytest.raises(ValueError, match=r"one of \[1, 3, 4\] channels .* but got image_shape=\(8, 8, 2\)"):
+        ParquetPool(path=str(folder)).files((8, 8, 2), storage)
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"img": [b"x"]}, r"must have a column 'image', but got the columns \['img'\] in .*a\.parquet; rename"),
+        ({"image": [1.5]}, r"fixed_size_binary .* or binary .* but got double in .*a\.parquet"),
+        ({"image": [b"x"], "row_id": ["1"]}, r"row_id must be int64, but got string in .*a\.parquet; cast it"),
+        (
+            {"image": [b"not an image"]},
+            r"PIL can decode .* but got 12 bytes in row 0 of .*a\.parquet .*leave the row out",
+        ),
+        ({"image": pa.array([None], pa.binary())}, r"got a null in row 0 of .*a\.parquet"),
+        ({"image": pa.array([b"x" * 256], pa.binary(256))}, r"shape='16,16,1' and 256 bytes .* got shape='absent'"),
+        ({"image": pa.array([], pa.binary())}, r"must have rows, but got 1 empty shards in .*own"),
+    ],
+)
+def test_a_shard_that_cannot_be_read_is_refused(folder, storage, columns, match):
+    pq.write_table(pa.table(columns), folder / "a.parquet")
+    refused(folder, storage, match)
+
+
+def test_raw_pixels_of_another_shape_are_refused(folder, storage):
+    write_shard(folder / "a.parquet", np.array([1]), np.zeros((1, 32, 32, 3), np.uint8))
+    refused(folder, storage, r"but got shape='32,32,3' and 3072 bytes in .*a\.parquet; write them at that size")
+
+
+def test_row_ids_must_be_unique_and_there(folder, storage):
+    write_shard(folder / "a.parquet", np.array([1, 2]), some_images(2))
+    write_shard(folder / "b.parquet", np.array([3, 2]), some_images(2))
+    refused(folder, storage, r"row_id must be unique in the pool, but got 1 repeated, such as 2 in .*b\.parquet")
+    encoded = [png(Image.new("L", (8, 8)))] * 2
+    pq.write_table(pa.table({"image": encoded, "row_id": [1, None]}), folder / "b.parquet")
+    refused(folder, storage, r"every row must have a row_id, but got 1 nulls in .*b\.parquet")
+
+
+def test_a_bad_image_further_down_is_named_where_it_is_read(folder, storage):
+    good = png(Image.fromarray(some_images(1)[0, :, :, 0]))
+    deep = png(Image.fromarray(np.full((8, 8), 40_000, np.uint16)))
+    for bad in (good[:60], good[:20], b"", deep):
+        write_encoded(folder / "a.parquet", [good, good, bad])
+        shard = ParquetPool(path=str(folder)).files(SHAPE, storage).shards[0]
+        with pytest.raises(ValueError, match=r"8 bits per channel, but got \d+ bytes in row 2 of .*a\.parquet"):
+            read_shard(shard.path, SHAPE)
+
+
+def test_only_drawn_pools_know_their_characters(folder):
+    path = write_shard(folder / "a.parquet", np.array([1]), some_images(1)).path
+    with pytest.raises(ValueError, match=r"only a drawn pool knows its characters, but got .*a\.parquet"):
+        read_characters(path)
+
+
+def some_images(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, *SHAPE), np.uint8)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_encoded(path: Path, encoded: list[bytes], as_struct: bool = False) -> None:
+    values = [{"bytes": image, "path": "x.png"} for image in encoded] if as_struct else encoded
+    pq.write_table(pa.table({"image": values}), path)
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,105 @@
+"""A real sweep - Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted, resumed, repeated."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from commands import PROJECTS, run, start
+from mlflow import MlflowClient
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for file in PROJECTS.glob("*.py"):
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calm(project: Path) -> Path:
+    """The storage of a sweep that nothing disturbed."""
+    done = run("sweep", *SWEEP, "--storage", "calm", folder=project)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "winner" in done.stdout or "not beaten" in done.stdout
+    return project / "calm"
+
+
+def trials(storage: Path) -> list[dict[str, object]]:
+    return [json.loads(file.read_text()) for file in sorted(storage.glob("sweeps/*/trials/*.json"))]
+
+
+def finished(storage: Path) -> dict[str, bytes]:
+    """Weights by cell, of the cells that are finished."""
+    records = [f for f in storage.glob("cells/*/record.json") if json.loads(f.read_text())["state"] == "finished"]
+    return {record.parent.name: (record.parent / "student.safetensors").read_bytes() for record in records}
+
+
+def runs(storage: Path) -> pd.DataFrame:
+    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    experiment = client.get_experiment_by_name("dfkd")
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    return pd.DataFrame([{**run.data.tags, **run.data.metrics, "status": run.info.status} for run in found])
+
+
+def test_every_trial_ends_and_search_trials_never_read_the_test_set(calm: Path) -> None:
+    assert len(trials(calm)) == 6
+    assert {trial["state"] for trial in trials(calm)} <= {"finished", "pruned"}
+    searched = {trial["cell"] for trial in trials(calm)}
+    read = {file.parent.name for file in calm.glob("cells/*/test.json")}
+    assert read and not read & searched
+
+
+def test_optuna_is_told_stopped_trials_as_pruned(calm: Path) -> None:
+    (log,) = calm.glob("sweeps/*/optuna.log")
+    (name,) = optuna.get_all_study_names(JournalStorage(JournalFileBackend(str(log))))
+    study = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(log))))
+    states = {trial.user_attrs["number"]: trial.state.name for trial in study.trials}
+    expected = {"finished": "COMPLETE", "pruned": "PRUNED"}
+    assert states == {trial["number"]: expected[str(trial["state"])] for trial in trials(calm)}
+
+
+def test_every_cell_stands_once_in_mlflow_below_its_sweep(calm: Path) -> None:
+    table = runs(calm)
+    cells = table[table["cell_key"].notna()]
+    assert sorted(cells["cell_key"]) == sorted(file.parent.name for file in calm.glob("cells/*/record.json"))
+    assert cells["mlflow.parentRunId"].nunique() == 1
+    assert (table[table["cell_key"].isna()]["status"] == "FINISHED").all()
+
+
+def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, calm: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()}
+    again = run("sweep", *SWEEP, "--storage", "calm", folder=project)
+    assert again.returncode == 0, again.stderr
+    assert "done already" in again.stdout
+    assert {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()} == before
+
+
+def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(project: Path, calm: Path) -> None:
+    storage = project / "killed"
+    process = start("sweep", *SWEEP, "--storage", "killed", folder=project)
+    deadline = time.monotonic() + 200
+    while len(finished(storage)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done_before = {file: file.stat().st_mtime_ns for file in storage.glob("cells/*/student.safetensors")}
+    assert len(done_before) >= 3
+    resumed = run("sweep", *SWEEP, "--storage", "killed", folder=project)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {file: file.stat().st_mtime_ns for file in done_before} == done_before  # none was computed again
+    assert finished(storage) == finished(calm)
+    assert trials(storage) == trials(calm)
+    cells = runs(storage)["cell_key"].dropna()
+    assert sorted(cells) == sorted(file.parent.name for file in storage.glob("cells/*/record.json"))

@@ -1,0 +1,113 @@
+"""Views: what all augmentations promise, and how stored pixels become what a network sees."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from dfkd.data.tasks import Digits
+from dfkd.data.transforms import VIEWS, Crop, to_tensor
+
+RECIPES: dict[type, Callable[[], Crop]] = {Crop: Crop}
+each_view = pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+
+
+def images(batch: int = 64, side: int = 12, channels: int = 3) -> np.ndarray:
+    """Every pixel's value says where it was, and none is black."""
+    return np.random.default_rng(0).integers(1, 256, (batch, side, side, channels), dtype=np.uint8)
+
+
+# ---- what all views have in common
+
+
+def test_every_listed_view_is_tested():
+    assert set(RECIPES) == set(VIEWS)
+
+
+@each_view
+@pytest.mark.parametrize("shape", [(5, 12, 12, 3), (1, 8, 16, 1)])
+def test_views_are_images_like_those_given(kind, shape):
+    given = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    given.flags.writeable = False  # as views of shared memory are
+    view = RECIPES[kind]().augment(given, seed=1)
+    assert view.shape == given.shape and view.dtype == np.uint8
+    assert not np.shares_memory(view, given)
+
+
+@each_view
+def test_a_seed_gives_the_same_view_again(kind):
+    rule = RECIPES[kind]()
+    one, again, other = (rule.augment(images(), seed) for seed in (1, 1, 2))
+    assert (one == again).all() and (one != other).any()
+
+
+@each_view
+def test_images_are_augmented_each_by_itself(kind):
+    given = images(2)
+    same = np.repeat(given[:1], 64, axis=0)
+    views = RECIPES[kind]().augment(same, seed=1)
+    assert len(np.unique(views.reshape(64, -1), axis=0)) > 10
+    mixed = same.copy()
+    mixed[1::2] = given[1]
+    assert (RECIPES[kind]().augment(mixed, seed=1)[::2] == views[::2]).all()
+
+
+# ---- crops
+
+
+def test_a_crop_is_a_shifted_and_perhaps_flipped_image():
+    given, padding = images(), 2
+    seen = set()
+    for image, view in zip(given, Crop(padding=padding, flip=True).augment(given, seed=3), strict=True):
+        padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+        places = [
+            (top, left, flipped)
+            for top in range(2 * padding + 1)
+            for left in range(2 * padding + 1)
+            for flipped in (False, True)
+            if (view == padded[top : top + 12, left : left + 12][:, :: -1 if flipped else 1]).all()
+        ]
+        assert len(places) == 1
+        seen.add(places[0])
+    assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == {0, 1, 2, 3, 4}
+    assert {flipped for _, _, flipped in seen} == {False, True}
+
+
+def test_a_crop_without_padding_and_flip_changes_nothing():
+    assert (Crop(padding=0, flip=False).augment(images(), seed=1) == images()).all()
+
+
+def test_half_of_the_images_are_flipped_if_any():
+    left = np.zeros((400, 8, 8, 1), dtype=np.uint8)
+    left[:, :, 0] = 255
+    assert (Crop(padding=0, flip=True).augment(left, seed=0)[:, 0, -1, 0] == 255).mean() == pytest.approx(0.5, abs=0.1)
+    assert (Crop(padding=0, flip=False).augment(left, seed=0) == left).all()
+
+
+def test_a_crop_refuses_negative_padding():
+    with pytest.raises(ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"):
+        Crop(padding=-1)
+
+
+# ---- to tensors
+
+
+@dataclasses.dataclass(frozen=True)
+class Colours(Digits):
+    mean = (0.1, 0.5, 0.9)
+    std = (0.2, 0.3, 0.4)
+
+
+def test_pixels_are_normalised_with_the_tasks_statistics():
+    given = images()
+    expected = (given / 255 - np.array(Colours.mean)) / np.array(Colours.std)
+    tensor = to_tensor(given, Colours())
+    assert tensor.shape == (64, 3, 12, 12)
+    np.testing.assert_allclose(tensor.permute(0, 2, 3, 1).numpy(), expected, atol=1e-5)
+
+
+def test_the_teachers_training_images_have_mean_0_and_deviation_1():
+    tensor = to_tensor(Digits().train().images, Digits())
+    assert tensor.mean().item() == pytest.approx(0, abs=1e-3)
+    assert tensor.std().item() == pytest.approx(1, abs=1e-3)
