@@ -17,6 +17,7 @@ import contextlib
 import json
 import math
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,11 @@ class Ledger:
     def restore(self, cell: str) -> dict[str, Any] | None:
         """The last checkpoint, or None where there is none or only a damaged one."""
         path = self.folder(cell) / "checkpoint.pt"
-        if not path.exists():
+        if not zipfile.is_zipfile(path):  # torch.load fails in many ways on other files
             return None
         try:
             state: dict[str, Any] = torch.load(path, weights_only=True)
-        except (EOFError, RuntimeError, pickle.UnpicklingError):
+        except (RuntimeError, pickle.UnpicklingError):
             return None
         return state
 

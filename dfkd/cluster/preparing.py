@@ -8,7 +8,6 @@ from pathlib import Path
 
 import ray
 
-from dfkd.cluster.scoring import score
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
 from dfkd.distill import Material
@@ -38,6 +37,8 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
     source = _obtain(cell, compute.storage, console)
     missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
     if missing:
+        from dfkd.cluster.scoring import score  # Ray Data takes seconds to import
+
         with console.progress("scoring the pool with the teacher", sum(s.rows for s in missing), "rows") as advance:
             for rows in score(cell, source, compute):
                 advance(rows)

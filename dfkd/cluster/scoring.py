@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,8 @@ from dfkd.experiment import Cell
 from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards, score_shard
 from dfkd.sources import Source
+
+POLL_S = 1.0
 
 
 class ShardScorer:
@@ -37,12 +38,24 @@ class ShardScorer:
 
 
 def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
-    """Score what is missing; yields the rows of each shard as it is done. Killed, it goes on with the next shard."""
+    """Score what is missing; yields now and then how many rows were done. Killed, it goes on with the next shard."""
     missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
-    if not missing:
-        return
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the console has its own
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    running = _score.remote(cell, missing, compute)
+    left = sum(shard.rows for shard in missing)
+    while left:
+        ended, _ = ray.wait([running], timeout=POLL_S)
+        now_missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
+        left_now = sum(shard.rows for shard in now_missing)
+        yield left - left_now
+        left = left_now
+        if ended:
+            ray.get(running)  # raises what went wrong
+
+
+@ray.remote(num_cpus=0)
+def _score(cell: Cell, missing: list[Shard], compute: Compute) -> None:
+    """Ray Data's own driver, in a task: its log does not mix with ours, and the head of a cluster stays free."""
+    ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(list(range(len(missing))), override_num_blocks=len(missing)).map_batches(
         ShardScorer,
         fn_constructor_kwargs={"cell": cell, "shards": missing, "compute": compute},
@@ -52,5 +65,4 @@ def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
         num_cpus=0.75 * compute.cpus,
         num_gpus=compute.gpus or None,
     )
-    for row in dataset.iter_rows():
-        yield int(row["rows"])
+    dataset.materialize()

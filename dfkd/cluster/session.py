@@ -50,12 +50,13 @@ def session(compute: Compute) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
     local = address == "local"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences Ray's warning
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray Data's harmless warnings about its own actors
     ray.init(
         address=address,
         include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
         log_to_driver=False,
         logging_level=logging.ERROR,
+        # a worker that has imported torch waits for the next phase instead of being replaced by a cold one
+        _system_config={"idle_worker_killing_time_threshold_ms": 600_000} if local else None,
         runtime_env={"env_vars": worker_environment(compute)},
     )
     try:

@@ -8,11 +8,9 @@ from typing import Any
 import optuna
 import ray
 from ray import tune
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from dfkd.cells import Computation, Job, Setting
 from dfkd.cluster.session import Compute
-from dfkd.cluster.training import fit
 from dfkd.distill import Material
 from dfkd.experiment import Cell, Experiment
 from dfkd.ledger import Ledger
@@ -84,6 +82,10 @@ def train_trial(config: dict[str, Any], brief: Brief, material: Held) -> None:
     job = brief.trial(config)
     known = Ledger(brief.compute.storage).read(job.name)
     if known is None or not known.final:
+        from ray.tune.integration.ray_train import TuneReportCallback
+
+        from dfkd.cluster.training import fit  # Ray Train takes seconds to import
+
         fit(job, material.material, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
         return
     for point in known.points:

@@ -12,7 +12,6 @@ from ray.exceptions import RayError
 from dfkd.cells import Job, compute
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute, slots
-from dfkd.cluster.training import distribute
 from dfkd.distill import Material
 from dfkd.ledger import Ledger, Outcome
 from dfkd.randomness import use_deterministic
@@ -36,6 +35,8 @@ def _compute(job: Job, material: Material, where: Compute) -> Outcome:
 def outcomes(jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute) -> Iterator[Outcome | Failure]:
     """The cells' outcomes in the order in which they end. A worker that dies is replaced and its cell resumed."""
     if where.workers > 1:
+        from dfkd.cluster.training import distribute  # Ray Train takes seconds to import
+
         for job in jobs:
             yield distribute(job, prepared[source_key(job.cell)].material, where)
         return

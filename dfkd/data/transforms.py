@@ -18,7 +18,8 @@ from dfkd.data.tasks import Task
 
 def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu") -> Tensor:
     """Float images [B, C, H, W], normalised with the TARGET task's statistics, for pools as well (CMI, MosaicKD)."""
-    images_BCHW = torch.from_numpy(np.ascontiguousarray(images_BHWC)).to(device).permute(0, 3, 1, 2).float()
+    images_BHWC = np.require(images_BHWC, requirements=["C", "W"])  # a copy of what lies in shared memory, read only
+    images_BCHW = torch.from_numpy(images_BHWC).to(device).permute(0, 3, 1, 2).float()
     mean_C = torch.tensor(task.mean, device=device).view(1, -1, 1, 1) * 255
     std_C = torch.tensor(task.std, device=device).view(1, -1, 1, 1) * 255
     return (images_BCHW - mean_C) / std_C

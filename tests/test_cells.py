@@ -1,0 +1,344 @@
+"""Cells: computed once, the same bits wherever and however often interrupted, and told from the ledger after that."""
+
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dfkd.cells
+from dfkd.cells import Computation, Job, compute
+from dfkd.distill import Material, Run
+from dfkd.ledger import Ledger, Outcome
+from dfkd.method.dropping import Tail
+from dfkd.method.selection import Confident
+
+# In a process of its own: the first cell in one storage, then the same cell in another, up to the middle of a stretch.
+FIRST_THEN_STALLED = """
+import pickle, sys, time
+from pathlib import Path
+import dfkd.cells
+from dfkd.distill import Run
+from dfkd.ledger import Ledger
+from dfkd.randomness import use_deterministic
+
+class Stalled(Run):
+    def _train_step(self):
+        if self.step == 13:
+            print("stalled", flush=True)
+            time.sleep(600)
+        super()._train_step()
+
+use_deterministic(1)
+dfkd.cells.CHECKPOINT_EVERY_S = 0
+job, material, calm, killed = pickle.loads(Path(sys.argv[1]).read_bytes())
+dfkd.cells.compute(job, material, calm)
+computation = dfkd.cells.Computation(job, material, Ledger(killed), run_type=Stalled)
+while computation.advance():
+    pass
+"""
+
+
+@pytest.fixture
+def job(tiny, job_of) -> Job:
+    made: Job = job_of(tiny)
+    return made
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[int]:
+    """The training steps that are taken in this process, as they are taken."""
+    taken: list[int] = []
+    train_step = Run._train_step
+
+    def counted(run: Run) -> None:
+        taken.append(run.step)
+        train_step(run)
+
+    monkeypatch.setattr(Run, "_train_step", counted)
+    return taken
+
+
+def everything(storage: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in storage.rglob("*") if path.is_file()}
+
+
+def student(storage: Path, job: Job) -> bytes:
+    return (Ledger(storage).folder(job.name) / "student.safetensors").read_bytes()
+
+
+def told(outcome: Outcome) -> Outcome:
+    """Without what is allowed to differ."""
+    return replace(outcome, seconds=0.0)
+
+
+def files(storage: Path, job: Job) -> set[str]:
+    return {path.name for path in Ledger(storage).folder(job.name).iterdir()}
+
+
+# ---- once
+
+
+def test_a_cell_is_computed_once(job, material, tmp_path, steps):
+    first = compute(job, material, tmp_path)
+    assert steps == list(range(20))
+    before = everything(tmp_path)
+    assert compute(job, material, tmp_path) == first
+    assert steps == list(range(20))
+    assert everything(tmp_path) == before
+
+
+def test_what_a_cell_leaves_behind(job, material, tmp_path):
+    outcome = compute(replace(job, tags={"git": "abc"}), material, tmp_path)
+    assert files(tmp_path, job) == {"curve.parquet", "student.safetensors", "record.json"}
+    assert Ledger(tmp_path).read(job.name) == outcome
+    assert (outcome.cell, outcome.state, outcome.step) == (job.name, "finished", 20)
+    assert [point["step"] for point in outcome.points] == [5, 10, 15, 20]
+    assert outcome.metrics == {name: value for name, value in outcome.points[-1].items() if name != "step"}
+    assert outcome.params == job.cell.experiment.params()
+    assert outcome.tags == {"teacher": job.teacher_digest, "pool": job.pool_digest, "git": "abc"}
+    assert outcome.environment["threads"] == 1
+    assert outcome.seconds > 0
+
+
+def test_equal_experiments_are_one_cell_and_others_are_not(job, tiny, job_of):
+    assert job.name == job_of(replace(tiny, dropping=Tail(rate=0.35))).name
+    environment = replace(job.environment, threads=2)
+    names = {job.name, job_of(tiny, seed=1).name, replace(job, environment=environment).name}
+    names |= {replace(job, teacher_digest="t").name, replace(job, pool_digest="p").name}
+    assert len(names) == 5
+    assert replace(job, read_test=True, tags={"a": "b"}).name == job.name
+
+
+def test_a_finished_cell_is_told_point_by_point(job, material, tmp_path):
+    points = compute(job, material, tmp_path).points
+    again = Computation(job, material, Ledger(tmp_path))
+    assert [again.advance() for _ in range(5)] == [*points, None]
+    assert again.outcome is not None and again.ended
+
+
+# ---- the same bits
+
+
+@pytest.fixture(scope="module")
+def calm_and_killed(tiny, material, job_of, tmp_path_factory) -> Iterator[tuple[Path, Path]]:
+    """Two storages: one with the cell computed first in its process, one where that process was killed at step 13."""
+    folder = tmp_path_factory.mktemp("processes")
+    work = job_of(tiny), material, folder / "calm", folder / "killed"
+    (folder / "work").write_bytes(pickle.dumps(work))
+    process = subprocess.Popen(
+        [sys.executable, "-c", FIRST_THEN_STALLED, str(folder / "work")],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "stalled\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    yield folder / "calm", folder / "killed"
+
+
+def test_the_sixth_cell_of_a_process_is_the_first_of_another(job, tiny, job_of, material, tmp_path, calm_and_killed):
+    calm, _ = calm_and_killed
+    others = [
+        replace(tiny, selection=Confident(ratio=0.2)),
+        replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)),  # diverges
+        replace(tiny, dropping=None),
+        replace(tiny, explicit=None),
+    ]
+    for index, experiment in enumerate(others):
+        compute(job_of(experiment, seed=index), material, tmp_path)
+    compute(job, material, tmp_path / "fifth")
+    sixth = compute(job, material, tmp_path)
+    assert student(tmp_path, job) == student(tmp_path / "fifth", job) == student(calm, job)
+    assert told(sixth) == told(Ledger(calm).read(job.name))
+
+
+def test_a_killed_cell_goes_on_from_its_checkpoint(job, material, calm_and_killed, steps):
+    calm, killed = calm_and_killed
+    assert files(killed, job) == {"checkpoint.pt", "lease"}
+    seconds = Ledger(killed).restore(job.name)["seconds"]
+    outcome = compute(job, material, killed)
+    assert steps == list(range(10, 20))
+    assert student(killed, job) == student(calm, job)
+    assert told(outcome) == told(Ledger(calm).read(job.name))
+    assert outcome.seconds > seconds > 0  # what was spent before counts
+    assert files(killed, job) == {"curve.parquet", "student.safetensors", "record.json"}
+
+
+# ---- interrupted, damaged, refused
+
+
+@pytest.mark.parametrize("evaluations", [1, 3, 4])
+def test_a_closed_computation_is_taken_up_again(job, material, tmp_path, steps, monkeypatch, evaluations):
+    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    first = Computation(job, material, Ledger(tmp_path))
+    seen = [first.advance() for _ in range(evaluations)]
+    first.close()  # as a search does that stops it
+    assert "lease" not in files(tmp_path, job)
+    outcome = compute(job, material, tmp_path)
+    assert steps == list(range(20))
+    assert outcome.points[:evaluations] == seen and len(outcome.points) == 4
+
+
+def test_a_damaged_checkpoint_costs_time_only(job, material, tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    first = Computation(job, material, Ledger(tmp_path))
+    first.advance()
+    first.close()
+    (Ledger(tmp_path).folder(job.name) / "checkpoint.pt").write_bytes(b"half")
+    assert compute(job, material, tmp_path).state == "finished"
+    assert steps == [*range(5), *range(20)]
+
+
+def test_a_damaged_record_is_computed_again(job, material, tmp_path, steps):
+    first = compute(job, material, tmp_path)
+    weights = student(tmp_path, job)
+    (Ledger(tmp_path).folder(job.name) / "record.json").write_text('{"cell": ')
+    assert told(compute(job, material, tmp_path)) == told(first)
+    assert len(steps) == 40
+    assert student(tmp_path, job) == weights
+
+
+def test_a_pruned_cell_is_finished_when_it_is_asked_for(job, material, tmp_path):
+    ledger = Ledger(tmp_path)
+    calm = compute(job, material, tmp_path / "calm")
+    pruned = replace(calm, state="pruned", step=10, points=calm.points[:2])
+    ledger.write(pruned, None)
+    assert told(compute(job, material, tmp_path)) == told(calm)
+    ledger.write(pruned, None)
+    assert told(ledger.read(job.name)) == told(calm)
+
+
+@pytest.mark.parametrize("where", ["_select", "evaluate", "restore"])
+def test_an_error_leaves_neither_lease_nor_record(job, material, tmp_path, monkeypatch, where):
+    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    started = Computation(job, material, Ledger(tmp_path))
+    started.advance()
+    started.close()
+    with monkeypatch.context() as broken:
+        broken.setattr(Run, where, _fails)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            compute(job, material, tmp_path)
+    assert files(tmp_path, job) == {"checkpoint.pt"}
+    assert compute(job, material, tmp_path).state == "finished"
+
+
+def _fails(*arguments: object) -> None:
+    raise RuntimeError("out of memory")
+
+
+# ---- diverged
+
+
+def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(tiny, job_of, material, tmp_path, steps):
+    job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)), read_test=True)
+    outcome = compute(job, material, tmp_path)
+    assert outcome.state == "diverged" and outcome.final
+    assert outcome.metrics == {"probe": 0.1, "validation": 0.1, "test": 0.1}
+    assert outcome.step == steps[-1] + 1 == outcome.points[-1]["step"]
+    assert files(tmp_path, job) == {"curve.parquet", "record.json", "test.json"}
+    before = everything(tmp_path)
+    assert compute(job, material, tmp_path) == outcome
+    assert everything(tmp_path) == before
+
+
+def test_a_diverged_cell_has_no_validation_where_there_is_none(tiny, job_of, material, tmp_path):
+    job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)))
+    outcome = compute(job, replace(material, validation=None), tmp_path)
+    assert outcome.metrics == {"probe": 0.1}
+
+
+# ---- the test set
+
+
+@pytest.fixture
+def test_reads(tiny, monkeypatch) -> list[int]:
+    reads: list[int] = []
+    kind = type(tiny.task)
+    read = kind.test
+
+    def counted(task: object) -> object:
+        reads.append(1)
+        return read(task)
+
+    monkeypatch.setattr(kind, "test", counted)
+    return reads
+
+
+def test_the_test_set_is_read_once_and_only_where_it_was_asked_for(job, material, tmp_path, test_reads, steps):
+    assert "test" not in compute(job, material, tmp_path).metrics
+    assert test_reads == []
+    asked = replace(job, read_test=True)
+    first = compute(asked, material, tmp_path)
+    assert 0 < first.metrics["test"] < 1
+    assert compute(asked, material, tmp_path) == first
+    assert test_reads == [1]
+    assert len(steps) == 20  # the trial's cell is the confirmed one: nothing is trained again
+    assert compute(job, material, tmp_path) == first
+
+
+def test_the_test_accuracy_is_that_of_the_kept_student(job, material, tmp_path):
+    first = compute(replace(job, read_test=True), material, tmp_path / "a")
+    compute(job, material, tmp_path / "b")
+    later = compute(replace(job, read_test=True), material, tmp_path / "b")
+    assert told(later) == told(first)
+
+
+# ---- side by side
+
+
+def waiting(job: Job, material: Material, storage: Path) -> tuple[threading.Thread, list[Outcome]]:
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(compute(job, material, storage)), daemon=True)
+    thread.start()
+    return thread, outcomes
+
+
+def test_who_finds_a_cell_under_way_waits_and_is_told(job, material, tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(dfkd.cells, "POLL_S", 0.01)
+    holder = Computation(job, material, Ledger(tmp_path))
+    thread, outcomes = waiting(job, material, tmp_path)
+    while holder.advance():
+        assert not outcomes
+    thread.join(30)
+    assert outcomes == [holder.outcome]
+    assert steps == list(range(20))
+
+
+def test_who_waits_goes_on_where_the_other_let_go(job, material, tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(dfkd.cells, "POLL_S", 0.01)
+    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    holder = Computation(job, material, Ledger(tmp_path))
+    holder.advance()
+    thread, outcomes = waiting(job, material, tmp_path)
+    time.sleep(0.05)
+    assert steps == list(range(5))
+    holder.close()
+    thread.join(30)
+    assert outcomes[0].state == "finished"
+    assert steps == list(range(20))
+
+
+def test_a_cell_recorded_just_before_its_lease_was_free_is_not_computed_again(
+    job, material, tmp_path, monkeypatch, steps
+):
+    compute(job, material, tmp_path)
+    calls: list[Callable[[], Outcome | None]] = []
+    known = Computation._known
+
+    def missed_once(computation: Computation) -> Outcome | None:
+        """As if the record appeared between the first look and the lease."""
+        calls.append(computation._known)
+        return known(computation) if len(calls) > 1 else None
+
+    monkeypatch.setattr(Computation, "_known", missed_once)
+    compute(job, material, tmp_path)
+    assert steps == list(range(20))
+    assert "lease" not in files(tmp_path, job)

@@ -1,0 +1,297 @@
+"""The training loop: the same numbers whenever, however often interrupted, whatever is looked at in between.
+
+B batch, D feature width of the teacher.
+"""
+
+import io
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dfkd.data.transforms import Crop
+from dfkd.distill import Diverged, Material, Objective, Run
+from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.method import dropping
+from dfkd.method.losses import PooledFeatures, Similarity
+from dfkd.method.selection import Random
+from dfkd.models.networks import SmallResNet
+from dfkd.randomness import Block
+
+SCHEDULES = {
+    "adamw, one cycle": {},
+    "sgd, cosine": {"optimizer": "sgd", "decay": "cosine", "learning_rate": 0.05},
+}
+
+
+@pytest.fixture(scope="module")
+def wide(material) -> Material:
+    """As if the teacher were wider than the student: a projector is needed."""
+    features_ND = np.random.default_rng(0).random((600, 48)).astype(np.float32)
+    return replace(material, scores=replace(material.scores, features_ND=features_ND))
+
+
+@pytest.fixture(scope="module")
+def everything(tiny) -> Experiment:
+    """With all that draws at random in a step."""
+    return replace(tiny, dropping=dropping.Random(rate=0.3), views=Crop(padding=1, flip=False))
+
+
+def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+
+
+def curve(run: Run) -> list[dict[str, float]]:
+    """Train to the end."""
+    points = []
+    for step in run.experiment.schedule.evaluation_steps():
+        run.advance(step)
+        points.append(run.evaluate())
+    return points
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last bit, whatever is nested in what."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and one.equal(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return run.objective.student.network.state_dict()
+
+
+# ---- the same numbers again
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_two_runs_are_the_same_to_the_last_bit(everything, wide, schedule):
+    experiment = replace(everything, schedule=replace(everything.schedule, **SCHEDULES[schedule]))
+    one, other = run_of(experiment, wide), run_of(experiment, wide)
+    torch.manual_seed(1)
+    points = curve(one)
+    torch.manual_seed(2)  # nothing listens to it
+    np.random.seed(2)  # noqa: NPY002
+    assert curve(other) == points
+    assert same(one.state(), other.state())
+
+
+def test_another_seed_is_another_run(everything, wide):
+    one, other = run_of(everything, wide), run_of(everything, wide, seed=1)
+    assert not same(weights(one), weights(other))
+    assert one.batch(0).tolist() != other.batch(0).tolist()
+
+
+def test_the_global_random_state_does_not_move(everything, wide):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    run_of(everything, wide).advance(3)
+    assert torch.random.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "stop"),
+    [*(("adamw, one cycle", stop) for stop in (0, 1, 5, 7, 19, 20)), ("sgd, cosine", 7)],
+)
+def test_a_resumed_run_is_the_uninterrupted_one(everything, wide, schedule, stop):
+    """Whatever the step: between evaluations too, and between the batches of an epoch."""
+    changes = {"learning_rate": 1e-3, **SCHEDULES[schedule]}
+    experiment = replace(everything, schedule=replace(everything.schedule, **changes))
+    calm = run_of(experiment, wide)
+    points = []
+    for step in experiment.schedule.evaluation_steps():
+        if step > stop:
+            break
+        calm.advance(step)
+        points.append(calm.evaluate())
+    calm.advance(stop)
+    state = through_a_file(calm.state())
+    resumed = run_of(experiment, wide)
+    resumed.restore(state)
+    for run in (calm, resumed):
+        run.advance(20)
+    assert same(calm.state(), resumed.state())  # the optimizer's moments and the learning rate as well
+    if stop < 20:
+        assert calm.evaluate() == resumed.evaluate()
+
+
+def test_a_state_holds_the_optimizer_and_everything_that_is_trained(everything, wide):
+    run = run_of(everything, wide)
+    run.advance(2)
+    state = run.state()
+    names = {name for name, _ in run.objective.named_parameters()}
+    assert any(name.startswith("losses.explicit.") for name in names)
+    assert names <= state["objective"].keys()
+    assert len(state["optimizer"]["state"]) == len(names)
+
+
+# ---- what does not disturb what
+
+
+@pytest.mark.parametrize("evaluations", [2, 5])
+def test_looking_at_the_probe_does_not_disturb_training(everything, wide, evaluations):
+    runs = [
+        run_of(replace(everything, schedule=replace(everything.schedule, evaluations=n)), wide)
+        for n in (4, evaluations)
+    ]
+    last = [curve(run)[-1] for run in runs]
+    assert same(weights(runs[0]), weights(runs[1]))
+    assert last[0]["probe"] == last[1]["probe"]
+
+
+def test_a_projector_does_not_change_the_students_start(tiny, material, wide):
+    plain = replace(tiny, explicit=None, implicit=None)
+    starts = [
+        Objective(Cell(experiment=experiment, block=Block(seed=0)), width).student.state_dict()
+        for experiment, width in ((plain, 32), (tiny, 32), (tiny, 48), (replace(tiny, implicit=None), 48))
+    ]
+    assert all(same(start, starts[0]) for start in starts)
+
+
+def test_losses_dropping_and_views_do_not_change_the_batches_or_the_selection(tiny, everything, material):
+    other = replace(everything, explicit=None, implicit=None, kd=replace(tiny.kd, temperature=2.0))
+    one, two = run_of(tiny, material), run_of(other, material)
+    assert one.rows_N.tolist() == two.rows_N.tolist()
+    assert one.batch(3).tolist() == two.batch(3).tolist()
+
+
+def test_a_loss_of_weight_0_is_no_loss(tiny, material):
+    none = run_of(replace(tiny, implicit=None), material)
+    zero = run_of(replace(tiny, implicit=Similarity(weight=0.0)), material)
+    assert curve(none) == curve(zero)
+    assert same(none.state(), zero.state())
+
+
+# ---- batches
+
+
+@pytest.mark.parametrize(("batch", "ratio"), [(16, 0.3), (7, 0.1), (100, 0.05), (51, 0.1)])
+def test_each_epoch_is_a_permutation_and_batches_run_across_epochs(tiny, material, batch, ratio):
+    run = run_of(replace(tiny, selection=Random(ratio=ratio), schedule=Schedule(steps=50, batch=batch)), material)
+    rows = len(run.rows_N)
+    seen = np.concatenate([run.batch(step) for step in range(50)])
+    assert all(len(run.batch(step)) == batch for step in range(50))
+    epochs = [seen[start : start + rows] for start in range(0, len(seen) - rows + 1, rows)]
+    assert all(sorted(epoch) == run.rows_N.tolist() for epoch in epochs)
+    assert all((one != other).any() for one, other in pairwise(epochs))
+
+
+def test_a_batch_depends_on_its_step_alone(tiny, material):
+    run, other = run_of(tiny, material), run_of(tiny, material)
+    forwards = [run.batch(step).tolist() for step in range(40)]
+    backwards = [other.batch(step).tolist() for step in reversed(range(40))]
+    assert forwards == backwards[::-1]
+
+
+def test_the_student_sees_views_and_the_teachers_answer_is_that_of_the_clean_image(tiny, everything, material):
+    run = run_of(everything, material)
+    rows = run.batch(0)
+    assert not run.images(rows, 0).equal(run_of(tiny, material).images(rows, 0))
+    assert run.images(rows, 0).equal(run.images(rows, 0))
+    assert not run.images(rows, 0).equal(run.images(rows, 1))
+    assert (run.answers(rows).logits_BK.numpy() == material.scores.logits_NK[rows]).all()
+
+
+# ---- the objective
+
+
+def test_no_gradient_reaches_the_teacher_and_no_label_is_read(tiny, wide, monkeypatch):
+    monkeypatch.setattr(type(tiny.task), "train", None)
+    monkeypatch.setattr(type(tiny.task), "test", None)
+    run = run_of(tiny, replace(wide, validation=None))
+    teacher = run.answers(run.batch(0))
+    assert not teacher.logits_BK.requires_grad and not teacher.features_BD.requires_grad
+    assert "validation" not in curve(run)[-1]
+
+
+def test_training_moves_everything_that_the_objective_holds(tiny, wide):
+    run = run_of(tiny, wide)
+    before = {name: value.clone() for name, value in run.objective.named_parameters()}
+    run.advance(3)
+    for name, value in run.objective.named_parameters():
+        assert not value.equal(before[name]), name
+
+
+def test_the_total_is_the_weighted_sum(tiny, wide):
+    terms = run_of(tiny, wide).loss(10)
+    total = terms["kd"] + 3.0 * terms["explicit"] + 1.0 * terms["implicit"]
+    assert terms["total"].item() == pytest.approx(total.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ramp", "progress", "expected"),
+    [(0.0, 0.0, 2.0), (0.1, 0.0, 0.0), (0.1, 0.05, 1.0), (0.1, 0.1, 2.0), (0.1, 0.9, 2.0), (1.0, 0.5, 1.0)],
+)
+def test_weights_rise_over_their_ramp(tiny, ramp, progress, expected):
+    experiment = replace(tiny, explicit=PooledFeatures(weight=2.0, ramp=ramp))
+    objective = Objective(Cell(experiment=experiment, block=Block(seed=0)), 32)
+    assert objective.weight("explicit", progress) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_learning_rate_ends_near_0(tiny, material, schedule):
+    run = run_of(replace(tiny, schedule=replace(tiny.schedule, **SCHEDULES[schedule])), material)
+    rates = []
+    for step in range(20):
+        rates.append(run.optimizer.param_groups[0]["lr"])
+        run.advance(step + 1)
+    assert max(rates) <= run.experiment.schedule.learning_rate * (1 + 1e-9)
+    assert 0 < rates[-1] < max(rates) / 10
+
+
+@pytest.mark.parametrize("decay", ["one_cycle", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_schedules_work(tiny, material, decay, steps):
+    schedule = Schedule(steps=steps, batch=8, evaluations=1, decay=decay)
+    assert curve(run_of(replace(tiny, schedule=schedule), material))[-1]["step"] == steps
+
+
+# ---- what is reported
+
+
+def test_a_point_of_the_curve(tiny, material):
+    point = curve(run_of(tiny, material))[0]
+    assert point["step"] == 5
+    assert {"probe", "probe.low", "probe.middle", "probe.high", "validation", "kept_classes"} <= point.keys()
+    assert point["kept_classes"] == 7.0
+    assert all(0 <= point[name] <= 1 for name in point if name.startswith(("probe", "validation")))
+    total = point["train.kd"] + 3 * point["train.explicit"]
+    assert total < point["train.total"] <= total + point["train.implicit"]  # its weight still rises at first
+
+
+def test_loss_terms_are_means_since_the_last_point(tiny, material):
+    often = curve(run_of(replace(tiny, schedule=replace(tiny.schedule, evaluations=20)), material))
+    seldom = curve(run_of(tiny, material))
+    for index, point in enumerate(seldom):
+        part = often[5 * index : 5 * index + 5]
+        assert point["train.kd"] == pytest.approx(np.mean([p["train.kd"] for p in part]), rel=1e-5)
+
+
+def test_a_student_learns(tiny, material):
+    schedule = Schedule(steps=80, batch=32, evaluations=2, learning_rate=1e-2)
+    points = curve(run_of(replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), material))
+    assert points[-1]["train.kd"] < points[0]["train.kd"] / 1.5
+    assert points[-1]["probe"] > 0.3  # a guess is .1
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_loss_that_is_not_finite_is_noticed(tiny, material, optimizer):
+    schedule = Schedule(steps=40, batch=16, learning_rate=1e6, optimizer=optimizer, evaluations=2)
+    run = run_of(replace(tiny, schedule=schedule), material)
+    with pytest.raises(Diverged, match="the loss is not finite any more at step"):
+        curve(run)

@@ -1,0 +1,62 @@
+"""The user's modules, named as in an import, and one line where there is none."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfkd.modules import load
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project of the user's own, which is the working directory."""
+    (tmp_path / "my_project").mkdir()
+    (tmp_path / "my_project" / "my_space.py").write_text("def space(trial):\n    return 7\n")
+    (tmp_path / "needs_more.py").write_text("import a_module_that_nobody_has\n")
+    (tmp_path / "broken.py").write_text("def space(:\n")
+    (tmp_path / "our_spaces").mkdir()
+    for name in ("digits", "cifar", "_hidden"):
+        (tmp_path / "our_spaces" / f"{name}.py").write_text("def space(trial):\n    return 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(Path.cwd()))])
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def test_a_module_of_the_working_directory_is_found():
+    assert load("my_project.my_space", "space", "our_spaces")(None) == 7
+    assert load("our_spaces.digits", "space", "our_spaces")(None) == 0
+
+
+@pytest.mark.parametrize("name", ["our_spaces.digit", "our_spaces.digitz", "digits", "our_space.digits"])
+def test_the_nearest_of_ours_is_named(name):
+    with pytest.raises(ValueError, match=rf"^there is no module {name}: did you mean our_spaces\.digits\?$"):
+        load(name, "space", "our_spaces")
+
+
+@pytest.mark.parametrize("name", ["qqqqqqqqqqqq", "os.qqqqqqqqqqqqqqqqqqqqqq"])
+def test_where_none_is_near_all_of_ours_are_named(name):
+    with pytest.raises(ValueError, match=r": ours are our_spaces\.cifar, our_spaces\.digits$"):
+        load(name, "space", "our_spaces")
+
+
+@pytest.mark.parametrize("name", ["./our_spaces/digits.py", "our_spaces/digits.py", ".digits", "", "a b", "a..b"])
+def test_what_is_no_name_of_a_module_is_refused(name):
+    with pytest.raises(ValueError, match=r"^a module is named as in an import, but got .*our_spaces\.digits"):
+        load(name, "space", "our_spaces")
+
+
+def test_a_module_without_what_is_looked_for_is_refused():
+    with pytest.raises(ValueError, match=r"^the module my_project.my_space has no `study`: define it there,"):
+        load("my_project.my_space", "study", "our_spaces")
+
+
+def test_a_module_that_is_there_but_fails_says_so_itself():
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_has"):
+        load("needs_more", "space", "our_spaces")
+    with pytest.raises(SyntaxError):
+        load("broken", "space", "our_spaces")

@@ -1,0 +1,80 @@
+"""The probe: the same rows for all, apart from every selection, and a mean over classes. P probe rows, N pool rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dfkd.probe import STRATA, Probe, draw_probe
+from dfkd.scores import Scores, scores_of
+
+
+def random_scores(rows: int, seed: int = 0) -> Scores:
+    rng = np.random.default_rng(seed)
+    logits_NK = rng.normal(size=(rows, 10)).astype(np.float32) * 3
+    return scores_of(np.arange(rows), logits_NK, np.zeros((rows, 4), dtype=np.float32))
+
+
+@pytest.mark.parametrize(("rows", "count"), [(2, 1), (10, 2), (600, 90), (20_000, 3000), (50_000, 3000)])
+def test_15_percent_of_the_pool_and_at_most_3000_rows(rows, count):
+    probe = draw_probe(random_scores(rows))
+    assert len(probe.rows_P) == len(probe.label_P) == len(probe.stratum_P) == count
+    assert (np.diff(probe.rows_P) > 0).all() and probe.rows_P.max() < rows
+
+
+def test_every_teacher_has_the_same_rows_and_its_own_labels():
+    one, other = (draw_probe(random_scores(600, seed)) for seed in (0, 1))
+    assert (one.rows_P == other.rows_P).all()
+    assert (one.label_P == random_scores(600, 0).pseudo_label_N[one.rows_P]).all()
+    assert (one.label_P != other.label_P).any()
+
+
+def test_the_rows_are_golden():
+    assert draw_probe(random_scores(600)).rows_P[:6].tolist() == [8, 21, 27, 32, 37, 40]
+
+
+def test_the_other_rows_are_what_may_be_selected():
+    probe = draw_probe(random_scores(600))
+    others = probe.others(600)
+    assert sorted([*others, *probe.rows_P]) == list(range(600))
+    assert (np.diff(others) > 0).all()
+
+
+def test_no_run_selects_a_row_of_the_probe(tiny, material, job_of):
+    from dfkd.distill import Run
+    from dfkd.method.selection import SELECTIONS
+
+    for kind in SELECTIONS:
+        run = Run(job_of(replace(tiny, selection=kind(ratio=1.0))).cell, material)
+        assert set(run.rows_N) == set(range(600)) - set(material.probe.rows_P)
+
+
+def test_strata_are_thirds_by_the_teachers_confidence():
+    scores = random_scores(600)
+    probe = draw_probe(scores)
+    assert np.bincount(probe.stratum_P).tolist() == [30, 30, 30]
+    low, middle, high = (scores.confidence_N[probe.rows_P[probe.stratum_P == index]] for index in range(len(STRATA)))
+    assert low.max() <= middle.min() and middle.max() <= high.min()
+
+
+def hand_probe() -> Probe:
+    """Class 0 six times, class 1 twice, class 3 once; one stratum for each third."""
+    return Probe(
+        rows_P=np.arange(9),
+        label_P=np.array([0, 0, 0, 0, 0, 0, 1, 1, 3]),
+        stratum_P=np.array([0, 0, 0, 1, 1, 1, 2, 2, 2]),
+    )
+
+
+def test_agreement_is_a_mean_over_the_classes_that_are_there():
+    answer_P = np.array([0, 0, 0, 1, 1, 1, 1, 0, 2])
+    agreement = hand_probe().agreement(answer_P)
+    assert agreement["probe"] == pytest.approx((3 / 6 + 1 / 2 + 0 / 1) / 3)
+    assert agreement["probe.low"] == 1.0
+    assert agreement["probe.middle"] == 0.0
+    assert agreement["probe.high"] == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_a_student_that_knows_one_frequent_class_agrees_little():
+    assert hand_probe().agreement(np.zeros(9, dtype=np.int64))["probe"] == pytest.approx(1 / 3)
+    assert hand_probe().agreement(hand_probe().label_P)["probe"] == 1.0
