@@ -13,7 +13,7 @@ from dfkd.method.selection import Random
 
 def random_selection(e: Experiment) -> Experiment:
     """As many rows, drawn at random."""
-    return replace(e, selection=Random(ratio=e.selection.ratio))
+    return replace(e, selection=Random(ratio=e.selection.ratio, rows=e.selection.rows))
 
 
 study = Study(

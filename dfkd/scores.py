@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,22 @@ from dfkd.values import Json, digest
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
+
+
+class Summary(Protocol):
+    """One number per row: what rules need that work on tables of any size. `Scores` is one, `Columns` another."""
+
+    def __len__(self) -> int: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def pseudo_label_N(self) -> NDArray[Any]: ...
+    @property
+    def confidence_N(self) -> NDArray[np.float32]: ...
+    @property
+    def entropy_N(self) -> NDArray[np.float32]: ...
+    @property
+    def margin_N(self) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

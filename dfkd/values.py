@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 Scalar: TypeAlias = bool | int | float | str
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
+FLOATS = ("float", float, "float | None", float | None)  # types of fields whose whole numbers are floats as well
 
 
 def later(default: Any) -> Any:
@@ -64,7 +65,7 @@ def _json(value: Any, field: dataclasses.Field[Any]) -> Json:
         return spec(value)
     if isinstance(value, tuple):
         return [_json(item, field) for item in value]
-    if field.type in ("float", float) and isinstance(value, int | float):
+    if field.type in FLOATS and isinstance(value, int | float):
         return float(value)  # weight=1 and weight=1.0 are one experiment
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -82,7 +83,7 @@ def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
         if is_piece(value):
             result |= flat(value, name)
         elif isinstance(value, bool | int | float | str):
-            result[name] = float(value) if field.type in ("float", float) else value
+            result[name] = float(value) if field.type in FLOATS else value
         else:
             result[name] = "none" if value is None else str(value)
     return result

@@ -1,0 +1,101 @@
+"""Budgets: how many rows a rule selects; and the exact orders that rules share. N rows, K classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.scores import Scores
+from dfkd.values import later
+
+Rows: TypeAlias = NDArray[np.int64]
+
+
+class Selection(Protocol):
+    """A rule that picks rows of the pool without the probe: a share `ratio` of them, or `rows` of them."""
+
+    version: ClassVar[int]
+
+    @property
+    def ratio(self) -> float | None: ...
+
+    @property
+    def rows(self) -> int | None: ...
+
+    def select(self, scores: Scores, seed: int) -> Rows:
+        """Positions in `scores`, sorted and distinct, as many as the budget says."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How many rows: `ratio`, a share in (0, 1] of those that may be selected, or an absolute number `rows`."""
+
+    ratio: float | None = None
+    rows: int | None = later(None)
+
+    def __post_init__(self) -> None:
+        ratio, rows = self.ratio, self.rows
+        if (ratio is None) == (rows is None):
+            raise ValueError(f"a selection needs either selection.ratio or selection.rows, but got {ratio=}, {rows=}")
+        if ratio is not None and not 0 < ratio <= 1:
+            raise ValueError(f"selection.ratio must lie in (0, 1], the share of the pool to select, but got {ratio=}")
+        if rows is not None and rows < 1:
+            raise ValueError(f"selection.rows must be 1 or more, but got {rows=}")
+
+    def count(self, available: int) -> int:
+        """The number of rows, at least one. ValueError if there are fewer rows than asked for."""
+        if self.ratio is not None:
+            return max(1, round(self.ratio * available))
+        assert self.rows is not None
+        if self.rows > available:
+            raise ValueError(
+                f"selection.rows must be at most {available}, the pool without the probe, but got {self.rows=}"
+            )
+        return self.rows
+
+
+def highest(values_N: NDArray[Any], count: int) -> Rows:
+    """Positions of the `count` largest values, sorted by position; of equal values the earlier rows are taken.
+
+    Linear in N and without an index of 8 bytes for each row: score tables have 100 million.
+    """
+    if count <= 0 or not len(values_N):
+        return np.empty(0, dtype=np.int64)
+    if count >= len(values_N):
+        return np.arange(len(values_N))
+    place = len(values_N) - count
+    limit = np.partition(values_N, place)[place]
+    taken_N = values_N > limit
+    equal = np.flatnonzero(values_N == limit)
+    taken_N[equal[: count - int(taken_N.sum())]] = True
+    return np.flatnonzero(taken_N)
+
+
+def lowest(values_N: NDArray[Any], count: int) -> Rows:
+    """The same for the smallest values."""
+    return highest(-values_N, count)
+
+
+def by_class(label_N: NDArray[np.integer], classes: int) -> list[Rows]:
+    """The positions of each class, sorted. Labels of 16 bits are sorted by radix, in linear time."""
+    small_N = label_N.astype(np.min_scalar_type(max(0, classes - 1)))
+    ends_K = np.cumsum(np.bincount(label_N, minlength=classes))
+    return np.split(np.argsort(small_N, kind="stable"), ends_K[:-1])
+
+
+def balanced(
+    values_N: NDArray[Any], rows_of_K: list[Rows], count: int, least_K: NDArray[np.float64] | None = None
+) -> Rows:
+    """`count` rows: of each class the count // K highest that reach `least_K`, then the highest that remain."""
+    taken_N = np.zeros(len(values_N), dtype=np.bool_)
+    quota = count // len(rows_of_K)
+    for label, rows in enumerate(rows_of_K):
+        admitted = rows if least_K is None else rows[values_N[rows] >= least_K[label]]
+        taken_N[admitted[highest(values_N[admitted], quota)]] = True
+    left = np.flatnonzero(~taken_N)
+    taken_N[left[highest(values_N[left], count - int(taken_N.sum()))]] = True
+    return np.flatnonzero(taken_N)

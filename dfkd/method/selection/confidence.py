@@ -1,0 +1,124 @@
+"""Rules that need one number per row, and so work on score tables of any size. N rows, K classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.method.selection.budget import Budget, Rows, balanced, by_class, highest, lowest
+from dfkd.scores import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(Budget):
+    """Rows drawn uniformly: the baseline that every selection has to beat.
+
+    Source: DFND's Table 1 compares with it (CIFAR-10 91.25 against 94.02). Looks at no score; its seed is the block's.
+    """
+
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        rows = np.random.default_rng(seed).choice(len(scores), self.count(len(scores)), replace=False)
+        return np.sort(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confident(Budget):
+    """The most confident rows of the whole pool, whatever their class.
+
+    Smallest cross-entropy between the teacher's answer and its own argmax at temperature 1, which is the largest
+    confidence. Published: DFND (Chen et al., CVPR 2021), DFND-train.py, which keeps 600,000 of 1.28 million rows.
+    Interplay: easy classes crowd out hard ones; `Balanced` is the same order with quotas.
+    """
+
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("confidence",)
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        return highest(scores.confidence_N, self.count(len(scores)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(Budget):
+    """A quota for each pseudo-class, the most confident rows first. The default rule.
+
+    Budget N', quota N'/K; row i of pseudo-class k is admitted to the quota if its confidence reaches
+    `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a short class leaves unfilled goes to the
+    most confident rows that remain. Our reading of the abstract.
+
+    threshold: in [0, 1); 0 switches the class threshold off.
+    """
+
+    threshold: float = 0.95
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("pseudo_label", "confidence")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"selection.threshold must lie in [0, 1), but got {self.threshold=}")
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        least_K = self._thresholds(scores)
+        rows_of_K = by_class(scores.pseudo_label_N, scores.classes)
+        return balanced(scores.confidence_N, rows_of_K, self.count(len(scores)), least_K)
+
+    def _thresholds(self, scores: Summary) -> NDArray[np.float64]:
+        counts_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
+        sums_K = np.bincount(scores.pseudo_label_N, weights=scores.confidence_N, minlength=scores.classes)
+        means_K = sums_K / np.maximum(counts_K, 1)
+        thresholds_K: NDArray[np.float64] = self.threshold * means_K / means_K.max()
+        return thresholds_K
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entropy(Budget):
+    """The rows on which the teacher's whole answer has the smallest entropy -sum_k p_k log p_k, temperature 1.
+
+    Our reading; published with class quotas and thresholds from original data (Sample Selection Based Knowledge
+    Distillation, entropy.py), which a data-free method does not have. Interplay: close to `Confident`, but of two
+    equally confident rows it takes the one whose rest sits on fewer classes.
+    """
+
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("entropy",)
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        return lowest(scores.entropy_N, self.count(len(scores)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin(Budget):
+    """The rows with the largest margin z_(1) - z_(2) between the teacher's two largest logits.
+
+    Our reading: the published rule (Sample Selection Based Knowledge Distillation, transfer.py) divides by
+    ||w_1 - w_2||, the distance of the two classes' weights in the head, and compares with class means on original
+    data. We leave both out: scores then need no weights, and a head with weights of equal length orders alike.
+    Interplay: unlike confidence it does not saturate, so it still ranks rows on which a teacher is very sure.
+    """
+
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("margin",)
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        return highest(scores.margin_N, self.count(len(scores)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardest(Budget):
+    """The rows with the largest entropy: what the teacher knows least about. A stress test, not a method.
+
+    Published: MosaicKD (Fang et al., NeurIPS 2021), kd_mosaic.py, which builds its out-of-distribution sets so
+    (the 50,000 highest of ImageNet-32 or Places365-32; plain KD then falls from 73.6 to 50.9 on CIFAR-100).
+    """
+
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("entropy",)
+
+    def select(self, scores: Summary, seed: int) -> Rows:
+        return highest(scores.entropy_N, self.count(len(scores)))
