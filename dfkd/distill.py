@@ -8,7 +8,8 @@ the same numbers. No generator's state has to be saved for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from dfkd.data.tasks import Split
 from dfkd.data.transforms import to_tensor
 from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.losses import Loss, Outputs, Sizes
+from dfkd.method.losses import Loss, Outputs, Sizes, needs_of
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import accuracy, predict
 from dfkd.probe import Probe
@@ -47,7 +48,8 @@ class Diverged(ArithmeticError):
 class Objective(nn.Module):
     """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
 
-    def __init__(self, cell: Cell, teacher_width: int) -> None:
+    def __init__(self, cell: Cell, teacher_width: int, rows: int = 0) -> None:
+        """`rows`: how many are selected."""
         super().__init__()
         self.experiment = experiment = cell.experiment.canonical()
         seed, task = cell.block.seed, experiment.task
@@ -55,27 +57,36 @@ class Objective(nn.Module):
             torch.manual_seed(stream(seed, "student"))
             self.student = Tapped(experiment.student.build(task.classes, task.image_shape[2]))
             torch.manual_seed(stream(seed, "losses"))  # a projector does not move the student's start
-            sizes = Sizes(classes=task.classes, student_width=self.student.width, teacher_width=teacher_width)
-            named: dict[str, Loss | None] = {"explicit": experiment.explicit, "implicit": experiment.implicit}
-            self.losses = nn.ModuleDict({name: loss.module(sizes) for name, loss in named.items() if loss})
+            sizes = Sizes(
+                classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows
+            )
+            named = experiment.losses()
+            self.losses = nn.ModuleDict({name: loss.module(sizes) for name, loss in named.items()})
 
     def forward(
-        self, images_BCHW: Tensor, teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
+        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
     ) -> dict[str, Tensor]:
         """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps done.
 
-        With several workers `images_BCHW` is this worker's part; `gather` puts the students' outputs together again,
-        so that relations see the whole batch.
+        `views`: images [B, C, H, W], and a second view of them where a loss needs it. With several workers they are
+        this worker's part; `gather` puts the students' outputs together again, so that relations see the whole batch.
         """
-        student = Outputs(*self.student(images_BCHW))
+        student = self.look(views)
         if gather is not None:
-            student = Outputs(gather(student.logits_BK), gather(student.features_BD))
+            student = student.each(gather)
         dropping = self.experiment.dropping
         masks_student = dropping is not None and dropping.masks_student
         terms = {"kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)}
         terms |= {name: module(student, teacher) for name, module in self.losses.items()}
         terms["total"] = terms["kd"] + sum(self.weight(name, progress) * terms[name] for name in self.losses)
         return terms
+
+    def look(self, views: Sequence[Tensor]) -> Outputs:
+        """The student's outputs; views go through it side by side, in one batch."""
+        batch = len(views[0])
+        logits, features = self.student(views[0] if len(views) == 1 else torch.cat(list(views)))
+        first, *others = (Outputs(logits[i : i + batch], features[i : i + batch]) for i in range(0, len(logits), batch))
+        return replace(first, second=others[0]) if others else first
 
     def weight(self, name: str, progress: float) -> float:
         """The loss's weight, rising linearly over its ramp."""
@@ -90,7 +101,8 @@ class Run:
         self.cell, self.material, self.device = cell, material, device
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
-        self.objective = Objective(cell, material.scores.features_ND.shape[1]).to(device)
+        self.needs = frozenset[str]().union(*map(needs_of, self.experiment.losses().values()))
+        self.objective = Objective(cell, material.scores.features_ND.shape[1], len(self.rows_N)).to(device)
         self.optimizer, self.decay = _optimizer(self.objective, self.experiment.schedule)
         self.step = 0
         self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
@@ -128,11 +140,15 @@ class Run:
     def loss(self, step: int) -> dict[str, Tensor]:
         """The loss terms of one step's batch."""
         rows_B = self.batch(step)
-        teacher = self.answers(rows_B)
-        keep_BK = self.keep(teacher, step)
-        terms: dict[str, Tensor] = self.objective(
-            self.images(rows_B, step), teacher, keep_BK, step / self.experiment.schedule.steps
-        )
+        views = self.views(rows_B, step)
+        teacher = self.addressed(self.answers(rows_B), rows_B, step)
+        return self.terms(views, teacher, self.keep(teacher, step), step / self.experiment.schedule.steps)
+
+    def terms(
+        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
+    ) -> dict[str, Tensor]:
+        """The student's part of a step, for the whole batch in this process."""
+        terms: dict[str, Tensor] = self.objective(views, teacher, keep_BK, progress)
         return terms
 
     def batch(self, step: int) -> NDArray[np.int64]:
@@ -158,6 +174,13 @@ class Run:
             torch.from_numpy(scores.features_ND[rows_B]).to(self.device),
         )
 
+    def addressed(self, teacher: Outputs, rows_B: NDArray[np.int64], step: int) -> Outputs:
+        """The answers with the places of their rows, where a loss remembers something of each selected row."""
+        if "rows" not in self.needs:
+            return teacher
+        places_B = torch.from_numpy(np.searchsorted(self.rows_N, rows_B)).to(self.device)
+        return replace(teacher, rows_B=places_B, seed=stream(self.cell.block.seed, "losses", step))
+
     def keep(self, teacher: Outputs, step: int) -> Tensor | None:
         """The classes that stay in this step's target, or None where nothing is dropped."""
         if self.experiment.dropping is None:
@@ -166,11 +189,16 @@ class Run:
         self._sums["kept_classes"] += keep_BK.sum(1).float().mean()
         return keep_BK
 
-    def images(self, rows_B: NDArray[np.int64], step: int) -> Tensor:
-        """What the student sees."""
+    def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
+        """What the student sees: the images, and other views of the same where a loss compares two."""
+        second = ["second views"] if "second_view" in self.needs else []
+        return [self.images(rows_B, step, purpose) for purpose in ("views", *second)]
+
+    def images(self, rows_B: NDArray[np.int64], step: int, purpose: str = "views") -> Tensor:
+        """One view of these rows."""
         images_BHWC = self.material.images_NHWC[rows_B]
         if self.experiment.views is not None:
-            images_BHWC = self.experiment.views.augment(images_BHWC, stream(self.cell.block.seed, "views", step))
+            images_BHWC = self.experiment.views.augment(images_BHWC, stream(self.cell.block.seed, purpose, step))
         return to_tensor(images_BHWC, self.experiment.task, self.device)
 
     def evaluate(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dfkd.data.pools import Pool
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import Crop
 from dfkd.method.dropping import Dropping
-from dfkd.method.losses import KD, Loss
+from dfkd.method.losses import KD, AnswerLoss, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
@@ -67,11 +67,21 @@ class Experiment:
     student: Network
     selection: Selection
     dropping: Dropping | None = None
-    kd: KD = KD()  # noqa: RUF009 - a frozen value
+    kd: AnswerLoss = KD()  # noqa: RUF009 - a frozen value
     explicit: Loss | None = None
     implicit: Loss | None = None
     views: Crop | None = None
     schedule: Schedule
+
+    def __post_init__(self) -> None:
+        for loss in self.losses().values():
+            if "second_view" in needs_of(loss) and self.views is None:
+                raise ValueError(f"{type(loss).__name__} compares two views of an image, but got {self.views=}")
+
+    def losses(self) -> dict[str, Loss]:
+        """The losses beside kd, by the name of their part; one of weight 0 is none."""
+        named = {"explicit": self.explicit, "implicit": self.implicit}
+        return {name: loss for name, loss in named.items() if loss is not None and loss.weight > 0}
 
     def canonical(self) -> Experiment:
         """The one form of all equal experiments: a part that does nothing (weight 0, nothing dropped) is None."""

@@ -1,53 +1,35 @@
-"""Losses: what all of them promise, and each one's formula again in NumPy's double precision.
+"""Losses: what all of them promise. Their formulas are in test_loss_formulas.py.
 
-B batch, K classes, D feature width of the teacher, E of the student.
+B batch, D feature width.
 """
 
+import copy
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
-import numpy as np
 import pytest
 import torch
+from losses import EQUAL, RECIPES, ROWS, WIDER, made, outputs, pair
 
-from dfkd.method.dropping import Random, Tail
-from dfkd.method.losses import KD, LOSSES, Loss, Outputs, PooledFeatures, Similarity, Sizes
-from dfkd.randomness import generator
+from dfkd.method.losses import (
+    CRD,
+    LOSSES,
+    PKT,
+    RKD,
+    SP,
+    NTXent,
+    Outputs,
+    PooledFeatures,
+    Similarity,
+    TeacherContrast,
+    needs_of,
+)
 
-RECIPES: dict[type[Loss], Callable[[float], Loss]] = {
-    PooledFeatures: lambda weight: PooledFeatures(weight=weight),
-    Similarity: lambda weight: Similarity(weight=weight),
-}
-EQUAL = Sizes(classes=10, student_width=12, teacher_width=12)
-WIDER = Sizes(classes=10, student_width=12, teacher_width=20)
+ALWAYS_TRAINED = {CRD}  # they hold projectors whatever the widths
+NEVER_NOTHING = {CRD, NTXent, TeacherContrast}  # equal features are no reason for a contrast to be 0
+DRAWN = {CRD}  # what is drawn goes with the place in the batch
 each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
 each_size = pytest.mark.parametrize("sizes", [EQUAL, WIDER], ids=["equal widths", "projected"])
-
-
-def outputs(width: int, seed: int, batch: int = 16, scale: float = 1.0) -> Outputs:
-    """In double precision."""
-    g = torch.Generator().manual_seed(seed)
-    draw = [torch.randn(batch, count, generator=g, dtype=torch.float64) * scale for count in (10, width)]
-    return Outputs(*draw)
-
-
-def made(kind: type[Loss], sizes: Sizes, weight: float = 1.0) -> torch.nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return RECIPES[kind](weight).module(sizes).double()
-
-
-def softmax(x: np.ndarray, axis: int = 1) -> np.ndarray:
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.sqrt((x**2).sum(1, keepdims=True))
-
-
-# ---- what all losses have in common
 
 
 def test_every_listed_loss_is_tested():
@@ -58,46 +40,99 @@ def test_every_listed_loss_is_tested():
 @each_size
 def test_a_loss_is_one_finite_number_not_below_0(kind, sizes):
     for scale in (1e-3, 1.0, 1e3):
-        loss = made(kind, sizes)(outputs(12, 1, scale=scale), outputs(sizes.teacher_width, 2, scale=scale))
+        loss = made(kind, sizes)(*pair(sizes, scale=scale))
         assert loss.shape == () and loss.isfinite() and loss >= 0
 
 
-@each_loss
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in ALWAYS_TRAINED | NEVER_NOTHING])
 def test_equal_features_cost_nothing(kind):
     same = outputs(12, 1)
     assert made(kind, EQUAL)(same, same).item() == pytest.approx(0, abs=1e-12)
 
 
+def leaves(given: Outputs) -> list[torch.Tensor]:
+    """All that a network says, as tensors that ask for gradients."""
+    second = leaves(given.second) if given.second else []
+    return [tensor.requires_grad_() for tensor in (given.logits_BK, given.features_BD, *given.maps)] + second
+
+
 @each_loss
 @each_size
-def test_gradients_reach_the_student_and_what_is_trained_beside_it(kind, sizes):
-    module, student = made(kind, sizes), outputs(12, 1)
-    student.features_BD.requires_grad_()
-    module(student, outputs(sizes.teacher_width, 2)).backward()
-    assert student.features_BD.grad is not None
-    assert (student.features_BD.grad.abs().sum(1) > 0).all()  # every image's
+def test_gradients_reach_every_image_of_the_student_and_what_is_trained_beside_it(kind, sizes):
+    module, (student, teacher) = made(kind, sizes), pair(sizes)
+    said = leaves(student)
+    module(student, teacher).backward()
+    reached = [tensor.grad for tensor in said if tensor.grad is not None]
+    assert reached
+    for gradient in reached:
+        assert gradient.isfinite().all() and (gradient.flatten(1).abs().sum(1) > 0).all()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
 @each_loss
+def test_no_gradient_becomes_nan_where_features_are_0_or_equal(kind):
+    """A ReLU may be dead for an image; two rows may be the same image."""
+    module, (student, teacher) = made(kind, WIDER), pair(WIDER)
+    with torch.no_grad():
+        for said in (student, student.second):
+            said.features_BD[0] = 0
+            said.features_BD[1] = said.features_BD[2]
+            for map_BCHW in said.maps:
+                map_BCHW[0] = 0
+                map_BCHW[1] = map_BCHW[2]
+    said = leaves(student)
+    module(student, teacher).backward()
+    assert all(tensor.grad.isfinite().all() for tensor in said if tensor.grad is not None)
+
+
+@each_loss
+@each_size
+def test_a_loss_reads_what_it_says_it_needs_and_never_the_logits(kind, sizes):
+    student, teacher = pair(sizes)
+    needs = needs_of(RECIPES[kind](1.0))
+    if "maps" not in needs:
+        student, teacher = replace(student, maps=()), replace(teacher, maps=())
+    if "second_view" not in needs:
+        student = replace(student, second=None)
+    if "rows" not in needs:
+        teacher = replace(teacher, rows_B=None, seed=None)
+    teacher = replace(teacher, second=None)
+    student = replace(student, rows_B=None, seed=None)
+    value = made(kind, sizes)(student, teacher)
+    assert value.equal(made(kind, sizes)(*pair(sizes)))
+    student, teacher = (replace(o, logits_BK=torch.full_like(o.logits_BK, math.nan)) for o in (student, teacher))
+    assert value.equal(made(kind, sizes)(student, teacher))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in DRAWN])
 @each_size
 def test_the_order_of_the_batch_does_not_matter(kind, sizes):
-    module, student, teacher = made(kind, sizes), outputs(12, 1), outputs(sizes.teacher_width, 2)
+    student, teacher = pair(sizes)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(3))
-    turned = [Outputs(o.logits_BK[order], o.features_BD[order]) for o in (student, teacher)]
-    assert module(*turned).item() == pytest.approx(module(student, teacher).item(), rel=1e-9)
+    turned = [o.each(lambda tensor: tensor[order]) for o in (student, teacher)]
+    assert made(kind, sizes)(*turned).item() == pytest.approx(made(kind, sizes)(student, teacher).item(), rel=1e-9)
 
 
 @each_loss
 def test_no_loss_applies_its_own_weight(kind):
-    pair = outputs(12, 1), outputs(20, 2)
-    assert made(kind, WIDER, weight=1.0)(*pair).item() == made(kind, WIDER, weight=7.0)(*pair).item()
+    assert made(kind, WIDER, weight=1.0)(*pair(WIDER)).item() == made(kind, WIDER, weight=7.0)(*pair(WIDER)).item()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in ALWAYS_TRAINED])
+def test_nothing_is_trained_that_the_widths_do_not_ask_for(kind):
+    assert not list(made(kind, EQUAL).parameters())
 
 
 @each_loss
-def test_nothing_is_trained_that_the_widths_do_not_ask_for(kind):
-    assert not list(made(kind, EQUAL).parameters())
+def test_what_is_trained_and_remembered_is_in_the_state(kind):
+    """A module that is built anew and given the state goes on to the last bit."""
+    calm = made(kind, WIDER)
+    for seed in (1, 2):
+        calm(*pair(WIDER, seed=seed))
+    resumed = made(kind, WIDER, seed=5)
+    resumed.load_state_dict(copy.deepcopy(calm.state_dict()))
+    assert calm(*pair(WIDER, seed=3)).equal(resumed(*pair(WIDER, seed=3)))
 
 
 @each_loss
@@ -110,118 +145,112 @@ def test_impossible_weights_and_ramps_are_refused(kind):
             replace(RECIPES[kind](1.0), ramp=ramp)
 
 
-# ---- KD
+@each_loss
+def test_a_card_says_where_the_formula_is_from(kind):
+    card = " ".join(kind.__doc__.split())
+    assert "ublished" in card or "ur reading" in card
+    for field in fields(kind):
+        assert field.name in card or field.name in ("weight", "ramp"), field.name
 
 
-def kd_reference(student: np.ndarray, teacher: np.ndarray, t: float, keep: np.ndarray, masks_student: bool) -> float:
-    total = 0.0
-    for s, z, k in zip(student, teacher, keep, strict=True):
-        p = np.exp(z / t) * k / (np.exp(z / t) * k).sum()
-        seen = k if masks_student else np.ones_like(k)
-        log_q = s / t - np.log((np.exp(s / t) * seen).sum())
-        total += sum(p[j] * (np.log(p[j]) - log_q[j]) for j in range(len(p)) if k[j])
-    return t**2 * total / len(student)
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (Similarity, {"tau": 0.0}, r"implicit.tau must be above 0"),
+        (TeacherContrast, {"tau": math.nan}, r"tau of TeacherContrast must be above 0, but got nan"),
+        (NTXent, {"tau": -1.0}, r"tau of NTXent must be above 0"),
+        (RKD, {"distance": -1.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
+        (RKD, {"distance": 0.0, "angle": 0.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
+        (CRD, {"tau": math.inf}, r"tau of CRD must be above 0"),
+        (CRD, {"negatives": 0}, r"CRD needs 1 dimension and 1 negative or more"),
+        (CRD, {"momentum": 1.0}, r"momentum of CRD must lie in \[0, 1\)"),
+    ],
+)
+def test_impossible_fields_are_refused(kind, change, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**{"weight": 1.0, **change})
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
-@pytest.mark.parametrize("dropping", [None, Tail(rate=0.3), Tail(rate=0.8), Random(rate=0.5)], ids=str)
-def test_kd_agrees_with_its_formula(temperature, dropping):
-    student, teacher = outputs(1, 1, scale=3).logits_BK, outputs(1, 2, scale=3).logits_BK
-    keep = None if dropping is None else dropping.keep(teacher, generator(0, "dropping", 0))
-    masks_student = dropping is not None and dropping.masks_student
-    mask = np.ones((16, 10)) if keep is None else keep.numpy().astype(float)
-    expected = kd_reference(student.numpy(), teacher.numpy(), temperature, mask, masks_student)
-    kd = KD(temperature=temperature)
-    assert kd(student, teacher, keep, masks_student).item() == pytest.approx(expected, rel=1e-6)
-    single = kd(student.float(), teacher.float(), keep, masks_student).item()
-    assert single == pytest.approx(expected, rel=1e-4, abs=1e-5)
+def test_a_loss_may_not_need_what_there_is_not():
+    class Odd(NTXent):
+        needs = frozenset({"labels"})
+
+    with pytest.raises(ValueError, match=r"a loss may need \['maps', 'rows', 'second_view'\], but got \['labels'\]"):
+        needs_of(Odd())
 
 
-def test_kd_of_equal_answers_is_0_whatever_is_dropped_from_both():
-    teacher = outputs(1, 2).logits_BK
-    keep = Random(rate=0.5).keep(teacher, generator(0, "dropping", 0))
-    assert KD()(teacher, teacher, None, False).item() == pytest.approx(0, abs=1e-12)
-    assert KD()(teacher, teacher, keep, True).item() == pytest.approx(0, abs=1e-12)
-    assert KD()(teacher, teacher, keep, False).item() > 0.1  # the student's mass on dropped classes is to go
+# ---- how a loss depends on the batch
 
 
-def test_kd_stays_finite_where_one_class_is_all():
-    teacher, student = torch.zeros(4, 10), torch.zeros(4, 10, requires_grad=True)
-    teacher[:, 3] = 1e4
-    KD(temperature=1.0)(student, teacher, Tail(rate=0.8).keep(teacher, generator(0, "dropping", 0)), False).backward()
-    assert student.grad is not None and student.grad.isfinite().all()
+def mean_over_batches(kind: type, batch: int) -> float:
+    """Over 2,048 images, in batches of this size, all projectors in their first state."""
+    sizes = replace(WIDER, rows=2048)
+    values = [made(kind, sizes)(*pair(sizes, batch, seed=i)).item() for i in range(2048 // batch)]
+    return sum(values) / len(values)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
-def test_kd_refuses_impossible_temperatures(temperature):
-    with pytest.raises(ValueError, match=r"kd.temperature must be above 0"):
-        KD(temperature=temperature)
+@pytest.mark.parametrize("kind", [PooledFeatures, Similarity, RKD, SP, PKT])
+def test_the_mean_hardly_depends_on_the_size_of_the_batch(kind):
+    """SP and PKT as published would be a quarter: their factor B / 64 is in the loss."""
+    assert mean_over_batches(kind, 512) == pytest.approx(mean_over_batches(kind, 128), rel=0.15)
 
 
-# ---- explicit: pooled features
+@pytest.mark.parametrize(("kind", "views"), [(NTXent, 2), (TeacherContrast, 1)])
+def test_a_contrast_within_the_batch_grows_with_the_logarithm_of_its_size(kind, views):
+    difference = mean_over_batches(kind, 256) - mean_over_batches(kind, 64)
+    assert difference == pytest.approx(math.log(4), rel=0.25)
 
 
-def test_pooled_features_agree_with_their_formula():
-    student, teacher = outputs(12, 1), outputs(12, 2)
-    distance_BD = unit(student.features_BD.numpy()) - unit(teacher.features_BD.numpy())
-    loss = made(PooledFeatures, EQUAL)(student, teacher).item()
-    assert loss == pytest.approx((distance_BD**2).sum(1).mean(), rel=1e-6)
+def test_angles_are_those_of_the_first_128_images_and_distances_of_all():
+    student, teacher = pair(EQUAL, batch=160)
+    angles, distances = RKD(distance=0.0).module(EQUAL), RKD(angle=0.0).module(EQUAL)
+    first = [o.each(lambda tensor: tensor[:128]) for o in (student, teacher)]
+    assert angles(student, teacher).equal(angles(*first))
+    assert not distances(student, teacher).equal(distances(*first))
 
 
-def test_pooled_features_are_projected_to_another_width():
-    student, teacher = outputs(12, 1), outputs(20, 2)
-    module = made(PooledFeatures, WIDER)
-    weight_DE = dict(module.named_parameters())["projector.0.weight"].detach().numpy()
-    projected_BD = student.features_BD.numpy() @ weight_DE.T
-    normal_BD = (projected_BD - projected_BD.mean(0)) / np.sqrt(projected_BD.var(0) + 1e-5)
-    expected = ((unit(normal_BD) - unit(teacher.features_BD.numpy())) ** 2).sum(1).mean()
-    assert module(student, teacher).item() == pytest.approx(expected, rel=1e-6)
+def test_rkd_is_never_computed_in_half_precision():
+    student, teacher = (o.each(lambda tensor: tensor.bfloat16()) for o in pair(EQUAL))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = RKD().module(EQUAL)(student, teacher)
+    exact = RKD().module(EQUAL)(*(o.each(lambda tensor: tensor.float()) for o in (student, teacher)))
+    assert low.dtype == torch.float32 and low.equal(exact)
 
 
-def test_pooled_features_see_directions_only_and_opposite_ones_cost_4():
-    student, teacher = outputs(12, 1), outputs(12, 2)
-    module = made(PooledFeatures, EQUAL)
-    longer = Outputs(student.logits_BK, student.features_BD * 7)
-    assert module(longer, teacher).item() == pytest.approx(module(student, teacher).item(), rel=1e-9)
-    opposite = Outputs(student.logits_BK, -student.features_BD)
-    assert module(opposite, student).item() == pytest.approx(4)
+# ---- what CRD remembers
 
 
-# ---- implicit: similarity
+def test_negatives_are_other_rows_and_all_of_them_come_up():
+    rows_B = torch.arange(ROWS)
+    places_BJ = made(CRD, EQUAL)._places(rows_B, seed=1)
+    assert (places_BJ[:, 0] == rows_B).all() and (places_BJ[:, 1:] != rows_B[:, None]).all()
+    assert set(places_BJ[:, 1:].flatten().tolist()) == set(range(ROWS))
 
 
-def similarity_reference(student: np.ndarray, teacher: np.ndarray, tau: float) -> float:
-    total, batch = 0.0, len(student)
-    for i in range(batch):
-        others = [j for j in range(batch) if j != i]
-        cosines = [(unit(x) @ unit(x).T)[i, others] / tau for x in (teacher, student)]
-        p, q = (softmax(c[None])[0] for c in cosines)
-        total += (p * np.log(p / q)).sum()
-    return total / batch
+def test_the_banks_move_where_the_batch_is_and_stay_of_length_1_there():
+    module, (student, teacher) = made(CRD, WIDER), pair(WIDER)
+    before = {name: value.clone() for name, value in module.named_buffers()}
+    module(student, teacher)
+    for name in ("student.bank_NE", "teacher.bank_NE"):
+        bank_NE = dict(module.named_buffers())[name]
+        moved_N = (bank_NE != before[name]).any(1)
+        assert sorted(moved_N.nonzero()[:, 0].tolist()) == sorted(teacher.rows_B.tolist())
+        assert bank_NE[moved_N].norm(dim=1).allclose(torch.ones(16, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("tau", [0.05, 0.1, 1.0])
-@each_size
-def test_similarity_agrees_with_its_formula(tau, sizes):
-    student, teacher = outputs(12, 1), outputs(sizes.teacher_width, 2)
-    expected = similarity_reference(student.features_BD.numpy(), teacher.features_BD.numpy(), tau)
-    module = Similarity(weight=1.0, tau=tau).module(sizes)
-    assert module(student, teacher).item() == pytest.approx(expected, rel=1e-6)
-    single = [Outputs(o.logits_BK.float(), o.features_BD.float()) for o in (student, teacher)]
-    assert module(*single).item() == pytest.approx(expected, rel=1e-4)
+def test_negatives_depend_on_the_seed_of_the_step_alone():
+    student, teacher = pair(WIDER)
+    one, again, other = (made(CRD, WIDER)(student, replace(teacher, seed=seed)) for seed in (1, 1, 2))
+    assert one.equal(again) and not one.equal(other)
 
 
-def test_similarity_hardly_depends_on_the_size_of_the_batch():
-    """Similarity-preserving distillation (SP), divided by B^2, would be an eighth."""
+def test_a_few_and_many_negatives_are_scored_alike():
+    """Two ways to the same products: by the whole bank, or row by row where the bank is larger than the draw."""
+    from dfkd.method.losses.contrast import _products
 
-    def expected(batch: int) -> float:
-        pairs = [(outputs(12, 2 * i, batch), outputs(20, 2 * i + 1, batch)) for i in range(2048 // batch)]
-        return float(np.mean([made(Similarity, WIDER)(*pair).item() for pair in pairs]))
-
-    assert expected(512) == pytest.approx(expected(64), rel=0.15)
-
-
-def test_similarity_refuses_impossible_temperatures():
-    for tau in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"implicit.tau must be above 0"):
-            Similarity(weight=1.0, tau=tau)
+    g = torch.Generator().manual_seed(0)
+    anchor_BE, bank_NE = (torch.randn(n, 8, generator=g, dtype=torch.float64) for n in (5, ROWS))
+    places_BJ = torch.randint(ROWS, (5, 64), generator=g)
+    whole = _products(anchor_BE, bank_NE, places_BJ)
+    parts = torch.cat([_products(anchor_BE, bank_NE, part) for part in places_BJ.split(16, dim=1)], dim=1)
+    assert whole.allclose(parts, rtol=1e-12)

@@ -11,7 +11,20 @@ from dfkd.data.tasks import TASKS, Digits
 from dfkd.data.transforms import VIEWS, Crop
 from dfkd.experiment import Schedule
 from dfkd.method import dropping, selection
-from dfkd.method.losses import KD, LOSSES, PooledFeatures, Similarity
+from dfkd.method.losses import (
+    CRD,
+    DKD,
+    KD,
+    KDS,
+    LOSSES,
+    PKT,
+    RKD,
+    SP,
+    NTXent,
+    PooledFeatures,
+    Similarity,
+    TeacherContrast,
+)
 from dfkd.models.networks import NETWORKS, SmallResNet
 from dfkd.models.teachers import TEACHERS, SupervisedTeacher, TeacherFile
 from dfkd.values import digest, flat, is_piece, later, location, name_of, spec
@@ -33,6 +46,16 @@ GOLDEN = [
     (KD(temperature=4.0), "5037575777dedd25fa80"),
     (PooledFeatures(weight=3.0, ramp=0.0), "476c88d15b96d4d896ae"),
     (Similarity(weight=1.0, tau=0.1, ramp=0.1), "50c84b947b361e72ab76"),
+    (DKD(temperature=4.0, alpha=1.0, beta=8.0), "907e9f5888b083225a22"),
+    (RKD(weight=1.0, distance=25.0, angle=50.0, ramp=0.1), "3caf4e4c9f64c59a9378"),
+    (SP(weight=3000.0, ramp=0.1), "5c9de9943841572e5fa0"),
+    (PKT(weight=30000.0, ramp=0.1), "111819c1147ceb9903f7"),
+    (
+        CRD(weight=0.8, dim=128, negatives=16384, tau=0.07, momentum=0.5, ramp=0.0),
+        "81bc7292fad26cbfe15a",
+    ),
+    (NTXent(weight=1.0, tau=0.5, ramp=0.1), "0f4b791204d6fa39557d"),
+    (TeacherContrast(weight=1.0, tau=0.1, ramp=0.1), "69d8017f39ad64bd4243"),
     (Crop(padding=4, flip=True), "23cebd7b2a317b90ee2a"),
     (SmallResNet(width=8, stem_stride=2, norm="batch"), "94d765c3a31f36c1bdc1"),
     (
@@ -77,7 +100,7 @@ LISTED = (
     *TEACHERS,
     *TASKS,
     *POOLS,
-    KD,
+    *KDS,
     Schedule,
 )
 each_piece = pytest.mark.parametrize("piece", PIECES, ids=name_of)

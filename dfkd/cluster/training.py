@@ -9,6 +9,7 @@ numbers of workers in distribution, not in numbers.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from dfkd.distill import Material, Run
 from dfkd.experiment import Cell
 from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
+from dfkd.method.losses import Outputs
 from dfkd.randomness import use_deterministic
 
 
@@ -39,18 +41,21 @@ class SharedRun(Run):
         batch = self.experiment.schedule.batch
         if batch % self.workers:
             raise ValueError(f"schedule.batch must be a multiple of the workers, but got {batch=}, {self.workers=}")
-        self.shared = DistributedDataParallel(self.objective)
+        # what is no parameter need not be sent round: statistics are those of the first worker, which writes the
+        # student; what a loss remembers of each row is equal everywhere, because losses see the whole batch
+        self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        rows_B = self.batch(step)
-        teacher = self.answers(rows_B)
-        keep_BK = self.keep(teacher, step)
-        part = len(rows_B) // self.workers
-        images = self.images(rows_B, step)[self.rank * part : (self.rank + 1) * part]
-        terms: dict[str, Tensor] = self.shared(
-            images, teacher, keep_BK, step / self.experiment.schedule.steps, gather=_gather
-        )
+    def terms(
+        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
+    ) -> dict[str, Tensor]:
+        """The student sees this worker's part of the batch only; the losses see all of it."""
+        parts = [self.part(images_BCHW) for images_BCHW in views]
+        terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
         return terms
+
+    def part(self, whole: Tensor) -> Tensor:
+        size = len(whole) // self.workers
+        return whole[self.rank * size : (self.rank + 1) * size]
 
 
 def _gather(part: Tensor) -> Tensor:

@@ -1,0 +1,39 @@
+"""Losses: how far the student is from the teacher's answer, its features and its relations.
+
+A loss is a frozen dataclass; `module` builds the `nn.Module` that computes it and holds what it trains (a projector,
+say). No loss applies its own weight, blends another loss or reads a label: `Objective` in distill.py adds them up in
+one line.
+"""
+
+from dfkd.method.losses.contrast import CRD, NTXent, TeacherContrast
+from dfkd.method.losses.explicit import PooledFeatures
+from dfkd.method.losses.kd import DKD, KD, KDS, AnswerLoss
+from dfkd.method.losses.loss import Loss, Outputs, Sizes, check_weight, needs_of
+from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
+
+EXPLICIT: tuple[type[Loss], ...] = (PooledFeatures,)
+IMPLICIT: tuple[type[Loss], ...] = (Similarity, RKD, SP, PKT, CRD, NTXent, TeacherContrast)
+LOSSES: tuple[type[Loss], ...] = (*EXPLICIT, *IMPLICIT)
+
+__all__ = [
+    "CRD",
+    "DKD",
+    "EXPLICIT",
+    "IMPLICIT",
+    "KD",
+    "KDS",
+    "LOSSES",
+    "PKT",
+    "RKD",
+    "SP",
+    "AnswerLoss",
+    "Loss",
+    "NTXent",
+    "Outputs",
+    "PooledFeatures",
+    "Similarity",
+    "Sizes",
+    "TeacherContrast",
+    "check_weight",
+    "needs_of",
+]

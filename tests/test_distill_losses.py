@@ -1,0 +1,106 @@
+"""Every listed loss in the training loop: it trains, is resumed to the last bit and leaves the teacher alone."""
+
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+from losses import RECIPES
+
+from dfkd.data.transforms import Crop
+from dfkd.distill import Material, Run
+from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, NTXent
+from dfkd.randomness import Block
+
+SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
+each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
+
+
+def with_loss(tiny: Experiment, kind: type, weight: float = 1.0) -> Experiment:
+    """Only this loss beside KD; views, because some losses compare two."""
+    part = "explicit" if kind in EXPLICIT else "implicit"
+    none = replace(tiny, explicit=None, implicit=None, views=Crop(padding=1, flip=False), schedule=SCHEDULE)
+    return replace(none, **{part: RECIPES[kind](weight)})
+
+
+def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+
+
+def state(run: Run) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in run.objective.state_dict().items()}
+
+
+@each_loss
+def test_a_loss_trains_and_moves_all_that_it_trains(tiny, material, kind):
+    run = run_of(with_loss(tiny, kind), material)
+    before = state(run)
+    run.advance(4)
+    point = run.evaluate()
+    name = "explicit" if kind in EXPLICIT else "implicit"
+    assert 0 < point[f"train.{name}"] < 1e4
+    assert point["train.total"] > point["train.kd"]
+    for parameter, value in run.objective.named_parameters():
+        assert not value.equal(before[parameter]), parameter
+
+
+@each_loss
+def test_a_loss_changes_what_the_student_learns_but_not_its_start(tiny, material, kind):
+    plain = run_of(replace(with_loss(tiny, kind), explicit=None, implicit=None), material)
+    run = run_of(with_loss(tiny, kind, weight=3.0), material)
+    students = [r.objective.student.state_dict() for r in (plain, run)]
+    assert all(students[0][name].equal(students[1][name]) for name in students[0])
+    plain.advance(4)
+    run.advance(4)
+    assert any(not students[0][name].equal(students[1][name]) for name in students[0])
+
+
+@each_loss
+def test_a_resumed_run_is_the_uninterrupted_one(tiny, material, kind):
+    """What a loss trains and remembers as well."""
+    calm = run_of(with_loss(tiny, kind), material)
+    calm.advance(3)
+    file = io.BytesIO()
+    torch.save(calm.state(), file)
+    file.seek(0)
+    resumed = run_of(with_loss(tiny, kind), material)
+    resumed.restore(torch.load(file, weights_only=True))
+    for run in (calm, resumed):
+        run.advance(8)
+    mine, others = state(calm), state(resumed)
+    assert mine.keys() == others.keys() and all(mine[name].equal(others[name]) for name in mine)
+    assert calm.evaluate() == resumed.evaluate()
+
+
+def test_dkd_trains_in_the_place_of_kd(tiny, material):
+    kd, dkd = (run_of(replace(tiny, kd=kd, schedule=SCHEDULE), material) for kd in (tiny.kd, DKD()))
+    for run in (kd, dkd):
+        run.advance(4)
+    assert dkd.evaluate()["train.kd"] != kd.evaluate()["train.kd"]
+    assert dkd.experiment.params()["kd"] == "dkd"
+
+
+def test_what_is_remembered_is_by_place_among_the_selected_rows(tiny, material):
+    run = run_of(with_loss(tiny, CRD), material)
+    rows_B = run.batch(0)
+    teacher = run.addressed(run.answers(rows_B), rows_B, 0)
+    assert (run.rows_N[teacher.rows_B.numpy()] == rows_B).all()
+    assert len(run.objective.losses["implicit"].student.bank_NE) == len(run.rows_N)
+    assert run.addressed(run.answers(rows_B), rows_B, 1).seed != teacher.seed
+
+
+def test_a_second_view_is_another_view_of_the_same_images(tiny, material):
+    run = run_of(with_loss(tiny, NTXent), material)
+    rows_B = run.batch(0)
+    one, other = run.views(rows_B, 0)
+    assert one.shape == other.shape and not one.equal(other)
+    assert one.equal(run_of(replace(with_loss(tiny, NTXent), implicit=None), material).images(rows_B, 0))
+    student = run.objective.look([one, other])
+    assert student.features_BD.shape == student.second.features_BD.shape == (16, 32)
+
+
+def test_two_views_need_views(tiny):
+    with pytest.raises(ValueError, match=r"NTXent compares two views of an image, but got self\.views=None"):
+        replace(tiny, implicit=NTXent(), views=None)
+    assert replace(tiny, implicit=NTXent(weight=0.0), views=None).fingerprint()
