@@ -25,6 +25,13 @@ class Block:
         extra = f".d{self.draw}" * (self.draw != 0) + f".t{self.teacher}" * (self.teacher != 0)
         return f"{self.seed}{extra}"
 
+    @classmethod
+    def parse(cls, text: str) -> Block:
+        """The block that `str` has written."""
+        seed, *others = text.split(".")
+        found = {part[0]: int(part[1:]) for part in others}
+        return cls(seed=int(seed), draw=found.get("d", 0), teacher=found.get("t", 0))
+
 
 def stream(seed: int, purpose: str, *counters: int) -> int:
     """A seed in [0, 2**63) for one purpose of one block: `stream(block.seed, "batches", epoch)`."""

@@ -81,7 +81,7 @@ class Tracker:
     @property
     def shown_uri(self) -> str:
         """The URI without what may be a secret: user, password, query."""
-        return _without_credentials(self.uri).split("?")[0]
+        return without_credentials(self.uri).split("?")[0]
 
     def open_command(self) -> str:
         """The shell command that opens the UI, or the server's address."""
@@ -153,7 +153,7 @@ class Tracker:
         if time.monotonic() < self._quiet_until:
             return None
         if self._store is None:
-            _settle()
+            settle()
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError  # MLflow's; it lets some pass
 
@@ -187,17 +187,17 @@ class Tracker:
 
     def _reason(self, error: Exception) -> str:
         """One short line of an error message that may hold pages and the URI."""
-        text = _without_credentials(str(error).replace(self.uri, self.shown_uri))
+        text = without_credentials(str(error).replace(self.uri, self.shown_uri))
         known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
         lines = text.strip().splitlines() or [type(error).__name__]
         return str(known[-1] if known else lines[0][:200])
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
     return re.sub(r"//[^/\s]*@", "//", text)
 
 
-def _settle() -> None:
+def settle() -> None:
     """Before MLflow is imported, and after: it sets up its loggers by itself."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -236,7 +236,7 @@ class _Store:
 
         scheme = uri.split("+")[0].split(":")[0]
         if scheme in DATABASES:
-            _knock(uri)
+            knock(uri)
         self.client = MlflowClient(tracking_uri=uri)
         # Left to itself, MLflow puts a database's artifacts into the current directory; a server knows its own place.
         self.experiment_id = self._experiment(experiment, artifacts.as_uri() if scheme in DATABASES else None)
@@ -372,7 +372,7 @@ class _Store:
         held.metrics |= {metric.key: metric.value for metric in metrics}
 
 
-def _knock(uri: str) -> None:
+def knock(uri: str) -> None:
     """MLflow tries for 100 seconds to open a database that is not there; once is enough."""
     import sqlalchemy
 
@@ -424,5 +424,6 @@ def _metrics(outcome: Outcome, held: _Held, ended: float) -> list[Metric]:
         if name != "step" and int(point["step"]) > held.step and math.isfinite(value)
     ]
     final = {f"final/{name}": value for name, value in outcome.metrics.items() if math.isfinite(value)}
+    final["seconds"] = outcome.seconds  # MLflow's own times are rounded, and those of the process that wrote them
     changed = {name: value for name, value in final.items() if held.metrics.get(name) != value}
     return curve + [Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()]

@@ -101,6 +101,7 @@ def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> Non
         "probe": pytest.approx(0.3),
         "validation": pytest.approx(0.6),
         **{f"final/{name}": value for name, value in cell.metrics.items()},
+        "seconds": cell.seconds,
     }
     assert record.curve(cell, "validation") == [(int(point["step"]), point["validation"]) for point in cell.points]
     expected = {

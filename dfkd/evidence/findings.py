@@ -1,0 +1,185 @@
+"""Findings: a study's cells as plain values, wherever they were read from, and what follows from them.
+
+The same cells give the same findings, whether a ledger or a tracking server had them. Nothing here depends on the time,
+on the machine or on where the records lie, so that a report of the same records is the same byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dfkd.evidence.designs import Levels, column, resolution_of
+from dfkd.evidence.factorial import Effect, effects
+from dfkd.evidence.racing import Plan, race
+from dfkd.evidence.statistics import Comparison, compare, summarise
+
+MEASURES = ("probe", "validation")  # what learning curves are drawn of
+PER_CLASS = "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyData:
+    """What a study is and what its cells gave.
+
+    changes: variant -> parameter -> (here, in the baseline). cells: one row each with variant (categorical, in the
+    study's order), block, state, value (test accuracy), seconds, cell, reused, and every metric under its own name.
+    curves: variant, block, step and MEASURES. looked: after how many blocks results were shown.
+    """
+
+    name: str
+    question: str
+    baseline: str
+    params: Mapping[str, Mapping[str, str]]
+    changes: Mapping[str, Mapping[str, tuple[str, str]]]
+    blocks: tuple[str | int, ...]
+    cells: pd.DataFrame
+    curves: pd.DataFrame
+    provenance: Mapping[str, tuple[str, ...]]
+    test_images: int | None
+    looks: tuple[int, ...] | None  # of a race; None for a study of fixed size
+    looked: tuple[int, ...]
+    errors: Mapping[str, str]
+    check: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The analysis. `notes` are sentences that a reader must see beside the numbers."""
+
+    data: StudyData
+    summary: pd.DataFrame
+    comparisons: list[Comparison]
+    effects: list[Effect]  # empty unless the variants are a factorial design
+    varies: str
+    conditions: str
+    notes: tuple[str, ...]
+
+
+def find(data: StudyData) -> Findings:
+    """ValueError where nothing can be compared yet."""
+    cells = data.cells
+    if not (cells["variant"] == data.baseline).any():
+        raise ValueError(f"the study {data.name} has no cell of its baseline {data.baseline!r} yet: run it first")
+    varies, conditions = _what_blocks_hold(data)
+    comparisons = _compared(data)
+    return Findings(
+        data=data,
+        summary=summarise(cells, test_images=data.test_images),
+        comparisons=comparisons,
+        effects=_effects(data),
+        varies=varies,
+        conditions=conditions,
+        notes=(*_notes(data), *(f"{c.variant}: {c.note}" for c in comparisons if c.note)),
+    )
+
+
+def _compared(data: StudyData) -> list[Comparison]:
+    if data.looks is None:
+        return compare(data.cells, baseline=data.baseline)
+    plan = Plan(blocks=data.blocks, looks=data.looks)
+    return race(data.cells, variants=list(data.params), baseline=data.baseline, plan=plan).comparisons
+
+
+def _what_blocks_hold(data: StudyData) -> tuple[str, str]:
+    """What differs between blocks, and what all of them share: on that every conclusion is conditional."""
+    words = {"seed": "the student's seed", "draw": "the draw of the pool", "teacher": "the teacher"}
+    varying = [word for part, word in words.items() if data.cells[part].nunique() > 1]
+    fixed = [word for part, word in {"teacher": "teacher", "draw": "pool"}.items() if data.cells[part].nunique() == 1]
+    varies = "blocks vary " + (_listed(varying) or "nothing")
+    return varies, "conditional on " + _listed([f"this {word}" for word in (*fixed, "test set")])
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _notes(data: StudyData) -> list[str]:
+    """What a reader must know of how the study went."""
+    notes = []
+    wanted, done = len(data.blocks), data.cells["block"].nunique()
+    if data.looks is not None:
+        notes.append(
+            f"a race: looked at after {_listed([str(n) for n in data.looks])} blocks; a variant that was decided took "
+            "no further blocks; p-values and intervals allow for the looks, estimates of stopped variants lean away "
+            "from 0"
+        )
+    elif len(data.looked) > 1:
+        notes.append(
+            f"results were seen after {_listed([str(n) for n in data.looked])} blocks: the p-values know nothing of "
+            "the earlier looks (--race plans them)"
+        )
+    if done < wanted:
+        notes.append(f"{done} of {wanted} blocks have been computed so far")
+    if (data.cells["state"] == "diverged").any():
+        notes.append("a diverged cell counts as chance accuracy")
+    notes += [f"errored, left out: {cell} ({reason})" for cell, reason in data.errors.items()]
+    if data.check:
+        notes.append(data.check)
+    if data.cells.filter(like=PER_CLASS).empty:
+        notes.append("accuracy per class was not recorded by these cells and is left out")
+    return notes
+
+
+def levels_of(variants: list[str], base: str = "base") -> Levels | None:
+    """The levels of a factorial design whose variants are named as `designs` names coalitions; None for others."""
+    active = {name: () if name == base else tuple(name.split("+")) for name in variants}
+    factors = list(dict.fromkeys(factor for names in active.values() for factor in names))
+    if base not in active or len(factors) < 2 or len(variants) < 4:
+        return None
+    levels = {name: {f: 1 if f in names else -1 for f in factors} for name, names in active.items()}
+    balanced = all(sum(column(levels, [factor])) == 0 for factor in factors)
+    resolution = resolution_of(levels)
+    whole = resolution is not None or len(levels) == 2 ** len(factors)
+    return levels if balanced and whole and (resolution is None or resolution >= 3) else None
+
+
+def _effects(data: StudyData) -> list[Effect]:
+    levels = levels_of(list(data.params))
+    complete = data.cells[data.cells["state"] != "errored"]
+    if levels is None or data.looks is not None or set(complete["variant"]) != set(levels):
+        return []
+    return effects(complete, levels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """A study whose variants differ in one number: the parameter, and its value in each variant."""
+
+    parameter: str
+    values: Mapping[str, float]
+
+
+def dose(data: StudyData) -> Dose | None:
+    """None where the variants differ in anything but one number. No such piece at all counts as 0."""
+    changed = {name for changes in data.changes.values() for name in changes}
+    numbers = [name for name in sorted(changed) if "." in name and _is_curve(data, name)]
+    if len(numbers) != 1 or any(not name.startswith(numbers[0].rsplit(".", 1)[0]) for name in changed):
+        return None
+    [name] = numbers
+    piece = name.rsplit(".", 1)[0]
+    kinds = {params[piece] for params in data.params.values() if piece in params} - {"none"}
+    others = changed - {name, piece}
+    if len(kinds) > 1 or any(len(_values(data, other)) > 1 for other in others):
+        return None
+    return Dose(parameter=name, values={v: float(params.get(name, 0)) for v, params in data.params.items()})
+
+
+def _is_curve(data: StudyData, name: str) -> bool:
+    values = _values(data, name)
+    return len(values) > 1 and all(_number(value) for value in values)
+
+
+def _values(data: StudyData, name: str) -> set[str]:
+    """The values of a parameter over the variants that have it."""
+    return {params[name] for params in data.params.values() if name in params}
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""Figures of a study: effects, curves, cost. Matplotlib without global state; the same SVG from the same findings.
+
+Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dfkd.evidence.findings import PER_CLASS, Findings, dose
+from dfkd.evidence.statistics import BETTER, WORSE
+from dfkd.evidence.tables import interval, points
+
+BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
+COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
+MARKERS = "osD^vP*X"
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "dfkd",  # otherwise ids are random
+    "svg.fonttype": "path",  # looks the same where the font is not installed
+    "text.parse_math": False,  # a "$" in the name of a variant is a "$"
+    "font.family": "DejaVu Sans",  # matplotlib's own, on every machine
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+}
+WIDTH = 8.2  # inches: the page's text width
+
+
+class Plot(Figure):
+    """A figure that a notebook shows by itself."""
+
+    def _repr_svg_(self) -> str:
+        return svg(self)
+
+
+def svg(figure: Figure) -> str:
+    """An SVG element without XML header, date, version and the ids of groups: several fit into one page."""
+    text = io.StringIO()
+    with _style():
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    element = text.getvalue()
+    element = element[element.index("<svg") :]
+    return re.sub(r'<g id="[^"]*"', "<g", element)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context():
+        mpl.rcdefaults()  # not the user's own style
+        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # where matplotlib lists all names
+        yield
+
+
+def _figure(height: float) -> Plot:
+    return Plot(figsize=(WIDTH, height), layout="constrained")
+
+
+def figures(findings: Findings) -> dict[str, Plot]:
+    """Those that these findings allow, by name."""
+    with _style():
+        drawn = {name: draw(findings) for name, draw in FIGURES.items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def effects(findings: Findings) -> Plot | None:
+    """A forest plot: each variant's difference to the baseline with its intervals."""
+    shown = [c for c in findings.comparisons if c.n]
+    if not shown:
+        return None
+    figure = _figure(0.9 + 0.36 * len(shown))
+    axes = figure.subplots()
+    axes.axvline(0, color=GREY, linewidth=1)
+    for y, c in enumerate(shown):
+        colour = {BETTER: BLUE, WORSE: ORANGE}.get(c.verdict, GREY)
+        if c.low is not None and c.high is not None:
+            axes.plot([100 * c.low, 100 * c.high], [y, y], color=colour, linewidth=3.2, solid_capstyle="butt")
+        if c.wide_low is not None and c.wide_high is not None:
+            axes.plot([100 * c.wide_low, 100 * c.wide_high], [y, y], color=colour, linewidth=1)
+        axes.plot(100 * c.difference, y, "o", color=colour, markersize=6.5, markeredgecolor="white")
+        text = f"{points(c.difference)}  ({interval(c.low, c.high)})  {c.verdict}"
+        axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=colour)
+    axes.set_yticks(range(len(shown)), [c.variant for c in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"difference to {findings.data.baseline!r}, points of test accuracy")
+    return figure
+
+
+def doses(findings: Findings) -> Plot | None:
+    """Accuracy over the one number in which the variants differ, with the interval over blocks at each value."""
+    found = dose(findings.data)
+    if found is None:
+        return None
+    table = findings.summary.assign(x=[found.values[v] for v in findings.summary["variant"]]).sort_values("x")
+    figure = _figure(3.1)
+    axes = figure.subplots()
+    axes.fill_between(table["x"], *_band(table), color=BLUE, alpha=0.18, linewidth=0)
+    axes.plot(table["x"], 100 * table["mean"], "-o", color=BLUE, markersize=4)
+    base = found.values[findings.data.baseline]
+    axes.axvline(base, color=GREY, linewidth=1, linestyle=":")
+    axes.set_xlabel(f"{found.parameter} (dotted: the baseline)")
+    axes.set_ylabel("test accuracy, %")
+    return figure
+
+
+def _band(table: pd.DataFrame) -> tuple[Any, Any]:
+    """Where no interval is known, the band has no width."""
+    mean = table["mean"].astype(float)
+    return 100 * table["low"].astype(float).fillna(mean), 100 * table["high"].astype(float).fillna(mean)
+
+
+def learning(findings: Findings) -> Plot | None:
+    """One panel a variant, the baseline in grey in each: mean and one standard deviation over blocks."""
+    curves, baseline = findings.data.curves, findings.data.baseline
+    measure = next((name for name in ("validation", "probe") if curves[name].notna().any()), None)
+    variants = [v for v in findings.data.params if (curves["variant"] == v).any()]
+    others = [v for v in variants if v != baseline] or variants
+    if measure is None:
+        return None
+    columns = min(3, len(others))
+    lines = math.ceil(len(others) / columns)
+    figure = _figure(0.5 + 1.9 * lines)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for panel, variant in zip(panels, others, strict=False):
+        for name, colour in ((baseline, FAINT), (variant, BLUE)):
+            _curve(panel, curves[curves["variant"] == name], measure, colour)
+        panel.set_title(variant)
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    for i, panel in enumerate(panels):
+        panel.set_visible(i < len(others))
+        panel.tick_params(labelbottom=i + columns >= len(others))
+    panels[0].set_ylim(top=min(100.5, panels[0].get_ylim()[1]))
+    figure.supxlabel("step", fontsize=9)
+    figure.supylabel(f"{measure} {'accuracy' if measure == 'validation' else 'agreement'}, %", fontsize=9)
+    return figure
+
+
+def _curve(axes: Any, curves: pd.DataFrame, measure: str, colour: str) -> None:
+    steps = curves.groupby("step")[measure]
+    mean, sd = 100 * steps.mean(), 100 * steps.std().fillna(0)
+    axes.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.22, linewidth=0)
+    axes.plot(mean.index, mean, color=colour, linewidth=1.6)
+
+
+def cost(findings: Findings) -> Plot | None:
+    """Mean accuracy against the median seconds of a cell; whiskers: interval of the mean, quartiles of the seconds."""
+    summary = findings.summary[findings.summary["n"] > 0]
+    figure = _figure(3.1)
+    axes = figure.subplots()
+    for i, row in enumerate(summary.to_dict("records")):
+        own = findings.data.cells["variant"] == row["variant"]
+        low, middle, high = findings.data.cells.loc[own, "seconds"].quantile([0.25, 0.5, 0.75])
+        axes.errorbar(
+            middle, 100 * row["mean"], xerr=[[middle - low], [high - middle]],
+            yerr=None if pd.isna(row["low"]) else 100 * (row["high"] - row["mean"]), label=row["variant"],
+            color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=6, linewidth=1,
+        )  # fmt: skip
+    axes.set_xlabel("seconds per cell, as measured where it ran")
+    axes.set_ylabel("test accuracy, %")
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+def classes(findings: Findings) -> Plot | None:
+    """The difference to the baseline in each class of the test set, where cells recorded it."""
+    cells = findings.data.cells.filter(like=PER_CLASS).columns
+    if not len(cells):
+        return None
+    means = 100 * findings.data.cells.groupby("variant", observed=True)[list(cells)].mean()
+    change = means - means.loc[findings.data.baseline]
+    change = change.drop(index=findings.data.baseline)
+    figure = _figure(0.9 + 0.32 * len(change))
+    axes = figure.subplots()
+    edge = max(1.0, float(change.abs().max().max()))
+    image = axes.imshow(change, cmap="PuOr_r", vmin=-edge, vmax=edge, aspect="auto")
+    for (y, x), value in [((y, x), change.iloc[y, x]) for y in range(len(change)) for x in range(len(cells))]:
+        axes.text(x, y, f"{value:+.0f}", ha="center", va="center", fontsize=7)
+    axes.set_yticks(range(len(change)), list(change.index))
+    axes.set_xticks(range(len(cells)), [name.removeprefix(PER_CLASS) for name in cells])
+    axes.set_xlabel("class")
+    figure.colorbar(image, label="points against the baseline")
+    return figure
+
+
+FIGURES: dict[str, Callable[[Findings], Plot | None]] = {
+    "effects": effects, "dose": doses, "learning": learning, "cost": cost, "classes": classes,
+}  # fmt: skip

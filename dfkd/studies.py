@@ -1,0 +1,196 @@
+"""Studies as records: what a study asked and which cells answer it, so that it can be compared without its module.
+
+`studies/<name>/study.json` is written by the driver and logged to the study's run in MLflow. The cells themselves are
+read from a ledger or from MLflow: `data_of` takes either, and what it returns is the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dfkd.evidence.findings import MEASURES, StudyData
+from dfkd.experiment import Study
+from dfkd.files import write_json
+from dfkd.ledger import Ledger, Outcome
+from dfkd.randomness import Block
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """The file. cells: variant -> the cell's name for each of `blocks`. computed: the cells that this study computed;
+    any other was there before. looks: of a race. looked: after how many blocks results were shown. errors: cell ->
+    why it has no outcome. check: what recomputing one reused cell gave."""
+
+    name: str
+    question: str
+    baseline: str
+    params: dict[str, dict[str, Any]]
+    changes: dict[str, dict[str, list[Any]]]
+    blocks: list[dict[str, int]]
+    cells: dict[str, list[str]]
+    test_images: int | None = None
+    computed: list[str] = field(default_factory=list)
+    looks: list[int] | None = None
+    looked: list[int] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    check: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, name: str, study: Study, cells: Mapping[tuple[str, int], str], test_images: int | None) -> StudyRecord:
+        """A new record. `cells`: the cells' names, by variant and block as in `study.cells()`."""
+        baseline = study.variants[study.baseline]
+        blocks = {at: cell.block for (_, at), cell in study.cells().items()}
+        return cls(
+            name=name,
+            question=study.question,
+            baseline=study.baseline,
+            params={variant: experiment.params() for variant, experiment in study.variants.items()},
+            changes={
+                variant: {param: list(pair) for param, pair in experiment.diff(baseline).items()}
+                for variant, experiment in study.variants.items()
+            },
+            blocks=[asdict(block) for block in blocks.values()],
+            cells={variant: [cells[variant, at] for at in blocks] for variant in study.variants},
+            test_images=test_images,
+        )
+
+    def continued(self, earlier: StudyRecord | None) -> StudyRecord:
+        """With what an earlier call on this study has written about cells that still belong to it."""
+        if earlier is None:
+            return self
+        mine = {cell for cells in self.cells.values() for cell in cells}
+        computed = [cell for cell in earlier.computed if cell in mine]
+        return replace(self, computed=computed, looked=earlier.looked, check=earlier.check)
+
+    def names(self) -> list[str]:
+        """All cells, block by block."""
+        return [self.cells[variant][i] for i in range(len(self.blocks)) for variant in self.cells]
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> StudyRecord:
+        return cls(**json.loads(text))
+
+
+def folder_of(storage: Path, name: str) -> Path:
+    return storage / "studies" / name
+
+
+def write(storage: Path, record: StudyRecord) -> None:
+    write_json(folder_of(storage, record.name) / "study.json", asdict(record))
+
+
+def read(storage: Path, name: str) -> StudyRecord | None:
+    path = folder_of(storage, name) / "study.json"
+    return StudyRecord.parse(path.read_text()) if path.exists() else None
+
+
+def recorded(storage: Path) -> list[str]:
+    """The names of all studies that have a record, in order."""
+    return sorted(path.parent.name for path in storage.glob("studies/*/study.json"))
+
+
+def missing(name: str, where: str, known: Iterable[str]) -> ValueError:
+    """The error for a study that is not there, with the nearest that are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}" if names else "there are none"
+    return ValueError(f"there is no study {name!r} in {where}: {hint}")
+
+
+def from_ledger(storage: Path, name: str) -> StudyData:
+    """ValueError where the storage has no such study."""
+    record, ledger = read(storage, name), Ledger(storage)
+    if record is None:
+        raise missing(name, str(storage), recorded(storage))
+    return data_of(record, ledger.read)
+
+
+def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> StudyData:
+    """The study with its cells. A cell without an outcome is errored if the record says why, else not there yet."""
+    blocks = [Block(**block) for block in record.blocks]
+    labels = _labels(blocks)
+    outcomes = {cell: read_cell(cell) for cell in record.names()}
+    rows, points = [], []
+    for i, (block, label) in enumerate(zip(blocks, labels, strict=True)):
+        for variant, cells in record.cells.items():
+            at = {"variant": variant, "block": label, **asdict(block), "cell": cells[i]}
+            outcome = outcomes[cells[i]]
+            if outcome is not None and outcome.final and "test" in outcome.metrics:
+                rows.append(at | _row(outcome, reused=cells[i] not in record.computed))
+                points += [{"variant": variant, "block": label, **_point(point)} for point in outcome.points]
+            elif cells[i] in record.errors:
+                rows.append(at | {"state": "errored", "value": float("nan"), "seconds": float("nan"), "reused": False})
+    return StudyData(
+        name=record.name,
+        question=record.question,
+        baseline=record.baseline,
+        params={variant: {n: str(v) for n, v in params.items()} for variant, params in record.params.items()},
+        changes={v: {n: (str(a), str(b)) for n, (a, b) in c.items()} for v, c in record.changes.items()},
+        blocks=tuple(labels),
+        cells=_frame(rows, [*ROW], list(record.cells)),
+        curves=_frame(points, ["variant", "block", "step", *MEASURES], list(record.cells)),
+        provenance=_provenance([o for o in outcomes.values() if o is not None]),
+        test_images=record.test_images,
+        looks=None if record.looks is None else tuple(record.looks),
+        looked=tuple(record.looked),
+        errors=record.errors,
+        check=_check(record),
+    )
+
+
+ROW = ("variant", "block", "seed", "draw", "teacher", "cell", "state", "value", "seconds", "reused")
+
+
+def _labels(blocks: list[Block]) -> list[str | int]:
+    """Numbers where blocks are seeds alone, so that they sort as numbers."""
+    plain = all(str(block) == str(block.seed) for block in blocks)
+    return [block.seed if plain else str(block) for block in blocks]
+
+
+def _row(outcome: Outcome, reused: bool) -> dict[str, Any]:
+    value = outcome.metrics["test"]
+    first = {"state": outcome.state, "value": value, "seconds": outcome.seconds, "reused": reused}
+    return first | {name: value for name, value in outcome.metrics.items() if math.isfinite(value)}
+
+
+def _point(point: dict[str, float]) -> dict[str, float]:
+    """MLflow is not told what is not finite, so nothing of that kind is read from a ledger either."""
+    seen = {name: point[name] for name in MEASURES if math.isfinite(point.get(name, math.nan))}
+    return {"step": int(point["step"])} | seen
+
+
+def _frame(rows: list[dict[str, Any]], first: list[str], variants: list[str]) -> pd.DataFrame:
+    others = sorted({name for row in rows for name in row} - set(first))
+    frame = pd.DataFrame(rows, columns=[*first, *others])
+    frame["variant"] = pd.Categorical(frame["variant"], categories=variants)
+    return frame
+
+
+def _provenance(outcomes: list[Outcome]) -> dict[str, tuple[str, ...]]:
+    """Facts about the cells, each with all the values that occur; more than one deserves a look."""
+    facts: dict[str, set[str]] = {"teacher": set(), "pool": set(), "commit": set()}
+    for outcome in outcomes:
+        for name, tag in {"teacher": "teacher", "pool": "pool", "commit": "git_commit"}.items():
+            facts[name].add(outcome.tags.get(tag) or "not recorded")
+        for name, value in outcome.environment.items():
+            facts.setdefault(name, set()).add(str(value))
+    return {name: tuple(sorted(values)) for name, values in facts.items()}
+
+
+def _check(record: StudyRecord) -> str:
+    if record.check is None:
+        return ""
+    cell, equal = record.check["cell"], record.check["equal"]
+    verdict = "its metrics are equal to the last bit" if equal else "ITS METRICS DIFFER: do not trust the reused cells"
+    return f"one reused cell was computed again ({cell}): {verdict}"

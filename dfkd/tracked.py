@@ -1,0 +1,137 @@
+"""What MLflow holds, read back: cells as outcomes, studies as data. Any tracking server; nothing is written to it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfkd.evidence.findings import MEASURES, StudyData
+from dfkd.ledger import Outcome
+from dfkd.randomness import Block
+from dfkd.studies import StudyRecord, data_of, missing
+from dfkd.tracking import DATABASES, PAGE, knock, settle, without_credentials
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+RECORD = "study.json"  # the artifact's name
+
+
+class Tracked:
+    """An MLflow experiment to read from. ValueError where the server does not answer or has no such thing."""
+
+    def __init__(self, uri: str, experiment: str = "dfkd") -> None:
+        settle()
+        from mlflow import MlflowClient
+
+        self.uri, self.experiment = uri, experiment
+        if uri.split("+")[0].split(":")[0] in DATABASES:
+            self._check_database()
+        self._client = MlflowClient(tracking_uri=uri)
+        self._id: str | None = None
+
+    def _check_database(self) -> None:
+        """Otherwise MLflow makes a database that is not there, or tries for 100 seconds to reach it."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        file = self.uri.removeprefix("sqlite:///").split("?")[0]
+        if self.uri.startswith("sqlite:///") and not Path(file).exists():
+            raise ValueError(f"there is no database {file}")
+        try:
+            knock(self.uri)
+        except SQLAlchemyError as error:
+            raise ValueError(f"{self._where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+
+    @property
+    def _where(self) -> str:
+        return f"the MLflow experiment {self.experiment} at {without_credentials(self.uri).split('?')[0]}"
+
+    def study(self, name: str) -> StudyData:
+        """As `studies.from_ledger`, and equal to it."""
+        record = self.record(name)
+        wanted = set(record.names())
+        runs = {cell: run for run in self._search(f"tags.study LIKE '%{name}%'") if (cell := _cell(run)) in wanted}
+        return data_of(record, lambda cell: self.outcome(runs[cell]) if cell in runs else None)
+
+    def record(self, name: str) -> StudyRecord:
+        run = next(self._search(f"tags.identity = 'study {name}'"), None)
+        if run is None:
+            studies = [run.data.tags.get("study", "") for run in self._search("tags.kind = 'study'")]
+            raise missing(name, self._where, studies)
+        if not any(file.path == RECORD for file in self._client.list_artifacts(run.info.run_id)):
+            raise ValueError(f"the study {name} in {self._where} was never finished: run it again")
+        with tempfile.TemporaryDirectory() as folder:
+            return StudyRecord.parse(Path(self._client.download_artifacts(run.info.run_id, RECORD, folder)).read_text())
+
+    def run(self, id_or_cell: str) -> Run:
+        """By MLflow's id of the run, or by the cell's name."""
+        run = next(self._search(f"tags.cell_key = '{id_or_cell}'"), None)
+        if run is not None:
+            return run
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(id_or_cell)
+        except MlflowException as error:
+            raise ValueError(f"there is no run and no cell {id_or_cell!r} in {self._where}") from error
+
+    def outcome(self, run: Run) -> Outcome | None:
+        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is under way."""
+        tags, metrics = run.data.tags, run.data.metrics
+        if "state" not in tags or "seconds" not in metrics:
+            return None
+        names = {"teacher_digest": "teacher", "pool_digest": "pool", "git_commit": "git_commit"}
+        block = Block.parse(tags["block"])
+        return Outcome(
+            cell=tags["cell_key"],
+            state=tags["state"],
+            step=int(tags["step"]),
+            metrics={n.removeprefix("final/"): v for n, v in metrics.items() if n.startswith("final/")},
+            params=dict(run.data.params),
+            block={"seed": block.seed, "draw": block.draw, "teacher": block.teacher},
+            tags={ours: tags[theirs] for theirs, ours in names.items() if theirs in tags},
+            environment={
+                n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")
+            },
+            seconds=metrics["seconds"],
+            points=self._points(run),
+        )
+
+    def _points(self, run: Run) -> list[dict[str, float]]:
+        points: dict[int, dict[str, float]] = {}
+        for name in MEASURES:
+            for metric in self._client.get_metric_history(run.info.run_id, name):
+                points.setdefault(metric.step, {"step": float(metric.step)})[name] = metric.value
+        return [points[step] for step in sorted(points)]
+
+    def _search(self, condition: str) -> Iterator[Run]:
+        """The oldest first, in pages."""
+        from mlflow.exceptions import MlflowException
+
+        token = None
+        while True:
+            try:
+                page = self._client.search_runs(
+                    [self._experiment_id()], condition, max_results=PAGE, page_token=token,
+                    order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+                )  # fmt: skip
+            except MlflowException as error:
+                raise ValueError(f"{self._where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _experiment_id(self) -> str:
+        if self._id is None:
+            found = self._client.get_experiment_by_name(self.experiment)
+            if found is None:
+                raise ValueError(f"there is no {self._where}")
+            self._id = found.experiment_id
+        return self._id
+
+
+def _cell(run: Run) -> str:
+    return run.data.tags.get("cell_key", "")

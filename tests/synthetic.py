@@ -1,0 +1,69 @@
+"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them, made in milliseconds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dfkd.cells import Job, Setting, outcome_of
+from dfkd.environment import Environment
+from dfkd.evidence.findings import StudyData
+from dfkd.experiment import Study
+from dfkd.ledger import Ledger, Outcome
+from dfkd.sources import source_key
+from dfkd.studies import StudyRecord, from_ledger, write
+
+ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
+
+
+def jobs_of(study: Study) -> dict[tuple[str, int], Job]:
+    cells = study.cells()
+    digests = {source_key(cell): ("teacher0", "pool0") for cell in cells.values()}
+    setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234"})
+    return {at: setting.job(cell, read_test=True) for at, cell in cells.items()}
+
+
+def outcome(job: Job, test: float, *, state: str = "finished", seconds: float = 3.0) -> Outcome:
+    """A curve of three points that ends at `test`."""
+    steps = job.cell.experiment.schedule.steps
+    points = [
+        {"step": float(steps * i // 3), "probe": test * i / 3, "validation": test * (i + 1) / 4, "train.kd": 1.0 / i}
+        for i in (1, 2, 3)
+    ]
+    return outcome_of(job, state, points, seconds)
+
+
+def write_cell(storage: Path, job: Job, test: float, **kwargs: object) -> Outcome:
+    ledger = Ledger(storage)
+    ledger.write(outcome(job, test, **kwargs), None)  # type: ignore[arg-type]
+    ledger.write_test(job.name, test)
+    written = ledger.read(job.name)
+    assert written is not None
+    return written
+
+
+def write_study(
+    storage: Path, name: str, study: Study, gains: Mapping[str, float], *, diverged: tuple[tuple[str, int], ...] = ()
+) -> StudyRecord:
+    """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a block."""
+    rng = np.random.default_rng(7)
+    of_block = rng.normal(0, 0.01, study.blocks)
+    jobs = jobs_of(study)
+    for (variant, block), job in jobs.items():
+        test = 0.9 + gains.get(variant, 0.0) + of_block[block] + rng.normal(0, 0.004)
+        seconds = 3 + 0.5 * list(study.variants).index(variant) + 0.1 * block
+        if (variant, block) in diverged:
+            write_cell(storage, job, 0.1, state="diverged", seconds=seconds)
+        else:
+            write_cell(storage, job, round(600 * test) / 600, seconds=seconds)
+    names = {at: job.name for at, job in jobs.items()}
+    record = StudyRecord.of(name, study, names, test_images=600)
+    record = replace(record, computed=list(names.values())[study.blocks :], looked=[study.blocks])
+    write(storage, record)
+    return record
+
+
+def data(storage: Path, study: Study, gains: Mapping[str, float], **kwargs: object) -> StudyData:
+    write_study(storage, "made", study, gains, **kwargs)  # type: ignore[arg-type]
+    return from_ledger(storage, "made")

@@ -1,0 +1,174 @@
+"""The report of a study: the same bytes from the same cells, whole without a network, right in every format."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic import data
+
+from ablations.components import study as components
+from dfkd import recipes
+from dfkd.evidence import plots, tables
+from dfkd.evidence.designs import build_up, fractional_factorial, full_factorial
+from dfkd.evidence.findings import Findings, dose, find, levels_of
+from dfkd.evidence.report import html, written
+from dfkd.experiment import Experiment, Study
+from dfkd.method.dropping import Tail
+from dfkd.method.selection import Balanced
+
+STUDY = replace(components, blocks=8)
+GAINS = {"without selection": -0.08, "without dropping": 0.0005}
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    storage = tmp_path_factory.mktemp("storage")
+    return find(data(storage, STUDY, GAINS, diverged=(("without explicit", 2),)))
+
+
+@pytest.fixture(scope="module")
+def page(findings: Findings) -> str:
+    return html(findings)
+
+
+def test_the_same_cells_give_the_same_bytes(findings: Findings, page: str, tmp_path: Path) -> None:
+    again = find(data(tmp_path, STUDY, GAINS, diverged=(("without explicit", 2),)))
+    assert html(again) == page
+    for write in (tables.markdown, tables.latex, tables.comparisons_csv, tables.cells_csv):
+        assert write(again) == write(findings)
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str) -> None:
+    assert not re.search(r"<(script|iframe|img|object)|@import|src=|url\((?!#)", page)
+    links = set(re.findall(r'href="([^"]*)"', page))
+    assert all(link.startswith(("#", "data:")) for link in links)
+    _Balanced().feed(page)
+    ids = re.findall(r' id="([^"]*)"', page)
+    references = {link[1:] for link in links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", page))
+    assert references <= set(ids)
+
+
+class _Balanced(HTMLParser):
+    """Fails where a tag is closed that is not the innermost open one."""
+
+    VOID = ("meta", "link", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_what_the_page_says(page: str) -> None:
+    for expected in (
+        "worse: without selection", "a diverged cell counts as chance accuracy",
+        "conditional on this teacher, this pool and this test set", "blocks vary the student", "abc1234", "cpu AVX2",
+        "accuracy per class was not recorded", "selection: random (baseline: balanced)", "reused from earlier work",
+    ):  # fmt: skip
+        assert expected in page
+    assert page.count("<svg") == 3
+
+
+def test_text_of_users_is_escaped(tmp_path: Path) -> None:
+    study = Study(
+        question="Is a < b & c?",
+        variants={"<b>": recipes.digits(), "a_b|%": replace(recipes.digits(), dropping=None)},
+        baseline="<b>",
+        blocks=3,
+    )
+    files = written(find(data(tmp_path, study, {})))
+    assert "<b>" not in files["index.html"] and "Is a &lt; b &amp; c?" in files["index.html"]
+    assert r"a\_b|\%" in files["table.tex"] and r"a_b\|%" in files["report.md"]
+
+
+def test_every_row_of_the_latex_table_has_as_many_cells_as_columns(findings: Findings) -> None:
+    text = tables.latex(findings)
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(body) == 6 and all(line.count("&") == len(tables.HEADER) - 1 for line in body)
+    assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end")
+    assert not re.search(r"(?<!\\)[%_#]", text.replace(r"\label{tab:made}", ""))
+
+
+def test_csv_holds_the_numbers_in_full(findings: Findings) -> None:
+    rows = list(csv.DictReader(io.StringIO(tables.comparisons_csv(findings))))
+    assert [row["variant"] for row in rows] == [c.variant for c in findings.comparisons]
+    assert [float(row["difference"]) for row in rows] == [c.difference for c in findings.comparisons]
+    cells = pd.read_csv(io.StringIO(tables.cells_csv(findings)))
+    assert len(cells) == 40 and set(cells["state"]) == {"finished", "diverged"}
+
+
+def ratios(blocks: int = 4) -> Study:
+    e = recipes.digits()
+    variants = {f"{r:.2f}": replace(e, selection=Balanced(ratio=r)) for r in (0.05, 0.1, 0.4)}
+    return Study(question="How much of the pool?", variants=variants, baseline="0.10", blocks=blocks)
+
+
+def test_a_study_over_one_number_gets_its_curve(tmp_path: Path) -> None:
+    found = find(data(tmp_path, ratios(), {}))
+    assert "dose" in plots.figures(found)
+    assert dose(found.data).values == {"0.05": 0.05, "0.10": 0.1, "0.40": 0.4}  # type: ignore[union-attr]
+
+
+def test_no_such_piece_at_all_counts_as_zero_and_two_numbers_are_no_curve(tmp_path: Path) -> None:
+    e = recipes.digits()
+    rates = {f"{r}": replace(e, dropping=Tail(rate=r)) for r in (0.0, 0.3, 0.5)}
+    study = Study(question="?", variants=rates, baseline="0.3", blocks=2)
+    found = dose(data(tmp_path / "rates", study, {}))
+    assert found is not None and found.values == {"0.0": 0.0, "0.3": 0.3, "0.5": 0.5}
+    two = Study(question="?", variants={**rates, "r": replace(e, selection=Balanced(ratio=0.2))}, baseline="0.3")
+    assert dose(data(tmp_path / "two", two, {})) is None
+    assert dose(data(tmp_path / "components", replace(components, blocks=2), {})) is None
+
+
+def factors() -> tuple[Experiment, dict]:
+    full = recipes.digits()
+    bare = replace(full, dropping=None, explicit=None, implicit=None)
+    return bare, {n: lambda e, n=n: replace(e, **{n: getattr(full, n)}) for n in ("dropping", "explicit", "implicit")}
+
+
+def test_a_factorial_gets_its_effects_and_a_build_up_does_not(tmp_path: Path) -> None:
+    bare, changes = factors()
+    study = Study(question="?", variants=full_factorial(bare, changes), baseline="base", blocks=3)
+    found = find(data(tmp_path, study, {name: 0.02 for name in study.variants if "dropping" in name}))
+    by_term = {effect.term: effect for effect in found.effects}
+    assert len(by_term) == 6 and abs(by_term["dropping"].effect - 0.02) < 0.005
+    assert "Effects averaged over the other factors" in html(found)
+    assert levels_of(list(build_up(bare, changes))) is None
+    assert levels_of(list(fractional_factorial(bare, changes, resolution=3))) is not None
+
+
+def test_a_race_is_analysed_as_one_and_says_so(tmp_path: Path) -> None:
+    raced = replace(data(tmp_path, STUDY, GAINS), looks=(5, 8))
+    found = find(raced)
+    stopped = next(c for c in found.comparisons if c.variant == "without selection")
+    assert stopped.n == 5 and stopped.verdict == "worse"
+    assert any("a race: looked at after 5 and 8 blocks" in note for note in found.notes)
+
+
+def test_blocks_added_after_a_look_are_said(tmp_path: Path) -> None:
+    found = find(replace(data(tmp_path, STUDY, GAINS), looked=(5, 8)))
+    assert any("seen after 5 and 8 blocks" in note for note in found.notes)
+
+
+def test_accuracy_per_class_is_shown_where_it_was_recorded(tmp_path: Path) -> None:
+    made = data(tmp_path, replace(STUDY, blocks=2), GAINS)
+    cells = made.cells.assign(**{"test.class.0": 0.9, "test.class.1": 0.8})
+    assert "classes" in plots.figures(find(replace(made, cells=cells)))
+
+
+def test_a_figure_shows_itself_in_a_notebook(findings: Findings) -> None:
+    assert plots.figures(findings)["effects"]._repr_svg_().startswith("<svg")
