@@ -63,8 +63,8 @@ class Console:
             nonlocal done, last
             done += amount
             now = time.monotonic()
-            if now - last >= LINE_EVERY_S and done < total:
-                left_s = (now - started) / max(done, 1) * (total - done)
+            if now - last >= LINE_EVERY_S and 0 < done < total:
+                left_s = (now - started) / done * (total - done)
                 self.line(f"{name}: {done}/{total} {unit}, about {duration(left_s)} left{note and ', ' + note}")
                 last = now
 

@@ -47,8 +47,9 @@ def tune_trials(
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"  # Tune's state is thrown away
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # with verbose=0: no walls of boxes
     scratch = compute.storage / "tune" / uuid.uuid4().hex
-    # a Train run brings its own workers; the trial beside them only waits
-    resources = {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"cpu": 0.01}
+    # A Train run brings its own workers. The trial beside them only waits, and must take no share of a CPU that they
+    # need; Tune wants it to hold something: a byte of memory
+    resources = {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1}
     kind = CellTrial if compute.workers == 1 else train_trial
     trainable = tune.with_parameters(kind, brief=search.brief, material=Held(prepared.material))
     tuner = tune.Tuner(
