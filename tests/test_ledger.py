@@ -180,6 +180,15 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_who_reads_a_file_while_it_is_replaced_sees_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    write_json(path, {"a": 1})
+    with path.open() as reader:
+        write_json(path, {"a": 2})
+        assert json.load(reader) == {"a": 1}
+    assert json.loads(path.read_text()) == {"a": 2}
+
+
 def test_a_storage_that_can_be_written_is_left_as_it_was(tmp_path):
     check_writable(tmp_path / "a" / "b")
     check_writable(tmp_path)

@@ -164,6 +164,10 @@ UNFIT = {
         lambda path: replace(written(path, SmallResNet(width=16)), network=SMALL),
         "is for another network: 0.weight must have shape (8, 1, 3, 3), but got (16, 1, 3, 3)",
     ),
+    "of another width for other classes": (
+        lambda path: replace(written(path, SmallResNet(width=16), classes=7), network=SMALL),
+        "is for another network: 0.weight must have shape (8, 1, 3, 3), but got (16, 1, 3, 3)",
+    ),
     "of another network": (
         lambda path: replace(written(path, SmallResNet(width=8, norm="group")), network=SMALL),
         "does not hold a SmallResNet(width=8, stem_stride=2, norm='batch'): ",

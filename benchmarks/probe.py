@@ -1,0 +1,66 @@
+"""Does the label-free probe rank recipes as labelled validation does? Random recipes on digits, one block.
+
+    python benchmarks/probe.py [--recipes 40] [--storage runs]
+
+Prints Spearman's rank correlation of each candidate metric with validation accuracy, over all recipes and over the
+better half (by validation). The rule of selection is drawn as well, so that bad recipes of several kinds are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+from dfkd.cluster.crew import Crew
+from dfkd.cluster.session import Compute, session
+from dfkd.console import Console
+from dfkd.evidence.statistics import rank_correlation
+from dfkd.experiment import Cell, Experiment
+from dfkd.method.selection import Balanced, Confident, Random
+from dfkd.randomness import Block
+from search_spaces.digits import default, space
+
+METRICS = ("probe", "probe.low", "probe.middle", "probe.high")
+BLOCK = Block(seed=9000)
+
+
+def random_recipes(count: int) -> list[Experiment]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    rules = np.random.default_rng(0).choice([Balanced, Confident, Random], count)
+    recipes = [space(study.ask()) for _ in range(count)]
+    return [replace(e, selection=rule(ratio=e.selection.ratio)) for e, rule in zip(recipes, rules, strict=True)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", type=int, default=40)
+    parser.add_argument("--storage", type=Path, default=Path("runs"))
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    where, console = Compute(storage=arguments.storage.absolute()), Console()
+    with session(where):
+        crew = Crew([Cell(experiment=default, block=BLOCK)], where, console)
+        cells = [Cell(experiment=experiment, block=BLOCK) for experiment in random_recipes(arguments.recipes)]
+        jobs = [crew.setting.job(cell, read_test=False) for cell in cells]
+        done, _ = crew.compute("random recipes", jobs, lambda outcome: None)
+    outcomes = list(done.values())
+    validation = np.array([outcome.metrics["validation"] for outcome in outcomes])
+    better = np.argsort(-validation, kind="stable")[: len(outcomes) // 2]
+    rows = []
+    for metric in METRICS:
+        values = np.array([outcome.metrics.get(metric, 0.1) for outcome in outcomes])
+        all_of_them = rank_correlation(values, validation)
+        rows.append([metric, f"{all_of_them:.2f}", f"{rank_correlation(values[better], validation[better]):.2f}"])
+    console.table(
+        f"Rank correlation with validation accuracy ({validation.min():.2f} to {validation.max():.2f})",
+        ("metric", f"all {len(outcomes)}", f"better {len(better)}"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
