@@ -25,7 +25,7 @@ from dfkd.method.losses import (
     Similarity,
     TeacherContrast,
 )
-from dfkd.models.networks import NETWORKS, SmallResNet
+from dfkd.models.networks import NETWORKS, CifarResNet, CifarVGG11, SmallResNet, Torchvision, WideResNet
 from dfkd.models.teachers import TEACHERS, SupervisedTeacher, TeacherFile
 from dfkd.values import digest, flat, is_piece, later, location, name_of, spec
 
@@ -58,6 +58,10 @@ GOLDEN = [
     (TeacherContrast(weight=1.0, tau=0.1, ramp=0.1), "69d8017f39ad64bd4243"),
     (Crop(padding=4, flip=True), "23cebd7b2a317b90ee2a"),
     (SmallResNet(width=8, stem_stride=2, norm="batch"), "94d765c3a31f36c1bdc1"),
+    (CifarResNet(depth=18), "bcb21012b9eb767f4188"),
+    (CifarVGG11(), "d2574253f408f7cccecb"),
+    (WideResNet(depth=40, width=2), "0292f095fddee49e20d6"),
+    (Torchvision(name="resnet50"), "760d4fca5a2894015ba6"),
     (
         SupervisedTeacher(
             network=SmallResNet(width=16, stem_stride=2, norm="batch"),

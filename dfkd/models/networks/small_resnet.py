@@ -1,57 +1,15 @@
-"""Networks, described by frozen dataclasses, and `Tapped`, which reads a network's pooled features from outside.
+"""The small residual network of the embedded task.
 
-B batch, C channels, H height, W width, K classes, D feature width.
+B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-
-class Network(Protocol):
-    """A network's description: `build` makes it with PyTorch's own random state, which the caller seeds."""
-
-    version: ClassVar[int]
-
-    def build(self, classes: int, channels: int) -> nn.Module:
-        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the pooled features."""
-        ...
-
-
-class Tapped(nn.Module):
-    """Wraps a classifier: one forward pass gives logits [B, K] and the pooled features [B, D] that its head reads.
-
-    The features are caught by a hook on the last Linear layer, so that no network has to be rewritten for it.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        head = classifier_head(network)
-        self.width = head.in_features
-        self._features_BD: Tensor | None = None
-        head.register_forward_pre_hook(self._catch)
-
-    def _catch(self, head: nn.Module, inputs: tuple[Tensor]) -> None:
-        self._features_BD = inputs[0]
-
-    def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        logits_BK = self.network(images_BCHW)
-        assert self._features_BD is not None
-        features_BD, self._features_BD = self._features_BD, None
-        return logits_BK, features_BD
-
-
-def classifier_head(network: nn.Module) -> nn.Linear:
-    """The last Linear layer. ValueError if there is none."""
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not layers:
-        raise ValueError(f"a network needs a Linear layer as its head, but got none in {type(network).__name__}")
-    return layers[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +26,7 @@ class SmallResNet:
     stem_stride: int = 1
     norm: str = "batch"
     version: ClassVar[int] = 1
+    stages: ClassVar[tuple[str, ...]] = ("3", "4", "5")
 
     def __post_init__(self) -> None:
         if self.width < 8 or self.width % 8:
@@ -113,6 +72,3 @@ class BasicBlock(nn.Module):
 
 def _norm(kind: str, width: int) -> nn.Module:
     return nn.BatchNorm2d(width) if kind == "batch" else nn.GroupNorm(2, width)
-
-
-NETWORKS: tuple[type[Network], ...] = (SmallResNet,)

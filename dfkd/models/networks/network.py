@@ -1,0 +1,96 @@
+"""What a network's description promises, and `Tapped`, which reads a network's features from outside.
+
+B batch, C channels, H height, W width, K classes, D feature width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Network(Protocol):
+    """A network's description: `build` makes it with PyTorch's own random state, which the caller seeds.
+
+    A description whose network can serve losses on maps names the submodules that are its stages, the last one last:
+    `stages: tuple[str, ...]`, names as in `named_modules`, outputs [B, C, H, W].
+    """
+
+    version: ClassVar[int]
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the pooled features."""
+        ...
+
+
+def stages_of(network: Network) -> tuple[str, ...]:
+    """The names of its stages. ValueError if it names none."""
+    stages: tuple[str, ...] = getattr(network, "stages", ())
+    if not stages:
+        raise ValueError(
+            f"a loss reads the maps of the network's stages, but {type(network).__name__} names none: "
+            "give it `stages`, a tuple with the names of submodules"
+        )
+    return stages
+
+
+class Tapped(nn.Module):
+    """Wraps a classifier: one forward pass gives logits [B, K], the pooled features [B, D] that its head reads, and the
+    maps [B, C, H, W] of the stages that were named.
+
+    They are caught by hooks on the last Linear layer and on the stages, so that no network has to be rewritten for it.
+    """
+
+    def __init__(self, network: nn.Module, stages: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.network = network
+        head = classifier_head(network)
+        self.width = head.in_features
+        self._stages = tuple(stages)
+        self._caught: dict[str, Tensor] | None = None  # None while nobody asks: the network is also used by itself
+        head.register_forward_pre_hook(self._catch_features)
+        for name in self._stages:
+            network.get_submodule(name).register_forward_hook(self._catch_map(name))
+
+    def _catch_features(self, head: nn.Module, inputs: tuple[Tensor]) -> None:
+        if self._caught is not None:
+            self._caught["features"] = inputs[0]
+
+    def _catch_map(self, name: str) -> Any:
+        def catch(stage: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            if self._caught is not None:
+                self._caught[f"stage {name}"] = output
+
+        return catch
+
+    def forward(self, images_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """Logits, features and, one after the other, the stages' maps."""
+        caught: dict[str, Tensor] = {}
+        self._caught = caught
+        try:
+            logits_BK = self.network(images_BCHW)
+        finally:
+            self._caught = None
+        return logits_BK, caught["features"], *(caught[f"stage {name}"] for name in self._stages)
+
+    def map_shapes(self, image_shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
+        """(C, H, W) of each stage for images (H, W, C). Changes nothing: one black image in eval mode."""
+        height, width, channels = image_shape
+        parameter = next(self.parameters())
+        trains = self.training
+        self.eval()
+        with torch.no_grad():
+            _, _, *maps = self(parameter.new_zeros(1, channels, height, width))
+        self.train(trains)
+        return tuple((m.shape[1], m.shape[2], m.shape[3]) for m in maps)
+
+
+def classifier_head(network: nn.Module) -> nn.Linear:
+    """The last Linear layer. ValueError if there is none."""
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise ValueError(f"a network needs a Linear layer as its head, but got none in {type(network).__name__}")
+    return layers[-1]
