@@ -17,15 +17,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dfkd.data.batches import Batches
 from dfkd.data.tasks import Split
 from dfkd.data.transforms import to_tensor
 from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.method.dropping import FiltersRows, NoiseMatrix
+from dfkd.method.dropping.noise_matrix import LEARNING_RATE
 from dfkd.method.losses import Loss, Outputs, Sizes, needs_of
+from dfkd.method.selection import Dynamic
+from dfkd.method.selection.dynamic import efficiency
 from dfkd.models.networks import Tapped
-from dfkd.models.teachers import accuracy, predict
+from dfkd.models.teachers import TrainedNetwork, accuracy, predict
 from dfkd.probe import Probe
 from dfkd.randomness import generator, stream
 from dfkd.scores import Scores
+
+SCORED_TOGETHER = 512  # rows, for a dynamic selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +40,14 @@ class Material:
     """What a run reads: the pool's images, the teacher's answers to them, and which rows are the probe.
 
     Arrays may be read-only views of shared memory. `validation` is only looked at, nothing is chosen by it.
+    `teacher`: for what asks it more than its cached answers.
     """
 
     images_NHWC: NDArray[np.uint8]
     scores: Scores
     probe: Probe
     validation: Split | None
+    teacher: TrainedNetwork | None = None
 
 
 class Diverged(ArithmeticError):
@@ -48,8 +57,10 @@ class Diverged(ArithmeticError):
 class Objective(nn.Module):
     """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
 
-    def __init__(self, cell: Cell, teacher_width: int, rows: int = 0) -> None:
-        """`rows`: how many are selected."""
+    def __init__(
+        self, cell: Cell, teacher_width: int, rows: int = 0, teacher_accuracy: float | None = None
+    ) -> None:
+        """`rows`: how many are selected; `teacher_accuracy`: where a noise matrix asks for it."""
         super().__init__()
         self.experiment = experiment = cell.experiment.canonical()
         seed, task = cell.block.seed, experiment.task
@@ -58,8 +69,9 @@ class Objective(nn.Module):
             self.student = Tapped(experiment.student.build(task.classes, task.image_shape[2]))
             torch.manual_seed(stream(seed, "losses"))  # a projector does not move the student's start
             sizes = Sizes(
-                classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows
-            )
+                classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows,
+                teacher_accuracy=teacher_accuracy,
+            )  # fmt: skip
             named = experiment.losses()
             self.losses = nn.ModuleDict({name: loss.module(sizes) for name, loss in named.items()})
 
@@ -88,6 +100,10 @@ class Objective(nn.Module):
         first, *others = (Outputs(logits[i : i + batch], features[i : i + batch]) for i in range(0, len(logits), batch))
         return replace(first, second=others[0]) if others else first
 
+    def apart(self) -> dict[str, nn.Parameter]:
+        """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a noise matrix."""
+        return {name: p for name, p in self.named_parameters() if name.startswith("losses.dropping.")}
+
     def weight(self, name: str, progress: float) -> float:
         """The loss's weight, rising linearly over its ramp."""
         loss: Loss = getattr(self.experiment, name)
@@ -102,19 +118,35 @@ class Run:
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
         self.needs = frozenset[str]().union(*map(needs_of, self.experiment.losses().values()))
-        self.objective = Objective(cell, material.scores.features_ND.shape[1], len(self.rows_N)).to(device)
-        self.optimizer, self.decay = _optimizer(self.objective, self.experiment.schedule)
+        self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
+        width = material.scores.features_ND.shape[1]
+        self.objective = Objective(cell, width, len(self.rows_N), self._teacher_accuracy()).to(device)
+        apart = self.objective.apart()
+        together = [p for name, p in self.objective.named_parameters() if name not in apart]
+        self.optimizer, self.decay = _optimizer(together, self.experiment.schedule)
+        self.own_optimizer = torch.optim.Adam(apart.values(), lr=LEARNING_RATE) if apart else None
         self.step = 0
         self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         self._summed_from = 0
-        self._epoch: tuple[int, NDArray[np.int64]] | None = None
 
     def _select(self) -> NDArray[np.int64]:
         """Rows of the pool, never one of the probe's."""
         candidates_N = self.material.probe.others(len(self.material.scores))
         seed = stream(self.cell.block.seed, "selection")
         chosen_N = self.experiment.selection.select(self.material.scores.take(candidates_N), seed)
+        dropping = self.experiment.dropping
+        if isinstance(dropping, FiltersRows):
+            return dropping.filter(self.material.scores, candidates_N[chosen_N])
         return candidates_N[chosen_N]
+
+    def _teacher_accuracy(self) -> float | None:
+        """On validation labels, only for a noise matrix that is not told; None where there are none."""
+        dropping, teacher, validation = self.experiment.dropping, self.material.teacher, self.material.validation
+        asked = isinstance(dropping, NoiseMatrix) and dropping.accuracy is None
+        if not asked or teacher is None or validation is None:
+            return None
+        task = self.experiment.task
+        return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
 
     def advance(self, until: int) -> None:
         """Train up to step `until`. Raises Diverged if the loss was not finite on the way.
@@ -128,14 +160,34 @@ class Run:
             raise Diverged(f"the loss is not finite any more at step {self.step}")
 
     def _train_step(self) -> None:
+        dynamic = self.experiment.selection
+        if isinstance(dynamic, Dynamic) and self.step >= self.batches.end_of(dynamic.every):
+            self.batches.narrow(self.rows_N[self.drawn(dynamic)], self.step)
         terms = self.loss(self.step)
-        self.optimizer.zero_grad()
+        self.objective.zero_grad()
         terms["total"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        if self.own_optimizer is not None:
+            self.own_optimizer.step()
         self.decay.step()
         self.step += 1
         for name, value in terms.items():
             self._sums[f"train.{name}"] += value.detach()
+
+    def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
+        """Positions in the selection from which the student has most to learn now, on their clean images."""
+        scores, task = self.material.scores, self.experiment.task
+        student = self.objective.student.network.eval()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(self.rows_N), SCORED_TOGETHER):
+                rows_B = self.rows_N[start : start + SCORED_TOGETHER]
+                teacher_BK = torch.from_numpy(scores.logits_NK[rows_B]).to(self.device)
+                student_BK = student(to_tensor(self.material.images_NHWC[rows_B], task, self.device))
+                parts.append(efficiency(teacher_BK, student_BK).cpu().numpy())
+        self.objective.train()
+        efficiency_N = np.nan_to_num(np.concatenate(parts))  # of a student that has diverged: `advance` tells
+        return dynamic.draw(efficiency_N, scores.pseudo_label_N[self.rows_N], scores.classes)
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The loss terms of one step's batch."""
@@ -152,19 +204,8 @@ class Run:
         return terms
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """The pool rows of a step: each epoch is a fresh permutation of the selected rows, batches run across them."""
-        size, rows = self.experiment.schedule.batch, len(self.rows_N)
-        places = np.arange(step * size, (step + 1) * size)
-        return np.concatenate([
-            self.rows_N[self._permutation(epoch)[places[places // rows == epoch] % rows]]
-            for epoch in range(places[0] // rows, places[-1] // rows + 1)
-        ])
-
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        if self._epoch is None or self._epoch[0] != epoch:
-            rng = np.random.default_rng(stream(self.cell.block.seed, "batches", epoch))
-            self._epoch = epoch, rng.permutation(len(self.rows_N))
-        return self._epoch[1]
+        """The pool rows of a step."""
+        return self.batches.at(step)
 
     def answers(self, rows_B: NDArray[np.int64]) -> Outputs:
         """The teacher's cached answer to these rows."""
@@ -185,7 +226,9 @@ class Run:
         """The classes that stay in this step's target, or None where nothing is dropped."""
         if self.experiment.dropping is None:
             return None
-        keep_BK = self.experiment.dropping.keep(teacher.logits_BK, generator(self.cell.block.seed, "dropping", step))
+        drawn_from = generator(self.cell.block.seed, "dropping", step)
+        temperature = getattr(self.experiment.kd, "temperature", 1.0)
+        keep_BK = self.experiment.dropping.keep(teacher.logits_BK, drawn_from, temperature)
         self._sums["kept_classes"] += keep_BK.sum(1).float().mean()
         return keep_BK
 
@@ -216,9 +259,12 @@ class Run:
         return point
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit: weights, optimizer, schedule, step, running sums."""
+        """All that is needed to go on bit for bit: weights, optimizers, schedule, step, current rows, running sums."""
+        own = {} if self.own_optimizer is None else {"own_optimizer": self.own_optimizer.state_dict()}
         return {
             "step": self.step,
+            "batches": self.batches.state(),
+            **own,
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "decay": self.decay.state_dict(),
@@ -230,26 +276,30 @@ class Run:
         self.step = state["step"]
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.restore(state["batches"])
+        if self.own_optimizer is not None:
+            self.own_optimizer.load_state_dict(state["own_optimizer"])
         self.decay.load_state_dict(state["decay"])
         self._sums.update(state["sums"])
         self._summed_from = state["summed_from"]
 
 
 def _optimizer(
-    module: nn.Module, schedule: Schedule
+    parameters: list[nn.Parameter], schedule: Schedule
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     optimizer: torch.optim.Optimizer
     if schedule.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-        )
+        optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     else:
         optimizer = torch.optim.SGD(
-            module.parameters(), lr=schedule.learning_rate, momentum=0.9, weight_decay=schedule.weight_decay
+            parameters, lr=schedule.learning_rate, momentum=0.9, weight_decay=schedule.weight_decay
         )
     if schedule.decay == "one_cycle":
         # one step more than are taken: the last step then still learns, and step() after it is defined
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(
             optimizer, schedule.learning_rate, total_steps=schedule.steps + 1
         )
+    if schedule.decay == "steps":
+        milestones = [round(share * schedule.steps) for share in (0.4, 0.8)]
+        return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
     return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)

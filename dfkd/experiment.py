@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dfkd.data.pools import Pool
 from dfkd.data.tasks import Task
@@ -18,13 +18,16 @@ from dfkd.models.teachers import Teacher
 from dfkd.randomness import Block
 from dfkd.values import Json, Scalar, digest, flat, spec
 
+DECAYS = ("one_cycle", "cosine", "steps")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """Optimizer steps and how the learning rate moves over them.
 
     steps: the budget; batch: images per step over all workers; learning_rate: the peak; optimizer: "adamw" or "sgd"
-    (momentum 0.9); decay: "one_cycle" or "cosine"; evaluations: how often, evenly spaced, the probe is looked at.
+    (momentum 0.9); decay: "one_cycle", "cosine" or "steps" (a tenth at 40 % and at 80 % of the steps, DFND's);
+    evaluations: how often, evenly spaced, the probe is looked at.
     """
 
     steps: int
@@ -46,9 +49,9 @@ class Schedule:
                 "schedule.learning_rate must be above 0 and schedule.weight_decay 0 or more, "
                 f"but got {self.learning_rate=}, {self.weight_decay=}"
             )
-        if self.optimizer not in ("adamw", "sgd") or self.decay not in ("one_cycle", "cosine"):
+        if self.optimizer not in ("adamw", "sgd") or self.decay not in DECAYS:
             raise ValueError(
-                'schedule.optimizer must be "adamw" or "sgd" and schedule.decay "one_cycle" or "cosine", '
+                f'schedule.optimizer must be "adamw" or "sgd" and schedule.decay one of {DECAYS}, '
                 f"but got {self.optimizer=}, {self.decay=}"
             )
 
@@ -80,7 +83,9 @@ class Experiment:
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""
-        named = {"explicit": self.explicit, "implicit": self.implicit}
+        named: dict[str, Any] = {"explicit": self.explicit, "implicit": self.implicit}
+        if hasattr(self.dropping, "module"):  # a noise matrix is a loss term as well
+            named["dropping"] = self.dropping
         return {name: loss for name, loss in named.items() if loss is not None and loss.weight > 0}
 
     def canonical(self) -> Experiment:

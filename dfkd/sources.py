@@ -66,4 +66,5 @@ def load(source: Source, storage: Path) -> Material:
         scores=scores,
         probe=draw_probe(scores),
         validation=source.task.validation(),
+        teacher=source.teacher,
     )

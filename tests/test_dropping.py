@@ -2,20 +2,38 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from dfkd.method.dropping import DROPPINGS, Dropping, Random, Tail
+from dfkd.distill import Run
+from dfkd.experiment import Cell
+from dfkd.method.dropping import (
+    DROPPINGS,
+    ByConfidence,
+    Dropping,
+    FiltersRows,
+    NoiseMatrix,
+    Nucleus,
+    Random,
+    Tail,
+    WholeClass,
+)
 from dfkd.method.losses import KD
-from dfkd.randomness import generator
+from dfkd.randomness import Block, generator
 
 RECIPES: dict[type[Dropping], Callable[[float], Dropping]] = {
     Tail: lambda rate: Tail(rate=rate),
     Random: lambda rate: Random(rate=rate),
+    ByConfidence: lambda rate: ByConfidence(rate=rate),
+    Nucleus: lambda rate: Nucleus(mass=1 - rate),
+    WholeClass: lambda rate: WholeClass(rate=rate),
+    NoiseMatrix: lambda rate: NoiseMatrix(weight=rate, accuracy=0.9),
 }
-DRAWN = {Random}  # rules that the generator may change
+DRAWN = {Random, ByConfidence}  # rules that the generator may change
+RATED = [kind for kind in DROPPINGS if "rate" in kind.__dataclass_fields__]  # type: ignore[attr-defined]
 each_rule = pytest.mark.parametrize("kind", DROPPINGS, ids=lambda kind: kind.__name__)
 each_rate = pytest.mark.parametrize("rate", [0.0, 0.1, 0.35, 0.8, 0.99])
 
@@ -103,7 +121,7 @@ def test_dropped_logits_of_the_student_are_pushed_down_unless_they_are_masked_to
         assert (gradient_BK[~keep_BK] > 0).all()
 
 
-@each_rule
+@pytest.mark.parametrize("kind", RATED, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, math.nan])
 def test_rates_outside_of_their_range_are_refused(kind, rate):
     with pytest.raises(ValueError, match=r"dropping.rate must lie in \[0, 1\), .* but got rate="):
@@ -154,3 +172,87 @@ def test_random_drops_each_other_class_with_the_given_probability():
     assert dropped == pytest.approx(0.3, abs=0.01)
     pairs = (~keep_BK[:, 0] & ~keep_BK[:, 1])[others_BK[:, 0] & others_BK[:, 1]].float().mean().item()
     assert pairs == pytest.approx(0.09, abs=0.02)  # independently
+
+
+# ---- by confidence
+
+
+def test_by_confidence_drops_more_of_what_the_teacher_is_less_sure_of():
+    levels = (1.0, 2.0, 4.0)
+    teacher_BK = torch.zeros(9000, 10)
+    teacher_BK[:, 3] = torch.tensor(levels).repeat_interleave(3000)
+    keep_BK = ByConfidence(rate=0.8).keep(teacher_BK, generator(0, "dropping", 0))
+    others_BK = keep_BK[:, torch.arange(10) != 3]
+    for index, level in enumerate(levels):
+        confidence = math.exp(level) / (math.exp(level) + 9)
+        dropped = 1 - others_BK[3000 * index : 3000 * index + 3000].float().mean().item()
+        assert dropped == pytest.approx(0.8 * (1 - confidence), abs=0.01)
+
+
+# ---- nucleus
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("mass", [0.01, 0.5, 0.9, 0.999])
+def test_nucleus_keeps_the_smallest_set_with_its_mass(mass, temperature):
+    teacher_BK = logits().double()
+    keep_BK = Nucleus(mass=mass).keep(teacher_BK, generator(0, "dropping", 0), temperature)
+    for row, keep in zip(teacher_BK.numpy(), keep_BK.numpy(), strict=True):
+        p = np.exp(row / temperature) / np.exp(row / temperature).sum()
+        order = np.argsort(-p)
+        size = int(np.searchsorted(np.cumsum(p[order]), mass)) + 1
+        assert sorted(np.flatnonzero(keep)) == sorted(order[:size])
+
+
+def test_nucleus_reads_the_temperature_of_the_loss(tiny, material):
+    kept = []
+    for temperature in (1.0, 20.0):
+        experiment = replace(tiny, dropping=Nucleus(mass=0.9), kd=KD(temperature=temperature))
+        run = Run(Cell(experiment=experiment, block=Block(seed=0)), material)
+        run.advance(5)
+        kept.append(run.evaluate()["kept_classes"])
+    assert kept[0] < 8 < kept[1]
+
+
+@pytest.mark.parametrize("mass", [0.0, -0.1, 1.1, math.nan])
+def test_nucleus_refuses_other_masses(mass):
+    with pytest.raises(ValueError, match=r"dropping.mass must lie in \(0, 1\]"):
+        Nucleus(mass=mass)
+
+
+# ---- whole class
+
+
+@pytest.mark.parametrize("by", ["confidence", "count"])
+@pytest.mark.parametrize(("rate", "dropped"), [(0.0, 0), (0.1, 1), (0.39, 3), (0.99, 8)])
+def test_whole_class_takes_the_rows_of_the_worst_classes(material, by, rate, dropped):
+    scores, rows_N = material.scores, np.arange(0, 600, 2)
+    own_K = [rows_N[scores.pseudo_label_N[rows_N] == k] for k in range(10)]
+    means = [float(scores.confidence_N[own].mean()) if len(own) else 0.0 for own in own_K]
+    values = means if by == "confidence" else [len(own) for own in own_K]
+    gone = np.argsort(values, kind="stable")[:dropped]
+    expected = [row for row in rows_N if scores.pseudo_label_N[row] not in gone]
+    rule = WholeClass(rate=rate, by=by)
+    assert isinstance(rule, FiltersRows)
+    assert rule.filter(scores, rows_N).tolist() == expected
+    assert len(expected) > 0
+
+
+def test_whole_class_shortens_the_selection_of_a_run(tiny, material):
+    runs = [
+        Run(Cell(experiment=replace(tiny, dropping=dropping), block=Block(seed=0)), material)
+        for dropping in (None, WholeClass(rate=0.5))
+    ]
+    whole, part = (set(run.rows_N) for run in runs)
+    assert part < whole
+    runs[1].advance(3)
+    assert len(set(material.scores.pseudo_label_N[list(part)])) <= 5
+
+
+def test_only_rules_that_filter_are_asked_to():
+    assert [kind for kind in DROPPINGS if isinstance(RECIPES[kind](0.5), FiltersRows)] == [WholeClass]
+
+
+def test_whole_class_goes_by_confidence_or_count():
+    with pytest.raises(ValueError, match=r'dropping.by must be "confidence" or "count"'):
+        WholeClass(rate=0.5, by="entropy")

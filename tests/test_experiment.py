@@ -253,7 +253,7 @@ def test_evaluations_are_even_and_the_last_is_the_end(steps, evaluations, expect
         ({"learning_rate": math.nan}, r"learning_rate must be above 0"),
         ({"weight_decay": -1.0}, r"weight_decay 0 or more"),
         ({"optimizer": "adam"}, r'must be "adamw" or "sgd"'),
-        ({"decay": "linear"}, r'"one_cycle" or "cosine"'),
+        ({"decay": "linear"}, r"decay one of \('one_cycle', 'cosine', 'steps'\)"),
     ],
 )
 def test_impossible_schedules_are_refused(change, message):

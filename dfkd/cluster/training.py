@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import ray
 import ray.train
 import torch
 import torch.distributed
+from numpy.typing import NDArray
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
@@ -29,6 +31,7 @@ from dfkd.experiment import Cell
 from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
 from dfkd.method.losses import Outputs
+from dfkd.method.selection import Dynamic
 from dfkd.randomness import use_deterministic
 
 
@@ -52,6 +55,12 @@ class SharedRun(Run):
         parts = [self.part(images_BCHW) for images_BCHW in views]
         terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
         return terms
+
+    def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
+        """The first worker's draw: statistics of BatchNorm differ between workers, and so might what they draw."""
+        places = torch.from_numpy(super().drawn(dynamic)).to(self.device)
+        torch.distributed.broadcast(places, 0)
+        return places.cpu().numpy()
 
     def part(self, whole: Tensor) -> Tensor:
         size = len(whole) // self.workers

@@ -46,7 +46,8 @@ class Outputs:
 class Sizes:
     """What a loss must know of the two networks, and of the selected rows, to build its trainable parts.
 
-    student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how many are selected.
+    student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how many are selected;
+    teacher_accuracy: on validation labels, for a noise matrix only.
     """
 
     classes: int
@@ -55,6 +56,7 @@ class Sizes:
     student_maps: tuple[tuple[int, int, int], ...] = ()
     teacher_maps: tuple[tuple[int, int, int], ...] = ()
     rows: int = 0
+    teacher_accuracy: float | None = None
 
 
 class Loss(Protocol):

@@ -1,0 +1,16 @@
+"""Class dropping: which classes of the teacher's answer are noise and are taken out of the target.
+
+The teacher's most likely class is always kept, and a rule that drops nothing is exactly plain KD. The abstract names
+"class-dropping" without a formula: where a card names no other source, the rule is our reading of it.
+"""
+
+from dfkd.method.dropping.masks import ByConfidence, Nucleus, Random, Tail
+from dfkd.method.dropping.noise_matrix import NoiseMatrix
+from dfkd.method.dropping.rule import Dropping, FiltersRows
+from dfkd.method.dropping.whole_class import WholeClass
+
+__all__ = [
+    "DROPPINGS", "ByConfidence", "Dropping", "FiltersRows", "NoiseMatrix", "Nucleus", "Random", "Tail", "WholeClass",
+]  # fmt: skip
+
+DROPPINGS: tuple[type[Dropping], ...] = (Tail, Random, Nucleus, ByConfidence, WholeClass, NoiseMatrix)
