@@ -133,6 +133,15 @@ class Computation:
             self._compute(self._evaluations[len(self.points)])
         return self.points[-1]
 
+    def report(self) -> dict[str, Any]:
+        """The next point as a search is told it: the probe, the point, and the state, which is recorded at the end."""
+        point = self.advance()
+        assert point is not None  # callers stop at `ended`
+        if self.ended:
+            self.advance()
+        state = self.outcome.state if self.outcome is not None and self.ended else "running"
+        return {"probe": point["probe"], "point": point, "state": state}
+
     def _compute(self, until: int) -> None:
         assert self._run is not None
         run = self._run

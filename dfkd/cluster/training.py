@@ -8,6 +8,8 @@ numbers of workers in distribution, not in numbers.
 
 from __future__ import annotations
 
+import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +26,7 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
-from dfkd.cells import Computation, Job
+from dfkd.cells import POLL_S, Computation, Job
 from dfkd.cluster.session import Compute
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell
@@ -103,9 +105,8 @@ def train_worker(config: dict[str, Any]) -> None:
         job if leads else replace(job, read_test=False), material, ledger, _device(where), run_type=SharedRun
     )
     try:
-        while (point := computation.advance()) is not None:
-            state = computation.outcome.state if computation.outcome and computation.ended else "running"
-            ray.train.report({"probe": point["probe"], "point": point, "state": state})
+        while not computation.ended:
+            ray.train.report(computation.report())
     finally:
         computation.close()
 
@@ -116,6 +117,7 @@ def _device(where: Compute) -> str:
 
 def fit(job: Job, material: ray.ObjectRef[Material], where: Compute, callbacks: list[Any]) -> None:
     """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices, not for small."""
+    _wait_for(Ledger(where.storage).lease(job.name))
     scratch = where.storage / "train" / uuid.uuid4().hex
     trainer = TorchTrainer(
         train_worker,
@@ -134,7 +136,17 @@ def fit(job: Job, material: ray.ObjectRef[Material], where: Compute, callbacks: 
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=5),  # type: ignore[call-arg]
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)  # the cell is in the ledger
+
+
+def _wait_for(lease: Lease) -> None:
+    """Until no other driver computes this cell: here, because workers that wait differently long hang for good."""
+    while not lease.acquire():
+        time.sleep(POLL_S)
+    lease.release()
 
 
 def distribute(job: Job, material: ray.ObjectRef[Material], where: Compute) -> Outcome:

@@ -65,13 +65,8 @@ class CellTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        point = self.computation.advance()
-        assert point is not None
-        if self.computation.ended:
-            self.computation.advance()  # records it
-        outcome = self.computation.outcome if self.computation.ended else None
-        state = outcome.state if outcome else "running"
-        return {"probe": point["probe"], "point": point, "state": state, "done": state != "running"}
+        report = self.computation.report()
+        return report | {"done": self.computation.ended}
 
     def cleanup(self) -> None:
         self.computation.close()

@@ -49,7 +49,7 @@ def tune_trials(
     scratch = compute.storage / "tune" / uuid.uuid4().hex
     # A Train run brings its own workers. The trial beside them only waits, and must take no share of a CPU that they
     # need; Tune wants it to hold something: a byte of memory
-    resources = {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1}
+    resources = {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
     kind = CellTrial if compute.workers == 1 else train_trial
     trainable = tune.with_parameters(kind, brief=search.brief, material=Held(prepared.material))
     tuner = tune.Tuner(
