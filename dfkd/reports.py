@@ -18,15 +18,14 @@ def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:
     return from_ledger(storage, name) if tracking_uri is None else Tracked(tracking_uri).study(name)
 
 
-def write_report(findings: Findings, storage: Path) -> dict[str, Path | str]:
-    """The report's files by their names in MLflow; empty if they all lay there already, byte for byte."""
+def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
+    """The report's files by their names in MLflow, and whether any of them had to be written anew."""
     folder = folder_of(storage, findings.data.name) / "report"
     written = {folder / name: text for name, text in report.written(findings).items()}
-    if all(path.exists() and path.read_text() == text for path, text in written.items()):
-        return {}
-    for path, text in written.items():
+    changed = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
+    for path, text in changed.items():
         _write(path, text)
-    return {f"report/{path.name}": path for path in written}
+    return {f"report/{path.name}": path for path in written}, bool(changed)
 
 
 def _write(path: Path, text: str) -> None:

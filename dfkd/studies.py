@@ -25,9 +25,8 @@ from dfkd.randomness import Block
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """The file. cells: variant -> the cell's name for each of `blocks`. computed: the cells that this study computed;
-    any other was there before. looks: of a race. looked: after how many blocks results were shown. errors: cell ->
-    why it has no outcome. check: what recomputing one reused cell gave."""
+    """The file. cells: variant -> the cell's name for each of `blocks`. looks: of a race. looked: after how many blocks
+    results were shown. errors: cell -> why it has no outcome. check: what recomputing one reused cell gave."""
 
     name: str
     question: str
@@ -37,7 +36,6 @@ class StudyRecord:
     blocks: list[dict[str, int]]
     cells: dict[str, list[str]]
     test_images: int | None = None
-    computed: list[str] = field(default_factory=list)
     looks: list[int] | None = None
     looked: list[int] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
@@ -63,12 +61,8 @@ class StudyRecord:
         )
 
     def continued(self, earlier: StudyRecord | None) -> StudyRecord:
-        """With what an earlier call on this study has written about cells that still belong to it."""
-        if earlier is None:
-            return self
-        mine = {cell for cells in self.cells.values() for cell in cells}
-        computed = [cell for cell in earlier.computed if cell in mine]
-        return replace(self, computed=computed, looked=earlier.looked, check=earlier.check)
+        """With what earlier calls on this study have seen."""
+        return self if earlier is None else replace(self, looked=earlier.looked, check=earlier.check)
 
     def names(self) -> list[str]:
         """All cells, block by block."""
@@ -127,7 +121,7 @@ def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> 
             at = {"variant": variant, "block": label, **asdict(block), "cell": cells[i]}
             outcome = outcomes[cells[i]]
             if outcome is not None and outcome.final and "test" in outcome.metrics:
-                rows.append(at | _row(outcome, reused=cells[i] not in record.computed))
+                rows.append(at | _row(outcome, reused=is_reused(outcome, record.name)))
                 points += [{"variant": variant, "block": label, **_point(point)} for point in outcome.points]
             elif cells[i] in record.errors:
                 rows.append(at | {"state": "errored", "value": float("nan"), "seconds": float("nan"), "reused": False})
@@ -145,7 +139,7 @@ def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> 
         looks=None if record.looks is None else tuple(record.looks),
         looked=tuple(record.looked),
         errors=record.errors,
-        check=_check(record),
+        check=check_line(record),
     )
 
 
@@ -156,6 +150,16 @@ def _labels(blocks: list[Block]) -> list[str | int]:
     """Numbers where blocks are seeds alone, so that they sort as numbers."""
     plain = all(str(block) == str(block.seed) for block in blocks)
     return [block.seed if plain else str(block) for block in blocks]
+
+
+def author(name: str) -> str:
+    """What the cells that this study computes are tagged with."""
+    return f"study {name}"
+
+
+def is_reused(outcome: Outcome, name: str) -> bool:
+    """Whether the study found the cell in the ledger, computed by other work."""
+    return outcome.tags.get("computed_by") != author(name)
 
 
 def _row(outcome: Outcome, reused: bool) -> dict[str, Any]:
@@ -188,7 +192,7 @@ def _provenance(outcomes: list[Outcome]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(values)) for name, values in facts.items()}
 
 
-def _check(record: StudyRecord) -> str:
+def check_line(record: StudyRecord) -> str:
     if record.check is None:
         return ""
     cell, equal = record.check["cell"], record.check["equal"]

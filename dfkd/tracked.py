@@ -82,7 +82,8 @@ class Tracked:
         tags, metrics = run.data.tags, run.data.metrics
         if "state" not in tags or "seconds" not in metrics:
             return None
-        names = {"teacher_digest": "teacher", "pool_digest": "pool", "git_commit": "git_commit"}
+        renamed = {"teacher_digest": "teacher", "pool_digest": "pool"}
+        kept = {name: name for name in ("git_commit", "computed_by")}
         block = Block.parse(tags["block"])
         return Outcome(
             cell=tags["cell_key"],
@@ -91,7 +92,7 @@ class Tracked:
             metrics={n.removeprefix("final/"): v for n, v in metrics.items() if n.startswith("final/")},
             params=dict(run.data.params),
             block={"seed": block.seed, "draw": block.draw, "teacher": block.teacher},
-            tags={ours: tags[theirs] for theirs, ours in names.items() if theirs in tags},
+            tags={ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags},
             environment={
                 n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")
             },

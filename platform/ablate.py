@@ -7,20 +7,33 @@ def main() -> None:
     parser = cli.parser("ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10")
     parser.add_argument("study", nargs="?", default="ablations.components", help="module with `study = Study(...)`")
     parser.add_argument("--blocks", type=int, default=None, help="blocks instead of the study's own number")
+    parser.add_argument(
+        "--race", action="store_true", help="look at planned numbers of blocks and stop computing what is decided"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what it would cost and could find, compute nothing")
+    parser.add_argument("--sd", type=float, default=None, help="for --dry-run: sd of paired differences, in points")
+    parser.add_argument("--no-check", action="store_true", help="do not compute one reused cell again as a check")
+    parser.add_argument("--max-device-hours", type=float, default=None, help="begin no block that would go beyond")
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
     from dataclasses import replace
 
-    from dfkd.cluster.study import run_study
-    from dfkd.cluster.study_report import show
+    from dfkd.cluster.forecast import forecast
+    from dfkd.cluster.study import Terms, run_study
+    from dfkd.cluster.study_report import show, show_forecast
     from dfkd.modules import load
 
     compute, console = cli.compute_and_console(arguments)
-    study = load(arguments.study, "study", "ablations")
+    name, study = arguments.study.split(".")[-1], load(arguments.study, "study", "ablations")
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
-    show(run_study(arguments.study.split(".")[-1], study, compute, console), study, compute, console)
+    terms = Terms(race=arguments.race, check=not arguments.no_check, max_device_hours=arguments.max_device_hours)
+    if arguments.dry_run:
+        sd = None if arguments.sd is None else arguments.sd / 100
+        show_forecast(forecast(name, study, compute, sd), compute, console)
+        return
+    show(run_study(name, study, compute, console, terms), compute, console)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ def main() -> None:
     for name in names:
         findings = find(read_study(name.split(".")[-1], storage, arguments.tracking_uri))
         show_findings(findings, console)
-        files = write_report(findings, storage)
-        if files and not arguments.no_log:
+        files, changed = write_report(findings, storage)
+        if changed and not arguments.no_log:
             log_report(findings, files, tracker)
-        console.line(f"{'written to' if files else 'unchanged:'} {folder_of(storage, findings.data.name) / 'report'}")
+        console.line(f"{'written to' if changed else 'unchanged:'} {folder_of(storage, findings.data.name) / 'report'}")
         console.line(f"open:  {folder_of(storage, findings.data.name) / 'report' / 'index.html'}\n")
     tracker.close()
     cell = findings.data.cells["cell"].iloc[0]

@@ -17,10 +17,10 @@ from dfkd.studies import StudyRecord, from_ledger, write
 ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
 
 
-def jobs_of(study: Study) -> dict[tuple[str, int], Job]:
+def jobs_of(study: Study, **tags: str) -> dict[tuple[str, int], Job]:
     cells = study.cells()
     digests = {source_key(cell): ("teacher0", "pool0") for cell in cells.values()}
-    setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234"})
+    setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234", **tags})
     return {at: setting.job(cell, read_test=True) for at, cell in cells.items()}
 
 
@@ -49,7 +49,7 @@ def write_study(
     """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a block."""
     rng = np.random.default_rng(7)
     of_block = rng.normal(0, 0.01, study.blocks)
-    jobs = jobs_of(study)
+    jobs = jobs_of(study, computed_by=f"study {name}")
     for (variant, block), job in jobs.items():
         test = 0.9 + gains.get(variant, 0.0) + of_block[block] + rng.normal(0, 0.004)
         seconds = 3 + 0.5 * list(study.variants).index(variant) + 0.1 * block
@@ -59,7 +59,7 @@ def write_study(
             write_cell(storage, job, round(600 * test) / 600, seconds=seconds)
     names = {at: job.name for at, job in jobs.items()}
     record = StudyRecord.of(name, study, names, test_images=600)
-    record = replace(record, computed=list(names.values())[study.blocks :], looked=[study.blocks])
+    record = replace(record, looked=[study.blocks])
     write(storage, record)
     return record
 

@@ -1,14 +1,31 @@
-"""A real, tiny study of a user's own, on Ray and MLflow."""
+"""A real, tiny study of a user's own, on Ray and MLflow; what a study does with its blocks, on a crew that pretends."""
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from commands import PROJECTS, run
+from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
+from ablations.components import study as components
+from dfkd.cells import Job, Setting, compute
+from dfkd.cluster import study as cluster_study
+from dfkd.cluster.forecast import forecast
+from dfkd.cluster.session import Compute
+from dfkd.cluster.study import StudyResult, Terms, run_study
+from dfkd.cluster.workers import Failure
+from dfkd.console import Console
+from dfkd.environment import this_environment
 from dfkd.experiment import Study
+from dfkd.ledger import Ledger, Outcome
 from dfkd.recipes import digits
+from dfkd.sources import source_key
+from dfkd.studies import read
 
 
 def test_two_equal_variants_are_an_error() -> None:
@@ -16,18 +33,210 @@ def test_two_equal_variants_are_an_error() -> None:
         Study(question="?", variants={"a": digits(), "b": digits()}, baseline="a")
 
 
-def test_a_study_runs_once_and_grows_by_blocks(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
+    import sys
+
+    from dfkd.randomness import use_deterministic
+    from dfkd.sources import load, obtain, score_here
+
+    folder = tmp_path_factory.mktemp("project")
     for file in PROJECTS.glob("*.py"):
-        shutil.copy(file, tmp_path)
-    first = run("ablate", "tiny_study", "--storage", "s", folder=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert "4 cells computed, 0 from the ledger" in first.stdout
-    again = run("ablate", "tiny_study", "--storage", "s", folder=tmp_path)
-    assert "done already" in again.stdout
-    assert [line for line in again.stdout.splitlines() if line.startswith(("full", "no dropping"))] == [
-        line for line in first.stdout.splitlines() if line.startswith(("full", "no dropping"))
-    ]
-    grown = run("ablate", "tiny_study", "--storage", "s", "--blocks", "3", folder=tmp_path)
+        shutil.copy(file, folder)
+    sys.path.insert(0, str(folder))
+    try:
+        from tiny_study import study
+    finally:
+        sys.path.remove(str(folder))
+    use_deterministic(1)
+    cell = study.cells()["full", 1]
+    source = obtain(cell, folder / "s")
+    score_here(source, folder / "s")
+    digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
+    job = Setting(environment=this_environment("cpu"), digests=digests).job(cell, read_test=True)
+    compute(job, load(source, folder / "s"), folder / "s")
+    return folder
+
+
+def rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(("full", "no dropping"))]
+
+
+@pytest.fixture(scope="module")
+def first(project: Path) -> str:
+    """What the first call says."""
+    done = run("ablate", "tiny_study", "--storage", "s", folder=project)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(project: Path, first: str) -> None:
+    assert "3 cells computed, 1 from the ledger, 1 of these computed by other work" in first
+    assert "computed again" in first and "equal to the last bit" in first
+    report = project / "s" / "studies" / "tiny_study" / "report"
+    before = {path: path.stat().st_mtime_ns for path in [*report.iterdir(), report.parent / "study.json"]}
+    again = run("ablate", "tiny_study", "--storage", "s", folder=project)
+    assert "done already" in again.stdout, again.stderr
+    assert rows(again.stdout) == rows(first)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    grown = run("ablate", "tiny_study", "--storage", "s", "--blocks", "3", folder=project)
     assert "2 cells computed, 4 from the ledger" in grown.stdout, grown.stderr
-    tests = [json.loads(file.read_text())["test"] for file in tmp_path.glob("s/cells/*/test.json")]
+    assert "results were seen after 2 and 3 blocks" in grown.stdout
+    tests = [json.loads(file.read_text())["test"] for file in project.glob("s/cells/*/test.json")]
     assert len(tests) == 6 and all(0 < value < 1 for value in tests)
+    assert not (project / "s" / "studies" / "tiny_study" / "check").exists()
+
+
+GAINS = {"without selection": -0.08, "without explicit": 0.05}
+HOUR = 3600.0
+
+
+class PretendedCrew:
+    """Computes nothing: a cell's outcome follows from its name. `failing` cells fail, `seconds` are as told."""
+
+    failing: ClassVar[set[str]] = set()
+    seconds = HOUR
+
+    def __init__(self, cells: Any, compute: Compute, console: Console) -> None:
+        digests = {source_key(cell): ("teacher0", "pool0") for cell in cells}
+        self.setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"})
+        self.prepared: dict[str, Any] = {}
+        self.storage = compute.storage
+
+    def compute(
+        self, title: str, jobs: list[Job], on_outcome: Callable[[Outcome], None]
+    ) -> tuple[dict[str, Outcome], list[Failure]]:
+        for job in jobs:
+            if job.name not in self.failing:
+                outcome = write_cell(self.storage, job, accuracy(job), seconds=self.seconds)
+                on_outcome(outcome)
+        return {}, [Failure(job=job, reason="killed") for job in jobs if job.name in self.failing]
+
+
+def accuracy(job: Job) -> float:
+    variant = next(v for v, e in components.variants.items() if e.fingerprint() == job.cell.experiment.fingerprint())
+    noise = int(job.name[:6], 16) / 0xFFFFFF
+    return round(0.9 + GAINS.get(variant, 0.0) + 0.005 * noise + 0.001 * job.cell.block.seed, 6)
+
+
+class SilentTracker:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def parent(self, **kwargs: Any) -> None: ...
+    def cell(self, *args: Any, **kwargs: Any) -> None: ...
+    def finish(self, *args: Any, **kwargs: Any) -> None: ...
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., StudyResult]]:
+    """`pretend(blocks=..., race=...)`: the components study without Ray, MLflow and report."""
+    monkeypatch.setattr(cluster_study, "Crew", PretendedCrew)
+    monkeypatch.setattr(cluster_study, "session", lambda compute: nullcontext())
+    monkeypatch.setattr(cluster_study, "Tracker", SilentTracker)
+    monkeypatch.setattr(cluster_study, "write_report", lambda findings, storage: ({}, True))
+    monkeypatch.setattr(cluster_study, "known_setting", lambda path, sources: None)
+    monkeypatch.setattr(cluster_study, "outcomes", lambda jobs, *_: [again(job, tmp_path) for job in jobs])
+    monkeypatch.setattr(PretendedCrew, "failing", set())
+
+    def call(blocks: int = 5, **terms: Any) -> StudyResult:
+        study = replace(components, blocks=blocks)
+        return run_study("made", study, Compute(storage=tmp_path), Console(quiet=True), Terms(**terms))
+
+    yield call
+
+
+def again(job: Job, storage: Path) -> Outcome:
+    known = Ledger(storage).read(job.name)
+    assert known is not None
+    return known
+
+
+def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(pretend: Callable[..., StudyResult]) -> None:
+    result = pretend(blocks=10, race=True)
+    counts = result.outcomes["variant"].value_counts()
+    assert counts["without selection"] == counts["without explicit"] == 5 and counts["full"] == 10
+    verdicts = {c.variant: (c.verdict, c.n) for c in result.comparisons}
+    assert verdicts["without selection"] == ("worse", 5) and verdicts["without explicit"] == ("better", 5)
+    assert result.computed == 5 + 5 + 10 * 3
+    assert pretend(blocks=10, race=True).computed == 0
+
+
+def test_looks_are_fixed_before_the_first_cell(pretend: Callable[..., StudyResult]) -> None:
+    pretend(blocks=10, race=True)
+    with pytest.raises(ValueError, match="was begun as a race"):
+        pretend(blocks=12, race=True)
+    with pytest.raises(ValueError, match="was begun as a race"):
+        pretend(blocks=10)
+
+
+def test_a_study_without_looks_cannot_become_a_race(pretend: Callable[..., StudyResult]) -> None:
+    pretend(blocks=5)
+    with pytest.raises(ValueError, match="was begun without --race"):
+        pretend(blocks=10, race=True)
+
+
+def test_no_block_is_begun_that_would_go_beyond_the_hours(pretend: Callable[..., StudyResult]) -> None:
+    result = pretend(blocks=5, max_device_hours=12)  # an hour a cell, five cells a block
+    assert result.computed == 10 and "--max-device-hours 12" in result.stopped
+    assert result.outcomes.groupby("block").size().tolist() == [5, 5]
+    rest = pretend(blocks=5)
+    assert rest.computed == 15 and rest.stopped == ""
+
+
+def test_a_cell_that_fails_is_said_left_out_and_tried_again(pretend: Callable[..., StudyResult]) -> None:
+    failing = jobs_of(components)["without implicit", 2].name
+    PretendedCrew.failing = {failing}
+    first = pretend()
+    assert (first.outcomes["state"] == "errored").sum() == 1
+    assert any("killed" in note for note in first.findings.notes)
+    PretendedCrew.failing = set()
+    second = pretend()
+    assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
+
+
+def test_cells_of_other_work_are_marked_and_one_is_computed_again(
+    pretend: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in (("full", 0), ("full", 1)):
+        job = jobs_of(components)[at]
+        write_cell(tmp_path, job, accuracy(job))
+    result = pretend()
+    assert result.computed == 23 and result.outcomes.loc[result.outcomes["reused"], "block"].tolist() == [0, 1]
+    assert any("equal to the last bit" in note for note in result.findings.notes)
+    shutil.rmtree(tmp_path / "studies")
+    monkeypatch.setattr(cluster_study, "outcomes", lambda jobs, *_: [outcome(jobs[0], 0.123)])
+    assert any("DIFFER" in note for note in pretend().findings.notes)
+    shutil.rmtree(tmp_path / "studies")
+    pretend(check=False)
+    record = read(tmp_path, "made")
+    assert record is not None and record.check is None
+
+
+def test_the_record_says_all_that_a_comparison_needs(pretend: Callable[..., StudyResult], tmp_path: Path) -> None:
+    pretend()
+    record = read(tmp_path, "made")
+    assert record is not None and record.question == components.question and record.test_images == 600
+    assert record.cells["full"] == [jobs_of(components)["full", i].name for i in range(5)]
+    assert record.changes["without dropping"]["dropping"] == ["none", "tail"]
+
+
+def test_a_forecast_before_anything_is_there(tmp_path: Path) -> None:
+    told = forecast("made", components, Compute(storage=tmp_path))
+    assert (told.cells, told.done, told.prepared, told.seconds, told.sd) == (25, 0, False, None, None)
+    assert 2.2 < told.detectable < 3.2  # 1.7 standard deviations for one comparison, more for four
+    stated = forecast("made", components, Compute(storage=tmp_path), sd=0.01)
+    assert stated.detectable == pytest.approx(told.detectable / 100)
+
+
+def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
+    """Where the tiny study lies, its cells are recognised, also under another name, and give the time."""
+    import sys
+
+    study = replace(sys.modules["tiny_study"].study, blocks=5)
+    where = Compute(storage=project / "s")
+    done = {json.loads(path.read_text())["cell"] for path in (project / "s").glob("cells/*/record.json")}
+    told = forecast("another name", study, where)
+    assert told.prepared and told.done == len(done) >= 4
+    assert told.seconds is not None and told.seconds > 0 and told.hours == pytest.approx(told.seconds / 3600)
+    assert told.sd is not None and told.sd_from == "seen so far"

@@ -1,62 +1,114 @@
-"""A study: every variant in every block on the warm workers, then the paired differences with their intervals."""
+"""A study: every variant in every block on the warm workers, then the paired differences with their intervals.
+
+With `Terms(race=True)` only what the plan of the race asks for is computed, look by look. Cells that other work has
+computed are used as they are; one of them, drawn at random, is computed again as a check.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+import random
+import shutil
+import statistics
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from dfkd import studies
 from dfkd.cells import Job, Setting
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
+from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
-from dfkd.evidence.statistics import Comparison, compare, frame, summarise
+from dfkd.evidence import plots, racing
+from dfkd.evidence.findings import Findings, find
+from dfkd.evidence.statistics import Comparison, frame
 from dfkd.experiment import Study
 from dfkd.files import write_json
 from dfkd.ledger import Ledger, Outcome
+from dfkd.reports import write_report
 from dfkd.sources import check, source_key
+from dfkd.studies import StudyRecord, folder_of
 from dfkd.tracking import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How far a study goes. race: stop comparing what is decided. check: compute one reused cell again.
+
+    max_device_hours: of the cells of this call; no block is begun that would go beyond it by what cells took so far.
+    """
+
+    race: bool = False
+    check: bool = True
+    max_device_hours: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_device_hours is not None and not self.max_device_hours > 0:
+            raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours=}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """One row per cell (variant, block, state, value = test accuracy), and what follows from them."""
+    """What a study found. In a notebook: `outcomes`, `effects` and `summary` are frames, `figures()` are figures."""
 
-    name: str
-    outcomes: pd.DataFrame
-    summary: pd.DataFrame
-    comparisons: list[Comparison]
-    computed: int  # cells of this call; the others were in the ledger
+    findings: Findings
+    computed: int  # cells of this call
+    stopped: str = ""  # why it ended before all was computed
+
+    @property
+    def name(self) -> str:
+        return self.findings.data.name
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """One row per cell: variant, block, state, value (test accuracy), seconds, cell, reused and all metrics."""
+        return self.findings.data.cells
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per variant."""
+        return self.findings.summary
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        return self.findings.comparisons
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row per comparison with the baseline."""
+        return frame(self.findings.comparisons)
+
+    def figures(self) -> dict[str, plots.Plot]:
+        return plots.figures(self.findings)
 
 
-def run_study(name: str, study: Study, compute: Compute, console: Console) -> StudyResult:
+def run_study(
+    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms()
+) -> StudyResult:
     """Compute what is missing. ValueError for input that cannot work, before anything is computed."""
-    cells = study.cells()
-    sources = {source_key(cell): cell for cell in cells.values()}
+    sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
         check(cell, compute.storage)
-    ledger, saved = Ledger(compute.storage), compute.storage / "studies" / name / "setting.json"
-    setting = _known_setting(saved, sources)
+    driver = _Driver(name, study, compute, console, terms)
+    setting = known_setting(folder_of(compute.storage, name) / "setting.json", sources)
     if setting is not None:
-        jobs = {at: setting.job(cell, read_test=True) for at, cell in cells.items()}
-        if all(_done(ledger, job) for job in jobs.values()):
-            console.line(f"all {len(cells)} cells of the study {name} are done already")
-            return _conclude(name, study, jobs, ledger, computed=0)
-    tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
-    with session(compute), closing(tracker):
-        crew = Crew(sources.values(), compute, console)
-        write_json(saved, asdict(crew.setting))
-        jobs = {at: crew.setting.job(cell, read_test=True) for at, cell in cells.items()}
-        return _compute(name, study, crew, jobs, ledger, tracker)
+        driver.begin(setting)
+        if not driver.wanted():
+            console.line(f"nothing to compute: the study {name} is done already")
+            return driver.conclude(None)
+    with session(compute):
+        driver.crew = Crew(sources.values(), compute, console)
+        driver.begin(driver.crew.setting)
+        return driver.run()
 
 
-def _known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
-    """The setting of an earlier call on this study, if it names every source and PyTorch is still the same."""
+def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
+    """The setting of an earlier call on a study, if it names every source and PyTorch is still the same."""
     if not path.exists():
         return None
     setting = Setting.of(json.loads(path.read_text()))
@@ -64,57 +116,161 @@ def _known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
     return setting if same else None
 
 
-def _done(ledger: Ledger, job: Job) -> bool:
-    outcome = ledger.read(job.name)
-    return outcome is not None and outcome.final and "test" in outcome.metrics
+def device_hours(seconds: float, compute: Compute) -> float:
+    """GPU hours where a cell has GPUs, else CPU hours."""
+    return seconds * compute.workers * (compute.gpus or compute.cpus) / 3600
 
 
-def _compute(
-    name: str, study: Study, crew: Crew, jobs: dict[tuple[str, int], Job], ledger: Ledger, tracker: Tracker
-) -> StudyResult:
-    """Compute the missing cells, block by block, and show every cell in MLflow."""
-    parent = tracker.parent(
-        kind="study", name=name, identity=f"study {name}",
-        params={"question": study.question, "baseline": study.baseline, "blocks": study.blocks},
-        tags={"study": name},
-    )  # fmt: skip
-    variants = {job.name: variant for (variant, _), job in jobs.items()}
+class _Driver:
+    """One call: look what there is, compute what is wanted, and keep MLflow up to date on the way."""
 
-    def track(outcome: Outcome) -> None:
-        variant = variants[outcome.cell]
-        role = "baseline" if variant == study.baseline else "variant"
-        tags = {"study": name, "variant": variant}
-        tracker.cell(outcome, parent, role=role, name=f"{variant} {outcome.block['seed']}", tags=tags)
+    crew: Crew
 
-    missing = [job for job in jobs.values() if not _done(ledger, job)]
-    for job in jobs.values():
-        if (known := ledger.read(job.name)) is not None and job not in missing:
-            track(known)
-    crew.compute(f"study {name}", missing, track)
-    result = _conclude(name, study, jobs, ledger, len(missing))
-    tracker.finish(
-        parent,
-        metrics={f"difference/{c.variant}": c.difference for c in result.comparisons if c.n},
-        tables={"effects": frame(result.comparisons), "variants": result.summary},
-        files={},
-    )
-    return result
+    def __init__(self, name: str, study: Study, compute: Compute, console: Console, terms: Terms) -> None:
+        self.name, self.study, self.compute, self.console, self.terms = name, study, compute, console, terms
+        self.ledger = Ledger(compute.storage)
+        self.earlier = studies.read(compute.storage, name)
+        self.known: dict[str, Outcome] = {}
+        self.fresh: list[Outcome] = []  # computed by this call
+        self.looks = list(racing.usual_looks(study.blocks)) if terms.race else None
+        before = self.earlier
+        if before is not None and before.looked and before.looks != self.looks and (before.looks or terms.race):
+            begun = f"as a race with looks after {before.looks} blocks" if before.looks else "without --race"
+            raise ValueError(
+                f"the study {name} was begun {begun}, and looks have to be fixed before the first cell: go on in the "
+                "same way, or give the module another name"
+            )
 
+    def begin(self, setting: Setting) -> None:
+        """What is asked and what there is."""
+        setting = replace(setting, tags={**setting.tags, "computed_by": studies.author(self.name)})
+        self.setting = setting
+        jobs = {at: setting.job(cell, read_test=True) for at, cell in self.study.cells().items()}
+        self.jobs = {job.name: job for job in jobs.values()}
+        names = {at: job.name for at, job in jobs.items()}
+        images = self.earlier.test_images if self.earlier else None
+        images = images or len(self.study.variants[self.study.baseline].task.test())
+        record = StudyRecord.of(self.name, self.study, names, images).continued(self.earlier)
+        self.record = replace(record, looks=self.looks)
+        for cell in self.jobs:
+            self._look_up(cell)
 
-def _conclude(
-    name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledger, computed: int
-) -> StudyResult:
-    rows = []
-    for (variant, seed), job in jobs.items():
-        outcome = ledger.read(job.name)
-        value = outcome.metrics["test"] if outcome is not None else float("nan")
-        state = outcome.state if outcome is not None else "errored"
-        rows.append({"variant": variant, "block": seed, "state": state, "value": value, "cell": job.name})
-    outcomes = pd.DataFrame(rows)
-    outcomes["variant"] = pd.Categorical(outcomes["variant"], categories=list(study.variants))
-    comparisons = compare(outcomes, baseline=study.baseline)
-    return StudyResult(
-        name=name, outcomes=outcomes, summary=summarise(outcomes), comparisons=comparisons, computed=computed
-    )
+    def _look_up(self, cell: str) -> None:
+        outcome = self.ledger.read(cell)
+        if outcome is not None and outcome.final and "test" in outcome.metrics:
+            self.known[cell] = outcome
 
+    def wanted(self) -> list[Job]:
+        """What is to be computed next, block by block: all that is missing, or what the race needs to look."""
+        cells = self.record.names() if self.looks is None else self._raced()
+        wanted = [cell for cell in cells if cell not in self.known and cell not in self.record.errors]
+        jobs = [self.jobs[cell] for cell in wanted]
+        if self.terms.max_device_hours is None:
+            return jobs
+        return [job for job in jobs if job.cell.block == jobs[0].cell.block]  # so that whole blocks are done
 
+    def _raced(self) -> list[str]:
+        assert self.looks is not None
+        data = studies.data_of(self.record, self.known.get)
+        plan = racing.Plan(blocks=data.blocks, looks=tuple(self.looks))
+        standing = racing.race(data.cells, variants=list(data.params), baseline=data.baseline, plan=plan)
+        needed = (*standing.running, data.baseline) if standing.running else ()
+        places = range(len(standing.blocks))
+        return [self.record.cells[variant][i] for i in places for variant in self.record.cells if variant in needed]
+
+    def run(self) -> StudyResult:
+        """Everything, with the workers there."""
+        write_json(folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.setting))
+        studies.write(self.compute.storage, self.record)
+        with closing(Tracker(self.compute.storage, self.compute.tracking_uri, warn=self.console.warn)) as tracker:
+            self.tracker = tracker
+            self.parent = tracker.parent(
+                kind="study", name=self.name, identity=f"study {self.name}",
+                params={"question": self.study.question, "baseline": self.study.baseline, "blocks": self.study.blocks},
+                tags={"study": self.name},
+            )  # fmt: skip
+            for outcome in self.known.values():
+                self._track(outcome)
+            self._check_one()
+            return self.conclude(tracker, self._compute())
+
+    def _compute(self) -> str:
+        """Until nothing is wanted any more; why it ended before, if it did."""
+        while jobs := self.wanted():
+            limit, expected = self.terms.max_device_hours, self._expected(len(jobs))
+            if limit is not None and expected > limit:
+                return f"stopped by --max-device-hours {limit:g}: another block would make it {expected:.2g}"
+            if self.looks is not None:
+                done = len({job.cell.block for job in jobs})
+                self.console.line(f"race: {len(jobs)} cells in {done} blocks before the next look")
+            _, failures = self.crew.compute(f"study {self.name}", jobs, self._end)
+            self._note_failures(failures)
+        return ""
+
+    def _expected(self, cells: int) -> float:
+        """Device hours of this call once so many more cells are computed."""
+        spent = [outcome.seconds for outcome in self.fresh]
+        each = statistics.fmean(spent or [outcome.seconds for outcome in self.known.values()] or [0.0])
+        return device_hours(sum(spent) + cells * each, self.compute)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.known[outcome.cell] = outcome
+        self.fresh.append(outcome)
+        self._track(outcome)
+
+    def _note_failures(self, failures: list[Failure]) -> None:
+        errors = {failure.job.name: failure.reason for failure in failures}
+        self.record = replace(self.record, errors=self.record.errors | errors)
+
+    def _track(self, outcome: Outcome) -> None:
+        variant = next(name for name, cells in self.record.cells.items() if outcome.cell in cells)
+        role = "baseline" if variant == self.study.baseline else "variant"
+        tags = {"study": self.name, "variant": variant}
+        name = f"{variant} {self.jobs[outcome.cell].cell.block}"
+        self.tracker.cell(outcome, self.parent, role=role, name=name, tags=tags)
+
+    def _check_one(self) -> None:
+        """Compute one reused cell again, apart from the ledger: the same cell has to give the same bits."""
+        reused = sorted(cell for cell, outcome in self.known.items() if studies.is_reused(outcome, self.name))
+        if not reused or not self.terms.check or self.record.check is not None:
+            return
+        cell = random.Random(self.name).choice(reused)
+        with self._apart() as where:
+            [again] = outcomes([self.jobs[cell]], self.crew.prepared, where)
+        if isinstance(again, Failure):
+            self.console.warn(f"the reused cell {cell} could not be computed again: {again.reason}")
+            return
+        equal = again.metrics == self.known[cell].metrics and again.points == self.known[cell].points
+        self.record = replace(self.record, check={"cell": cell, "equal": equal})
+        (self.console.line if equal else self.console.warn)(studies.check_line(self.record))
+
+    @contextmanager
+    def _apart(self) -> Iterator[Compute]:
+        """A ledger of its own, on the storage that every node sees."""
+        folder = folder_of(self.compute.storage, self.name) / "check"
+        try:
+            yield replace(self.compute, storage=folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def conclude(self, tracker: Tracker | None, stopped: str = "") -> StudyResult:
+        """The findings; record and report on disk, and, where a tracker is given, in MLflow."""
+        findings = find(studies.data_of(self.record, self.known.get))
+        blocks = int(findings.data.cells["block"].nunique())
+        if blocks not in self.record.looked[-1:]:
+            self.record = replace(self.record, looked=[*self.record.looked, blocks])
+            findings = find(studies.data_of(self.record, self.known.get))
+        if self.record != self.earlier:
+            studies.write(self.compute.storage, self.record)
+        files, _ = write_report(findings, self.compute.storage)
+        if tracker is not None:
+            tracker.finish(
+                self.parent,
+                metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
+                tables={
+                    "effects": frame(findings.comparisons), "variants": findings.summary,
+                    "study.json": self.record.text(),
+                },
+                files=files,
+            )  # fmt: skip
+        return StudyResult(findings=findings, computed=len(self.fresh), stopped=stopped)

@@ -1,37 +1,52 @@
-"""What a study found, in the terminal: a row per variant, its difference to the baseline, and the verdict."""
+"""What a study found, or what it would cost, in the terminal."""
 
 from __future__ import annotations
 
+from dfkd.cluster.forecast import POWER, Forecast
 from dfkd.cluster.session import Compute
 from dfkd.cluster.study import StudyResult
-from dfkd.console import Console
-from dfkd.evidence.statistics import Comparison
-from dfkd.experiment import Study
+from dfkd.console import Console, duration
+from dfkd.reports import show_findings
+from dfkd.studies import folder_of
 from dfkd.tracking import Tracker
 
-HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 
-
-def show(result: StudyResult, study: Study, compute: Compute, console: Console) -> None:
-    console.table(f"{study.question} ({result.name})", HEADER, rows(result, study))
-    for comparison in result.comparisons:
-        if comparison.note:
-            console.line(f"{comparison.variant}: {comparison.note}")
-    console.line("differences to the baseline, paired by block, in points of test accuracy; p corrected by Holm")
-    console.line("blocks vary the seed of the student; conditional on this teacher and this pool")
-    console.line(f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the ledger")
+def show(result: StudyResult, compute: Compute, console: Console) -> None:
+    show_findings(result.findings, console)
+    reused = int(result.outcomes["reused"].sum())
+    console.line(
+        f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the ledger"
+        + (f", {reused} of these computed by other work" if reused else "")
+    )
+    if result.stopped:
+        console.warn(f"{result.stopped}; the same command goes on")
+    folder = folder_of(compute.storage, result.name)
     console.line(f"written to {compute.storage}: cells/, studies/{result.name}/")
+    console.line(f"report:  {folder / 'report' / 'index.html'}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 
-def rows(result: StudyResult, study: Study) -> list[list[str]]:
-    """The baseline first, then the comparisons in the study's order."""
-    summary = result.summary.set_index("variant").loc[study.baseline]
-    first = [study.baseline, f"{100 * summary['mean']:.1f}", str(int(summary["n"])), "", "", "", "baseline"]
-    return [first, *(_row(comparison) for comparison in result.comparisons)]
+def show_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
+    """Every line says what it rests on."""
+    missing = forecast.cells - forecast.done
+    known = "" if forecast.prepared else " (teacher and pool are not made yet, so none can be recognised)"
+    console.line(f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute")
+    if forecast.seconds is None or forecast.hours is None:
+        console.line("time: no finished cell of this size to judge by; the first block of a study tells")
+    elif missing:
+        kind = "GPU" if compute.gpus else "CPU"
+        wall = duration(forecast.seconds / forecast.side_by_side)
+        console.line(
+            f"time: about {wall} with {forecast.side_by_side} at a time, {forecast.hours:.2g} {kind} hours, by the "
+            "median seconds of finished cells; start-up, teacher and scores not counted"
+        )
+    console.line(_detectable(forecast))
 
 
-def _row(c: Comparison) -> list[str]:
-    interval = f"{100 * c.low:+.1f} to {100 * c.high:+.1f}" if c.low is not None and c.high is not None else "none"
-    p = "none" if c.p_holm is None else f"{c.p_holm:.3f}" if c.p_holm >= 0.001 else "< .001"
-    return [c.variant, f"{100 * c.mean:.1f}", str(c.n), f"{100 * c.difference:+.1f}", interval, p, c.verdict]
+def _detectable(f: Forecast) -> str:
+    power = f"{100 * POWER:.0f} % power"
+    what = f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true difference of"
+    if f.sd is None:
+        return f"{what} {f.detectable:.1f} standard deviations of the paired differences; state one: --sd POINTS"
+    sd = f"an sd of the paired differences of {100 * f.sd:.1f} points, {f.sd_from}"
+    return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"

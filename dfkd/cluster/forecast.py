@@ -1,0 +1,149 @@
+"""What a study would cost and could find, before anything is computed: `platform.ablate --dry-run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfkd import studies
+from dfkd.cells import Job, Setting
+from dfkd.cluster.session import Compute
+from dfkd.cluster.study import device_hours, known_setting
+from dfkd.environment import Environment
+from dfkd.evidence.paired import smallest_detectable
+from dfkd.evidence.statistics import by_block, paired_with
+from dfkd.experiment import Experiment, Study
+from dfkd.ledger import Ledger
+from dfkd.sources import source_key
+from dfkd.studies import StudyRecord, folder_of
+
+POWER = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """None: nothing to judge by yet. detectable: the smallest true difference found with POWER, in sd where sd is."""
+
+    cells: int
+    done: int
+    prepared: bool  # teacher and pool are known, so that finished cells can be recognised
+    seconds: float | None  # of computing, over all missing cells
+    side_by_side: int
+    hours: float | None
+    sd: float | None  # of a paired difference, in accuracy
+    sd_from: str
+    detectable: float
+    blocks: int
+    comparisons: int
+
+
+def forecast(name: str, study: Study, compute: Compute, sd: float | None = None) -> Forecast:
+    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study have shown."""
+    setting = _setting(name, study, compute)
+    jobs = {} if setting is None else {at: setting.job(c, read_test=True) for at, c in study.cells().items()}
+    ledger = Ledger(compute.storage)
+    done = {at for at, job in jobs.items() if _done(ledger, job)}
+    left = [at[0] for at in study.cells() if at not in done]
+    seconds = _seconds(left, study.variants, compute, setting.environment if setting else None)
+    seen = _sd(name, study, jobs, ledger) if sd is None else sd
+    comparisons = len(study.variants) - 1
+    return Forecast(
+        cells=len(study.cells()),
+        done=len(done),
+        prepared=setting is not None,
+        seconds=seconds,
+        side_by_side=side_by_side(compute),
+        hours=None if seconds is None else device_hours(seconds, compute),
+        sd=seen,
+        sd_from="stated" if sd is not None else "seen so far",
+        detectable=smallest_detectable(study.blocks, 1.0 if seen is None else seen, comparisons=max(comparisons, 1)),
+        blocks=study.blocks,
+        comparisons=comparisons,
+    )
+
+
+def _setting(name: str, study: Study, compute: Compute) -> Setting | None:
+    """The study's own, or that of another study on the same teacher and pool that was computed alike."""
+    sources = {source_key(cell) for cell in study.cells().values()}
+    own = folder_of(compute.storage, name) / "setting.json"
+    others = sorted(path for path in compute.storage.glob("studies/*/setting.json") if path != own)
+    for path in (own, *others):
+        setting = known_setting(path, sources)
+        if setting is not None and _fits(setting.environment, compute):
+            return setting
+    return None
+
+
+def _fits(environment: Environment, compute: Compute) -> bool:
+    on_cpu = environment.device.startswith("cpu") == (compute.gpus == 0)
+    return on_cpu and (environment.workers, environment.threads) == (compute.workers, compute.cpus)
+
+
+def _done(ledger: Ledger, job: Job) -> bool:
+    outcome = ledger.read(job.name)
+    return outcome is not None and outcome.final and "test" in outcome.metrics
+
+
+def _seconds(
+    variants: list[str], experiments: Mapping[str, Experiment], compute: Compute, environment: Environment | None
+) -> float | None:
+    """The sum of medians: over finished cells of the same recipe, else over those that train as long and as much."""
+    same: dict[str, list[float]] = defaultdict(list)
+    alike: dict[str, list[float]] = defaultdict(list)
+    for record in _records(compute.storage):
+        if environment is not None and not record["cell"].endswith(f"-{environment}"):
+            continue
+        same[_text(record["params"])].append(record["seconds"])
+        alike[_text(_size(record["params"]))].append(record["seconds"])
+    total = 0.0
+    for variant in variants:
+        params = experiments[variant].params()
+        times = same.get(_text(params)) or alike.get(_text(_size(params)))
+        if not times:
+            return None
+        total += statistics.median(times)
+    return total
+
+
+def _records(storage: Path) -> Iterator[dict[str, Any]]:
+    """Finished cells without their curves."""
+    for path in storage.glob("cells/*/record.json"):
+        record = json.loads(path.read_text())
+        if record["state"] == "finished":
+            yield record
+
+
+def _size(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the time of a cell depends on most."""
+    return {name: value for name, value in params.items() if name.split(".")[0] in ("task", "student", "schedule")}
+
+
+def _text(params: Mapping[str, Any]) -> str:
+    return json.dumps({name: str(value) for name, value in params.items()}, sort_keys=True)
+
+
+def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledger) -> float | None:
+    """Of the paired differences, pooled over the comparisons; None where two blocks of no variant are done."""
+    if not jobs:
+        return None
+    record = StudyRecord.of(name, study, {at: job.name for at, job in jobs.items()}, None)
+    cells = studies.data_of(record, ledger.read).cells
+    if not (cells["variant"] == study.baseline).any():
+        return None
+    pairs = [pair for pair in paired_with(by_block(cells), study.baseline) if len(pair) > 1]
+    variances = [float((pair.iloc[:, 0] - pair.iloc[:, 1]).var()) for pair in pairs]
+    return float(np.sqrt(np.mean(variances))) if variances and max(variances) > 0 else None
+
+
+def side_by_side(compute: Compute) -> int:
+    """Cells at a time: what was asked for, else what this machine's cores hold. A cluster is not asked."""
+    fits = (os.cpu_count() or 1) // (compute.workers * compute.cpus) if not compute.gpus else 1
+    return max(1, min(fits, compute.concurrency) if compute.concurrency else fits)
