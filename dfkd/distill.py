@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dfkd.data.batches import Batches
+from dfkd.data.pools import TrainingImages
 from dfkd.data.tasks import Split
 from dfkd.data.transforms import to_tensor
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import FiltersRows, NoiseMatrix
 from dfkd.method.dropping.noise_matrix import LEARNING_RATE
+from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import Loss, Outputs, Sizes, needs_of
 from dfkd.method.selection import Dynamic
 from dfkd.method.selection.dynamic import efficiency
@@ -117,6 +119,8 @@ class Run:
         self.cell, self.material, self.device = cell, material, device
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
+        if isinstance(self.experiment.kd, OriginalLabels):
+            self.material = _labelled(material, self.experiment)
         self.needs = frozenset[str]().union(*map(needs_of, self.experiment.losses().values()))
         self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
         width = material.scores.features_ND.shape[1]
@@ -282,6 +286,14 @@ class Run:
         self.decay.load_state_dict(state["decay"])
         self._sums.update(state["sums"])
         self._summed_from = state["summed_from"]
+
+
+def _labelled(material: Material, experiment: Experiment) -> Material:
+    """With one-hot labels in the place of the teacher's logits."""
+    scores = material.scores
+    assert isinstance(experiment.pool, TrainingImages)
+    label_N = experiment.pool.labels(scores.row_id_N)
+    return replace(material, scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N]))
 
 
 def _optimizer(

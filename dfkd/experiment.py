@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from dfkd.data.pools import Pool
+from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import Crop
 from dfkd.method.dropping import Dropping
+from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import KD, AnswerLoss, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
@@ -80,6 +81,12 @@ class Experiment:
         for loss in self.losses().values():
             if "second_view" in needs_of(loss) and self.views is None:
                 raise ValueError(f"{type(loss).__name__} compares two views of an image, but got {self.views=}")
+        taught = self.dropping is not None or self.losses()
+        if isinstance(self.kd, OriginalLabels) and (taught or self.pool != TrainingImages(task=self.task)):
+            raise ValueError(
+                "original labels need the pool TrainingImages of the same task, and nothing beside them that asks the "
+                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, {self.implicit=}"
+            )
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""

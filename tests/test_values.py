@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.data.pools import POOLS, Glyphs, ParquetPool
+from dfkd.data.pools import POOLS, Glyphs, ParquetPool, TrainingImages
 from dfkd.data.tasks import TASKS, Digits
 from dfkd.data.transforms import VIEWS, Crop
 from dfkd.experiment import Schedule
 from dfkd.method import dropping, selection
+from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import (
     CRD,
     DKD,
@@ -85,6 +86,8 @@ GOLDEN = [
     (Digits(), "ae7a76ac39e8f44d2214"),
     (Glyphs(rows=20_000), "02d51494d22fa836043f"),
     (ParquetPool(path="pool"), "5e6500bedaf77cacc040"),
+    (TrainingImages(task=Digits()), "0f3ede25c7362a2f8ddf"),
+    (OriginalLabels(), "58dc5ce69008c92bdf5d"),
     (
         Schedule(
             steps=200,
@@ -109,6 +112,7 @@ LISTED = (
     *TASKS,
     *POOLS,
     *KDS,
+    OriginalLabels,
     Schedule,
 )
 each_piece = pytest.mark.parametrize("piece", PIECES, ids=name_of)

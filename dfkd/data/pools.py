@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dfkd.data.glyphs import Glyphs
+from dfkd.data.original import TrainingImages
 from dfkd.data.shards import (
     PIL_MODES,
     ImageShape,
@@ -29,7 +30,9 @@ from dfkd.data.shards import (
 from dfkd.files import write_json
 from dfkd.values import location
 
-__all__ = ["POOLS", "Glyphs", "ParquetPool", "Pool", "PoolFiles", "Shard", "read_characters", "read_shard"]
+__all__ = [
+    "POOLS", "Glyphs", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "read_characters", "read_shard",
+]  # fmt: skip
 
 
 class Pool(Protocol):
@@ -75,7 +78,7 @@ class ParquetPool:
         return PoolFiles(tuple(shards))
 
 
-POOLS: tuple[type[Pool], ...] = (Glyphs, ParquetPool)
+POOLS: tuple[type[Pool], ...] = (Glyphs, ParquetPool, TrainingImages)
 
 
 def _check(image_shape: ImageShape, draw: int) -> None:

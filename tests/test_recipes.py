@@ -1,0 +1,154 @@
+"""Recipes: the full method and its baselines are complete, differ in what they say, and train end to end."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dfkd.data.pools import TrainingImages, read_shard
+from dfkd.data.tasks import Digits
+from dfkd.distill import Material, Run
+from dfkd.experiment import Cell, Experiment
+from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
+from dfkd.method.dropping import Random as RandomClasses
+from dfkd.method.labels import OriginalLabels
+from dfkd.method.losses import PooledFeatures
+from dfkd.method.selection import SELECTIONS, Dynamic, Random
+from dfkd.randomness import Block
+from dfkd.recipes import RECIPES
+from dfkd.sources import Source, load, score_here
+
+ORIGINAL = ("digits_labels", "digits_original")
+
+
+@pytest.fixture(scope="module")
+def original(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """The tiny teacher's scores of the original images."""
+    storage = tmp_path_factory.mktemp("original")
+    pool = TrainingImages(task=source.task).files(source.task.image_shape, storage)
+    scored = replace(source, pool=pool)
+    score_here(scored, storage)
+    return load(scored, storage)
+
+
+def small(experiment: Experiment, tiny: Experiment) -> Experiment:
+    """The recipe with the tiny teacher, student and budget."""
+    schedule = replace(experiment.schedule, steps=6, batch=16, evaluations=1)
+    pool = experiment.pool if isinstance(experiment.pool, TrainingImages) else tiny.pool
+    return replace(experiment, teacher=tiny.teacher, student=tiny.student, schedule=schedule, pool=pool)
+
+
+def run_of(experiment: Experiment, material: Material) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=0)), material)
+
+
+# ---- end to end
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_trains(name, tiny, material, original):
+    run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else material)
+    run.advance(6)
+    point = run.evaluate()
+    assert point["step"] == 6 and np.isfinite(point["train.total"]) and 0 <= point["probe"] <= 1
+
+
+@pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
+def test_each_selection_trains(kind, tiny, material):
+    rule = Dynamic(rule=Random(rows=48), every=1) if kind is Dynamic else kind(rows=48)
+    run = run_of(replace(tiny, selection=rule), material)
+    run.advance(6)
+    assert len(run.rows_N) == 48 and np.isfinite(run.evaluate()["train.total"])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [Tail(rate=0.3), RandomClasses(rate=0.3), ByConfidence(rate=0.9), Nucleus(mass=0.8), WholeClass(rate=0.3),
+     NoiseMatrix()],
+    ids=lambda rule: type(rule).__name__,
+)  # fmt: skip
+def test_each_dropping_trains(rule, tiny, material):
+    assert type(rule) in DROPPINGS
+    run = run_of(replace(tiny, dropping=rule), material)
+    run.advance(6)
+    assert np.isfinite(run.evaluate()["train.total"])
+
+
+# ---- what they are
+
+
+def test_recipes_cost_the_same_in_steps_and_images():
+    schedules = {(recipe().schedule.steps, recipe().schedule.batch) for recipe in RECIPES.values()}
+    assert len(schedules) == 1
+
+
+def test_only_the_labels_baseline_reads_training_labels(tiny, material, original, monkeypatch):
+    task = Digits()
+    for name, recipe in RECIPES.items():
+        run = run_of(small(recipe(), tiny), original if name in ORIGINAL else material)
+        rows_B = run.batch(0)
+        answer_BK = run.answers(rows_B).logits_BK
+        teacher_BK = (original if name in ORIGINAL else material).scores.logits_NK[rows_B]
+        if name == "digits_labels":
+            labels_B = task.train().labels[original.scores.row_id_N[rows_B]]
+            assert answer_BK.equal(F.one_hot(torch.from_numpy(labels_B), 10).float())
+        else:
+            assert answer_BK.equal(torch.from_numpy(teacher_BK))
+
+
+def test_the_loss_on_labels_is_their_cross_entropy(tiny, original):
+    run = run_of(small(RECIPES["digits_labels"](), tiny), original)
+    rows_B = run.batch(0)
+    labels_B = torch.from_numpy(Digits().train().labels[original.scores.row_id_N[rows_B]])
+    with torch.no_grad():
+        logits_BK, _ = run.objective.student(run.images(rows_B, 0))
+        terms = run.loss(0)
+    assert terms["kd"].item() == pytest.approx(F.cross_entropy(logits_BK, labels_B).item(), rel=1e-5)
+
+
+def test_original_labels_stand_alone():
+    recipe = RECIPES["digits_labels"]()
+    for change in (
+        {"pool": RECIPES["digits"]().pool},
+        {"dropping": Tail(rate=0.3)},
+        {"explicit": PooledFeatures(weight=1.0)},
+    ):
+        with pytest.raises(ValueError, match="original labels need the pool TrainingImages of the same task"):
+            replace(recipe, **change)
+    assert isinstance(recipe.kd, OriginalLabels)
+
+
+def test_dfnds_learning_rate_falls_at_40_and_80_percent(tiny, material):
+    recipe = small(RECIPES["digits_dfnd"](), tiny)
+    run = run_of(replace(recipe, schedule=replace(recipe.schedule, steps=10)), material)
+    rates = []
+    for step in range(10):
+        rates.append(run.optimizer.param_groups[0]["lr"])
+        run.advance(step + 1)
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
+
+
+# ---- the oracle's pool
+
+
+def test_the_pool_of_training_images_is_the_training_split(tmp_path: Path):
+    task = Digits()
+    pool = TrainingImages(task=task)
+    files = pool.files(task.image_shape, tmp_path)
+    [shard] = files.shards
+    row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
+    assert (images_NHWC == task.train().images).all() and row_id_N.tolist() == list(range(897))
+    assert (pool.labels(row_id_N) == task.train().labels).all()
+    before = shard.path.stat().st_mtime_ns
+    assert pool.files(task.image_shape, tmp_path) == files and shard.path.stat().st_mtime_ns == before
+
+
+def test_training_images_have_one_draw_and_one_size(tmp_path: Path):
+    pool = TrainingImages(task=Digits())
+    with pytest.raises(ValueError, match="training images are one draw, 0, but got draw=1"):
+        pool.files((16, 16, 1), tmp_path, draw=1)
+    with pytest.raises(ValueError, match="must hold the experiment's own task"):
+        pool.files((32, 32, 3), tmp_path)
