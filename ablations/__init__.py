@@ -1,1 +1,1 @@
-"""Ablation studies: one module each, with `study = Study(...)`."""
+"""Ablation studies: one module each, with `study = Study(...)` and `study_of(recipe)`, the same of another recipe."""

@@ -16,16 +16,20 @@ def random_selection(e: Experiment) -> Experiment:
     return replace(e, selection=Random(ratio=e.selection.ratio, rows=e.selection.rows))
 
 
-study = Study(
-    question="Which part of the recipe earns its place?",
-    variants=leave_one_out(
-        recipes.digits(),
-        {
-            "selection": random_selection,
-            "dropping": lambda e: replace(e, dropping=None),
-            "explicit": lambda e: replace(e, explicit=None),
-            "implicit": lambda e: replace(e, implicit=None),
-        },
-    ),
-    baseline="full",
-)
+def study_of(full: Experiment) -> Study:
+    return Study(
+        question="Which part of the recipe earns its place?",
+        variants=leave_one_out(
+            full,
+            {
+                "selection": random_selection,
+                "dropping": lambda e: replace(e, dropping=None),
+                "explicit": lambda e: replace(e, explicit=None),
+                "implicit": lambda e: replace(e, implicit=None),
+            },
+        ),
+        baseline="full",
+    )
+
+
+study = study_of(recipes.digits())

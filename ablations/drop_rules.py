@@ -1,0 +1,35 @@
+"""Which classes should be dropped? Every rule at the rate of the recipe, and none.
+
+The rules mean different things by a rate; each stands for its idea at one setting, not at its best.
+
+`python -m platform.ablate ablations.drop_rules`
+"""
+
+from dataclasses import replace
+
+from dfkd import recipes
+from dfkd.experiment import Experiment, Study
+from dfkd.method.dropping import ByConfidence, NoiseMatrix, Nucleus, Random, Tail, WholeClass
+from dfkd.values import name_of
+
+RATE = 0.3
+RULES = (
+    Tail(rate=RATE),
+    Random(rate=RATE),
+    ByConfidence(rate=RATE),
+    Nucleus(mass=0.9),
+    WholeClass(rate=RATE),
+    NoiseMatrix(),
+)
+
+
+def study_of(full: Experiment) -> Study:
+    return Study(
+        question="Which classes of the teacher's answer should be dropped?",
+        variants={"none": replace(full, dropping=None)}
+        | {name_of(rule): replace(full, dropping=rule) for rule in RULES},
+        baseline="none",
+    )
+
+
+study = study_of(recipes.digits())
