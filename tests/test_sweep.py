@@ -55,10 +55,17 @@ def runs(storage: Path) -> pd.DataFrame:
 
 def test_every_trial_ends_and_search_trials_never_read_the_test_set(calm: Path) -> None:
     assert len(trials(calm)) == 6
-    assert {trial["state"] for trial in trials(calm)} <= {"finished", "pruned"}
+    assert {trial["state"] for trial in trials(calm)} <= {"finished", "pruned", "diverged"}
     searched = {trial["cell"] for trial in trials(calm)}
     read = {file.parent.name for file in calm.glob("cells/*/test.json")}
     assert read and not read & searched
+
+
+def test_a_diverging_trial_is_recorded_as_such_and_the_sweep_goes_on(calm: Path) -> None:
+    absurd = [trial for trial in trials(calm) if trial["params"]["schedule.learning_rate"] > 1]  # type: ignore[index]
+    assert absurd and {trial["state"] for trial in absurd} == {"diverged"}
+    assert {trial["value"] for trial in absurd} == {0.1}  # chance
+    assert any(trial["state"] == "finished" for trial in trials(calm))
 
 
 def test_optuna_is_told_stopped_trials_as_pruned(calm: Path) -> None:
@@ -66,7 +73,7 @@ def test_optuna_is_told_stopped_trials_as_pruned(calm: Path) -> None:
     (name,) = optuna.get_all_study_names(JournalStorage(JournalFileBackend(str(log))))
     study = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(log))))
     states = {trial.user_attrs["number"]: trial.state.name for trial in study.trials}
-    expected = {"finished": "COMPLETE", "pruned": "PRUNED"}
+    expected = {"finished": "COMPLETE", "pruned": "PRUNED", "diverged": "COMPLETE"}
     assert states == {trial["number"]: expected[str(trial["state"])] for trial in trials(calm)}
 
 
@@ -88,6 +95,8 @@ def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, 
 
 def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(project: Path, calm: Path) -> None:
     storage = project / "killed"
+    for shared in ("teachers", "pools", "scores"):
+        shutil.copytree(calm / shared, storage / shared)
     process = start("sweep", *SWEEP, "--storage", "killed", folder=project)
     deadline = time.monotonic() + 200
     while len(finished(storage)) < 3 and time.monotonic() < deadline:

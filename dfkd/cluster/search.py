@@ -90,6 +90,7 @@ class SweepSearch(OptunaSearch):
         self._numbers: dict[str, int] = {}  # trial id -> number, of trials that were not told yet
         self._ends: dict[str, dict[str, Any] | None] = {}
         self._points: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+        known = [] if batch else journal.read()
         view.unlink(missing_ok=True)  # rebuilt from the journal
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._ot_study: optuna.Study  # type: ignore[assignment]  # made by OptunaSearch
@@ -97,11 +98,11 @@ class SweepSearch(OptunaSearch):
             space=DefineByRun(brief.space),
             metric="probe",
             mode="max",
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP),
+            # a resumed search must not draw again what an earlier call has drawn
+            sampler=optuna.samplers.TPESampler(seed=seed + len(known), n_startup_trials=STARTUP),
             study_name=view.parent.name,
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
-        known = [] if batch else journal.read()
         self._next = len(known)
         self._recall(known)
 
