@@ -53,7 +53,7 @@ def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(b
     again = search(brief)  # b was running when the process was killed
     assert again.suggest("d") == params["b"]
     assert again.suggest("e") not in params.values()
-    assert [t.state.name for t in again._ot_study.trials] == ["COMPLETE", "PRUNED", "RUNNING", "RUNNING"]
+    assert [t.state.name for t in again._ot_study.trials] == ["COMPLETE", "RUNNING", "PRUNED", "RUNNING"]
     states = {record.number: record.state for record in Journal(brief.compute.storage / "trials").read()}
     assert states == {0: "finished", 1: "running", 2: "pruned", 3: "running"}
 
