@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dfkd.answers import LiveTeacher, PerView, Views, cached
 from dfkd.data.batches import Batches
 from dfkd.data.pools import TrainingImages
 from dfkd.data.tasks import Split
@@ -25,10 +26,10 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import FiltersRows, NoiseMatrix
 from dfkd.method.dropping.noise_matrix import LEARNING_RATE
 from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import Loss, Outputs, Sizes, needs_of
+from dfkd.method.losses import Loss, Outputs, Sizes
 from dfkd.method.selection import Dynamic
 from dfkd.method.selection.dynamic import efficiency
-from dfkd.models.networks import Tapped
+from dfkd.models.networks import Tapped, stages_of
 from dfkd.models.teachers import TrainedNetwork, accuracy, predict
 from dfkd.probe import Probe
 from dfkd.randomness import generator, stream
@@ -60,22 +61,31 @@ class Objective(nn.Module):
     """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
 
     def __init__(
-        self, cell: Cell, teacher_width: int, rows: int = 0, teacher_accuracy: float | None = None
+        self,
+        cell: Cell,
+        teacher_width: int,
+        rows: int = 0,
+        teacher_accuracy: float | None = None,
+        teacher_maps: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
-        """`rows`: how many are selected; `teacher_accuracy`: where a noise matrix asks for it."""
+        """`rows`: how many are selected; the teacher's accuracy and maps: where a part asks for them."""
         super().__init__()
         self.experiment = experiment = cell.experiment.canonical()
         seed, task = cell.block.seed, experiment.task
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "student"))
-            self.student = Tapped(experiment.student.build(task.classes, task.image_shape[2]))
-            torch.manual_seed(stream(seed, "losses"))  # a projector does not move the student's start
+            network = experiment.student.build(task.classes, task.image_shape[2])
+            maps = "maps" in experiment.needs()
+            self.student = Tapped(network, stages_of(experiment.student) if maps else ())
             sizes = Sizes(
                 classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows,
+                student_maps=self.student.map_shapes(task.image_shape) if maps else (), teacher_maps=teacher_maps,
                 teacher_accuracy=teacher_accuracy,
             )  # fmt: skip
-            named = experiment.losses()
-            self.losses = nn.ModuleDict({name: loss.module(sizes) for name, loss in named.items()})
+            self.losses = nn.ModuleDict()
+            for name, loss in experiment.losses().items():  # one loss moves neither the student's start nor another's
+                torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
+                self.losses[name] = loss.module(sizes)
 
     def forward(
         self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
@@ -97,10 +107,11 @@ class Objective(nn.Module):
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """The student's outputs; views go through it side by side, in one batch."""
-        batch = len(views[0])
-        logits, features = self.student(views[0] if len(views) == 1 else torch.cat(list(views)))
-        first, *others = (Outputs(logits[i : i + batch], features[i : i + batch]) for i in range(0, len(logits), batch))
-        return replace(first, second=others[0]) if others else first
+        logits, features, *maps = self.student(views[0] if len(views) == 1 else torch.cat(list(views)))
+        both, batch = Outputs(logits, features, tuple(maps)), len(views[0])
+        if len(views) == 1:
+            return both
+        return replace(both.each(lambda tensor: tensor[:batch]), second=both.each(lambda tensor: tensor[batch:]))
 
     def apart(self) -> dict[str, nn.Parameter]:
         """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a noise matrix."""
@@ -121,10 +132,16 @@ class Run:
         self.rows_N = self._select()
         if isinstance(self.experiment.kd, OriginalLabels):
             self.material = _labelled(material, self.experiment)
-        self.needs = frozenset[str]().union(*map(needs_of, self.experiment.losses().values()))
+        self.needs = self.experiment.needs()
+        self.look = Views(
+            material.images_NHWC, self.experiment.task, self.experiment.views, cell.block.seed, self.device
+        )
+        self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
+        self.per_view = self._per_view()
         self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
         width = material.scores.features_ND.shape[1]
-        self.objective = Objective(cell, width, len(self.rows_N), self._teacher_accuracy()).to(device)
+        maps = () if self.teacher is None else self.teacher.network.map_shapes(self.experiment.task.image_shape)
+        self.objective = Objective(cell, width, len(self.rows_N), self._teacher_accuracy(), maps).to(device)
         apart = self.objective.apart()
         together = [p for name, p in self.objective.named_parameters() if name not in apart]
         self.optimizer, self.decay = _optimizer(together, self.experiment.schedule)
@@ -142,6 +159,19 @@ class Run:
         if isinstance(dropping, FiltersRows):
             return dropping.filter(self.material.scores, candidates_N[chosen_N])
         return candidates_N[chosen_N]
+
+    def _live_teacher(self) -> LiveTeacher:
+        if self.material.teacher is None:
+            raise ValueError("the experiment asks the teacher in every step, but its material holds only its answers")
+        stages = stages_of(self.material.teacher.network) if "maps" in self.needs else ()
+        return LiveTeacher(self.material.teacher, self.experiment.task, stages, self.device)
+
+    def _per_view(self) -> PerView | None:
+        """Where there are only so many views of a row, an answer is kept. Maps are too large for that."""
+        views = self.experiment.views
+        if self.teacher is None or views is None or not views.per_row or "maps" in self.needs:
+            return None
+        return PerView(self.teacher, self.look, self.rows_N)
 
     def _teacher_accuracy(self) -> float | None:
         """On validation labels, only for a noise matrix that is not told; None where there are none."""
@@ -197,8 +227,15 @@ class Run:
         """The loss terms of one step's batch."""
         rows_B = self.batch(step)
         views = self.views(rows_B, step)
-        teacher = self.addressed(self.answers(rows_B), rows_B, step)
-        return self.terms(views, teacher, self.keep(teacher, step), step / self.experiment.schedule.steps)
+        teacher = self.addressed(self.answers(rows_B, step, views[0]), rows_B, step)
+        keep_BK = self.keep(teacher, step)
+        with torch.random.fork_rng(devices=[] if self.device == "cpu" else [self.device]):
+            torch.manual_seed(self.seed_of_draws(step))
+            return self.terms(views, teacher, keep_BK, step / self.experiment.schedule.steps)
+
+    def seed_of_draws(self, step: int) -> int:
+        """For what a network draws by itself, such as dropout."""
+        return stream(self.cell.block.seed, "student's draws", step)
 
     def terms(
         self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
@@ -211,13 +248,16 @@ class Run:
         """The pool rows of a step."""
         return self.batches.at(step)
 
-    def answers(self, rows_B: NDArray[np.int64]) -> Outputs:
-        """The teacher's cached answer to these rows."""
-        scores = self.material.scores
-        return Outputs(
-            torch.from_numpy(scores.logits_NK[rows_B]).to(self.device),
-            torch.from_numpy(scores.features_ND[rows_B]).to(self.device),
-        )
+    def answers(self, rows_B: NDArray[np.int64], step: int, images_BCHW: Tensor) -> Outputs:
+        """The teacher's answers to these rows: cached, or to the views that the student sees in this step."""
+        if self.teacher is None:
+            return cached(self.material.scores, rows_B, self.device)
+        if self.per_view is not None:
+            return self.per_view(rows_B, self.look.numbers(len(rows_B), step))
+        return self.ask(self.teacher, images_BCHW)
+
+    def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
+        return teacher(images_BCHW)
 
     def addressed(self, teacher: Outputs, rows_B: NDArray[np.int64], step: int) -> Outputs:
         """The answers with the places of their rows, where a loss remembers something of each selected row."""
@@ -239,14 +279,7 @@ class Run:
     def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
         """What the student sees: the images, and other views of the same where a loss compares two."""
         second = ["second views"] if "second_view" in self.needs else []
-        return [self.images(rows_B, step, purpose) for purpose in ("views", *second)]
-
-    def images(self, rows_B: NDArray[np.int64], step: int, purpose: str = "views") -> Tensor:
-        """One view of these rows."""
-        images_BHWC = self.material.images_NHWC[rows_B]
-        if self.experiment.views is not None:
-            images_BHWC = self.experiment.views.augment(images_BHWC, stream(self.cell.block.seed, purpose, step))
-        return to_tensor(images_BHWC, self.experiment.task, self.device)
+        return [self.look.of(rows_B, step, purpose) for purpose in ("views", *second)]
 
     def evaluate(self) -> dict[str, float]:
         """A point of the curve: step, probe agreement, validation accuracy, mean loss terms since the last point."""

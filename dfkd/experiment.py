@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import Crop
+from dfkd.data.transforms import View
 from dfkd.method.dropping import Dropping
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import KD, AnswerLoss, Loss, needs_of
@@ -74,7 +74,7 @@ class Experiment:
     kd: AnswerLoss = KD()  # noqa: RUF009 - a frozen value
     explicit: Loss | None = None
     implicit: Loss | None = None
-    views: Crop | None = None
+    views: View | None = None
     schedule: Schedule
 
     def __post_init__(self) -> None:
@@ -102,8 +102,25 @@ class Experiment:
             dropping=self.dropping and self.dropping.canonical(self.task.classes),
             explicit=self.explicit if self.explicit and self.explicit.weight > 0 else None,
             implicit=self.implicit if self.implicit and self.implicit.weight > 0 else None,
-            views=self.views if self.views and (self.views.padding or self.views.flip) else None,
+            views=self._canonical_views(),
         )
+
+    def _canonical_views(self) -> View | None:
+        """A loss on maps or two views asks the teacher in any case."""
+        views = self.views and self.views.canonical()
+        if views is None or views.answer == "live" or not self.needs() & {"maps", "second_view"}:
+            return views
+        return cast(View, replace(cast(Any, views), answer="live"))
+
+    def needs(self) -> frozenset[str]:
+        """What its losses read beside logits and pooled features."""
+        return frozenset[str]().union(*map(needs_of, self.losses().values()))
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether the teacher is asked while the student learns; the cached answers are enough otherwise."""
+        views = self._canonical_views()
+        return "maps" in self.needs() or (views is not None and views.answer == "live")
 
     def params(self) -> dict[str, Scalar]:
         """Flat scalars with dotted names, the same in spaces, ledger, MLflow and reports."""

@@ -15,10 +15,13 @@ from dfkd.method.losses import (
     PKT,
     RKD,
     SP,
+    AttentionTransfer,
+    FitNet,
     Loss,
     NTXent,
     Outputs,
     PooledFeatures,
+    ReviewKD,
     Similarity,
     Sizes,
     TeacherContrast,
@@ -26,6 +29,9 @@ from dfkd.method.losses import (
 
 RECIPES: dict[type[Loss], Callable[[float], Loss]] = {
     PooledFeatures: lambda weight: PooledFeatures(weight=weight),
+    FitNet: lambda weight: FitNet(weight=weight),
+    AttentionTransfer: lambda weight: AttentionTransfer(weight=weight),
+    ReviewKD: lambda weight: ReviewKD(weight=weight),
     Similarity: lambda weight: Similarity(weight=weight),
     RKD: lambda weight: RKD(weight=weight),
     SP: lambda weight: SP(weight=weight),
@@ -37,7 +43,7 @@ RECIPES: dict[type[Loss], Callable[[float], Loss]] = {
 MAPS = ((8, 8, 8), (16, 4, 4))  # two stages of the student
 ROWS = 40  # selected
 EQUAL = Sizes(classes=10, student_width=12, teacher_width=12, student_maps=MAPS, teacher_maps=MAPS, rows=ROWS)
-WIDER = replace(EQUAL, teacher_width=20, teacher_maps=((8, 8, 8), (24, 4, 4)))
+WIDER = replace(EQUAL, teacher_width=20, teacher_maps=((8, 16, 16), (24, 4, 4)))
 
 
 def outputs(

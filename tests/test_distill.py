@@ -201,10 +201,10 @@ def test_a_batch_depends_on_its_step_alone(tiny, material):
 def test_the_student_sees_views_and_the_teachers_answer_is_that_of_the_clean_image(tiny, everything, material):
     run = run_of(everything, material)
     rows = run.batch(0)
-    assert not run.images(rows, 0).equal(run_of(tiny, material).images(rows, 0))
-    assert run.images(rows, 0).equal(run.images(rows, 0))
-    assert not run.images(rows, 0).equal(run.images(rows, 1))
-    assert (run.answers(rows).logits_BK.numpy() == material.scores.logits_NK[rows]).all()
+    (view,), (again,), (other,) = (run.views(rows, step) for step in (0, 0, 1))
+    assert view.equal(again) and not view.equal(other)
+    assert not view.equal(run_of(tiny, material).views(rows, 0)[0])
+    assert (run.answers(rows, 0, view).logits_BK.numpy() == material.scores.logits_NK[rows]).all()
 
 
 # ---- the objective
@@ -214,7 +214,7 @@ def test_no_gradient_reaches_the_teacher_and_no_label_is_read(tiny, wide, monkey
     monkeypatch.setattr(type(tiny.task), "train", None)
     monkeypatch.setattr(type(tiny.task), "test", None)
     run = run_of(tiny, replace(wide, validation=None))
-    teacher = run.answers(run.batch(0))
+    teacher = run.answers(run.batch(0), 0, run.views(run.batch(0), 0)[0])
     assert not teacher.logits_BK.requires_grad and not teacher.features_BD.requires_grad
     assert "validation" not in curve(run)[-1]
 

@@ -10,7 +10,7 @@ from losses import RECIPES
 from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, NTXent
+from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, FitNet, NTXent, needs_of
 from dfkd.randomness import Block
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
@@ -73,6 +73,28 @@ def test_a_resumed_run_is_the_uninterrupted_one(tiny, material, kind):
     assert calm.evaluate() == resumed.evaluate()
 
 
+@each_loss
+def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, material, kind):
+    run = run_of(with_loss(tiny, kind), material)
+    rows_B = run.batch(0)
+    answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
+    assert not any(t.requires_grad for t in (answers.logits_BK, answers.features_BD, *answers.maps))
+    run.advance(2)
+    assert (run.teacher is not None) == bool(needs_of(RECIPES[kind](1.0)) & {"maps", "second_view"})
+    if run.teacher is not None:
+        after = run.teacher.network.network.state_dict()
+        assert not run.teacher.network.training
+        assert all(value.equal(after[name]) for name, value in material.teacher.weights.items())
+
+
+def test_one_loss_does_not_move_anothers_start(tiny, material):
+    alone, beside = (
+        run_of(replace(with_loss(tiny, CRD), explicit=explicit), material).objective.losses["implicit"].state_dict()
+        for explicit in (None, RECIPES[FitNet](1.0))
+    )
+    assert all(alone[name].equal(beside[name]) for name in alone)
+
+
 def test_dkd_trains_in_the_place_of_kd(tiny, material):
     kd, dkd = (run_of(replace(tiny, kd=kd, schedule=SCHEDULE), material) for kd in (tiny.kd, DKD()))
     for run in (kd, dkd):
@@ -84,10 +106,11 @@ def test_dkd_trains_in_the_place_of_kd(tiny, material):
 def test_what_is_remembered_is_by_place_among_the_selected_rows(tiny, material):
     run = run_of(with_loss(tiny, CRD), material)
     rows_B = run.batch(0)
-    teacher = run.addressed(run.answers(rows_B), rows_B, 0)
+    answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
+    teacher = run.addressed(answers, rows_B, 0)
     assert (run.rows_N[teacher.rows_B.numpy()] == rows_B).all()
     assert len(run.objective.losses["implicit"].student.bank_NE) == len(run.rows_N)
-    assert run.addressed(run.answers(rows_B), rows_B, 1).seed != teacher.seed
+    assert run.addressed(answers, rows_B, 1).seed != teacher.seed
 
 
 def test_a_second_view_is_another_view_of_the_same_images(tiny, material):
@@ -95,7 +118,7 @@ def test_a_second_view_is_another_view_of_the_same_images(tiny, material):
     rows_B = run.batch(0)
     one, other = run.views(rows_B, 0)
     assert one.shape == other.shape and not one.equal(other)
-    assert one.equal(run_of(replace(with_loss(tiny, NTXent), implicit=None), material).images(rows_B, 0))
+    assert one.equal(run_of(replace(with_loss(tiny, NTXent), implicit=None), material).views(rows_B, 0)[0])
     student = run.objective.look([one, other])
     assert student.features_BD.shape == student.second.features_BD.shape == (16, 32)
 

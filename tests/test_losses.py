@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from losses import EQUAL, RECIPES, ROWS, WIDER, made, outputs, pair
+from losses import EQUAL, MAPS, RECIPES, ROWS, WIDER, made, outputs, pair
 
 from dfkd.method.losses import (
     CRD,
@@ -17,16 +17,20 @@ from dfkd.method.losses import (
     PKT,
     RKD,
     SP,
+    AttentionTransfer,
+    FitNet,
     NTXent,
     Outputs,
     PooledFeatures,
+    ReviewKD,
     Similarity,
     TeacherContrast,
     needs_of,
 )
 
-ALWAYS_TRAINED = {CRD}  # they hold projectors whatever the widths
-NEVER_NOTHING = {CRD, NTXent, TeacherContrast}  # equal features are no reason for a contrast to be 0
+ALWAYS_TRAINED = {CRD, FitNet, ReviewKD}  # they hold projectors whatever the widths
+# equal features are no reason to be 0 for a contrast, nor where the student is projected anyhow
+NEVER_NOTHING = {CRD, NTXent, TeacherContrast, FitNet, ReviewKD}
 DRAWN = {CRD}  # what is drawn goes with the place in the batch
 each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
 each_size = pytest.mark.parametrize("sizes", [EQUAL, WIDER], ids=["equal widths", "projected"])
@@ -159,6 +163,7 @@ def test_a_card_says_where_the_formula_is_from(kind):
         (Similarity, {"tau": 0.0}, r"implicit.tau must be above 0"),
         (TeacherContrast, {"tau": math.nan}, r"tau of TeacherContrast must be above 0, but got nan"),
         (NTXent, {"tau": -1.0}, r"tau of NTXent must be above 0"),
+        (FitNet, {"stage": 0}, r"stage of FitNet must be 1 or more"),
         (RKD, {"distance": -1.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
         (RKD, {"distance": 0.0, "angle": 0.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
         (CRD, {"tau": math.inf}, r"tau of CRD must be above 0"),
@@ -179,6 +184,22 @@ def test_a_loss_may_not_need_what_there_is_not():
         needs_of(Odd())
 
 
+def test_fitnet_refuses_stages_that_there_are_not_and_sizes_that_have_no_regressor():
+    with pytest.raises(ValueError, match=r"stage of FitNet must be one of the networks' 2 stages, but got"):
+        FitNet(stage=3).module(EQUAL)
+    odd = replace(EQUAL, teacher_maps=((8, 8, 8), (16, 7, 7)))
+    with pytest.raises(ValueError, match=r"cannot regress a map of \[4, 4\] to one of \[7, 7\]: choose another stage"):
+        FitNet(stage=2).module(odd)
+
+
+@pytest.mark.parametrize("kind", [FitNet, AttentionTransfer, ReviewKD])
+def test_where_stages_are_not_equally_many_the_last_ones_are_paired(kind):
+    sizes = replace(WIDER, student_maps=((4, 16, 16), *MAPS))
+    student, teacher = pair(sizes)
+    value = made(kind, sizes)(student, teacher)
+    assert value.equal(made(kind, WIDER)(replace(student, maps=student.maps[1:]), teacher))
+
+
 # ---- how a loss depends on the batch
 
 
@@ -189,7 +210,7 @@ def mean_over_batches(kind: type, batch: int) -> float:
     return sum(values) / len(values)
 
 
-@pytest.mark.parametrize("kind", [PooledFeatures, Similarity, RKD, SP, PKT])
+@pytest.mark.parametrize("kind", [PooledFeatures, FitNet, AttentionTransfer, ReviewKD, Similarity, RKD, SP, PKT])
 def test_the_mean_hardly_depends_on_the_size_of_the_batch(kind):
     """SP and PKT as published would be a quarter: their factor B / 64 is in the loss."""
     assert mean_over_batches(kind, 512) == pytest.approx(mean_over_batches(kind, 128), rel=0.15)

@@ -8,7 +8,7 @@ import pytest
 
 from dfkd.data.pools import POOLS, Glyphs, ParquetPool, TrainingImages
 from dfkd.data.tasks import TASKS, Digits
-from dfkd.data.transforms import VIEWS, Crop
+from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
 from dfkd.method import dropping, selection
 from dfkd.method.labels import OriginalLabels
@@ -21,8 +21,11 @@ from dfkd.method.losses import (
     PKT,
     RKD,
     SP,
+    AttentionTransfer,
+    FitNet,
     NTXent,
     PooledFeatures,
+    ReviewKD,
     Similarity,
     TeacherContrast,
 )
@@ -61,7 +64,14 @@ GOLDEN = [
     ),
     (NTXent(weight=1.0, tau=0.5, ramp=0.1), "0f4b791204d6fa39557d"),
     (TeacherContrast(weight=1.0, tau=0.1, ramp=0.1), "69d8017f39ad64bd4243"),
+    (FitNet(weight=100.0, stage=2, ramp=0.0), "4a24a83cae82ed9aef15"),
+    (AttentionTransfer(weight=1000.0, ramp=0.0), "49c513ab6d2ddee8795d"),
+    (ReviewKD(weight=5.0, ramp=0.125), "4a371b9d15283d2ae121"),
     (Crop(padding=4, flip=True), "23cebd7b2a317b90ee2a"),
+    (
+        RandAugment(operations=2, magnitude=9, padding=4, flip=True, answer="live", per_row=0),
+        "46c293008d7b6962be41",
+    ),
     (SmallResNet(width=8, stem_stride=2, norm="batch"), "94d765c3a31f36c1bdc1"),
     (CifarResNet(depth=18), "bcb21012b9eb767f4188"),
     (CifarVGG11(), "d2574253f408f7cccecb"),

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from dfkd.data.tasks import Digits
-from dfkd.data.transforms import VIEWS, Crop, to_tensor
+from dfkd.data.transforms import VIEWS, Crop, RandAugment, View, to_tensor
 
-RECIPES: dict[type, Callable[[], Crop]] = {Crop: Crop}
+RECIPES: dict[type, Callable[[], View]] = {Crop: Crop, RandAugment: RandAugment}
 each_view = pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
 
 
@@ -53,6 +54,46 @@ def test_images_are_augmented_each_by_itself(kind):
     assert (RECIPES[kind]().augment(mixed, seed=1)[::2] == views[::2]).all()
 
 
+@each_view
+def test_the_global_random_state_does_not_move(kind):
+    before = torch.random.get_rng_state()
+    RECIPES[kind]().augment(images(4), seed=1)
+    assert torch.random.get_rng_state().equal(before)
+
+
+@each_view
+def test_views_refuse_other_answers(kind):
+    with pytest.raises(ValueError, match=r'views.answer must be "cached" or "live", but got answer=.clean.'):
+        kind(answer="clean")
+    with pytest.raises(ValueError, match=r"views.per_row must be 0, for fresh views, or a number of views"):
+        kind(per_row=-1)
+    with pytest.raises(ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"):
+        kind(padding=-1)
+
+
+# ---- RandAugment
+
+
+def test_rand_augment_changes_more_than_a_crop_does_and_more_at_a_higher_magnitude():
+    def distance(view: View) -> float:
+        return float(np.abs(view.augment(images(), seed=1).astype(int) - images()).mean())
+
+    strong, weak = (RandAugment(padding=0, flip=False, magnitude=m) for m in (30, 1))
+    assert distance(strong) > distance(weak) > distance(Crop(padding=0, flip=False)) == 0
+
+
+def test_rand_augment_starts_from_the_crop():
+    nothing = RandAugment(magnitude=0, operations=1)
+    views, crops = nothing.augment(images(), seed=1), Crop().augment(images(), seed=1)
+    assert (views == crops).all((1, 2, 3)).mean() > 0.5  # all but contrast, equalisation and the like
+
+
+@pytest.mark.parametrize("fields", [{"operations": 0}, {"magnitude": -1}, {"magnitude": 31}])
+def test_rand_augment_refuses_impossible_strengths(fields):
+    with pytest.raises(ValueError, match=r"views.operations must be 1 or more and views.magnitude lie in 0..30"):
+        RandAugment(**fields)
+
+
 # ---- crops
 
 
@@ -83,11 +124,6 @@ def test_half_of_the_images_are_flipped_if_any():
     left[:, :, 0] = 255
     assert (Crop(padding=0, flip=True).augment(left, seed=0)[:, 0, -1, 0] == 255).mean() == pytest.approx(0.5, abs=0.1)
     assert (Crop(padding=0, flip=False).augment(left, seed=0) == left).all()
-
-
-def test_a_crop_refuses_negative_padding():
-    with pytest.raises(ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"):
-        Crop(padding=-1)
 
 
 # ---- to tensors

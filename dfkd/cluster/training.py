@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
+from dfkd.answers import LiveTeacher
 from dfkd.cells import POLL_S, Computation, Job
 from dfkd.cluster.session import Compute
 from dfkd.distill import Material, Run
@@ -63,6 +64,14 @@ class SharedRun(Run):
         places = torch.from_numpy(super().drawn(dynamic)).to(self.device)
         torch.distributed.broadcast(places, 0)
         return places.cpu().numpy()
+
+    def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
+        """Each worker asks about its part; what a teacher in eval mode says of an image depends on that alone."""
+        with torch.no_grad():
+            return super().ask(teacher, self.part(images_BCHW)).each(_gather)
+
+    def seed_of_draws(self, step: int) -> int:
+        return super().seed_of_draws(step) + self.rank
 
     def part(self, whole: Tensor) -> Tensor:
         size = len(whole) // self.workers

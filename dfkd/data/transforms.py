@@ -6,7 +6,7 @@ B batch, H height, W width, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.tasks import Task
+from dfkd.values import later
 
 
 def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu") -> Tensor:
@@ -25,23 +26,61 @@ def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.de
     return (images_BCHW - mean_C) / std_C
 
 
+class View(Protocol):
+    """How the student's view of an image is made, and which image the teacher answers to.
+
+    answer: "cached" is the teacher's answer to the clean image, which is in the scores; "live" its answer to the view.
+    per_row: 0 is a fresh view in every step; n > 0 draws one of n fixed views of each row, and a live answer is then
+    computed once for each and kept in memory: n * N * (K + D) * 4 bytes for N selected rows.
+    """
+
+    version: ClassVar[int]
+
+    @property
+    def answer(self) -> str: ...
+
+    @property
+    def per_row(self) -> int: ...
+
+    def canonical(self) -> View | None:
+        """The same in the one form that identity is taken from; None where views are the clean images."""
+        ...
+
+    def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        """Augmented copies, drawn from `seed` for all images together: a worker augments the whole batch."""
+        ...
+
+
+def check_view(answer: str, per_row: int) -> None:
+    if answer not in ("cached", "live"):
+        raise ValueError(f'views.answer must be "cached" or "live", but got {answer=}')
+    if per_row < 0:
+        raise ValueError(f"views.per_row must be 0, for fresh views, or a number of views, but got {per_row=}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Crop:
     """Random crop after padding with black by `padding` pixels, and a horizontal flip with probability 1/2 if `flip`.
 
-    The teacher's answer stays the one for the clean image (cached); only the student sees the augmented view.
+    Published: the augmentation of nearly all work on CIFAR (He et al., 2016), padding 4 and flip.
+    answer, per_row: see View. Losses on maps or two views ask the teacher live, whatever `answer` says.
     """
 
     padding: int = 4
     flip: bool = True
+    answer: str = later("cached")
+    per_row: int = later(0)
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.padding < 0:
             raise ValueError(f"views.padding must be 0 pixels or more, but got {self.padding=}")
+        check_view(self.answer, self.per_row)
+
+    def canonical(self) -> Crop | None:
+        return self if self.padding or self.flip else None
 
     def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        """Augmented copies, drawn from `seed` for all images together: a worker augments the whole batch."""
         rng = np.random.default_rng(seed)
         batch, height, width, _ = images_BHWC.shape
         p = self.padding
@@ -57,4 +96,46 @@ class Crop:
         return cropped
 
 
-VIEWS = (Crop,)
+@dataclass(frozen=True, kw_only=True)
+class RandAugment:
+    """Crop and flip as in Crop, then `operations` random ones of 14: shifts, shears, rotation, contrast, colours, ...
+
+    Published: Cubuk et al., 2020; torchvision's implementation, image by image: 0.2 to 0.5 ms each, which a small
+    student notices.
+    operations: 1 or more; magnitude: 0 to 30, 9 is torchvision's; padding, flip: as in Crop. answer, per_row: see View;
+    the answer to the clean image may be wrong for a strong view, so that "live" is the usual choice.
+    """
+
+    operations: int = 2
+    magnitude: int = 9
+    padding: int = 4
+    flip: bool = True
+    answer: str = "live"
+    per_row: int = 0
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.operations < 1 or not 0 <= self.magnitude <= 30:
+            raise ValueError(
+                "views.operations must be 1 or more and views.magnitude lie in 0..30, "
+                f"but got {self.operations=}, {self.magnitude=}"
+            )
+        if self.padding < 0:
+            raise ValueError(f"views.padding must be 0 pixels or more, but got {self.padding=}")
+        check_view(self.answer, self.per_row)
+
+    def canonical(self) -> RandAugment:
+        return self
+
+    def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        from torchvision.transforms import v2  # takes a second to import
+
+        cropped_BHWC = Crop(padding=self.padding, flip=self.flip).augment(images_BHWC, seed)
+        change = v2.RandAugment(num_ops=self.operations, magnitude=self.magnitude)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # what is drawn does not depend on the images
+            changed = [change(torch.from_numpy(image_HWC).permute(2, 0, 1)) for image_HWC in cropped_BHWC]
+        return np.ascontiguousarray(torch.stack(changed).permute(0, 2, 3, 1).numpy())
+
+
+VIEWS: tuple[type[View], ...] = (Crop, RandAugment)

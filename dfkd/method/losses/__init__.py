@@ -6,12 +6,13 @@ one line.
 """
 
 from dfkd.method.losses.contrast import CRD, NTXent, TeacherContrast
-from dfkd.method.losses.explicit import PooledFeatures
+from dfkd.method.losses.explicit import AttentionTransfer, FitNet, PooledFeatures
 from dfkd.method.losses.kd import DKD, KD, KDS, AnswerLoss
 from dfkd.method.losses.loss import Loss, Outputs, Sizes, check_weight, needs_of
 from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
+from dfkd.method.losses.review import ReviewKD
 
-EXPLICIT: tuple[type[Loss], ...] = (PooledFeatures,)
+EXPLICIT: tuple[type[Loss], ...] = (PooledFeatures, FitNet, AttentionTransfer, ReviewKD)
 IMPLICIT: tuple[type[Loss], ...] = (Similarity, RKD, SP, PKT, CRD, NTXent, TeacherContrast)
 LOSSES: tuple[type[Loss], ...] = (*EXPLICIT, *IMPLICIT)
 
@@ -27,10 +28,13 @@ __all__ = [
     "RKD",
     "SP",
     "AnswerLoss",
+    "AttentionTransfer",
+    "FitNet",
     "Loss",
     "NTXent",
     "Outputs",
     "PooledFeatures",
+    "ReviewKD",
     "Similarity",
     "Sizes",
     "TeacherContrast",

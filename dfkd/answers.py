@@ -1,0 +1,109 @@
+"""What a step reads of its rows: the student's views of their images, and the teacher's answers.
+
+B batch, N selected rows, K classes, D feature width. The cached answer is the one to the clean image. Where it will not
+do, the teacher is asked: in every step, or once for each view where there are only so many of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dfkd.data.tasks import Task
+from dfkd.data.transforms import View, to_tensor
+from dfkd.method.losses import Outputs
+from dfkd.models.networks import Tapped
+from dfkd.models.teachers import TrainedNetwork
+from dfkd.randomness import stream
+from dfkd.scores import Scores
+
+Rows = NDArray[np.int64]
+TOGETHER = 64  # neighbours in the selection that are asked about in one batch
+
+
+class Views:
+    """The student's images of some rows, as tensors: drawn for the whole batch from (block, purpose, step)."""
+
+    def __init__(
+        self, images_NHWC: NDArray[np.uint8], task: Task, view: View | None, seed: int, device: str
+    ) -> None:
+        self.images_NHWC, self.task, self.view, self.seed, self.device = images_NHWC, task, view, seed, device
+
+    def of(self, rows_B: Rows, step: int, purpose: str = "views") -> Tensor:
+        """One view of each row; another one for another purpose."""
+        if self.view is None:
+            return self._tensor(self.images_NHWC[rows_B])
+        if self.view.per_row:
+            return self.numbered(rows_B, self.numbers(len(rows_B), step, purpose))
+        return self._tensor(self.view.augment(self.images_NHWC[rows_B], stream(self.seed, purpose, step)))
+
+    def numbers(self, count: int, step: int, purpose: str = "views") -> Rows:
+        """Which of its fixed views each row of a step shows. A second view is never the first one again."""
+        assert self.view is not None
+        rng = np.random.default_rng(stream(self.seed, purpose, step))
+        drawn_B: Rows = rng.integers(self.view.per_row, size=count)
+        return drawn_B if purpose == "views" else drawn_B + self.view.per_row
+
+    def numbered(self, rows_B: Rows, numbers_B: Rows) -> Tensor:
+        """Fixed views: the same for a row and a number, whenever and in whose company they are asked for."""
+        assert self.view is not None
+        views = [
+            self.view.augment(self.images_NHWC[[row]], stream(self.seed, "view", row, number))
+            for row, number in zip(rows_B.tolist(), numbers_B.tolist(), strict=True)
+        ]
+        return self._tensor(np.concatenate(views))
+
+    def _tensor(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        return to_tensor(images_BHWC, self.task, self.device)
+
+
+def cached(scores: Scores, rows_B: Rows, device: str) -> Outputs:
+    """The teacher's answers to the clean images of these rows."""
+    return Outputs(
+        torch.from_numpy(scores.logits_NK[rows_B]).to(device),
+        torch.from_numpy(scores.features_ND[rows_B]).to(device),
+    )
+
+
+class LiveTeacher:
+    """The teacher itself, in eval mode and without gradient, with the maps of these stages."""
+
+    def __init__(self, teacher: TrainedNetwork, task: Task, stages: Sequence[str], device: str) -> None:
+        network = Tapped(teacher.build(task), stages).to(device)
+        self.network = network.eval().requires_grad_(False)
+
+    def __call__(self, images_BCHW: Tensor) -> Outputs:
+        with torch.no_grad():
+            logits_BK, features_BD, *maps = self.network(images_BCHW)
+        return Outputs(logits_BK, features_BD, tuple(maps))
+
+
+class PerView:
+    """The teacher's answers to numbered views, each computed when it is first asked for and kept by (row, number).
+
+    Rows are asked about in fixed groups of neighbours in the selection: the last bits of an answer depend on the batch
+    in which it is computed, and a run that is resumed must not depend on which rows it has seen before.
+    """
+
+    def __init__(self, ask: Callable[[Tensor], Outputs], views: Views, rows_N: Rows) -> None:
+        self.ask, self.views, self.rows_N = ask, views, rows_N
+        self._known: dict[tuple[int, int], Outputs] = {}
+
+    def __call__(self, rows_B: Rows, numbers_B: Rows) -> Outputs:
+        group_B, place_B = np.divmod(np.searchsorted(self.rows_N, rows_B), TOGETHER)
+        known = [self._group(group, number) for group, number in zip(group_B.tolist(), numbers_B.tolist(), strict=True)]
+        return Outputs(
+            torch.stack([answers.logits_BK[place] for answers, place in zip(known, place_B, strict=True)]),
+            torch.stack([answers.features_BD[place] for answers, place in zip(known, place_B, strict=True)]),
+        ).each(lambda tensor: tensor.to(self.views.device))
+
+    def _group(self, group: int, number: int) -> Outputs:
+        if (group, number) not in self._known:
+            rows = self.rows_N[group * TOGETHER : (group + 1) * TOGETHER]
+            answers = self.ask(self.views.numbered(rows, np.full(len(rows), number)))
+            self._known[group, number] = answers.each(lambda tensor: tensor.cpu())
+        return self._known[group, number]
