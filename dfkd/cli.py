@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dfkd.cluster.session import Compute
     from dfkd.console import Console
-    from dfkd.experiment import Cell
+    from dfkd.experiment import Cell, Experiment
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -62,26 +63,67 @@ def storage_folder(chosen: Path | None) -> Path:
 def add_recipe(result: argparse.ArgumentParser) -> None:
     """Options of commands that work on one cell."""
     result.add_argument(
-        "recipe", nargs="?", default="digits", help="a recipe of dfkd/recipes.py, or a module with `experiment = ...`"
-    )
-    result.add_argument("--seed", type=int, default=0, help="the block's seed (default: 0)")
-    result.add_argument("--draw", type=int, default=0, help="the block's draw of the pool (default: 0)")
-    result.add_argument("--teacher-seed", type=int, default=0, help="the block's teacher (default: 0)")
+        "recipe", nargs="?", default=None,
+        help="a recipe of dfkd/recipes.py, or a module with `experiment = ...` (default: digits)",
+    )  # fmt: skip
+    result.add_argument("--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow")
+    result.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+        help="parameters to change, as they are named in MLflow: selection.ratio=0.3 dropping=none",
+    )  # fmt: skip
+    result.add_argument("--module", action="append", default=[], help="a module of yours with classes of the run")
+    result.add_argument("--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)")
+    result.add_argument("--draw", type=int, default=None, help="the block's draw of the pool (default: alike)")
+    result.add_argument("--teacher-seed", type=int, default=None, help="the block's teacher (default: alike)")
+
+
+def recipe(name: str) -> Experiment:
+    """ValueError for an unknown recipe, with those that there are."""
+    from dfkd.modules import load, module_exists
+    from dfkd.recipes import RECIPES
+
+    if name not in RECIPES and not module_exists(name):
+        raise ValueError(f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, my.module")
+    experiment: Experiment = RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
+    return experiment
+
+
+def origin_of(arguments: argparse.Namespace) -> Cell:
+    """The cell that these options start from, before anything is changed: a recipe's, or that of a run."""
+    from dfkd.experiment import Cell
+    from dfkd.randomness import Block
+
+    if arguments.run is None:
+        return Cell(experiment=recipe(arguments.recipe or "digits"), block=Block(seed=0))
+    if arguments.recipe is not None:
+        raise ValueError(f"name a recipe or a run, not both, but got {arguments.recipe} and --run {arguments.run}")
+    from dfkd.rebuild import experiment
+    from dfkd.runs import find_outcome
+
+    tracking_uri = getattr(arguments, "tracking_uri", None)
+    outcome = find_outcome(arguments.run, storage_folder(arguments.storage), tracking_uri)
+    return Cell(experiment=experiment(outcome.params, {}, arguments.module), block=Block(**outcome.block))
 
 
 def cell_of(arguments: argparse.Namespace) -> Cell:
-    """The cell that these options name. ValueError for an unknown recipe, with those that there are."""
-    from dfkd.experiment import Cell
-    from dfkd.modules import load, module_exists
-    from dfkd.randomness import Block
-    from dfkd.recipes import RECIPES
+    """The cell that these options name. ValueError for what there is not."""
+    from dataclasses import replace
 
-    name = arguments.recipe
-    if name not in RECIPES and not module_exists(name):
-        raise ValueError(f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, my.module")
-    experiment = RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
-    block = Block(seed=arguments.seed, draw=arguments.draw, teacher=arguments.teacher_seed)
-    return Cell(experiment=experiment, block=block)
+    from dfkd.rebuild import changed, parse_changes
+
+    cell = origin_of(arguments)
+    given = {"seed": arguments.seed, "draw": arguments.draw, "teacher": arguments.teacher_seed}
+    block = replace(cell.block, **{name: value for name, value in given.items() if value is not None})
+    changes = parse_changes(arguments.set)
+    return replace(cell, experiment=changed(cell.experiment, changes, arguments.module), block=block)
+
+
+def arguments_of(arguments: argparse.Namespace) -> str:
+    """The options that name the same cell to another command."""
+    start = [f"--run {arguments.run}"] if arguments.run else [arguments.recipe or "digits"]
+    changes = [f"--set {' '.join(map(shlex.quote, arguments.set))}"] if arguments.set else []
+    modules = [f"--module {module}" for module in arguments.module]
+    return " ".join([*start, *modules, *changes])
 
 
 def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console]:

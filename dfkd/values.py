@@ -34,7 +34,10 @@ def location(**kwargs: Any) -> Any:
 
 def name_of(piece: object) -> str:
     """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module: "my_project.losses.Mine"."""
-    kind = type(piece)
+    return name_of_kind(type(piece))
+
+
+def name_of_kind(kind: type[Any]) -> str:
     if kind.__module__.split(".")[0] != "dfkd":
         return f"{kind.__module__}.{kind.__qualname__}"
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()

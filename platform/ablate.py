@@ -6,6 +6,7 @@ from dfkd import cli
 def main() -> None:
     parser = cli.parser("ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10")
     parser.add_argument("study", nargs="?", default="ablations.components", help="module with `study = Study(...)`")
+    parser.add_argument("--recipe", default=None, help="ask it of another recipe, if the module has `study_of(recipe)`")
     parser.add_argument("--blocks", type=int, default=None, help="blocks instead of the study's own number")
     parser.add_argument(
         "--race", action="store_true", help="look at planned numbers of blocks and stop computing what is decided"
@@ -25,7 +26,12 @@ def main() -> None:
     from dfkd.modules import load
 
     compute, console = cli.compute_and_console(arguments)
-    name, study = arguments.study.split(".")[-1], load(arguments.study, "study", "ablations")
+    name = arguments.study.split(".")[-1]
+    if arguments.recipe is None:
+        study = load(arguments.study, "study", "ablations")
+    else:
+        study = load(arguments.study, "study_of", "ablations")(cli.recipe(arguments.recipe))
+        name = f"{name}-{arguments.recipe.split('.')[-1]}"
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
     terms = Terms(race=arguments.race, check=not arguments.no_check, max_device_hours=arguments.max_device_hours)

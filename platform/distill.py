@@ -4,7 +4,7 @@ from dfkd import cli
 
 
 def main() -> None:
-    parser = cli.parser("distill", str(__doc__), "python -m platform.distill digits --seed 7")
+    parser = cli.parser("distill", str(__doc__), "python -m platform.distill digits --set selection.ratio=0.3 --seed 7")
     cli.add_recipe(parser)
     cli.add_compute(parser)
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
@@ -12,10 +12,13 @@ def main() -> None:
 
     from dfkd.cluster.one_cell import compute_one
     from dfkd.cluster.one_cell_report import show
+    from dfkd.runs import show_difference
     from dfkd.sources import check
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
+    if arguments.run or arguments.set:
+        show_difference(cli.origin_of(arguments), cell, console)
     check(cell, compute.storage)
     show(compute_one(cell, arguments.test, compute, console), compute, console)
 

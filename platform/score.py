@@ -20,7 +20,7 @@ def main() -> None:
     with session(compute):
         prepared = prepare([cell], compute, console)[source_key(cell)]
     show(prepared.source, compute.storage, console)
-    console.line(f"next:  python -m platform.distill {arguments.recipe}")
+    console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 
 
 if __name__ == "__main__":

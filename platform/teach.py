@@ -24,7 +24,7 @@ def main() -> None:
         if split is not None:
             console.line(f"{name} accuracy: {100 * accuracy(teacher.build(task), split, task):.1f} %, n {len(split)}")
     console.line(f"teacher {teacher.digest[:12]} written to {storage / 'teachers'}")
-    console.line(f"next:  python -m platform.score {arguments.recipe}")
+    console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,178 @@
+"""Experiments from flat parameters: any run again, from what the ledger, MLflow or a report says of it.
+
+`experiment(e.params())` is `e`, also when every value has become text on the way. Only our own classes are found by
+name; a user's class must lie in a module that the user names, so that no tracking server chooses what is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from importlib import import_module
+from typing import Any
+
+from dfkd.data.pools import POOLS
+from dfkd.data.tasks import TASKS
+from dfkd.data.transforms import VIEWS
+from dfkd.experiment import Experiment, Schedule
+from dfkd.method.dropping import DROPPINGS
+from dfkd.method.labels import OriginalLabels
+from dfkd.method.losses import KDS, LOSSES
+from dfkd.method.selection import SELECTIONS
+from dfkd.models.networks import NETWORKS
+from dfkd.models.teachers import TEACHERS
+from dfkd.values import Scalar, name_of_kind
+
+KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
+    "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,
+    "selection": SELECTIONS, "rule": SELECTIONS, "dropping": DROPPINGS, "kd": (*KDS, OriginalLabels),
+    "explicit": LOSSES, "implicit": LOSSES, "views": VIEWS,
+}  # fmt: skip
+SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
+
+
+def experiment(
+    params: Mapping[str, Scalar], changes: Mapping[str, str] | None = None, modules: Iterable[str] = ()
+) -> Experiment:
+    """The experiment with these parameters, `changes` in the place of some of them.
+
+    A piece of another kind takes over what it has in common with the one it replaces. ValueError for a name or a value
+    that does not fit, with the nearest ones.
+    """
+    changes = changes or {}
+    reader = _Reader({n: str(v) for n, v in params.items()}, dict(changes), tuple(modules))
+    parts = {field.name: reader.part(field.name) for field in fields(Experiment) if field.name != "schedule"}
+    result = Experiment(**parts, schedule=reader.build(Schedule, "schedule"))
+    reader.check_all_used()
+    return result
+
+
+def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = ()) -> Experiment:
+    """`e` with some parameters changed. The modules of its own classes are known already."""
+    return experiment(e.params(), changes, {*modules, *modules_of(e.params())}) if changes else e
+
+
+def modules_of(params: Mapping[str, Scalar]) -> list[str]:
+    """The modules of the user's own classes."""
+    kinds = [str(value) for name, value in params.items() if name.split(".")[-1] in KINDS]
+    return sorted({kind.rpartition(".")[0] for kind in kinds if "." in kind})
+
+
+@dataclass
+class _Reader:
+    """Reads parameters by name and remembers which were asked for."""
+
+    params: dict[str, str]
+    changes: dict[str, str]
+    modules: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self.asked: list[str] = []
+        self.replaced: list[str] = []  # pieces whose kind was changed: what they leave over is forgotten
+
+    def text(self, name: str) -> str | None:
+        self.asked.append(name)
+        return self.changes.get(name, self.params.get(name))
+
+    def part(self, name: str) -> Any:
+        """The piece at this name, or None."""
+        kind = self.text(name)
+        if kind is None:
+            raise ValueError(f"the parameters do not say what {name} is{_nearest(name, self.params)}")
+        if kind != self.params.get(name):
+            self.replaced.append(name)
+        return None if kind == "none" else self.build(self._class(name, kind), name)
+
+    def _class(self, name: str, kind: str) -> type[Any]:
+        ours = {name_of_kind(found): found for found in KINDS.get(name.split(".")[-1], _all_kinds())}
+        if kind in ours:
+            return ours[kind]
+        if "." in kind:
+            return self._users_class(name, kind)
+        raise ValueError(f"{name} has no kind {kind!r}{_nearest(kind, ours)}")
+
+    def _users_class(self, name: str, kind: str) -> type[Any]:
+        module, _, attribute = kind.rpartition(".")
+        if module not in self.modules:
+            raise ValueError(f"{name} is {kind}, a class of your own: name its module with --module {module}")
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{name} is {kind}, but there is no module {error.name} here") from error
+        if not isinstance(found, type):
+            raise ValueError(f"{name} is {kind}, but the module {module} has no class {attribute}")
+        return found
+
+    def build(self, kind: type[Any], prefix: str) -> Any:
+        """A piece of this class from the parameters below `prefix`."""
+        given = {field.name: self._field(field, f"{prefix}.{field.name}") for field in fields(kind) if field.init}
+        return kind(**{name: value for name, value in given.items() if value is not MISSING})
+
+    def _field(self, field: Field[Any], name: str) -> Any:
+        scalar = _scalar(field)
+        if scalar is None and (field.name in KINDS or name in self.params):
+            return self.part(name)
+        text = self.text(name)
+        if text is not None:
+            return _parsed(text, scalar or [str(field.type)], name)
+        if "left_out_at" in field.metadata:  # the run is older than the field
+            return field.metadata["left_out_at"]
+        if field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"the parameters do not say what {name} is: set it with --set {name}=...")
+        return MISSING
+
+    def check_all_used(self) -> None:
+        """ValueError for a change of nothing, and for a parameter that this version does not know."""
+        for name in self.changes:
+            if name not in self.asked:
+                raise ValueError(f"there is no parameter {name!r}{_nearest(name, self.asked)}")
+        for name in self.params.keys() - set(self.asked):
+            if not any(name.startswith(f"{piece}.") for piece in self.replaced):
+                raise ValueError(f"the run has a parameter {name!r} that this version does not know")
+
+
+def _all_kinds() -> tuple[type[Any], ...]:
+    return tuple({kind: None for kinds in KINDS.values() for kind in kinds})
+
+
+def _scalar(field: Field[Any]) -> list[str] | None:
+    """The types of a field that holds no piece, None for one that does."""
+    types = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
+    return types if all(part in (*SCALARS, "bool", "None") or part.startswith("tuple") for part in types) else None
+
+
+def _parsed(text: str, types: list[str], name: str) -> Any:
+    if text == "none" and "None" in types:
+        return None
+    if "bool" in types and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in types:
+        try:
+            if kind in SCALARS:
+                return SCALARS[kind](text)
+            if kind.startswith("tuple"):
+                return tuple(ast.literal_eval(text))
+        except (ValueError, SyntaxError, TypeError):
+            continue
+    raise ValueError(f"{name} must be {' or '.join(types)}, but got {text!r}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if not close:  # a last part without what stands before it
+        close = [other for other in names if other.split(".")[-1] == name.split(".")[-1]][:3]
+    return f": did you mean {' or '.join(close)}?" if close else f": there are {', '.join(sorted(names))}"
+
+
+def parse_changes(settings: Iterable[str]) -> dict[str, str]:
+    """`name=value` from the command line."""
+    changes = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--set takes name=value, as in --set selection.ratio=0.3, but got {setting!r}")
+        changes[name.strip()] = value.strip()
+    return changes

@@ -1,0 +1,109 @@
+"""One run: found again by its cell's name, by the beginning of it, or by MLflow's id, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dfkd.console import Console
+from dfkd.evidence.tables import change
+from dfkd.experiment import Cell
+from dfkd.ledger import Ledger, Outcome
+from dfkd.randomness import Block
+from dfkd.rebuild import modules_of
+from dfkd.studies import read, recorded
+from dfkd.tracked import Tracked
+from dfkd.tracking import Tracker
+
+SHORTEST = 4  # characters of a name's beginning
+CURVE = ("step", "probe", "validation", "train.kd", "train.explicit", "train.implicit", "train.total")
+
+
+def find_cell(name: str, storage: Path) -> str | None:
+    """The cell in the ledger whose name is this, or begins so. ValueError where several do."""
+    cells = [path.name for path in storage.glob("cells/*")]
+    found = [cell for cell in cells if cell == name] or [cell for cell in cells if cell.startswith(name)]
+    if len(name) < SHORTEST or not found:
+        return None
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} cells begin with {name!r}, such as {', '.join(sorted(found)[:2])}: say more")
+    return found[0]
+
+
+def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
+    """From the ledger, else from MLflow. ValueError where neither knows the run."""
+    cell = find_cell(run, storage)
+    outcome = None if cell is None else Ledger(storage).read(cell)
+    if outcome is not None:
+        return outcome
+    uri = Tracker(storage, tracking_uri).uri
+    if uri == f"sqlite:///{storage.resolve()}/mlflow.db" and not (storage / "mlflow.db").exists():
+        raise ValueError(f"there is no cell {run!r} in {storage}")
+    tracked = Tracked(uri)
+    outcome = tracked.outcome(tracked.run(run))
+    if outcome is None:
+        raise ValueError(f"the run {run} has not ended, or is no cell: name the run of a cell")
+    return outcome
+
+
+def show_difference(origin: Cell, cell: Cell, console: Console) -> None:
+    """What is not as in the run or recipe that the cell was made from."""
+    lines = [
+        f"{name}: {change((str(here), str(before)))}".replace("baseline", "before")
+        for name, (here, before) in cell.experiment.diff(origin.experiment).items()
+    ]
+    if cell.block != origin.block:
+        lines.append(f"block: {cell.block} (before: {origin.block})")
+    for line in lines or ["the same recipe and block as before"]:
+        console.line(line)
+
+
+def show_cell(cell: str, storage: Path, console: Console) -> None:
+    """All that the ledger knows of a cell. ValueError where it knows nothing."""
+    ledger = Ledger(storage)
+    outcome, folder = ledger.read(cell), ledger.folder(cell)
+    if outcome is None:
+        _show_unfinished(cell, folder, console)
+    else:
+        _show_outcome(outcome, console)
+    for line in _uses(cell, storage):
+        console.line(line)
+    console.line(f"files in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    if outcome is not None:
+        modules = "".join(f" --module {module}" for module in modules_of(outcome.params))
+        test = " --test" if "test" in outcome.metrics else ""
+        console.line(f"alone:  python -m platform.distill --run {cell}{modules}{test} --storage another-folder")
+
+
+def _show_unfinished(cell: str, folder: Path, console: Console) -> None:
+    error = folder / "error.txt"
+    if error.exists():
+        console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
+        console.line(error.read_text().rstrip())
+        return
+    state = "is under way or was stopped; it goes on from its last checkpoint" if folder.exists() else "is not there"
+    console.line(f"Cell {cell} {state}")
+
+
+def _show_outcome(outcome: Outcome, console: Console) -> None:
+    header = [name for name in CURVE if any(name in point for point in outcome.points)]
+    rows = [[f"{point[name]:.4g}" if name in point else "" for name in header] for point in outcome.points]
+    console.table(f"Cell {outcome.cell}: {outcome.state} at step {outcome.step}", header, rows)
+    for name, value in outcome.params.items():
+        console.line(f"{name:<28} {value}")
+    console.line("")
+    own = {"block": Block(**outcome.block), "seconds": f"{outcome.seconds:.1f}"}
+    for name, fact in {**outcome.tags, **outcome.environment, **own}.items():
+        console.line(f"{name:<28} {fact}")
+    for name, value in outcome.metrics.items():
+        console.line(f"{name:<28} {value:.4f}")
+
+
+def _uses(cell: str, storage: Path) -> Iterable[str]:
+    """The studies that the cell belongs to."""
+    for name in recorded(storage):
+        record = read(storage, name)
+        assert record is not None
+        for variant, cells in record.cells.items():
+            if cell in cells:
+                yield f"in the study {name}: {variant}, block {Block(**record.blocks[cells.index(cell)])}"

@@ -1,0 +1,25 @@
+"""`python -m platform.show`: one cell - its recipe, curve and environment, and the command that computes it alone."""
+
+from dfkd import cli
+
+
+def main() -> None:
+    parser = cli.parser("show", str(__doc__), "python -m platform.show 3f9a1c")
+    parser.add_argument("cell", help="the cell's name in the ledger, or the beginning of it")
+    arguments = parser.parse_args()
+
+    from dfkd.console import Console
+    from dfkd.runs import find_cell, show_cell
+
+    storage = cli.storage_folder(arguments.storage)
+    cell = find_cell(arguments.cell, storage)
+    if cell is None:
+        raise ValueError(
+            f"there is no cell {arguments.cell!r} in {storage}: its name, or 4 characters or more of its beginning, "
+            "is in the table of cells of a report, and in MLflow the tag cell_key"
+        )
+    show_cell(cell, storage, Console())
+
+
+if __name__ == "__main__":
+    cli.run(main)
