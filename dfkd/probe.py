@@ -43,12 +43,18 @@ class Probe:
 
 def draw_probe(scores: Scores) -> Probe:
     """The same rows for every experiment on this teacher and pool: drawn by the pool's row ids alone."""
-    count = max(1, min(MOST, round(SHARE * len(scores))))
-    rows_P = np.sort(np.random.default_rng(stream(0, "probe", len(scores))).choice(len(scores), count, replace=False))
+    rows_P = probe_rows(len(scores))
+    count = len(rows_P)
     order_P = np.argsort(scores.confidence_N[rows_P], kind="stable")
     stratum_P = np.empty(count, dtype=np.int64)
     stratum_P[order_P] = np.arange(count) * len(STRATA) // count
     return Probe(rows_P=rows_P, label_P=scores.pseudo_label_N[rows_P], stratum_P=stratum_P)
+
+
+def probe_rows(rows: int) -> NDArray[np.int64]:
+    """The positions of the probe in a pool of so many rows, sorted."""
+    count = max(1, min(MOST, round(SHARE * rows)))
+    return np.sort(np.random.default_rng(stream(0, "probe", rows)).choice(rows, count, replace=False))
 
 
 def _macro(same_P: NDArray[np.bool_], label_P: NDArray[np.int64]) -> float:

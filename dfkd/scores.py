@@ -27,6 +27,7 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.values import Json, digest
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
+READ_TOGETHER = 1_000_000  # rows, where only some columns are read
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
 
 
@@ -68,6 +69,37 @@ class Scores:
     def take(self, rows: NDArray[np.int64]) -> Scores:
         """The scores at these positions, in that order."""
         return Scores(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Some columns of N rows, 4 bytes each: for tables whose logits and features do not fit into memory.
+
+    arrays: by the columns' names in the files; asking for one that was not read is a KeyError.
+    """
+
+    rows: int
+    classes: int
+    arrays: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def pseudo_label_N(self) -> NDArray[Any]:
+        return self.arrays["pseudo_label"]
+
+    @property
+    def confidence_N(self) -> NDArray[np.float32]:
+        return self.arrays["confidence"]
+
+    @property
+    def entropy_N(self) -> NDArray[np.float32]:
+        return self.arrays["entropy"]
+
+    @property
+    def margin_N(self) -> NDArray[np.float32]:
+        return self.arrays["margin"]
 
 
 def score_images(
@@ -135,6 +167,21 @@ def read_scores(paths: Sequence[Path]) -> Scores:
     """Concatenate score files in the order of the pool's shards."""
     table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
     return Scores(**{name: _array(table.column(name.rsplit("_", 1)[0])) for name in Scores.__dataclass_fields__})
+
+
+def read_columns(paths: Sequence[Path], names: Sequence[str], classes: int, keep_N: NDArray[np.bool_]) -> Columns:
+    """These columns of the rows that are to be kept, read piece by piece: never a whole table is in memory."""
+    rows = int(keep_N.sum())
+    arrays = {name: np.empty(rows, np.int32 if name == "pseudo_label" else np.float32) for name in names}
+    start = filled = 0
+    for path in paths if names else ():
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=READ_TOGETHER, columns=list(names)):
+            keep = keep_N[start : start + len(batch)]
+            end = filled + int(keep.sum())
+            for name in names:
+                arrays[name][filled:end] = batch.column(name).to_numpy(zero_copy_only=False)[keep]
+            start, filled = start + len(batch), end
+    return Columns(rows=rows, classes=classes, arrays=arrays)
 
 
 def _array(column: pa.ChunkedArray) -> Any:

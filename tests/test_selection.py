@@ -173,6 +173,13 @@ def test_highest_and_lowest_are_those_of_a_stable_sort(distinct, count):
     assert lowest(values_N, count).tolist() == sorted(np.argsort(values_N, kind="stable")[:taken])
 
 
+@pytest.mark.parametrize("count", [1, 7, 199])
+def test_equal_values_may_go_by_a_second_number(count):
+    first_N, then_N = np.random.default_rng(count).integers(0, 4, (2, 200))
+    expected = np.lexsort((-then_N, -first_N))[:count]  # stable
+    assert highest(first_N, count, then_N).tolist() == sorted(expected)
+
+
 @pytest.mark.parametrize("classes", [2, 100, 300, 70_000])
 def test_positions_by_class(classes):
     label_N = np.random.default_rng(0).integers(0, classes, 500)

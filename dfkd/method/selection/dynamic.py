@@ -53,6 +53,11 @@ class Dynamic:
     def rows(self) -> int | None:
         return self.rule.rows
 
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """What the rule reads, None for all."""
+        return getattr(self.rule, "columns", None)
+
     def select(self, scores: Scores, seed: int) -> Rows:
         return self.rule.select(scores, seed)
 

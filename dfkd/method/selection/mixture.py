@@ -30,15 +30,11 @@ class Mixture(Budget):
 
     def select(self, scores: Summary, seed: int) -> Rows:
         count = self.count(len(scores))
-        loss_N = -np.log(np.maximum(scores.confidence_N.astype(np.float64), 1e-12))
-        posterior_N = clean_posterior(loss_N)
+        posterior_N = clean_posterior(-np.log(np.maximum(scores.confidence_N.astype(np.float64), 1e-12)))
         clean = np.flatnonzero(posterior_N > 0.5)
         if len(clean) > count:
             return np.sort(np.random.default_rng(seed).choice(clean, count, replace=False))
-        order_N = np.lexsort((loss_N, -posterior_N))
-        rank_N = np.empty(len(order_N))
-        rank_N[order_N] = np.arange(len(order_N))
-        return highest(-rank_N, count)
+        return highest(posterior_N, count, then_N=scores.confidence_N)
 
 
 def clean_posterior(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,12 +45,15 @@ def clean_posterior(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
     span = loss_N.max() - loss_N.min()
     if not span:
         return np.ones(len(loss_N))
-    scaled_N1 = ((loss_N - loss_N.min()) / span)[:, None]
-    sample = np.sort(scaled_N1, axis=0)  # in order, so that the rows' order does not matter
+    scaled_N: NDArray[np.float64] = (loss_N - loss_N.min()) / span
+    sample = np.sort(scaled_N)  # in order, so that the rows' order does not matter
     if len(sample) > FITTED_ON:
         sample = sample[np.linspace(0, len(sample) - 1, FITTED_ON).round().astype(np.int64)]
     mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
-    with threadpool_limits(1), np.errstate(all="ignore"):
-        mixture.fit(sample)
-        posterior_N: NDArray[np.float64] = mixture.predict_proba(scaled_N1)[:, mixture.means_.argmin()]
-    return posterior_N
+    with threadpool_limits(1):
+        mixture.fit(sample[:, None])
+        clean = mixture.means_.argmin()
+        for start in range(0, len(scaled_N), FITTED_ON):  # in place: a pool's numbers are held once
+            part = scaled_N[start : start + FITTED_ON]
+            part[:] = mixture.predict_proba(part[:, None])[:, clean]
+    return scaled_N
