@@ -81,11 +81,11 @@ class Experiment:
         for loss in self.losses().values():
             if "second_view" in needs_of(loss) and self.views is None:
                 raise ValueError(f"{type(loss).__name__} compares two views of an image, but got {self.views=}")
-        taught = self.dropping is not None or self.losses()
+        taught = self.dropping is not None or self.losses() or self.asks_teacher
         if isinstance(self.kd, OriginalLabels) and (taught or self.pool != TrainingImages(task=self.task)):
             raise ValueError(
                 "original labels need the pool TrainingImages of the same task, and nothing beside them that asks the "
-                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, {self.implicit=}"
+                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, {self.implicit=}, {self.views=}"
             )
 
     def losses(self) -> dict[str, Loss]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from dfkd.data.pools import TrainingImages, read_shard
 from dfkd.data.tasks import Digits
+from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
@@ -115,6 +116,7 @@ def test_original_labels_stand_alone():
         {"pool": RECIPES["digits"]().pool},
         {"dropping": Tail(rate=0.3)},
         {"explicit": PooledFeatures(weight=1.0)},
+        {"views": Crop(padding=1, answer="live")},
     ):
         with pytest.raises(ValueError, match="original labels need the pool TrainingImages of the same task"):
             replace(recipe, **change)
