@@ -183,14 +183,15 @@ class Run:
         return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
 
     def advance(self, until: int) -> None:
-        """Train up to step `until`. Raises Diverged if the loss was not finite on the way.
+        """Train up to step `until`. Raises Diverged if the loss was not finite on the way, or the weights are not now.
 
         Looked at here and not in each step: reading a number back stalls a GPU.
         """
         self.objective.train()
         while self.step < until:
             self._train_step()
-        if not torch.isfinite(self._sums["train.total"]):
+        finite = torch.stack([torch.isfinite(p).all() for p in self.objective.parameters()]).all()
+        if not (torch.isfinite(self._sums["train.total"]) and finite):
             raise Diverged(f"the loss is not finite any more at step {self.step}")
 
     def _train_step(self) -> None:
