@@ -1,0 +1,106 @@
+"""The published pairs of networks on images of 32x32: scoring, selection, two steps, a checkpoint, resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from dfkd import recipes
+from dfkd.data.tasks import Split
+from dfkd.data.transforms import Crop
+from dfkd.distill import Material, Run
+from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.ledger import Ledger
+from dfkd.method.losses import AttentionTransfer, Similarity
+from dfkd.method.selection import Balanced
+from dfkd.models.networks import CifarResNet, CifarVGG11, Network, WideResNet
+from dfkd.models.teachers import TrainedNetwork, weights_digest
+from dfkd.probe import draw_probe
+from dfkd.randomness import Block, use_deterministic
+from dfkd.scores import score_images, scores_of
+
+WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
+PAIRS = [
+    pytest.param(CifarResNet(depth=34), CifarResNet(depth=18), id="34 to 18", marks=pytest.mark.slow),  # half a minute
+    pytest.param(CifarVGG11(), CifarResNet(depth=18), id="VGG to 18", marks=pytest.mark.slow),
+    pytest.param(WideResNet(depth=40, width=2), WideResNet(depth=16, width=1), id="40-2 to 16-1"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """32 random images of 32x32 in three colours, ten classes."""
+
+    version: ClassVar[int] = 1
+    classes: ClassVar[int] = 10
+    image_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
+    mean: ClassVar[tuple[float, ...]] = (0.5, 0.5, 0.5)
+    std: ClassVar[tuple[float, ...]] = (0.25, 0.25, 0.25)
+
+    def train(self) -> Split:
+        rng = np.random.default_rng(0)
+        return Split(rng.integers(0, 256, (32, 32, 32, 3), dtype=np.uint8), np.arange(32) % 10)
+
+    def validation(self) -> Split:
+        return self.train()
+
+    def test(self) -> Split:
+        return self.train()
+
+
+def trained(network: Network) -> TrainedNetwork:
+    """A teacher that knows nothing, but whose features are not all the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = {name: value.clone() for name, value in network.build(10, 3).state_dict().items()}
+    return TrainedNetwork(network=network, weights=weights, digest=weights_digest(weights))
+
+
+def material_of(teacher: TrainedNetwork) -> Material:
+    images_NHWC = Noise().train().images
+    scores = scores_of(np.arange(32), *score_images(teacher, images_NHWC, Noise(), "cpu"))
+    return Material(
+        images_NHWC=images_NHWC, scores=scores, probe=draw_probe(scores), validation=None, teacher=teacher
+    )
+
+
+def experiment_of(student: Network) -> Experiment:
+    return replace(
+        recipes.digits(),
+        task=Noise(),
+        student=student,
+        selection=Balanced(ratio=0.8),
+        explicit=AttentionTransfer(),
+        implicit=Similarity(weight=1.0),
+        views=Crop(),
+        schedule=Schedule(steps=2, batch=8, evaluations=2, learning_rate=1e-3),
+    )
+
+
+@pytest.mark.parametrize(("teacher", "student"), PAIRS)
+def test_a_pair_is_scored_selected_trained_and_resumed(teacher: Network, student: Network, tmp_path: Path) -> None:
+    use_deterministic(1)
+    material = material_of(trained(teacher))
+    assert material.scores.features_ND.shape == (32, WIDTHS[type(teacher)])
+    cell = Cell(experiment=experiment_of(student), block=Block(seed=0))
+    calm = Run(cell, material)
+    assert len(calm.rows_N) == 22  # of the 27 beside the probe
+    start = {name: value.clone() for name, value in calm.objective.state_dict().items()}
+    calm.advance(1)
+    ledger = Ledger(tmp_path)
+    ledger.checkpoint("cell", {"run": calm.state()})
+    resumed = Run(cell, material)
+    state = ledger.restore("cell")
+    assert state is not None
+    resumed.restore(state["run"])
+    for run in (calm, resumed):
+        run.advance(2)
+    mine, others = calm.objective.state_dict(), resumed.objective.state_dict()
+    assert all(mine[name].equal(others[name]) for name in mine)
+    assert all(not mine[name].equal(start[name]) for name, _ in calm.objective.named_parameters())
+    assert calm.evaluate() == resumed.evaluate()
