@@ -32,7 +32,7 @@ from dfkd.method.selection.dynamic import efficiency
 from dfkd.models.networks import Tapped, stages_of
 from dfkd.models.teachers import TrainedNetwork, accuracy, predict
 from dfkd.probe import Probe
-from dfkd.randomness import generator, stream
+from dfkd.randomness import drawing_from, generator, stream
 from dfkd.scores import Scores
 
 SCORED_TOGETHER = 512  # rows, for a dynamic selection
@@ -230,8 +230,7 @@ class Run:
         views = self.views(rows_B, step)
         teacher = self.addressed(self.answers(rows_B, step, views[0]), rows_B, step)
         keep_BK = self.keep(teacher, step)
-        with torch.random.fork_rng(devices=[] if self.device == "cpu" else [self.device]):
-            torch.manual_seed(self.seed_of_draws(step))
+        with drawing_from(self.seed_of_draws(step), self.device):
             return self.terms(views, teacher, keep_BK, step / self.experiment.schedule.steps)
 
     def seed_of_draws(self, step: int) -> int:

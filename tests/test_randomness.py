@@ -1,8 +1,9 @@
 """Streams of random numbers: one for each block and purpose, the same for ever."""
 
+import pytest
 import torch
 
-from dfkd.randomness import Block, generator, stream
+from dfkd.randomness import Block, drawing_from, generator, stream
 
 
 def test_streams_are_golden():
@@ -27,3 +28,15 @@ def test_streams_are_seeds_and_all_different():
 def test_blocks_are_short_in_tables_and_in_order():
     assert [str(Block(seed=3)), str(Block(seed=3, draw=1, teacher=2))] == ["3", "3.d1.t2"]
     assert sorted([Block(seed=1), Block(seed=0, draw=1), Block(seed=0)])[0] == Block(seed=0)
+
+
+def test_what_is_drawn_inside_comes_from_the_seed_and_nothing_moves_outside():
+    before = torch.random.get_rng_state()
+    drawn = []
+    for seed in (1, 1, 2):
+        with drawing_from(seed, "cpu"):
+            drawn.append(torch.rand(3))
+    assert drawn[0].equal(drawn[1]) and not drawn[0].equal(drawn[2])
+    with pytest.raises(KeyError), drawing_from(3, "cpu"):
+        raise KeyError
+    assert torch.random.get_rng_state().equal(before)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.tasks import Task
+from dfkd.randomness import drawing_from
 from dfkd.values import later
 
 
@@ -132,8 +133,7 @@ class RandAugment:
 
         cropped_BHWC = Crop(padding=self.padding, flip=self.flip).augment(images_BHWC, seed)
         change = v2.RandAugment(num_ops=self.operations, magnitude=self.magnitude)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # what is drawn does not depend on the images
+        with drawing_from(seed, "cpu"):  # what is drawn does not depend on the images
             changed = [change(torch.from_numpy(image_HWC).permute(2, 0, 1)) for image_HWC in cropped_BHWC]
         return np.ascontiguousarray(torch.stack(changed).permute(0, 2, 3, 1).numpy())
 
