@@ -91,7 +91,7 @@ def test_only_the_labels_baseline_reads_training_labels(tiny, material, original
     for name, recipe in RECIPES.items():
         run = run_of(small(recipe(), tiny), original if name in ORIGINAL else material)
         rows_B = run.batch(0)
-        answer_BK = run.answers(rows_B).logits_BK
+        answer_BK = run.answers(rows_B, 0, run.views(rows_B, 0)[0]).logits_BK
         teacher_BK = (original if name in ORIGINAL else material).scores.logits_NK[rows_B]
         if name == "digits_labels":
             labels_B = task.train().labels[original.scores.row_id_N[rows_B]]
@@ -105,7 +105,7 @@ def test_the_loss_on_labels_is_their_cross_entropy(tiny, original):
     rows_B = run.batch(0)
     labels_B = torch.from_numpy(Digits().train().labels[original.scores.row_id_N[rows_B]])
     with torch.no_grad():
-        logits_BK, _ = run.objective.student(run.images(rows_B, 0))
+        logits_BK, _ = run.objective.student(run.views(rows_B, 0)[0])
         terms = run.loss(0)
     assert terms["kd"].item() == pytest.approx(F.cross_entropy(logits_BK, labels_B).item(), rel=1e-5)
 
