@@ -1,8 +1,8 @@
 """The training loop, plain PyTorch: one run of one cell. Deterministic, resumable bit for bit at any step.
 
-B batch, K classes, D teacher's and E student's feature width, N selected rows, P probe rows. Everything random in a
-step is drawn for the whole batch from (block, purpose, step), so a run that is resumed, or spread over workers, draws
-the same numbers. No generator's state has to be saved for it.
+B batch, K classes, D feature width, N selected rows, P probe rows. Everything random in a step is drawn for the whole
+batch from (block, purpose, step), so a run that is resumed, or spread over workers, draws the same numbers. No
+generator's state has to be saved for it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import FiltersRows, NoiseMatrix
 from dfkd.method.dropping.noise_matrix import LEARNING_RATE
 from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import Loss, Outputs, Sizes
+from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.method.selection.dynamic import efficiency
-from dfkd.models.networks import Tapped, stages_of
+from dfkd.models.networks import stages_of
 from dfkd.models.teachers import TrainedNetwork, accuracy, predict
+from dfkd.objective import Objective
 from dfkd.probe import Probe
 from dfkd.randomness import drawing_from, generator, stream
 from dfkd.scores import Scores
@@ -55,72 +56,6 @@ class Material:
 
 class Diverged(ArithmeticError):
     """The loss is no longer finite."""
-
-
-class Objective(nn.Module):
-    """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
-
-    def __init__(
-        self,
-        cell: Cell,
-        teacher_width: int,
-        rows: int = 0,
-        teacher_accuracy: float | None = None,
-        teacher_maps: tuple[tuple[int, int, int], ...] = (),
-    ) -> None:
-        """`rows`: how many are selected; the teacher's accuracy and maps: where a part asks for them."""
-        super().__init__()
-        self.experiment = experiment = cell.experiment.canonical()
-        seed, task = cell.block.seed, experiment.task
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream(seed, "student"))
-            network = experiment.student.build(task.classes, task.image_shape[2])
-            maps = "maps" in experiment.needs()
-            self.student = Tapped(network, stages_of(experiment.student) if maps else ())
-            sizes = Sizes(
-                classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows,
-                student_maps=self.student.map_shapes(task.image_shape) if maps else (), teacher_maps=teacher_maps,
-                teacher_accuracy=teacher_accuracy,
-            )  # fmt: skip
-            self.losses = nn.ModuleDict()
-            for name, loss in experiment.losses().items():  # one loss moves neither the student's start nor another's
-                torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
-                self.losses[name] = loss.module(sizes)
-
-    def forward(
-        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
-    ) -> dict[str, Tensor]:
-        """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps done.
-
-        `views`: images [B, C, H, W], and a second view of them where a loss needs it. With several workers they are
-        this worker's part; `gather` puts the students' outputs together again, so that relations see the whole batch.
-        """
-        student = self.look(views)
-        if gather is not None:
-            student = student.each(gather)
-        dropping = self.experiment.dropping
-        masks_student = dropping is not None and dropping.masks_student
-        terms = {"kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)}
-        terms |= {name: module(student, teacher) for name, module in self.losses.items()}
-        terms["total"] = terms["kd"] + sum(self.weight(name, progress) * terms[name] for name in self.losses)
-        return terms
-
-    def look(self, views: Sequence[Tensor]) -> Outputs:
-        """The student's outputs; views go through it side by side, in one batch."""
-        logits, features, *maps = self.student(views[0] if len(views) == 1 else torch.cat(list(views)))
-        both, batch = Outputs(logits, features, tuple(maps)), len(views[0])
-        if len(views) == 1:
-            return both
-        return replace(both.each(lambda tensor: tensor[:batch]), second=both.each(lambda tensor: tensor[batch:]))
-
-    def apart(self) -> dict[str, nn.Parameter]:
-        """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a noise matrix."""
-        return {name: p for name, p in self.named_parameters() if name.startswith("losses.dropping.")}
-
-    def weight(self, name: str, progress: float) -> float:
-        """The loss's weight, rising linearly over its ramp."""
-        loss: Loss = getattr(self.experiment, name)
-        return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)
 
 
 class Run:
