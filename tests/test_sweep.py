@@ -1,5 +1,6 @@
 """A real sweep - Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted, resumed, repeated."""
 
+import importlib
 import json
 import os
 import shutil
@@ -14,6 +15,13 @@ from commands import PROJECTS, run, start
 from mlflow import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+
+from dfkd.cells import Setting, compute
+from dfkd.cluster.sweep import SEARCH
+from dfkd.environment import this_environment
+from dfkd.experiment import Cell
+from dfkd.randomness import Block, use_deterministic
+from dfkd.sources import load, obtain, score_here, source_key
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
 
@@ -93,6 +101,31 @@ def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, 
     assert {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()} == before
 
 
+def result(storage: Path) -> dict[str, object]:
+    (file,) = storage.glob("sweeps/*/result-*.json")
+    return {name: value for name, value in json.loads(file.read_text())["result"].items() if name != "seconds"}
+
+
+def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
+    calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last trial that finished in the sweep: its worker had computed other cells before."""
+    monkeypatch.syspath_prepend(str(PROJECTS))
+    use_deterministic(1)
+    space = importlib.import_module("tiny_space").space
+    trial = [trial for trial in trials(calm) if trial["state"] == "finished"][-1]
+    cell = Cell(experiment=space(optuna.trial.FixedTrial(trial["params"])), block=Block(seed=SEARCH))
+    source = obtain(cell, tmp_path)
+    score_here(source, tmp_path)
+    setting = Setting(
+        environment=this_environment("cpu"),
+        digests={source_key(cell): (source.teacher.digest, source.pool.digest)},
+    )
+    outcome = compute(setting.job(cell, read_test=False), load(source, tmp_path), tmp_path)
+    assert outcome.cell == trial["cell"]
+    assert finished(tmp_path)[outcome.cell] == finished(calm)[outcome.cell]
+
+
 def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(project: Path, calm: Path) -> None:
     storage = project / "killed"
     for shared in ("teachers", "pools", "scores"):
@@ -111,5 +144,6 @@ def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
     assert {file: file.stat().st_mtime_ns for file in done_before} == done_before  # none was computed again
     assert finished(storage) == finished(calm)
     assert trials(storage) == trials(calm)
+    assert result(storage) == result(calm)  # the table and the confirmed difference
     cells = runs(storage)["cell_key"].dropna()
     assert sorted(cells) == sorted(file.parent.name for file in storage.glob("cells/*/record.json"))
