@@ -67,6 +67,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         help="a recipe of dfkd/recipes.py, or a module with `experiment = ...` (default: digits)",
     )  # fmt: skip
     result.add_argument("--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow")
+    result.add_argument("--from", dest="source", type=Path, help="the storage that knows the run (default: --storage)")
     result.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
         help="parameters to change, as they are named in MLflow: selection.ratio=0.3 dropping=none",
@@ -101,7 +102,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
     from dfkd.runs import find_outcome
 
     tracking_uri = getattr(arguments, "tracking_uri", None)
-    outcome = find_outcome(arguments.run, storage_folder(arguments.storage), tracking_uri)
+    outcome = find_outcome(arguments.run, storage_folder(arguments.source or arguments.storage), tracking_uri)
     return Cell(experiment=experiment(outcome.params, {}, arguments.module), block=Block(**outcome.block))
 
 

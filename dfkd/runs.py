@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dfkd.console import Console
-from dfkd.evidence.tables import change
+from dfkd.evidence.tables import changed_lines
 from dfkd.experiment import Cell
 from dfkd.ledger import Ledger, Outcome
 from dfkd.randomness import Block
@@ -48,10 +48,8 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
 
 def show_difference(origin: Cell, cell: Cell, console: Console) -> None:
     """What is not as in the run or recipe that the cell was made from."""
-    lines = [
-        f"{name}: {change((str(here), str(before)))}".replace("baseline", "before")
-        for name, (here, before) in cell.experiment.diff(origin.experiment).items()
-    ]
+    pairs = cell.experiment.diff(origin.experiment)
+    lines = changed_lines({name: (str(here), str(before)) for name, (here, before) in pairs.items()}, "before")
     if cell.block != origin.block:
         lines.append(f"block: {cell.block} (before: {origin.block})")
     for line in lines or ["the same recipe and block as before"]:
@@ -72,7 +70,8 @@ def show_cell(cell: str, storage: Path, console: Console) -> None:
     if outcome is not None:
         modules = "".join(f" --module {module}" for module in modules_of(outcome.params))
         test = " --test" if "test" in outcome.metrics else ""
-        console.line(f"alone:  python -m platform.distill --run {cell}{modules}{test} --storage another-folder")
+        options = f"--run {cell} --from {storage}{modules}{test}"
+        console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
 
 
 def _show_unfinished(cell: str, folder: Path, console: Console) -> None:

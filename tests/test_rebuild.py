@@ -166,7 +166,8 @@ def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: P
     assert shown.returncode == 0, shown.stderr
     for expected in (
         "finished at step 200", "selection.ratio", "validation", "teacher0", "cpu AVX2",
-        "in the study parts: without dropping, block 1", f"python -m platform.distill --run {cell} --test",
+        "in the study parts: without dropping, block 1",
+        f"python -m platform.distill --run {cell} --from {tmp_path} --test",
     ):  # fmt: skip
         assert expected in shown.stdout
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -53,23 +53,25 @@ def p(value: float | None) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< .001"
 
 
-def change(pair: tuple[str, str]) -> str:
-    """(here, in the baseline) in words."""
-    here, baseline = (_short(value) for value in pair)
-    if here == "None":
-        return f"not there (baseline: {baseline})"
-    return here if baseline == "None" else f"{here} (baseline: {baseline})"
-
-
 def changes(findings: Findings, variant: str) -> list[str]:
-    """What differs from the baseline, a line for each parameter; those of a piece that is gone go without saying."""
-    pairs = findings.data.changes[variant]
+    """What differs from the baseline, a line for each parameter."""
+    return changed_lines(findings.data.changes[variant], "baseline")
+
+
+def changed_lines(pairs: Mapping[str, tuple[str, str]], other: str) -> list[str]:
+    """Name -> (here, in the other) in words, a line each. What a piece that is gone had goes without saying."""
     gone = {name for name, (here, _) in pairs.items() if here == "none"}
     return [
-        f"{name}: {change(pair)}"
-        for name, pair in pairs.items()
-        if not (pair[0] == "None" and any(name.startswith(f"{piece}.") for piece in gone))
+        f"{name}: {_change(_short(here), _short(there), other)}"
+        for name, (here, there) in pairs.items()
+        if not (here == "None" and any(name.startswith(f"{piece}.") for piece in gone))
     ]
+
+
+def _change(here: str, there: str, other: str) -> str:
+    if here == "None":
+        return f"not there ({other}: {there})"
+    return here if there == "None" else f"{here} ({other}: {there})"
 
 
 def _short(text: str) -> str:
