@@ -240,3 +240,22 @@ def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
     assert told.prepared and told.done == len(done) >= 4
     assert told.seconds is not None and told.seconds > 0 and told.hours == pytest.approx(told.seconds / 3600)
     assert told.sd is not None and told.sd_from == "seen so far"
+
+
+def test_the_same_from_python_in_five_lines(project: Path, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfkd.notebook import run_study
+
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    result = run_study("tiny_study", blocks=2, storage="s", quiet=True)
+    assert result.computed == 0 and result.effects["variant"].tolist() == ["no dropping"]
+    assert len(result.outcomes) == 4 and result.figures()["effects"]._repr_svg_().startswith("<svg")
+    with pytest.raises(ValueError, match="needs a name"):
+        run_study(replace(components, blocks=2))
+
+
+def test_a_study_is_asked_of_another_recipe(project: Path) -> None:
+    asked = run("ablate", "--recipe", "own_loss", "--dry-run", "--storage", "none", folder=project)
+    assert asked.returncode == 0 and "25 cells, 0 done already" in asked.stdout, asked.stderr
+    assert "standard deviations of the paired differences; state one: --sd" in asked.stdout
+    assert not (project / "none").exists()
