@@ -159,6 +159,13 @@ def test_a_race_is_analysed_as_one_and_says_so(tmp_path: Path) -> None:
     assert any("a race: looked at after 5 and 8 blocks" in note for note in found.notes)
 
 
+def test_variants_on_pools_of_their_own_are_said(tmp_path: Path) -> None:
+    made = data(tmp_path, replace(STUDY, blocks=2), GAINS)
+    two = replace(made, provenance={**made.provenance, "pool": ("pool0", "pool1")})
+    note = "the variants do not all share one pool: it is part of what is compared"
+    assert note in find(two).notes and note not in find(made).notes
+
+
 def test_blocks_added_after_a_look_are_said(tmp_path: Path) -> None:
     found = find(replace(data(tmp_path, STUDY, GAINS), looked=(5, 8)))
     assert any("seen after 5 and 8 blocks" in note for note in found.notes)

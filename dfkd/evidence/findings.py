@@ -111,6 +111,9 @@ def _notes(data: StudyData) -> list[str]:
             f"results were seen after {_listed([str(n) for n in data.looked])} blocks: the p-values know nothing of "
             "the earlier looks (--race plans them)"
         )
+    for part, digest in {"draw": "pool", "teacher": "teacher"}.items():
+        if len(data.provenance.get(digest, ())) > data.cells[part].nunique():
+            notes.append(f"the variants do not all share one {digest}: it is part of what is compared")
     if done < wanted:
         notes.append(f"{done} of {wanted} blocks have been computed so far")
     if (data.cells["state"] == "diverged").any():
