@@ -4,13 +4,14 @@ B batch, D feature width of the teacher.
 """
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dfkd.data.transforms import Crop
 from dfkd.distill import Diverged, Material, Objective, Run
@@ -161,6 +162,22 @@ def test_a_projector_does_not_change_the_students_start(tiny, material, wide):
         for experiment, width in ((plain, 32), (tiny, 32), (tiny, 48), (replace(tiny, implicit=None), 48))
     ]
     assert all(same(start, starts[0]) for start in starts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shallow:
+    """A user's own network, as wide as the tiny student, that takes fewer numbers for its start."""
+
+    version: ClassVar[int] = 1
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(256 * channels, 32), nn.ReLU(), nn.Linear(32, classes))
+
+
+def test_the_student_does_not_change_the_projectors_start(tiny):
+    experiments = tiny, replace(tiny, student=Shallow())
+    starts = [Objective(Cell(experiment=e, block=Block(seed=0)), 48).losses.state_dict() for e in experiments]
+    assert starts[0] and same(*starts)
 
 
 def test_losses_dropping_and_views_do_not_change_the_batches_or_the_selection(tiny, everything, material):
