@@ -30,8 +30,8 @@ class Source:
 def source_key(cell: Cell) -> str:
     """Equal for cells that share a source, known before anything is trained or drawn."""
     e, block = cell.experiment, cell.block
-    where = getattr(e.pool, "path", ""), getattr(e.teacher, "path", "")  # not identity, but two files are two sources
-    return digest([spec(e.task), spec(e.pool), spec(e.teacher), *where, block.draw, block.teacher])
+    paths = [getattr(part, "path", "") for part in (e.task, e.pool, e.teacher)]  # two files are two sources
+    return digest([spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher])
 
 
 def check(cell: Cell, storage: Path) -> None:

@@ -1,17 +1,17 @@
-"""The published pairs of networks on images of 32x32: scoring, selection, two steps, a checkpoint, resumed."""
+"""The published pairs of networks on files of CIFAR's format: scoring, selection, two steps, a checkpoint, resumed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from cifar_files import write_cifar
 
 from dfkd import recipes
-from dfkd.data.tasks import Split
+from dfkd.data.tasks import Cifar10
 from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
@@ -32,27 +32,6 @@ PAIRS = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """32 random images of 32x32 in three colours, ten classes."""
-
-    version: ClassVar[int] = 1
-    classes: ClassVar[int] = 10
-    image_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
-    mean: ClassVar[tuple[float, ...]] = (0.5, 0.5, 0.5)
-    std: ClassVar[tuple[float, ...]] = (0.25, 0.25, 0.25)
-
-    def train(self) -> Split:
-        rng = np.random.default_rng(0)
-        return Split(rng.integers(0, 256, (32, 32, 32, 3), dtype=np.uint8), np.arange(32) % 10)
-
-    def validation(self) -> Split:
-        return self.train()
-
-    def test(self) -> Split:
-        return self.train()
-
-
 def trained(network: Network) -> TrainedNetwork:
     """A teacher that knows nothing, but whose features are not all the same."""
     with torch.random.fork_rng():
@@ -61,18 +40,18 @@ def trained(network: Network) -> TrainedNetwork:
     return TrainedNetwork(network=network, weights=weights, digest=weights_digest(weights))
 
 
-def material_of(teacher: TrainedNetwork) -> Material:
-    images_NHWC = Noise().train().images
-    scores = scores_of(np.arange(32), *score_images(teacher, images_NHWC, Noise(), "cpu"))
+def material_of(teacher: TrainedNetwork, task: Cifar10) -> Material:
+    images_NHWC = task.test().images
+    scores = scores_of(np.arange(32), *score_images(teacher, images_NHWC, task, "cpu"))
     return Material(
-        images_NHWC=images_NHWC, scores=scores, probe=draw_probe(scores), validation=None, teacher=teacher
+        images_NHWC=images_NHWC, scores=scores, probe=draw_probe(scores), validation=task.validation(), teacher=teacher
     )
 
 
-def experiment_of(student: Network) -> Experiment:
+def experiment_of(student: Network, task: Cifar10) -> Experiment:
     return replace(
         recipes.digits(),
-        task=Noise(),
+        task=task,
         student=student,
         selection=Balanced(ratio=0.8),
         explicit=AttentionTransfer(),
@@ -85,9 +64,11 @@ def experiment_of(student: Network) -> Experiment:
 @pytest.mark.parametrize(("teacher", "student"), PAIRS)
 def test_a_pair_is_scored_selected_trained_and_resumed(teacher: Network, student: Network, tmp_path: Path) -> None:
     use_deterministic(1)
-    material = material_of(trained(teacher))
+    write_cifar(tmp_path, Cifar10, records=32)
+    task = Cifar10(path=str(tmp_path))
+    material = material_of(trained(teacher), task)
     assert material.scores.features_ND.shape == (32, WIDTHS[type(teacher)])
-    cell = Cell(experiment=experiment_of(student), block=Block(seed=0))
+    cell = Cell(experiment=experiment_of(student, task), block=Block(seed=0))
     calm = Run(cell, material)
     assert len(calm.rows_N) == 22  # of the 27 beside the probe
     start = {name: value.clone() for name, value in calm.objective.state_dict().items()}

@@ -1,11 +1,13 @@
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cifar_files import write_cifar
 from PIL import Image
 
-from dfkd.data.tasks import TASKS, Digits, Split, Task
+from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, Split, Task
 
 FROZEN = {  # a changed split is another task: raise `Digits.version`
     "train": "3084d13e4b68b644fe9d7db9f629a18152675e7c87bbf12831fdfa52368f30c8",
@@ -15,13 +17,16 @@ FROZEN = {  # a changed split is another task: raise `Digits.version`
 
 
 @pytest.fixture(params=TASKS, ids=lambda task: task.__name__)
-def task(request: pytest.FixtureRequest) -> Task:
-    return request.param()
+def task(request: pytest.FixtureRequest, tmp_path: Path) -> Task:
+    if request.param is Digits:
+        return Digits()
+    write_cifar(tmp_path, request.param)
+    return request.param(path=str(tmp_path))
 
 
 def test_a_task_is_a_frozen_value_with_a_card_and_a_version(task):
     assert dataclasses.is_dataclass(task)
-    assert hash(task) == hash(type(task)())
+    assert hash(task) == hash(dataclasses.replace(task))
     assert isinstance(type(task).version, int)
     assert type(task).__doc__
 
@@ -34,7 +39,8 @@ def test_a_task_keeps_its_promises(task):
     assert len(task.mean) == len(task.std) == task.image_shape[2]
 
 
-def test_mean_and_std_are_those_of_the_training_images(task):
+def test_mean_and_std_are_those_of_the_training_images():
+    task = Digits()
     scaled = task.train().images / 255
     assert task.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=5e-5)
     assert task.std == pytest.approx(scaled.std((0, 1, 2)), abs=5e-5)
@@ -92,3 +98,30 @@ def test_a_split_refuses_other_types_and_lengths():
 
 def digest(split: Split) -> str:
     return hashlib.sha256(split.images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
+
+
+def test_cifar_is_read_as_it_was_written(tmp_path):
+    images, labels = write_cifar(tmp_path, Cifar100, records=100)
+    read = Cifar100(path=str(tmp_path)).train()
+    assert np.array_equal(read.images, images) and np.array_equal(read.labels, labels)
+
+
+def test_cifar_has_no_validation_split(tmp_path):
+    assert Cifar10(path=str(tmp_path)).validation() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no file"),
+        (b"", "is it cut off"),
+        (bytes(3000), "cut off"),
+        (bytes([10]) + bytes(3072), "labels below 10"),
+    ],
+)
+def test_a_bad_cifar_file_is_one_line(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "test_batch.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        Cifar10(path=str(tmp_path)).test()
+    assert "\n" not in str(error.value)

@@ -97,19 +97,17 @@ def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
         console.line(f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are done already")
         return known
     check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage)
-    folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease(folder / "lease")
-    if not lease.acquire():
-        raise ValueError(f"another process is running the sweep {sweep.name()}: wait for it, or choose another --seed")
-    try:
-        with session(compute):
-            driver = _Driver(sweep, compute, console, folder)
-            try:
-                return driver.run()
-            finally:
-                driver.tracker.close()
-    finally:
-        lease.release()
+    with session(compute):  # nothing is written before it is known that the cluster can hold a cell
+        folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease(folder / "lease")
+        if not lease.acquire():
+            raise ValueError(f"another process is running the sweep {sweep.name()}: wait, or take another --seed")
+        driver = _Driver(sweep, compute, console, folder)
+        try:
+            return driver.run()
+        finally:
+            driver.tracker.close()
+            lease.release()
 
 
 def finished_result(sweep: Sweep, folder: Path) -> SweepResult | None:
