@@ -1,10 +1,15 @@
 """Bad input: one line that says what is wrong and how to mend it, exit code 2, nothing written."""
 
+import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import PROJECTS, run
+from commands import PROJECTS, environment
 
 CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
@@ -21,8 +26,26 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[..., Any]]:
+    """Runs a command as `commands.run` does, in a fork: a command in a process of its own imports for seconds."""
+    script = [sys.executable, str(Path(__file__).with_name("forked.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(script, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:
+        assert process.stdin is not None and process.stdout is not None
+        tell, listen = process.stdin, process.stdout
+
+        def one(command: str, *arguments: str, folder: Path, **extra: str) -> Any:
+            case = {"command": command, "arguments": arguments, "folder": str(folder), "environment": extra}
+            print(json.dumps(case), file=tell, flush=True)
+            return subprocess.CompletedProcess(command, **json.loads(listen.readline()))
+
+        yield one
+        tell.close()
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_one_line_and_exit_code_2(case: str, tmp_path: Path) -> None:
+def test_one_line_and_exit_code_2(case: str, run: Callable[..., Any], tmp_path: Path) -> None:
     (command, *arguments), extra, expected = CASES[case]
     for file in PROJECTS.glob("*.py"):
         shutil.copy(file, tmp_path)
