@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 --dist loadfile  # a file's tests share its sweeps and storages
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
 
 .venv/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
