@@ -11,7 +11,7 @@ from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.ledger import Outcome
 from dfkd.randomness import Block
 from dfkd.studies import StudyRecord, data_of, missing
-from dfkd.tracking import DATABASES, PAGE, knock, settle, without_credentials
+from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -27,7 +27,7 @@ class Tracked:
         from mlflow import MlflowClient
 
         self.uri, self.experiment = uri, experiment
-        if uri.split("+")[0].split(":")[0] in DATABASES:
+        if is_database(uri):
             self._check_database()
         self._client = MlflowClient(tracking_uri=uri)
         self._id: str | None = None

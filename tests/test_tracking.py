@@ -351,7 +351,7 @@ def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, 
 
 def test_a_server_that_comes_back_is_caught_up(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     uri, record.tracker.uri = record.tracker.uri, f"http://127.0.0.1:{closed_port()}"
-    monkeypatch.setattr("dfkd.tracking.FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr("dfkd.tracking.tracker.FIRST_PAUSE_S", 0.2)
     record.tracker._pause = 0.2
     record.cell(outcome("c1"))
     record.cell(outcome("c2"))

@@ -1,0 +1,80 @@
+"""What MLflow is told of a cell: its facts as tags, its curve and final values as metrics, each thing once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow.entities import Metric, Run
+
+    from dfkd.ledger import Outcome
+
+TAG_LENGTH = 5000
+
+
+@dataclass
+class Held:
+    """What MLflow holds of one run, so that only what is missing is written."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    params: set[str]
+    metrics: dict[str, float]
+
+    @classmethod
+    def of(cls, run: Run) -> Held:
+        data = run.data
+        return cls(run.info.run_id, run.info.status, dict(data.tags), set(data.params), dict(data.metrics))
+
+    @property
+    def step(self) -> int:
+        """Up to where the curve was written; the tag is the last thing that is."""
+        return int(self.tags.get("step", -1))
+
+
+def as_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {name: str(value)[:TAG_LENGTH] for name, value in tags.items()}
+
+
+def joined(old: str | None, new: str) -> str:
+    if old is None or old == new:
+        return new
+    return old if f", {new}, " in f", {old}, " else f"{old}, {new}"
+
+
+def facts_of(outcome: Outcome) -> dict[str, str]:
+    """Tags that follow from the outcome alone."""
+    from dfkd.randomness import Block
+
+    renamed = {"teacher": "teacher_digest", "pool": "pool_digest"}
+    facts = {renamed.get(name, name): value for name, value in outcome.tags.items()}
+    facts |= {f"environment.{name}": str(value) for name, value in outcome.environment.items()}
+    facts |= {"cell_key": outcome.cell, "block": str(Block(**outcome.block))}
+    if facts.get("git_commit"):
+        facts["mlflow.source.git.commit"] = facts["git_commit"]  # the UI has a column for it
+    return facts
+
+
+def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
+    """The curve from where it was left, and the final values that are not there.
+
+    The times are spread evenly and are the same in every attempt: MLflow keeps one of two equal entries.
+    """
+    from mlflow.entities import Metric
+
+    def at(step: int) -> int:
+        return int(1000 * (ended - outcome.seconds * (1 - step / max(outcome.step, 1))))
+
+    curve = [
+        Metric(name, value, at(int(point["step"])), int(point["step"]))
+        for point in outcome.points
+        for name, value in point.items()
+        if name != "step" and int(point["step"]) > held.step and math.isfinite(value)
+    ]
+    final = {f"final/{name}": value for name, value in outcome.metrics.items() if math.isfinite(value)}
+    final["seconds"] = outcome.seconds  # MLflow's own times are rounded, and those of the process that wrote them
+    changed = {name: value for name, value in final.items() if held.metrics.get(name) != value}
+    return curve + [Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()]

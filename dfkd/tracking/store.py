@@ -1,0 +1,180 @@
+"""An MLflow that answered: runs are found or made there, and what is missing in them is written."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from dfkd.tracking.address import is_database, knock
+from dfkd.tracking.entries import Held, as_tags, facts_of, joined, metrics_of
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow.entities import Metric, Run
+    from pandas import DataFrame
+
+    from dfkd.ledger import Outcome
+
+# A diverged cell counts, as chance: as FAILED it would drop out wherever people filter for finished runs, and the mean
+# of what is left would flatter its recipe. The tag `state` tells. A pruned cell is not comparable: KILLED.
+STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED"}
+PARENT = "mlflow.parentRunId"
+PAGE, METRICS, PARAMS = 1000, 800, 100  # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
+PARAM_LENGTH = 6000
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run of a sweep or study, below which its cells stand."""
+
+    run_id: str
+    experiment_id: str
+
+
+class Store:
+    """An MLflow that answered. Its failures are raised."""
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
+        from mlflow import MlflowClient
+
+        if is_database(uri):
+            knock(uri)
+        self.client = MlflowClient(tracking_uri=uri)
+        # Left to itself, MLflow puts a database's artifacts into the current directory; a server knows its own place.
+        self.experiment_id = self._experiment(experiment, artifacts.as_uri() if is_database(uri) else None)
+        self.cells: dict[str, Held] = {}
+
+    def _experiment(self, name: str, artifacts: str | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return self.client.create_experiment(name, artifact_location=artifacts)
+            except MlflowException:  # another driver may have been faster
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage != "active":
+            raise MlflowException(f"its experiment {name} was deleted: restore it there, or delete it for good")
+        return found.experiment_id
+
+    def _search(self, tag: str, value: str) -> Iterator[Run]:
+        """The oldest first: should two drivers ever have made one run twice, both go on with the same."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                f"tags.`{tag}` = '{value}'",
+                max_results=PAGE,
+                order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def parent(self, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]) -> Parent:
+        run = next(self._search("identity", identity), None)
+        if run is None:
+            run = self.client.create_run(self.experiment_id, tags=as_tags(tags), run_name=name)
+        else:
+            for child in self._search(PARENT, run.info.run_id):  # a resumed sweep asks for thousands: one search
+                self.cells.setdefault(child.data.tags.get("cell_key", ""), Held.of(child))
+        held = Held.of(run)
+        self._write(held, params=params, tags=tags)
+        if held.status != "RUNNING":
+            self.client.update_run(held.run_id, status="RUNNING")
+        return Parent(held.run_id, self.experiment_id)
+
+    def cell(self, outcome: Outcome, parent: Parent | None, ended: float, name: str, uses: dict[str, str]) -> None:
+        facts, below = facts_of(outcome), {PARENT: parent.run_id} if parent else {}
+        held = self.cells.get(outcome.cell) or self._find(outcome.cell)
+        if held is None:
+            held = self._create(outcome, name, below | uses | facts, ended)
+        self.cells[outcome.cell] = held
+        tags = {name: joined(held.tags.get(name), value) for name, value in uses.items()}
+        if PARENT not in held.tags:
+            tags |= below
+        if outcome.step < held.step:  # pruned long ago, finished by another driver since
+            self._write(held, tags=tags)
+            return
+        done = {"state": outcome.state, "step": str(outcome.step)}
+        self._write(held, metrics_of(outcome, held, ended), outcome.params, tags | facts | done)
+        status = STATUS[outcome.state]
+        if held.status != status:
+            self.client.set_terminated(held.run_id, status, int(1000 * ended))
+            held.status = status
+
+    def _create(self, outcome: Outcome, name: str, tags: dict[str, str], ended: float) -> Held:
+        start = int(1000 * (ended - outcome.seconds))
+        return Held.of(self.client.create_run(self.experiment_id, start, as_tags(tags), name))
+
+    def _find(self, cell: str) -> Held | None:
+        """Of another study, or made by another driver a moment ago."""
+        run = next(self._search("cell_key", cell), None)
+        return Held.of(run) if run is not None else None
+
+    def finish(
+        self, run_id: str, metrics: dict[str, float], tables: dict[str, str | DataFrame], files: dict[str, Path | str]
+    ) -> None:
+        from mlflow.entities import Metric
+
+        held = Held.of(self.client.get_run(run_id))
+        now = int(1000 * time.time())
+        new = [Metric(n, v, now, 0) for n, v in metrics.items() if math.isfinite(v) and held.metrics.get(n) != v]
+        self._write(held, new)
+        for name, table in tables.items():
+            self._table(held, name, table)
+        for name, file in files.items():
+            self._file(run_id, PurePosixPath(name), Path(file))
+        self.client.set_terminated(run_id, "FINISHED")
+
+    def _table(self, held: Held, name: str, table: str | DataFrame) -> None:
+        """A data frame becomes what MLflow's `log_table` writes, which itself would append to the last writing."""
+        if isinstance(table, str):
+            self.client.log_text(held.run_id, table, name)
+            return
+        path = name if name.endswith(".json") else f"{name}.json"
+        text = table.to_json(orient="split", index=False, date_format="iso")
+        self.client.log_text(held.run_id, text, path)
+        entry, entries = {"path": path, "type": "table"}, json.loads(held.tags.get("mlflow.loggedArtifacts", "[]"))
+        if entry not in entries:
+            self._write(held, tags={"mlflow.loggedArtifacts": json.dumps([*entries, entry])})
+
+    def _file(self, run_id: str, name: PurePosixPath, file: Path) -> None:
+        folder = None if name.parent == PurePosixPath(".") else str(name.parent)
+        with tempfile.TemporaryDirectory() as temporary:  # MLflow takes an artifact's name from its file
+            self.client.log_artifact(run_id, shutil.copyfile(file, Path(temporary) / name.name), folder)
+
+    def stop(self, run_id: str) -> None:
+        self.client.set_terminated(run_id, "KILLED")
+
+    def _write(
+        self,
+        held: Held,
+        metrics: list[Metric] | None = None,
+        params: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        """What is not there yet. Params can be written only once. The tags come last: they say what was written."""
+        from mlflow.entities import Param, RunTag
+
+        metrics = metrics or []
+        new = [Param(n, str(v)[:PARAM_LENGTH]) for n, v in (params or {}).items() if n not in held.params]
+        changed = {n: v for n, v in as_tags(tags or {}).items() if held.tags.get(n) != v}
+        marks = [RunTag(name, value) for name, value in changed.items()]
+        batches = max(math.ceil(len(metrics) / METRICS), math.ceil(len(new) / PARAMS), int(bool(marks)))
+        for i in range(batches):
+            part = metrics[METRICS * i : METRICS * (i + 1)], new[PARAMS * i : PARAMS * (i + 1)]
+            self.client.log_batch(held.run_id, *part, tags=marks if i == batches - 1 else [])
+        held.params |= {param.key for param in new}
+        held.tags |= changed
+        held.metrics |= {metric.key: metric.value for metric in metrics}

@@ -1,0 +1,160 @@
+"""The tracker: what the drivers of cells, studies and sweeps tell MLflow, at no risk to them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dfkd.tracking.address import is_database, settle, without_credentials
+from dfkd.tracking.store import Parent, Store
+
+if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
+    from pandas import DataFrame
+
+    from dfkd.ledger import Outcome
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
+REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")  # of one run: the next may do
+
+
+class Tracker:
+    """The boundary: no failure of MLflow passes it. Nothing is contacted before the first call."""
+
+    def __init__(
+        self,
+        storage: Path,
+        uri: str | None = None,
+        experiment: str = "dfkd",
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.storage = storage.resolve()  # a Ray job runs in a directory that is thrown away
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        self.experiment = experiment
+        self._warn = warn or logging.getLogger(__name__).warning
+        self._said: set[str] = set()
+        self._store: Store | None = None
+        self._waiting: list[Callable[[Store], None]] = []
+        self._open: set[Parent] = set()
+        self._quiet_until, self._pause = 0.0, FIRST_PAUSE_S
+
+    @property
+    def shown_uri(self) -> str:
+        """The URI without what may be a secret: user, password, query."""
+        return without_credentials(self.uri).split("?")[0]
+
+    def open_command(self) -> str:
+        """The shell command that opens the UI, or the server's address."""
+        if not is_database(self.uri):
+            return self.shown_uri
+        shown = shlex.quote(self.uri)
+        if self.uri != self.shown_uri:
+            from_environment = os.environ.get("MLFLOW_TRACKING_URI") == self.uri
+            shown = '"$MLFLOW_TRACKING_URI"' if from_environment else shlex.quote(self.shown_uri)
+        return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1"
+
+    def parent(
+        self, *, kind: str, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
+    ) -> Parent | None:
+        """The run of this sweep or study, found by its identity or made. None while MLflow is away."""
+        tags = {"kind": kind, "identity": identity, **tags}
+        parent = self._attempt(lambda store: store.parent(f"{kind}/{name}", identity, params, tags))
+        if parent is not None:
+            self._open.add(parent)
+        return parent
+
+    def cell(self, outcome: Outcome, parent: Parent | None, *, role: str, name: str, tags: dict[str, str]) -> None:
+        """Bring one cell up to date. `tags` say what the cell is to this study; they are joined over studies."""
+        uses = {"role": role, **tags}
+        ended = self._ended(outcome)
+        self._soon(lambda store: store.cell(outcome, parent, ended, name, uses))
+
+    def finish(
+        self,
+        parent: Parent | None,
+        *,
+        metrics: dict[str, float],
+        tables: dict[str, str | DataFrame],
+        files: dict[str, Path | str],
+    ) -> None:
+        """Results of a sweep or study: `tables` as text or as MLflow's tables, `files` by their name in MLflow."""
+        if parent is not None:
+            self._open.discard(parent)
+            self._soon(lambda store: store.finish(parent.run_id, metrics, tables, files))
+
+    def close(self) -> None:
+        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not look running."""
+        for parent in self._open:
+            self._waiting.append(lambda store, run_id=parent.run_id: store.stop(run_id))  # type: ignore[misc]
+        if self._waiting:
+            self._quiet_until = 0.0  # the last chance
+            self._catch_up()
+        self._waiting, self._open, self._store = [], set(), None
+
+    def _ended(self, outcome: Outcome) -> float:
+        """When the cell was computed, also if it is written much later. The ledger knows best."""
+        from dfkd.ledger import Ledger
+
+        record = Ledger(self.storage).folder(outcome.cell) / "record.json"
+        return record.stat().st_mtime if record.exists() else time.time()
+
+    def _soon(self, work: Callable[[Store], None]) -> None:
+        self._waiting.append(work)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._waiting and time.monotonic() >= self._quiet_until:
+            self._attempt(self._waiting[0])
+            if time.monotonic() >= self._quiet_until:  # done, or refused for good
+                del self._waiting[0]
+
+    def _attempt(self, work: Callable[[Store], T]) -> T | None:
+        """The result, or None if MLflow is away or refused."""
+        if time.monotonic() < self._quiet_until:
+            return None
+        if self._store is None:
+            settle()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError  # MLflow's; it lets some pass
+
+        try:
+            self._store = self._store or Store(self.uri, self.experiment, self.storage / "mlartifacts")
+            result = work(self._store)
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:  # OSError: requests' are
+            self._failed(error)
+            return None
+        self._pause = FIRST_PAUSE_S
+        return result
+
+    def _failed(self, error: Exception) -> None:
+        """What MLflow holds is no longer known: it may have done what it did not answer."""
+        connected, self._store = self._store is not None, None
+        if connected and getattr(error, "error_code", "") in REFUSALS:
+            self._say("refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it")
+            return
+        self._quiet_until = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
+        self._say(
+            "away",
+            f"MLflow cannot be reached at {self.shown_uri} ({self._reason(error)}). No result is lost: "
+            "the ledger has them, and MLflow is brought up to date as soon as it answers, or by the next run",
+        )
+
+    def _say(self, what: str, line: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self._warn(line)
+
+    def _reason(self, error: Exception) -> str:
+        """One short line of an error message that may hold pages and the URI."""
+        text = without_credentials(str(error).replace(self.uri, self.shown_uri))
+        known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
+        lines = text.strip().splitlines() or [type(error).__name__]
+        return str(known[-1] if known else lines[0][:200])
