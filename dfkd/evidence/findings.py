@@ -121,9 +121,17 @@ def _notes(data: StudyData) -> list[str]:
     notes += [f"errored, left out: {cell} ({reason})" for cell, reason in data.errors.items()]
     if data.check:
         notes.append(data.check)
-    if data.cells.filter(like=PER_CLASS).empty:
-        notes.append("accuracy per class was not recorded by these cells and is left out")
-    return notes
+    return [*notes, *_per_class(data.cells)]
+
+
+def _per_class(cells: pd.DataFrame) -> list[str]:
+    """How many cells recorded their classes, where it is not all of them."""
+    recorded, possible = int(cells.filter(like=PER_CLASS).notna().any(axis=1).sum()), len(cells)
+    if not recorded:
+        return ["accuracy per class was not recorded by these cells and is left out"]
+    if recorded < possible:
+        return [f"accuracy per class rests on {recorded} of {possible} cells: the others did not record it"]
+    return []
 
 
 def levels_of(variants: list[str], base: str = "base") -> Levels | None:

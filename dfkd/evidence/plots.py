@@ -14,16 +14,20 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.evidence.findings import PER_CLASS, Findings, dose
+from dfkd.evidence.classes import by_class
+from dfkd.evidence.findings import Findings, dose
 from dfkd.evidence.statistics import BETTER, WORSE
 from dfkd.evidence.tables import interval, points
 
 BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
 COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
 MARKERS = "osD^vP*X"
+CHANGE = LinearSegmentedColormap.from_list("change", (ORANGE, "#ffffff", BLUE))  # worse, none, better
+ACCURACY = LinearSegmentedColormap.from_list("accuracy", (GREY, "#f4f4f4"))
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "dfkd",  # otherwise ids are random
     "svg.fonttype": "path",  # looks the same where the font is not installed
@@ -38,6 +42,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 WIDTH = 8.2  # inches: the page's text width
+NUMBERED = 24  # columns of tiles that have room for numbers
 
 
 class Plot(Figure):
@@ -97,7 +102,7 @@ def effects(findings: Findings) -> Plot | None:
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"difference to {findings.data.baseline!r}, points of test accuracy")
+    axes.set_xlabel(f"difference to {findings.data.baseline}, points of test accuracy")
     return figure
 
 
@@ -132,7 +137,7 @@ def learning(findings: Findings) -> Plot | None:
     others = [v for v in variants if v != baseline] or variants
     if measure is None:
         return None
-    columns = min(3, len(others))
+    columns = 4 if len(others) in (4, 7, 8) else min(3, len(others))
     lines = math.ceil(len(others) / columns)
     figure = _figure(0.5 + 1.9 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
@@ -170,6 +175,8 @@ def cost(findings: Findings) -> Plot | None:
             yerr=None if pd.isna(row["low"]) else 100 * (row["high"] - row["mean"]), label=row["variant"],
             color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=6, linewidth=1,
         )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.5), min(high, 100.5))  # an interval may reach beyond what there is
     axes.set_xlabel("seconds per cell, as measured where it ran")
     axes.set_ylabel("test accuracy, %")
     axes.set_xlim(left=0)
@@ -178,26 +185,45 @@ def cost(findings: Findings) -> Plot | None:
 
 
 def classes(findings: Findings) -> Plot | None:
-    """The difference to the baseline in each class of the test set, where cells recorded it."""
-    cells = findings.data.cells.filter(like=PER_CLASS).columns
-    if not len(cells):
+    """Above the baseline's accuracy on each class of the test set, below each variant's difference to it."""
+    found = by_class(findings.data)
+    if found is None:
         return None
-    means = 100 * findings.data.cells.groupby("variant", observed=True)[list(cells)].mean()
-    change = means - means.loc[findings.data.baseline]
-    change = change.drop(index=findings.data.baseline)
-    figure = _figure(0.9 + 0.32 * len(change))
-    axes = figure.subplots()
-    edge = max(1.0, float(change.abs().max().max()))
-    image = axes.imshow(change, cmap="PuOr_r", vmin=-edge, vmax=edge, aspect="auto")
-    for (y, x), value in [((y, x), change.iloc[y, x]) for y in range(len(change)) for x in range(len(cells))]:
-        axes.text(x, y, f"{value:+.0f}", ha="center", va="center", fontsize=7)
-    axes.set_yticks(range(len(change)), list(change.index))
-    axes.set_xticks(range(len(cells)), [name.removeprefix(PER_CLASS) for name in cells])
-    axes.set_xlabel("class")
-    figure.colorbar(image, label="points against the baseline")
+    shown = found.shown()
+    means, changes = 100 * found.pivot("mean")[shown], 100 * found.pivot("difference")[shown].drop(index=found.baseline)
+    figure = _figure(1.3 + 0.3 * (1 + len(changes)))
+    if changes.empty:
+        return None
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, len(changes)])
+    lowest = min(50.0, float(means.loc[found.baseline].min()))
+    _tiles(top, means.loc[[found.baseline]], ACCURACY, lowest, 100, "")
+    edge = max(1.0, float(changes.abs().max().max()))
+    bar = figure.colorbar(_tiles(below, changes, CHANGE, -edge, edge, "+"), ax=[top, below], aspect=30)
+    bar.outline.set_visible(False)
+    below.set_xlabel("class of the test set" + (", the baseline's worst first" if found.which() else ""))
+    bar.set_label("points", fontsize=8)
     return figure
 
 
+def _tiles(axes: Any, table: pd.DataFrame, colours: Colormap, low: float, high: float, sign: str) -> Any:
+    """A tile with its number in it for each entry; above so many columns the numbers have no room."""
+    tiles = axes.pcolormesh(table, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1)
+    for y in range(len(table) if table.shape[1] <= NUMBERED else 0):
+        for x in range(table.shape[1]):
+            value = float(table.iloc[y, x])
+            dark = sum(colours(tiles.norm(value))[:3]) < 1.5
+            text = "" if math.isnan(value) else format(round(value), sign if round(value) else "")
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+    axes.set_yticks([y + 0.5 for y in range(len(table))], list(table.index))
+    axes.set_xticks([x + 0.5 for x in range(table.shape[1])], [str(name) for name in table.columns])
+    axes.tick_params(length=0, labelsize=8)
+    axes.tick_params(axis="x", labelsize=8 if table.shape[1] <= NUMBERED else 6)
+    axes.invert_yaxis()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return tiles
+
+
 FIGURES: dict[str, Callable[[Findings], Plot | None]] = {
-    "effects": effects, "dose": doses, "learning": learning, "cost": cost, "classes": classes,
+    "effects": effects, "dose": doses, "classes": classes, "learning": learning, "cost": cost,
 }  # fmt: skip

@@ -1,74 +1,72 @@
-"""The report of a study: one HTML page that needs nothing but itself, and the same in Markdown, LaTeX and CSV.
+"""The report of a study: one HTML page that needs nothing but itself, and the same in Markdown, LaTeX, CSV and SVG.
 
-It is a function of the findings alone: no date, no path, no name of a machine that the records do not hold.
+It is a function of the findings, and of the selected images where they are at hand: no date, no path, no name of a
+machine that the records do not hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 
-from dfkd.evidence import plots, tables
+from dfkd.evidence import plots, sheets, tables
+from dfkd.evidence.captions import READING, conclusion
+from dfkd.evidence.classes import by_class
 from dfkd.evidence.findings import Findings
+from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
+from dfkd.evidence.sheets import NO_IMAGES, Selected
 from dfkd.evidence.statistics import BETTER, WORSE, Comparison
 from dfkd.evidence.tables import interval, p, percent, points
 
-CAPTIONS = {
-    "effects": "Differences to the baseline, paired by block. Thick: the 95 % interval of one comparison; thin: the "
-    "interval that holds for all comparisons at once (Bonferroni). Blue: better, orange: worse after Holm's "
-    "correction, grey: neither.",
-    "dose": "Mean test accuracy and its 95 % interval over blocks. The intervals hold the spread between blocks that "
-    "the paired differences above do not.",
-    "learning": "Mean and one standard deviation over blocks; grey in every panel: the baseline.",
-    "cost": "Mean test accuracy with its 95 % interval, against the median seconds of a cell with its quartiles.",
-    "classes": "Mean difference to the baseline in each class, in points.",
-}
 TITLES = {
-    "effects": "Effects",
+    "effects": "Differences to the baseline",
     "dose": "Over the parameter",
+    "classes": "Accuracy per class",
     "learning": "Learning curves",
     "cost": "Accuracy against cost",
-    "classes": "Accuracy per class",
 }
 
 
-def written(findings: Findings) -> dict[str, str]:
+def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:
     """File name -> content."""
+    drawn = {name: plots.svg(figure) for name, figure in plots.figures(findings).items()}
+    found = by_class(findings.data)
+    per_class = {} if found is None else {
+        "classes.csv": tables.classes_csv(found), "classes.tex": tables.classes_latex(found, findings.data.name),
+    }  # fmt: skip
     return {
-        "index.html": html(findings),
+        "index.html": html(findings, selected, drawn),
         "report.md": tables.markdown(findings),
         "table.tex": tables.latex(findings),
         "comparisons.csv": tables.comparisons_csv(findings),
         "cells.csv": tables.cells_csv(findings),
+        **per_class,
+        **{f"{name}.svg": f"{drawing}\n" for name, drawing in drawn.items()},
     }
 
 
-def html(findings: Findings) -> str:
+def html(findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, str] | None = None) -> str:
     """The whole page."""
     data = findings.data
-    drawn = {name: plots.svg(figure) for name, figure in plots.figures(findings).items()}
-    style = files("dfkd.evidence").joinpath("page.css").read_text()
+    if drawn is None:
+        drawn = {name: plots.svg(figure) for name, figure in plots.figures(findings).items()}
+    figures = {
+        name: figure(TITLES[name], drawing, conclusion(name, findings), READING[name])
+        for name, drawing in drawn.items()
+    }
+    found = by_class(data)
+    extra = {"classes": "" if found is None else folded("the same as a table", _classes(findings), printed=False)}
     parts = [
-        f"<h1>{escape(data.question)}</h1>",
-        f'<p class="lead">{escape(headline(findings))}</p>',
-        f'<p class="facts">{escape(_facts(findings))}</p>',
-        _section("Result", _results(findings) + _notes(findings)),
-        *(_section(TITLES[name], _figure(name, text)) for name, text in drawn.items()),
-        _section("Effects averaged over the other factors", _effects(findings)) if findings.effects else "",
-        _section("What each variant changes", _changes(findings)),
-        _section("Provenance", _provenance(findings)),
-        _section("Cells", _cells(findings)),
-        _section("How to read this", _reading()),
+        head(f"Ablation study {data.name}", data.question, headline(findings), _facts(findings)),
+        section("Result", _results(findings), folded("more numbers for each comparison", _more(findings))),
+        *(section(TITLES[name], drawing, extra.get(name, "")) for name, drawing in figures.items()),
+        section("Effects averaged over the other factors", _effects(findings) if findings.effects else ""),
+        section("Selected images, as the teacher saw them", sheets.html(selected)),
+        section("What each variant changes", _changes(findings)),
+        section("Provenance", _provenance(findings)),
+        section("Cells", _cells(findings)),
+        section("How to read this", _reading()),
     ]
-    body = "\n".join(part for part in parts if part)
-    # the icon is empty: a browser would otherwise ask for one
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(data.name)}: {escape(data.question)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return page(f"{data.name}: {data.question}", parts)
 
 
 def headline(findings: Findings) -> str:
@@ -77,39 +75,27 @@ def headline(findings: Findings) -> str:
     for c in findings.comparisons:
         groups.setdefault(c.verdict, []).append(f"{c.variant} ({points(c.difference)})" if c.n else c.variant)
     said = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items()]
-    return f"Against {findings.data.baseline!r}, in points of test accuracy - " + "; ".join(said) + "."
+    baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
+    return (
+        f"Against {findings.data.baseline} ({percent(baseline['mean'])} % test accuracy), in points: {'; '.join(said)}."
+    )
 
 
-def _facts(findings: Findings) -> str:
+def _facts(findings: Findings) -> list[str]:
+    """What a reader has to know before the numbers."""
     data = findings.data
     states = data.cells["state"].value_counts().sort_index()
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    return (
-        f"Study {data.name}: {len(data.params)} variants, {data.cells['block'].nunique()} blocks, cells: {counts}; "
-        f"{findings.varies}; {findings.conditions}."
-    )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
-
-
-def _table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind: str = "") -> str:
-    """Cells are HTML; each row comes with its class."""
-    head = "".join(f"<th>{name}</th>" for name in header)
-    lines = [f'<tr class="{of_row}">{"".join(f"<td>{cell}</td>" for cell in row)}</tr>' for of_row, row in body]
-    return (
-        f'<div class="wide"><table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody>\n</table></div>"
-    )
+    size = f"{len(data.params)} variants in {data.cells['block'].nunique()} blocks; cells: {counts}"
+    return [size, findings.varies, f"conclusions are {findings.conditions}", *findings.notes]
 
 
 def _results(findings: Findings) -> str:
-    header = [*tables.HEADER[:-1], "effect size", "P(better)", "verdict"]
     baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
-    first = [escape(findings.data.baseline), percent(baseline["mean"]), str(int(baseline["n"])), *[""] * 5, "baseline"]
-    return _table(header, [("", first), *((_kind(c), _result(c)) for c in findings.comparisons)], "results")
+    first = [findings.data.baseline, percent(baseline["mean"]), str(int(baseline["n"])), "", "", "", "baseline"]
+    rows = [(_kind(c), _result(c)) for c in findings.comparisons]
+    body = [(kind, [escape(text) for text in row]) for kind, row in [("", first), *rows]]
+    return table(tables.HEADER, body, "results")
 
 
 def _kind(c: Comparison) -> str:
@@ -117,25 +103,50 @@ def _kind(c: Comparison) -> str:
 
 
 def _result(c: Comparison) -> list[str]:
-    size = "" if c.effect_size is None else f"{c.effect_size:+.2f}"
-    wins = "" if c.probability_better is None else f"{c.probability_better:.2f}"
-    numbers = [percent(c.mean), str(c.n), points(c.difference), interval(c.low, c.high), p(c.p_holm), size, wins]
-    return [escape(text) for text in (c.variant, *numbers, c.verdict)]
+    return [
+        c.variant, percent(c.mean), str(c.n), points(c.difference), interval(c.low, c.high), p(c.p_holm), c.verdict,
+    ]  # fmt: skip
 
 
-def _notes(findings: Findings) -> str:
-    return '<ul class="small">' + "".join(f"<li>{escape(note)}</li>" for note in findings.notes) + "</ul>"
+def _more(findings: Findings) -> str:
+    """What stands beside the primary analysis, never instead of it."""
+    header = ("variant", "sd over blocks", "se of the test set", "simultaneous interval", "effect size", "P(better)",
+              "p alone", "p by sign flips")  # fmt: skip
+    of_variant = {c.variant: c for c in findings.comparisons}
+    body = []
+    for row in findings.summary.to_dict("records"):
+        c = of_variant.get(row["variant"])
+        beside = [""] * 5 if c is None else [
+            interval(c.wide_low, c.wide_high), _number(c.effect_size, "+.2f"), _number(c.probability_better, ".2f"),
+            p(c.p), p(c.p_signflip),
+        ]  # fmt: skip
+        body.append([row["variant"], _points_of(row["sd"]), _points_of(row.get("test_se")), *beside])
+    return plain_table(header, body) + paragraph(
+        "In points of test accuracy. The standard error of the test set is what its finite size alone leaves open of a "
+        "variant's mean, the same in every block. Effect size: Hedges' g of the pairs. P(better): the share of blocks "
+        "in which the variant was better. Sign flips are a sensitivity, shown from 8 blocks on."
+    )
 
 
-def _figure(name: str, drawing: str) -> str:
-    caption = escape(CAPTIONS[name])
-    labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(TITLES[name])}"', 1)
-    return f"<figure>\n{labelled}<figcaption>{caption}</figcaption>\n</figure>"
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _points_of(value: float | None) -> str:
+    return "" if value is None or value != value else f"{100 * value:.2f}"
 
 
 def _effects(findings: Findings) -> str:
-    body = [("", [escape(cell) for cell in row]) for row in tables.effect_rows(findings.effects)]
-    return _table(tables.EFFECTS_HEADER, body)
+    return plain_table(tables.EFFECTS_HEADER, tables.effect_rows(findings.effects))
+
+
+def _classes(findings: Findings) -> str:
+    found = by_class(findings.data)
+    assert found is not None  # asked only where it is there
+    return plain_table(*tables.class_rows(found)) + paragraph(
+        f"Mean accuracy in per cent, in brackets the difference to {found.baseline}. {found.which()} All classes with "
+        "their intervals: classes.csv."
+    )
 
 
 def _changes(findings: Findings) -> str:
@@ -146,9 +157,10 @@ def _changes(findings: Findings) -> str:
         for variant in findings.data.params
         if variant != findings.data.baseline
     ]
-    full = _table(("parameter", "value"), [("", [escape(n), escape(v)]) for n, v in recipe.items()], "text")
-    closed = f"<details><summary>the whole recipe of {escape(repr(findings.data.baseline))}</summary>{full}</details>"
-    return _table(("variant", "what differs"), body, "text") + closed
+    full = folded(
+        f"the whole recipe of {findings.data.baseline}", plain_table(("parameter", "value"), recipe.items(), "text")
+    )
+    return table(("variant", "what differs"), body, "text") + full
 
 
 def _provenance(findings: Findings) -> str:
@@ -156,10 +168,8 @@ def _provenance(findings: Findings) -> str:
         **findings.data.provenance,
         "blocks": tuple(str(block) for block in findings.data.blocks),
         "test images": (str(findings.data.test_images or "not recorded"),),
-        "conclusions": (findings.conditions,),
     }
-    body = [("", [escape(name), escape(", ".join(values))]) for name, values in facts.items()]
-    return _table(("what", "value"), body, "text")
+    return plain_table(("what", "value"), [(name, ", ".join(values)) for name, values in facts.items()], "text")
 
 
 def _cells(findings: Findings) -> str:
@@ -170,17 +180,16 @@ def _cells(findings: Findings) -> str:
         for row in findings.data.cells.to_dict("records")
     ]  # fmt: skip
     reused = int(findings.data.cells["reused"].sum())
-    summary = f"{len(body)} cells, {reused} of them reused from earlier work"
-    return f"<details><summary>{summary}</summary>{_table(header, body)}</details>"
+    return folded(f"{len(body)} cells, {reused} of them reused from earlier work", table(header, body, "cells"))
 
 
 def _reading() -> str:
-    sentences = (
-        "Every variant was computed in the same blocks; a difference is taken within each block, so that what the "
-        "blocks share cancels. The interval is a t-interval of these differences.",
-        "The verdict follows p after Holm's correction over all comparisons of this study. \"Not distinguishable at "
-        "this n\" does not say that there is no difference: the interval says how large it may be.",
-        "Effect size: Hedges' g of the pairs. P(better): the share of blocks in which the variant was better.",
-        "A cell can be looked at and computed again by its name: python -m platform.show CELL.",
+    return listed(
+        (
+            "Every variant was computed in the same blocks; a difference is taken within each block, so that what the "
+            "blocks share cancels. The interval is a t-interval of these differences.",
+            "The verdict follows p after Holm's correction over all comparisons of this study. \"Not distinguishable "
+            "at this n\" does not say that there is no difference: the interval says how large it may be.",
+            "A cell can be looked at and computed again by its name: python -m platform.show CELL.",
+        )
     )
-    return '<ul class="small">' + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"

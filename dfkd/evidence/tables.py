@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dfkd.evidence import latex as booktabs
+from dfkd.evidence.classes import Classes, by_class
 from dfkd.evidence.factorial import Effect
 from dfkd.evidence.findings import Findings
-from dfkd.evidence.statistics import Comparison, frame
+from dfkd.evidence.statistics import UNDECIDED, Comparison, frame
 
 HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 EFFECTS_HEADER = ("effect", "points", "95 % interval", "p (Holm)", "mixed with")
@@ -17,6 +19,7 @@ CAPTION = (
     "Test accuracy in per cent; differences to the baseline in points, paired by block, with t-intervals; p corrected "
     "by Holm over the study."
 )
+NEEDS = "% needs \\usepackage{booktabs}\n"
 
 
 def rows(findings: Findings) -> list[list[str]]:
@@ -84,63 +87,68 @@ def _short(text: str) -> str:
 def markdown(findings: Findings) -> str:
     """A section that can be pasted into a README."""
     data = findings.data
-    lines = [f"## {data.question}", "", *_markdown_table(HEADER, rows(findings)), "", CAPTION, ""]
+    lines = [f"## {data.question}", "", *markdown_table(HEADER, rows(findings)), "", CAPTION, ""]
     if findings.effects:
         lines += ["Effects, averaged over the other factors:", ""]
-        lines += [*_markdown_table(EFFECTS_HEADER, effect_rows(findings.effects)), ""]
+        lines += [*markdown_table(EFFECTS_HEADER, effect_rows(findings.effects)), ""]
+    found = by_class(data)
+    if found is not None:
+        lines += [f"Accuracy per class in per cent (difference to {found.baseline}). {found.which()}".rstrip(), ""]
+        lines += [*markdown_table(*class_rows(found)), ""]
     lines += [f"- {note}" for note in (findings.varies, findings.conditions, *findings.notes)]
     lines += [f"- {name}: {', '.join(values)}" for name, values in data.provenance.items()]
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     rule = ["---", *("---:" for _ in header[1:])]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, rule, *body)]
     return [f"| {' | '.join(row)} |" for row in cells]
 
 
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
-
-
-def escape(text: str) -> str:
-    """Plain text for LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
-
-
 def latex(findings: Findings) -> str:
-    r"""A table for a paper; it needs \usepackage{booktabs}."""
-    notes = "; ".join(escape(text) for text in (findings.varies, findings.conditions)).capitalize()
-    body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in rows(findings)]
-    lines = [
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{escape(findings.data.question)} {escape(CAPTION)} {notes}.}}",
-        rf"  \label{{tab:{_label(findings.data.name)}}}",
-        r"  \begin{tabular}{lrrrrrl}",
-        r"    \toprule",
-        "    " + " & ".join(_latex_cell(name) for name in HEADER) + r" \\",
-        r"    \midrule",
-        *(f"    {line}" for line in body),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
+    r"""Tables for a paper; they need \usepackage{booktabs}."""
+    conditions = f"{findings.varies}; {findings.conditions}."
+    said = f"{findings.data.question} {CAPTION} {conditions[0].upper()}{conditions[1:]}"
+    body = [["n.d." if cell == UNDECIDED else cell for cell in row] for row in rows(findings)]
+    if any("n.d." in row for row in body):
+        said += f" n.d.: {UNDECIDED}."
+    last = len(HEADER) - 1
+    text = booktabs.table(caption=said, label=findings.data.name, header=HEADER, body=body, left=(0, last))
+    if findings.effects:
+        text += "\n" + booktabs.table(
+            caption=f"{findings.data.question} Effects, averaged over the other factors.",
+            label=f"{findings.data.name}-effects",
+            header=EFFECTS_HEADER, body=effect_rows(findings.effects), left=(0, len(EFFECTS_HEADER) - 1),
+        )  # fmt: skip
+    return NEEDS + text
+
+
+def class_rows(found: Classes) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: classes down, variants across; the difference to the baseline in brackets."""
+    means, changes = found.pivot("mean"), found.pivot("difference")
+    body = [
+        [str(number), *(_of_class(means.loc[v, number], changes.loc[v, number]) for v in means.index)]
+        for number in found.shown()
     ]
-    return "\n".join(lines) + "\n"
+    return ["class", *means.index], body
 
 
-def _label(name: str) -> str:
-    return "".join(character if character.isalnum() else "-" for character in name)
+def _of_class(mean: float, change: float) -> str:
+    return percent(mean) if math.isnan(change) else f"{percent(mean)} ({points(change)})"
 
 
-def _latex_cell(text: str) -> str:
-    """Numbers in math mode, for their minus."""
-    parts = text.split(" to ")
-    if all(part and part[0] in "+-" and part[1:].replace(".", "", 1).isdigit() for part in parts):
-        return " to ".join(f"${part}$" for part in parts)
-    return escape(text)
+def classes_latex(found: Classes, name: str) -> str:
+    header, body = class_rows(found)
+    caption = f"Accuracy on each class in per cent; in brackets the paired difference to {found.baseline}, in points."
+    return NEEDS + booktabs.table(
+        caption=f"{caption} {found.which()}".strip(), label=f"{name}-classes", header=header, body=body
+    )
+
+
+def classes_csv(found: Classes) -> str:
+    """Every class, as fractions, with the interval of the paired difference."""
+    return str(found.table.to_csv(index=False, lineterminator="\n"))
 
 
 def comparisons_csv(findings: Findings) -> str:

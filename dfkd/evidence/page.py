@@ -1,0 +1,77 @@
+"""The parts of a report's page: HTML that needs nothing but itself, readable on a laptop and in print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """The whole document. Parts that are empty are left out."""
+    style = files("dfkd.evidence").joinpath("page.css").read_text()
+    body = "\n".join(part for part in parts if part)
+    # the icon is empty: a browser would otherwise ask for one
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
+    """What the page is about, its result in a sentence, and on what that is conditional: before anything else."""
+    lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)
+    return (
+        f'<header>\n<p class="kind">{escape(kind)}</p>\n<h1>{escape(title)}</h1>\n'
+        f'<p class="lead">{escape(lead)}</p>\n<ul class="facts">{lines}</ul>\n</header>'
+    )
+
+
+def section(title: str, *content: str) -> str:
+    """Nothing where there is no content."""
+    inside = "\n".join(part for part in content if part)
+    return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
+
+
+def paragraph(text: str) -> str:
+    return f'<p class="say">{escape(text)}</p>' if text else ""
+
+
+def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind: str = "") -> str:
+    """Cells are HTML; each row comes with its class. Wider than the page, it scrolls."""
+    top = "".join(f"<th>{name}</th>" for name in header)
+    lines = [f"<tr{_class(of_row)}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for of_row, row in body]
+    return (
+        f'<div class="wide"><table{_class(kind)}>\n<thead><tr>{top}</tr></thead>\n<tbody>\n'
+        + "\n".join(lines)
+        + "\n</tbody>\n</table></div>"
+    )
+
+
+def plain_table(header: Sequence[str], body: Iterable[Sequence[str]], kind: str = "") -> str:
+    """The same of plain text."""
+    return table([escape(name) for name in header], [("", [escape(cell) for cell in row]) for row in body], kind)
+
+
+def _class(names: str) -> str:
+    return f' class="{names}"' if names else ""
+
+
+def figure(label: str, drawing: str, conclusion: str, reading: str) -> str:
+    """`drawing`: an SVG element. Below it first what to conclude, then how to read it."""
+    labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    said = f"<strong>{escape(conclusion)}</strong> " if conclusion else ""
+    return f'<figure class="plot">\n{labelled}<figcaption>{said}{escape(reading)}</figcaption>\n</figure>'
+
+
+def folded(summary: str, content: str, *, printed: bool = False) -> str:
+    """Closed until it is asked for. In print, it stays out unless `printed`."""
+    kind = ' class="printed"' if printed else ""
+    return f"<details{kind}><summary>{escape(summary)}</summary>\n{content}\n</details>"
+
+
+def listed(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<ul class="notes">{items}</ul>' if items else ""

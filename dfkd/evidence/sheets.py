@@ -1,0 +1,79 @@
+"""Contact sheets: what each variant's selection chose, and what the teacher saw in it. Images arrive as PNG bytes."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from dfkd.evidence.page import listed, paragraph
+
+MOST_CLASSES = 20  # on a sheet; of more, this many spread evenly
+PLACES = ("most", "middle", "least")  # by the teacher's confidence, among the selected rows of a pseudo-class
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One selected image, with the teacher's confidence in its pseudo-class."""
+
+    png: bytes
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """The rows that some variants have selected alike. pictures: pseudo-class -> as in PLACES, fewer of few rows."""
+
+    variants: tuple[str, ...]
+    rows: int
+    of_rows: int
+    pictures: Mapping[int, Sequence[Picture]]
+    counts: Mapping[int, int]  # selected rows of every pseudo-class
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selected:
+    """absent: in one line, why there are no sheets, or not for all variants. block: whose selection is shown."""
+
+    sheets: tuple[Sheet, ...] = ()
+    block: str = ""
+    absent: str = ""
+
+
+NO_IMAGES = Selected()
+
+
+def html(selected: Selected) -> str:
+    """The section's content."""
+    notes = listed([selected.absent]) if selected.absent else ""
+    if not selected.sheets:
+        return notes
+    classes = max(len(sheet.counts) for sheet in selected.sheets)
+    some = "" if classes <= MOST_CLASSES else f" {MOST_CLASSES} of {classes} pseudo-classes, evenly spread."
+    say = (
+        f"Block {selected.block}. For each pseudo-class the selected image of which the teacher is most sure, the one "
+        f"in the middle and the one of which it is least sure; below each its confidence in that class.{some} What "
+        "does not look like its class is what the dropping of classes and the losses have to live with."
+    )
+    return paragraph(say) + "".join(_sheet(sheet) for sheet in selected.sheets) + notes
+
+
+def _sheet(sheet: Sheet) -> str:
+    sizes = sorted(sheet.counts.values())
+    title = f"{', '.join(sheet.variants)}: {sheet.rows:,} of {sheet.of_rows:,} rows"
+    spread = f"; per pseudo-class {sizes[0]:,} to {sizes[-1]:,}" if sizes else ""
+    columns = "".join(_column(label, pictures) for label, pictures in sheet.pictures.items())
+    return f'<h3>{escape(title + spread)}</h3>\n<div class="sheet">{columns}</div>\n'
+
+
+def _column(label: int, pictures: Sequence[Picture]) -> str:
+    shown = "".join(_picture(label, picture) for picture in pictures) or '<p class="none">none</p>'
+    return f'<div class="class"><p class="label">{label}</p>{shown}</div>'
+
+
+def _picture(label: int, picture: Picture) -> str:
+    data = b64encode(picture.png).decode()
+    sure = f"{picture.confidence:.2f}"
+    alt = f"taken for class {label}, confidence {sure}"
+    return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{sure}</figcaption></figure>'
