@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from dfkd.objective import Objective
 from dfkd.probe import Probe
 from dfkd.randomness import drawing_from, generator, stream
 from dfkd.scores import Scores
+from dfkd.selecting import select
 
 SCORED_TOGETHER = 512  # rows, for a dynamic selection
 
@@ -43,8 +45,8 @@ SCORED_TOGETHER = 512  # rows, for a dynamic selection
 class Material:
     """What a run reads: the pool's images, the teacher's answers to them, and which rows are the probe.
 
-    Arrays may be read-only views of shared memory. `validation` is only looked at, nothing is chosen by it.
-    `teacher`: for what asks it more than its cached answers.
+    Arrays may be memory maps of what is larger than memory. `validation` is only looked at, nothing is chosen by it.
+    `teacher`: for what asks it more than its cached answers. `selections`: where choices from these scores are kept.
     """
 
     images_NHWC: NDArray[np.uint8]
@@ -52,6 +54,7 @@ class Material:
     probe: Probe
     validation: Split | None
     teacher: TrainedNetwork | None = None
+    selections: Path | None = None
 
 
 class Diverged(ArithmeticError):
@@ -87,13 +90,11 @@ class Run:
 
     def _select(self) -> NDArray[np.int64]:
         """Rows of the pool, never one of the probe's."""
-        candidates_N = self.material.probe.others(len(self.material.scores))
+        scores, probe_P = self.material.scores, self.material.probe.rows_P
         seed = stream(self.cell.block.seed, "selection")
-        chosen_N = self.experiment.selection.select(self.material.scores.take(candidates_N), seed)
+        rows_N = select(self.experiment.selection, scores, probe_P, seed, self.material.selections)
         dropping = self.experiment.dropping
-        if isinstance(dropping, FiltersRows):
-            return dropping.filter(self.material.scores, candidates_N[chosen_N])
-        return candidates_N[chosen_N]
+        return dropping.filter(scores, rows_N) if isinstance(dropping, FiltersRows) else rows_N
 
     def _live_teacher(self) -> LiveTeacher:
         if self.material.teacher is None:

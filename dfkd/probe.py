@@ -27,10 +27,6 @@ class Probe:
     label_P: NDArray[np.int64]
     stratum_P: NDArray[np.int64]
 
-    def others(self, rows: int) -> NDArray[np.int64]:
-        """The positions that a selection may choose from."""
-        return np.setdiff1d(np.arange(rows), self.rows_P, assume_unique=True)
-
     def agreement(self, answer_P: NDArray[np.int64]) -> dict[str, float]:
         """"probe": the mean over pseudo-classes of the share of equal answers, in [0, 1]; and the same by stratum."""
         same_P = answer_P == self.label_P

@@ -27,7 +27,6 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.values import Json, digest
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
-READ_TOGETHER = 1_000_000  # rows, where only some columns are read
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
 
 
@@ -167,21 +166,6 @@ def read_scores(paths: Sequence[Path]) -> Scores:
     """Concatenate score files in the order of the pool's shards."""
     table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
     return Scores(**{name: _array(table.column(name.rsplit("_", 1)[0])) for name in Scores.__dataclass_fields__})
-
-
-def read_columns(paths: Sequence[Path], names: Sequence[str], classes: int, keep_N: NDArray[np.bool_]) -> Columns:
-    """These columns of the rows that are to be kept, read piece by piece: never a whole table is in memory."""
-    rows = int(keep_N.sum())
-    arrays = {name: np.empty(rows, np.int32 if name == "pseudo_label" else np.float32) for name in names}
-    start = filled = 0
-    for path in paths if names else ():
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=READ_TOGETHER, columns=list(names)):
-            keep = keep_N[start : start + len(batch)]
-            end = filled + int(keep.sum())
-            for name in names:
-                arrays[name][filled:end] = batch.column(name).to_numpy(zero_copy_only=False)[keep]
-            start, filled = start + len(batch), end
-    return Columns(rows=rows, classes=classes, arrays=arrays)
 
 
 def _array(column: pa.ChunkedArray) -> Any:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dfkd.data.pools import PoolFiles, read_shard
-from dfkd.data.tasks import Task
+from dfkd.data.pools import PoolFiles
+from dfkd.data.tasks import Split, Task
 from dfkd.distill import Material
 from dfkd.experiment import Cell
 from dfkd.files import check_writable
 from dfkd.models.teachers import TrainedNetwork
+from dfkd.packs import open_pack, write_pack
 from dfkd.probe import draw_probe
-from dfkd.scores import missing_shards, read_scores, score_path, score_shard
+from dfkd.scores import missing_shards, score_shard
 from dfkd.values import digest, spec
 
 
@@ -39,7 +38,10 @@ def check(cell: Cell, storage: Path) -> None:
     e, block = cell.experiment, cell.block
     e.teacher.check(e.task)
     check_writable(storage)
-    if not hasattr(e.pool, "make_shard"):  # the user's files; an embedded pool is drawn later
+    check_pool = getattr(e.pool, "check", None)
+    if check_pool is not None:
+        check_pool(e.task.image_shape)
+    elif not hasattr(e.pool, "make_shard"):  # the user's files; an embedded pool is drawn later
         e.pool.files(e.task.image_shape, storage, block.draw)
 
 
@@ -56,15 +58,32 @@ def score_here(source: Source, storage: Path, device: str = "cpu") -> None:
         score_shard(storage, source.teacher, shard, source.task, device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What travels to a worker in the place of its material: where the arrays lie, and what is small."""
+
+    folder: Path
+    validation: Split | None
+    teacher: TrainedNetwork
+
+    def open(self) -> Material:
+        images_NHWC, scores = open_pack(self.folder)
+        return Material(
+            images_NHWC=images_NHWC,
+            scores=scores,
+            probe=draw_probe(scores),
+            validation=self.validation,
+            teacher=self.teacher,
+            selections=self.folder / "selections",
+        )
+
+
+def pack(source: Source, storage: Path) -> Packed:
+    """Images and scores side by side on disk, so that they can be mapped. The scores must be there."""
+    folder = write_pack(storage, source.teacher.digest, source.pool, source.task)
+    return Packed(folder=folder, validation=source.task.validation(), teacher=source.teacher)
+
+
 def load(source: Source, storage: Path) -> Material:
-    """Images, scores and probe as arrays in memory. The scores must be there."""
-    paths = [score_path(storage, source.teacher.digest, shard, source.task) for shard in source.pool.shards]
-    scores = read_scores(paths)
-    images = [read_shard(shard.path, source.task.image_shape)[1] for shard in source.pool.shards]
-    return Material(
-        images_NHWC=np.concatenate(images),
-        scores=scores,
-        probe=draw_probe(scores),
-        validation=source.task.validation(),
-        teacher=source.teacher,
-    )
+    """The material in this process."""
+    return pack(source, storage).open()

@@ -33,13 +33,6 @@ def test_the_rows_are_golden():
     assert draw_probe(random_scores(600)).rows_P[:6].tolist() == [8, 21, 27, 32, 37, 40]
 
 
-def test_the_other_rows_are_what_may_be_selected():
-    probe = draw_probe(random_scores(600))
-    others = probe.others(600)
-    assert sorted([*others, *probe.rows_P]) == list(range(600))
-    assert (np.diff(others) > 0).all()
-
-
 def test_no_run_selects_a_row_of_the_probe(tiny, material, job_of):
     from dfkd.distill import Run
     from dfkd.method.selection import SELECTIONS, Dynamic, Random

@@ -1,17 +1,14 @@
-"""Selecting from files column by column: the same rows as from scores in memory, without logits and features."""
+"""Selecting from memory maps column by column: the same rows as from scores in memory, and each choice made once."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from dfkd.cluster.selecting import select, select_here
-from dfkd.cluster.session import Compute, session
-from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Selection
-from dfkd.probe import draw_probe
-from dfkd.scores import Scores, _table, read_columns, scores_of
+from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Random, Selection
+from dfkd.probe import probe_rows
+from dfkd.scores import Scores, scores_of
+from dfkd.selecting import columns_of, select
 
 ON_COLUMNS = [kind for kind in SELECTIONS if hasattr(kind, "columns")]
 
@@ -24,19 +21,8 @@ def scores() -> Scores:
     return scores_of(np.arange(7000), logits_NK, rng.normal(size=(7000, 4)).astype(np.float32))
 
 
-@pytest.fixture(scope="module")
-def paths(scores: Scores, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three score files, as the product writes them."""
-    folder = tmp_path_factory.mktemp("scores")
-    result = []
-    for index, rows in enumerate(np.split(np.arange(7000), [3000, 3001])):
-        result.append(folder / f"{index}.parquet")
-        pq.write_table(_table(scores.take(rows)), result[-1])
-    return result
-
-
 def in_memory(rule: Selection, scores: Scores) -> list[int]:
-    others = draw_probe(scores).others(len(scores))
+    others = np.setdiff1d(np.arange(7000), probe_rows(7000))
     return others[rule.select(scores.take(others), 3)].tolist()
 
 
@@ -48,31 +34,36 @@ def test_every_rule_but_the_prototype_works_on_columns():
     assert set(SELECTIONS) - set(ON_COLUMNS) == {Prototype}
 
 
+@pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
+def test_the_same_rows_are_selected_column_by_column(kind, scores):
+    assert select(made(kind), scores, probe_rows(7000), 3).tolist() == in_memory(made(kind), scores)
+
+
 @pytest.mark.parametrize("kind", ON_COLUMNS, ids=lambda kind: kind.__name__)
-def test_the_same_rows_are_selected_from_files(kind, scores, paths, monkeypatch):
-    monkeypatch.setattr("dfkd.scores.READ_TOGETHER", 999)  # pieces that end anywhere
-    assert select_here(made(kind), paths, 10, 3).tolist() == in_memory(made(kind), scores)
+def test_a_rule_on_columns_reads_no_others(kind, scores):
+    """Every other column is one that cannot be indexed."""
+    names = [name for name in Scores.__dataclass_fields__ if name.rsplit("_", 1)[0] not in made(kind).columns]
+    bare = Scores(**{**vars(scores), **{name: None for name in names if name not in ("row_id_N", "logits_NK")}})
+    assert select(made(kind), bare, probe_rows(7000), 3).tolist() == in_memory(made(kind), scores)
 
 
-def test_columns_are_4_bytes_a_row_and_only_those_asked_for(scores, paths):
+def test_only_the_columns_asked_for_of_the_rows_that_are_kept(scores):
     keep_N = np.arange(7000) % 3 > 0
-    columns = read_columns(paths, ("pseudo_label", "confidence"), 10, keep_N)
+    columns = columns_of(scores, ("pseudo_label", "confidence"), keep_N)
     assert len(columns) == keep_N.sum() and columns.classes == 10
-    assert (columns.pseudo_label_N == scores.pseudo_label_N[keep_N]).all() and columns.pseudo_label_N.itemsize == 4
-    assert (columns.confidence_N == scores.confidence_N[keep_N]).all() and columns.confidence_N.itemsize == 4
+    assert (columns.pseudo_label_N == scores.pseudo_label_N[keep_N]).all()
+    assert (columns.confidence_N == scores.confidence_N[keep_N]).all()
     with pytest.raises(KeyError):
         _ = columns.margin_N
 
 
-@pytest.mark.parametrize("rule", [Prototype(ratio=0.2), Dynamic(rule=Prototype(ratio=0.2))], ids=["rule", "dynamic"])
-def test_a_rule_that_needs_features_is_refused(rule, paths):
-    with pytest.raises(ValueError, match="only rules that name the columns they read select from files"):
-        select_here(rule, paths, 10, 3)
-
-
-def test_selecting_is_a_task_on_the_cluster(scores, paths, tmp_path):
-    rule = replace(Balanced(ratio=0.2), threshold=0.5)
-    with session(Compute(storage=tmp_path)):
-        found = select(rule, paths, 10, 3)
-    assert found.rows.tolist() == in_memory(rule, scores)
-    assert found.seconds > 0 and found.peak_bytes > 1e6
+def test_a_choice_is_made_once(scores, tmp_path: Path):
+    probe_P = probe_rows(7000)
+    first = select(Balanced(ratio=0.2), scores, probe_P, 3, tmp_path)
+    (file,) = tmp_path.iterdir()
+    np.save(file, first[:5])
+    assert select(Balanced(ratio=0.2), scores, probe_P, 3, tmp_path).tolist() == first[:5].tolist()
+    select(Balanced(ratio=0.3), scores, probe_P, 3, tmp_path)
+    select(Random(ratio=0.2), scores, probe_P, 3, tmp_path)
+    select(Random(ratio=0.2), scores, probe_P, 4, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4

@@ -32,7 +32,7 @@ def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: P
         done, failures = crew.compute("two workers", [job], lambda outcome: None)
         (prepared,) = crew.prepared.values()
         alone = replace(job, environment=replace(job.environment, workers=1))
-        one = compute(alone, ray.get(prepared.material), tmp_path)
+        one = compute(alone, ray.get(prepared.packed).open(), tmp_path)
     assert not failures
     two = done[job.name]
     assert two.state == "finished" and 0 < two.metrics["test"] < 1

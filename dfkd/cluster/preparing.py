@@ -10,21 +10,20 @@ import ray
 
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
-from dfkd.distill import Material
 from dfkd.environment import Environment, this_environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards
-from dfkd.sources import Source, load, source_key
+from dfkd.sources import Packed, Source, pack, source_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A source whose material lies in Ray's object store: one copy per node, shared by all its workers."""
+    """A source with all that its cells read on disk, to be mapped by workers: one copy in the memory of each node."""
 
     source: Source
-    material: ray.ObjectRef[Material]
+    packed: ray.ObjectRef[Packed]
 
 
 def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, Prepared]:
@@ -42,7 +41,9 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
         with console.progress("scoring the pool with the teacher", sum(s.rows for s in missing), "rows") as advance:
             for rows in score(cell, source, compute):
                 advance(rows)
-    return Prepared(source=source, material=ray.put(load(source, compute.storage)))
+    packed = _pack.remote(source, compute.storage)
+    ray.wait([packed], fetch_local=False)  # what goes wrong in it is raised where it is used
+    return Prepared(source=source, packed=packed)
 
 
 def _obtain(cell: Cell, storage: Path, console: Console) -> Source:
@@ -67,6 +68,11 @@ def _teacher(cell: Cell, storage: Path) -> TrainedNetwork:
 @ray.remote(num_cpus=1)
 def _shard(pool, index, image_shape, storage, draw) -> None:  # type: ignore[no-untyped-def]
     pool.make_shard(index, image_shape, storage, draw)
+
+
+@ray.remote(num_cpus=1)
+def _pack(source: Source, storage: Path) -> Packed:
+    return pack(source, storage)
 
 
 def environment_of_workers(compute: Compute) -> Environment:

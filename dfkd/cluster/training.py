@@ -36,6 +36,7 @@ from dfkd.ledger import Ledger, Outcome
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.randomness import use_deterministic
+from dfkd.sources import Packed
 
 
 class SharedRun(Run):
@@ -109,7 +110,7 @@ def train_worker(config: dict[str, Any]) -> None:
     use_deterministic(where.cpus)
     leads = ray.train.get_context().get_world_rank() == 0
     ledger = Ledger(where.storage) if leads else FollowersLedger(where.storage)
-    material = ray.get(config["material"])
+    material = config["packed"].open()
     computation = Computation(
         job if leads else replace(job, read_test=False), material, ledger, _device(where), run_type=SharedRun
     )
@@ -124,13 +125,13 @@ def _device(where: Compute) -> str:
     return str(ray.train.torch.get_device()) if where.gpus else "cpu"
 
 
-def fit(job: Job, material: ray.ObjectRef[Material], where: Compute, callbacks: list[Any]) -> None:
+def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
     """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices, not for small."""
     _wait_for(Ledger(where.storage).lease(job.name))
     scratch = where.storage / "train" / uuid.uuid4().hex
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"job": job, "material": material, "where": where},
+        train_loop_config={"job": job, "packed": packed, "where": where},
         torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=where.workers,
@@ -158,12 +159,12 @@ def _wait_for(lease: Lease) -> None:
     lease.release()
 
 
-def distribute(job: Job, material: ray.ObjectRef[Material], where: Compute) -> Outcome:
+def distribute(job: Job, packed: Packed, where: Compute) -> Outcome:
     """The cell's outcome, computed by several workers unless the ledger has it."""
     ledger = Ledger(where.storage)
     outcome = ledger.read(job.name)
     if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):
-        fit(job, material, where, [])
+        fit(job, packed, where, [])
         outcome = ledger.read(job.name)
     assert outcome is not None
     return outcome

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import ray
 from ray import tune
 
 from dfkd.cells import Computation, Job, Setting
 from dfkd.cluster.session import Compute
-from dfkd.distill import Material
 from dfkd.experiment import Cell, Experiment
 from dfkd.ledger import Ledger
 from dfkd.modules import load
 from dfkd.randomness import Block, use_deterministic
+from dfkd.sources import Packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +37,13 @@ class Brief:
         return self.setting.job(Cell(experiment=self.experiment(params), block=self.block), read_test=False)
 
 
-@dataclass(frozen=True)
-class Held:
-    """A reference that Tune hands on as it is, instead of what it refers to: one copy per node stays one copy."""
-
-    material: ray.ObjectRef[Material]
-
-
 class CellTrial(tune.Trainable):
     """Each `step` trains to the next evaluation and reports the probe, the only number that the search sees."""
 
-    def setup(self, config: dict[str, Any], brief: Brief, material: Held) -> None:  # type: ignore[override]
+    def setup(self, config: dict[str, Any], brief: Brief, packed: Packed) -> None:  # type: ignore[override]
         use_deterministic(brief.compute.cpus)
         self.brief = brief
-        self.material: Material = ray.get(material.material)
+        self.material = packed.open()
         self._start(config)
 
     def _start(self, config: dict[str, Any]) -> None:
@@ -72,7 +64,7 @@ class CellTrial(tune.Trainable):
         self.computation.close()
 
 
-def train_trial(config: dict[str, Any], brief: Brief, material: Held) -> None:
+def train_trial(config: dict[str, Any], brief: Brief, packed: Packed) -> None:
     """A trial whose cell needs several workers: a Tune function that drives a Ray Train run."""
     job = brief.trial(config)
     known = Ledger(brief.compute.storage).read(job.name)
@@ -81,7 +73,7 @@ def train_trial(config: dict[str, Any], brief: Brief, material: Held) -> None:
 
         from dfkd.cluster.training import fit  # Ray Train takes seconds to import
 
-        fit(job, material.material, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
+        fit(job, packed, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
         return
     for point in known.points:
         state = known.state if point is known.points[-1] else "running"

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
@@ -15,7 +16,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.search import BatchedHalving, SweepSearch
 from dfkd.cluster.session import Compute, slots
-from dfkd.cluster.trials import CellTrial, Held, train_trial
+from dfkd.cluster.trials import CellTrial, train_trial
 
 BATCH = 8  # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
 ATTEMPTS = 3
@@ -51,7 +52,7 @@ def tune_trials(
     # need; Tune wants it to hold something: a byte of memory
     resources = {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
     kind = CellTrial if compute.workers == 1 else train_trial
-    trainable = tune.with_parameters(kind, brief=search.brief, material=Held(prepared.material))
+    trainable = tune.with_parameters(kind, brief=search.brief, packed=ray.get(prepared.packed))
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(

@@ -12,10 +12,9 @@ from ray.exceptions import RayError
 from dfkd.cells import Job, compute
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute, slots
-from dfkd.distill import Material
 from dfkd.ledger import Ledger, Outcome
 from dfkd.randomness import use_deterministic
-from dfkd.sources import source_key
+from dfkd.sources import Packed, source_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +26,9 @@ class Failure:
 
 
 @ray.remote(max_calls=0)  # not 1, Ray's default for tasks with a GPU: the process is kept
-def _compute(job: Job, material: Material, where: Compute) -> Outcome:
+def _compute(job: Job, packed: Packed, where: Compute) -> Outcome:
     use_deterministic(where.cpus)
-    return compute(job, material, where.storage, where.device)
+    return compute(job, packed.open(), where.storage, where.device)
 
 
 def outcomes(jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute) -> Iterator[Outcome | Failure]:
@@ -38,14 +37,14 @@ def outcomes(jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute)
         from dfkd.cluster.training import distribute  # Ray Train takes seconds to import
 
         for job in jobs:
-            yield distribute(job, prepared[source_key(job.cell)].material, where)
+            yield distribute(job, ray.get(prepared[source_key(job.cell)].packed), where)
         return
     task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
     waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome]", Job]()
     while waiting or running:
         while waiting and len(running) < slots(where):
             job = waiting.popleft()
-            running[task.remote(job, prepared[source_key(job.cell)].material, where)] = job
+            running[task.remote(job, prepared[source_key(job.cell)].packed, where)] = job
         done, _ = ray.wait(list(running), num_returns=1)
         job = running.pop(done[0])
         try:

@@ -1,0 +1,60 @@
+"""Selecting: what a rule chooses of a scored pool, without the probe's rows, found again by content. N rows.
+
+A rule that names the columns it reads gets those alone, 4 bytes a row each: tables whose logits and features do not fit
+into memory can be selected from. The choice is kept beside the arrays, so that a rule works once per teacher and pool.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.files import replace_file
+from dfkd.method.selection import Rows, Selection
+from dfkd.scores import Columns, Scores
+from dfkd.values import digest, spec
+
+VERSION = 1  # raised when the probe's rows or the meaning of a seed change
+
+
+def select(selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Path | None = None) -> Rows:
+    """Positions in the pool, sorted and distinct, none of the probe's.
+
+    kept: a folder that belongs to these scores; a choice that lies there is read, a new one is written.
+    """
+    if kept is None:
+        return _selected(selection, scores, probe_P, seed)
+    path = kept / f"{digest([VERSION, spec(selection), seed])}.npy"
+    if not path.exists():
+        rows = _selected(selection, scores, probe_P, seed)
+        replace_file(path, lambda half: _write(half, rows))
+    chosen: Rows = np.load(path, allow_pickle=False)
+    return chosen
+
+
+def _write(path: Path, rows: Rows) -> None:
+    with path.open("wb") as file:  # np.save would add a suffix to a bare name
+        np.save(file, rows, allow_pickle=False)
+
+
+def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) -> Rows:
+    keep_N = np.ones(len(scores), dtype=np.bool_)
+    keep_N[probe_P] = False
+    names: tuple[str, ...] | None = getattr(selection, "columns", None)
+    candidates = scores.take(np.flatnonzero(keep_N)) if names is None else columns_of(scores, names, keep_N)
+    return _places(selection.select(candidates, seed), keep_N)  # type: ignore[arg-type]  # it reads these columns only
+
+
+def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]) -> Columns:
+    """These columns of the rows that are kept."""
+    arrays = {name: getattr(scores, f"{name}_N")[keep_N] for name in names}
+    return Columns(rows=int(keep_N.sum()), classes=scores.classes, arrays=arrays)
+
+
+def _places(chosen: Rows, keep_N: NDArray[np.bool_]) -> Rows:
+    """Positions among the kept rows as positions in the pool, without an index of all kept rows."""
+    held_out = np.flatnonzero(~keep_N)
+    before = held_out - np.arange(len(held_out))  # how many kept rows come before each one that is held out
+    return chosen + np.searchsorted(before, chosen, side="right")
