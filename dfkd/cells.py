@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dfkd.distill import Diverged, Material, Run
 from dfkd.environment import Environment
 from dfkd.experiment import Cell
 from dfkd.ledger import Ledger, Outcome
-from dfkd.models.teachers import accuracy
+from dfkd.models.teachers import predict
 from dfkd.sources import source_key
 
 CHECKPOINT_EVERY_S = 30.0
@@ -176,12 +178,15 @@ class Computation:
     def _read_test(self, outcome: Outcome) -> None:
         """Once per cell, from the weights in the ledger."""
         task = self.job.cell.experiment.task
-        test = 1 / task.classes
         if outcome.state == "finished":
             student = self.job.cell.experiment.student.build(task.classes, task.image_shape[2])
             student.load_state_dict(self.ledger.weights(self.job.name))
-            test = accuracy(student.to(self.device), task.test(), task, self.device)
-        self.ledger.write_test(self.job.name, test)
+            split = task.test()
+            right_N = predict(student.to(self.device), split.images, task, self.device) == split.labels
+            by_class = {int(k): float(right_N[split.labels == k].mean()) for k in np.unique(split.labels)}
+            self.ledger.write_test(self.job.name, float(right_N.mean()), by_class)
+        else:
+            self.ledger.write_test(self.job.name, 1 / task.classes)
         self.outcome = self.ledger.read(self.job.name)
 
     def close(self) -> None:

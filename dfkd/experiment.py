@@ -12,7 +12,7 @@ from dfkd.data.tasks import Task
 from dfkd.data.transforms import View
 from dfkd.method.dropping import Dropping
 from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import KD, AnswerLoss, Loss, needs_of
+from dfkd.method.losses import KD, AnswerLoss, Both, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
@@ -90,7 +90,7 @@ class Experiment:
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""
-        named: dict[str, Any] = {"explicit": self.explicit, "implicit": self.implicit}
+        named: dict[str, Any] = {**_apart("explicit", self.explicit), **_apart("implicit", self.implicit)}
         if hasattr(self.dropping, "module"):  # a noise matrix is a loss term as well
             named["dropping"] = self.dropping
         return {name: loss for name, loss in named.items() if loss is not None and loss.weight > 0}
@@ -100,8 +100,8 @@ class Experiment:
         return replace(
             self,
             dropping=self.dropping and self.dropping.canonical(self.task.classes),
-            explicit=self.explicit if self.explicit and self.explicit.weight > 0 else None,
-            implicit=self.implicit if self.implicit and self.implicit.weight > 0 else None,
+            explicit=_canonical_loss(self.explicit),
+            implicit=_canonical_loss(self.implicit),
             views=self._canonical_views(),
         )
 
@@ -150,6 +150,16 @@ class Experiment:
         return {n: (mine.get(n), others.get(n)) for n in names if mine.get(n) != others.get(n)}
 
 
+def _apart(name: str, loss: Loss | None) -> dict[str, Loss | None]:
+    return {f"{name}_first": loss.first, f"{name}_second": loss.second} if isinstance(loss, Both) else {name: loss}
+
+
+def _canonical_loss(loss: Loss | None) -> Loss | None:
+    if loss is None or loss.weight <= 0:
+        return None
+    return loss.canonical() if isinstance(loss, Both) else loss
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One experiment in one block: the unit that is computed, recorded and never computed again."""
@@ -162,8 +172,6 @@ class Cell:
         spec = self.experiment.spec()
         block: list[Json] = [self.block.seed, self.block.draw, self.block.teacher]
         return digest([spec, block, teacher_digest, pool_digest])
-
-
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 A cell is a folder `cells/<key>-<environment>` with
     curve.parquet        a row per evaluation
     student.safetensors  the weights after the last step
-    test.json            accuracy on the test set, only for cells that were meant to read it
+    test.json            accuracy on the test set, and by class; only for cells that were meant to read it
     record.json          written last: the cell is finished (or diverged, or pruned)
     checkpoint.pt        while it is being computed
     error.txt            why it could not be computed; the next call tries again
@@ -36,7 +36,7 @@ FINAL = ("finished", "diverged")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One cell as a row. `metrics` are those of the last evaluation; "test" is there once the test set was read."""
+    """One cell as a row. `metrics` are those of the last evaluation; "test" and "test.class.<k>": see `write_test`."""
 
     cell: str  # key and environment: the folder's name
     state: str  # "finished", "diverged" (kept; metrics are those of chance) or "pruned" (stopped by a search)
@@ -94,8 +94,10 @@ class Ledger:
     def weights(self, cell: str) -> dict[str, Tensor]:
         return load_file(self.folder(cell) / "student.safetensors")
 
-    def write_test(self, cell: str, accuracy: float) -> None:
-        write_json(self.folder(cell) / "test.json", {"test": accuracy})
+    def write_test(self, cell: str, accuracy: float, by_class: dict[int, float] | None = None) -> None:
+        """`by_class`: the share of right answers among the test images of each class."""
+        classes = {f"test.class.{label}": share for label, share in (by_class or {}).items()}
+        write_json(self.folder(cell) / "test.json", {"test": accuracy, **classes})
 
     def write_error(self, cell: str, text: str) -> None:
         """Why a cell could not be computed; it has no record, so that the next call tries it again."""

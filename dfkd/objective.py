@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dfkd.experiment import Cell
-from dfkd.method.losses import Loss, Outputs, Sizes
+from dfkd.method.losses import Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
 from dfkd.randomness import stream
 
@@ -43,8 +43,8 @@ class Objective(nn.Module):
                 student_maps=self.student.map_shapes(task.image_shape) if maps else (), teacher_maps=teacher_maps,
                 teacher_accuracy=teacher_accuracy,
             )  # fmt: skip
-            self.losses = nn.ModuleDict()
-            for name, loss in experiment.losses().items():  # one loss moves neither the student's start nor another's
+            self.losses, self.parts = nn.ModuleDict(), experiment.losses()
+            for name, loss in self.parts.items():  # one loss moves neither the student's start nor another's
                 torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
                 self.losses[name] = loss.module(sizes)
 
@@ -80,5 +80,5 @@ class Objective(nn.Module):
 
     def weight(self, name: str, progress: float) -> float:
         """The loss's weight, rising linearly over its ramp."""
-        loss: Loss = getattr(self.experiment, name)
+        loss = self.parts[name]
         return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)

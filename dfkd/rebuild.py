@@ -19,7 +19,7 @@ from dfkd.data.transforms import VIEWS
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import KDS, LOSSES
+from dfkd.method.losses import KDS, LOSSES, Both
 from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
@@ -28,7 +28,7 @@ from dfkd.values import Scalar, name_of_kind
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
     "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,
     "selection": SELECTIONS, "rule": SELECTIONS, "dropping": DROPPINGS, "kd": (*KDS, OriginalLabels),
-    "explicit": LOSSES, "implicit": LOSSES, "views": VIEWS,
+    "explicit": (*LOSSES, Both), "implicit": (*LOSSES, Both), "first": LOSSES, "second": LOSSES, "views": VIEWS,
 }  # fmt: skip
 SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 

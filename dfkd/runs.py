@@ -16,7 +16,7 @@ from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
 
 SHORTEST = 4  # characters of a name's beginning
-CURVE = ("step", "probe", "validation", "train.kd", "train.explicit", "train.implicit", "train.total")
+CURVE = ("step", "probe", "validation")  # and every term of the loss
 
 
 def find_cell(name: str, storage: Path) -> str | None:
@@ -85,7 +85,8 @@ def _show_unfinished(cell: str, folder: Path, console: Console) -> None:
 
 
 def _show_outcome(outcome: Outcome, console: Console) -> None:
-    header = [name for name in CURVE if any(name in point for point in outcome.points)]
+    names = dict.fromkeys(name for point in outcome.points for name in point)
+    header = [name for name in names if name in CURVE or name.startswith("train.")]
     rows = [[f"{point[name]:.4g}" if name in point else "" for name in header] for point in outcome.points]
     console.table(f"Cell {outcome.cell}: {outcome.state} at step {outcome.step}", header, rows)
     for name, value in outcome.params.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dfkd.cells
@@ -289,6 +290,14 @@ def test_the_test_accuracy_is_that_of_the_kept_student(job, material, tmp_path):
     compute(job, material, tmp_path / "b")
     later = compute(replace(job, read_test=True), material, tmp_path / "b")
     assert told(later) == told(first)
+
+
+def test_the_test_accuracy_of_each_class_averages_to_that_of_all(job, material, tmp_path, tiny):
+    metrics = compute(replace(job, read_test=True), material, tmp_path).metrics
+    labels = tiny.task.test().labels
+    by_class = np.array([metrics[f"test.class.{k}"] for k in range(10)])
+    assert (by_class * np.bincount(labels)).sum() / len(labels) == pytest.approx(metrics["test"])
+    assert by_class.std() > 0
 
 
 # ---- side by side

@@ -10,7 +10,7 @@ from losses import RECIPES
 from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, FitNet, NTXent, needs_of
+from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, Both, FitNet, NTXent, Similarity, TeacherContrast, needs_of
 from dfkd.randomness import Block
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
@@ -127,3 +127,23 @@ def test_two_views_need_views(tiny):
     with pytest.raises(ValueError, match=r"NTXent compares two views of an image, but got self\.views=None"):
         replace(tiny, implicit=NTXent(), views=None)
     assert replace(tiny, implicit=NTXent(weight=0.0), views=None).fingerprint()
+
+
+def test_two_losses_in_one_place_are_two_terms_with_their_own_weights(tiny, material):
+    pair = Both(first=NTXent(weight=2.0, ramp=0.0), second=TeacherContrast(weight=0.5, ramp=0.0))
+    run = run_of(replace(with_loss(tiny, NTXent), implicit=pair), material)
+    terms = run.loss(0)
+    assert set(terms) == {"kd", "implicit_first", "implicit_second", "total"}
+    expected = terms["kd"] + 2.0 * terms["implicit_first"] + 0.5 * terms["implicit_second"]
+    assert terms["total"].item() == pytest.approx(expected.item())
+    run.advance(4)
+    assert run.evaluate()["train.implicit_second"] > 0
+
+
+def test_a_pair_is_no_pair_where_one_weighs_nothing(tiny):
+    alone, pair = Similarity(weight=2.0), Both(first=NTXent(weight=0.0), second=Similarity(weight=2.0))
+    assert replace(tiny, implicit=pair).fingerprint() == replace(tiny, implicit=alone).fingerprint()
+    nothing = Both(first=NTXent(weight=0.0), second=Similarity(weight=0.0))
+    assert replace(tiny, implicit=nothing).fingerprint() == replace(tiny, implicit=None).fingerprint()
+    with pytest.raises(ValueError, match="a pair of losses holds two losses, not pairs"):
+        Both(first=pair, second=alone)

@@ -18,7 +18,7 @@ from ablations.components import study as components
 from dfkd import cli
 from dfkd.data.pools import ParquetPool
 from dfkd.experiment import Experiment
-from dfkd.method.losses import KD, KDS
+from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
 from dfkd.method.selection import Balanced, Dynamic
 from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
@@ -38,6 +38,7 @@ def everything() -> Iterator[Experiment]:
     for network in (CifarResNet(depth=18), WideResNet(depth=16, width=2), SmallResNet(width=8, norm="group")):
         yield replace(digits(), student=network)
     yield from (replace(digits(), kd=kind()) for kind in KDS)
+    yield replace(digits(), implicit=Both(first=Similarity(weight=1.0, tau=0.3), second=PKT(weight=100.0)))
 
 
 def test_every_experiment_of_ours_is_rebuilt_from_its_parameters_also_as_text() -> None:

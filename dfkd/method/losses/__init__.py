@@ -5,6 +5,7 @@ say). No loss applies its own weight, blends another loss or reads a label: `Obj
 in one line.
 """
 
+from dfkd.method.losses.both import Both
 from dfkd.method.losses.contrast import CRD, NTXent, TeacherContrast
 from dfkd.method.losses.explicit import AttentionTransfer, FitNet, PooledFeatures
 from dfkd.method.losses.kd import DKD, KD, KDS, AnswerLoss
@@ -29,6 +30,7 @@ __all__ = [
     "SP",
     "AnswerLoss",
     "AttentionTransfer",
+    "Both",
     "FitNet",
     "Loss",
     "NTXent",
