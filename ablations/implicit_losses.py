@@ -12,10 +12,11 @@ from dataclasses import replace
 from dfkd import recipes
 from dfkd.data.transforms import Crop
 from dfkd.experiment import Experiment, Study
-from dfkd.method.losses import IMPLICIT, Loss, needs_of
+from dfkd.method.losses import IMPLICIT, Both, Loss, NTXent, TeacherContrast, needs_of
 from dfkd.values import name_of
 
 VIEWS = Crop(padding=1, flip=False)  # a digit is not its mirror image
+ODSD = Both(first=NTXent(), second=TeacherContrast())  # its two relations; their weights are not known to us
 
 
 def with_loss(full: Experiment, loss: Loss) -> tuple[str, Experiment]:
@@ -28,6 +29,8 @@ def study_of(full: Experiment) -> Study:
     """The recipe's own loss at the recipe's weight."""
     losses = [full.implicit, *(kind() for kind in IMPLICIT if kind is not type(full.implicit))]
     variants = {"none": replace(full, implicit=None)} | dict(with_loss(full, loss) for loss in losses)
+    views = full.views or VIEWS
+    variants["nt_xent and teacher_contrast, views"] = replace(full, implicit=ODSD, views=views)
     if any(e.views != full.views for e in variants.values()):
         variants["none, views"] = replace(full, implicit=None, views=VIEWS)
     return Study(question="Which implicit loss helps?", variants=variants, baseline="none")

@@ -12,7 +12,7 @@ from dfkd.evidence.designs import resolution_of
 from dfkd.evidence.findings import levels_of
 from dfkd.experiment import Study
 from dfkd.method.dropping import DROPPINGS
-from dfkd.method.losses import EXPLICIT, IMPLICIT
+from dfkd.method.losses import EXPLICIT, IMPLICIT, Both
 from dfkd.method.selection import SELECTIONS, Confident
 from dfkd.sources import source_key
 
@@ -59,7 +59,7 @@ def test_the_same_question_can_be_asked_of_another_recipe(name: str) -> None:
         ("selection_rules", "selection", SELECTIONS),
         ("drop_rules", "dropping", DROPPINGS),
         ("explicit_losses", "explicit", EXPLICIT),
-        ("implicit_losses", "implicit", IMPLICIT),
+        ("implicit_losses", "implicit", (*IMPLICIT, Both)),
     ],
 )
 def test_a_study_of_rules_has_all_of_ours(name: str, part: str, kinds: tuple[type, ...]) -> None:
