@@ -1,13 +1,18 @@
-"""Reports of finished studies: read from a ledger or from MLflow, shown in the terminal, written and logged."""
+"""Reports of finished studies and sweeps: read from a ledger or MLflow, shown in the terminal, written and logged."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
+from dfkd import studies, sweeps
 from dfkd.console import Console
-from dfkd.evidence import report, tables
+from dfkd.evidence import overview, report, sweep_page, tables
 from dfkd.evidence.findings import Findings, StudyData
+from dfkd.evidence.sweeps import SweepData
 from dfkd.files import replace_file
+from dfkd.selected import selected
 from dfkd.studies import folder_of, from_ledger
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
@@ -18,10 +23,39 @@ def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:
     return from_ledger(storage, name) if tracking_uri is None else Tracked(tracking_uri).study(name)
 
 
+def is_sweep(name: str, storage: Path) -> bool:
+    """Whether a sweep of the storage has this name. ValueError for a name that is neither a sweep's nor a study's."""
+    known = {**dict.fromkeys(studies.recorded(storage), False), **dict.fromkeys(sweeps.recorded(storage), True)}
+    if name in known:
+        return known[name]
+    if not known:
+        raise ValueError(f"there is no study {name!r} in {storage}: there are none")
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"there is no study {name!r} in {storage}, nor a sweep: {hint}")
+
+
 def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
     """The report's files by their names in MLflow, and whether any of them had to be written anew."""
-    folder = folder_of(storage, findings.data.name) / "report"
-    written = {folder / name: text for name, text in report.written(findings).items()}
+    texts = report.written(findings, selected(findings.data, storage))
+    return _write_all(folder_of(storage, findings.data.name) / "report", texts)
+
+
+def write_sweep_report(name: str, storage: Path) -> tuple[dict[str, Path | str], bool]:
+    """Of a sweep as its folder has it: alike."""
+    return _write_all(sweeps.folder_of(storage, name) / "report", sweep_page.written(sweeps.read(storage, name)))
+
+
+def write_overview(all_findings: list[Findings], searches: list[SweepData], storage: Path) -> Path:
+    """Several reports side by side, with what they share; the page's path."""
+    names = [findings.data.name for findings in all_findings] + [data.name for data in searches]
+    folder = storage / "reports" / overview.folder_name(names)
+    _write_all(folder, overview.written(all_findings, searches))
+    return folder / "index.html"
+
+
+def _write_all(folder: Path, texts: Mapping[str, str]) -> tuple[dict[str, Path | str], bool]:
+    written = {folder / name: text for name, text in texts.items()}
     changed = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
     for path, text in changed.items():
         _write(path, text)
@@ -32,12 +66,10 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, lambda half: half.write_text(text))
 
 
-def log_report(findings: Findings, files: dict[str, Path | str], tracker: Tracker) -> None:
-    """Put the files beside the study's run, as `run_study` has made it."""
-    data = findings.data
-    parent = tracker.parent(
-        kind="study", name=data.name, identity=f"study {data.name}", params={}, tags={"study": data.name}
-    )
+def log_report(kind: str, name: str, files: dict[str, Path | str], tracker: Tracker) -> None:
+    """Put the files beside the run of the study or sweep ("study", "sweep"), as its driver has made it."""
+    identity = f"study {name}" if kind == "study" else name
+    parent = tracker.parent(kind=kind, name=name, identity=identity, params={}, tags={kind: name})
     tracker.finish(parent, metrics={}, tables={}, files=files)
 
 
@@ -52,3 +84,12 @@ def show_findings(findings: Findings, console: Console) -> None:
     console.line(f"{findings.varies}; {findings.conditions}")
     for note in findings.notes:
         console.line(note)
+
+
+def show_sweep(data: SweepData, console: Console) -> None:
+    """The best trials, what was confirmed, and what has to be known beside it."""
+    console.table(f"Best trials of {data.name}, by the probe", *sweep_page.best(data))
+    if data.confirmation is not None:
+        console.table("Confirmation", sweep_page.HEADER, sweep_page.confirmed(data))
+    for line in sweep_page.facts(data):
+        console.line(line)

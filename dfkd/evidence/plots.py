@@ -55,7 +55,7 @@ class Plot(Figure):
 def svg(figure: Figure) -> str:
     """An SVG element without XML header, date, version and the ids of groups: several fit into one page."""
     text = io.StringIO()
-    with _style():
+    with styled():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     element = text.getvalue()
     element = element[element.index("<svg") :]
@@ -63,20 +63,20 @@ def svg(figure: Figure) -> str:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()  # not the user's own style
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # where matplotlib lists all names
         yield
 
 
-def _figure(height: float) -> Plot:
+def blank(height: float) -> Plot:
     return Plot(figsize=(WIDTH, height), layout="constrained")
 
 
 def figures(findings: Findings) -> dict[str, Plot]:
     """Those that these findings allow, by name."""
-    with _style():
+    with styled():
         drawn = {name: draw(findings) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -86,7 +86,7 @@ def effects(findings: Findings) -> Plot | None:
     shown = [c for c in findings.comparisons if c.n]
     if not shown:
         return None
-    figure = _figure(0.9 + 0.36 * len(shown))
+    figure = blank(0.9 + 0.36 * len(shown))
     axes = figure.subplots()
     axes.axvline(0, color=GREY, linewidth=1)
     for y, c in enumerate(shown):
@@ -112,7 +112,7 @@ def doses(findings: Findings) -> Plot | None:
     if found is None:
         return None
     table = findings.summary.assign(x=[found.values[v] for v in findings.summary["variant"]]).sort_values("x")
-    figure = _figure(3.1)
+    figure = blank(3.1)
     axes = figure.subplots()
     axes.fill_between(table["x"], *_band(table), color=BLUE, alpha=0.18, linewidth=0)
     axes.plot(table["x"], 100 * table["mean"], "-o", color=BLUE, markersize=4)
@@ -139,7 +139,7 @@ def learning(findings: Findings) -> Plot | None:
         return None
     columns = 4 if len(others) in (4, 7, 8) else min(3, len(others))
     lines = math.ceil(len(others) / columns)
-    figure = _figure(0.5 + 1.9 * lines)
+    figure = blank(0.5 + 1.9 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for panel, variant in zip(panels, others, strict=False):
         for name, colour in ((baseline, FAINT), (variant, BLUE)):
@@ -165,7 +165,7 @@ def _curve(axes: Any, curves: pd.DataFrame, measure: str, colour: str) -> None:
 def cost(findings: Findings) -> Plot | None:
     """Mean accuracy against the median seconds of a cell; whiskers: interval of the mean, quartiles of the seconds."""
     summary = findings.summary[findings.summary["n"] > 0]
-    figure = _figure(3.1)
+    figure = blank(3.1)
     axes = figure.subplots()
     for i, row in enumerate(summary.to_dict("records")):
         own = findings.data.cells["variant"] == row["variant"]
@@ -191,7 +191,7 @@ def classes(findings: Findings) -> Plot | None:
         return None
     shown = found.shown()
     means, changes = 100 * found.pivot("mean")[shown], 100 * found.pivot("difference")[shown].drop(index=found.baseline)
-    figure = _figure(1.3 + 0.3 * (1 + len(changes)))
+    figure = blank(1.3 + 0.3 * (1 + len(changes)))
     if changes.empty:
         return None
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, len(changes)])

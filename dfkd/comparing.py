@@ -1,0 +1,74 @@
+"""The comparison of what is finished: each study and sweep that is named is shown, written and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfkd import studies, sweeps
+from dfkd.console import Console
+from dfkd.evidence.findings import Findings, find
+from dfkd.evidence.sweeps import SweepData
+from dfkd.reports import (
+    is_sweep,
+    log_report,
+    read_study,
+    show_findings,
+    show_sweep,
+    write_overview,
+    write_report,
+    write_sweep_report,
+)
+from dfkd.tracking import Tracker
+
+
+@dataclass
+class _Comparison:
+    """One call, and what it has shown."""
+
+    storage: Path
+    tracking_uri: str | None
+    console: Console
+    tracker: Tracker | None
+    findings: list[Findings] = field(default_factory=list)
+    searches: list[SweepData] = field(default_factory=list)
+
+    def study(self, name: str) -> None:
+        findings = find(read_study(name, self.storage, self.tracking_uri))
+        self.findings.append(findings)
+        show_findings(findings, self.console)
+        self._tell("study", name, *write_report(findings, self.storage))
+
+    def sweep(self, name: str) -> None:
+        data = sweeps.read(self.storage, name)
+        self.searches.append(data)
+        show_sweep(data, self.console)
+        self._tell("sweep", name, *write_sweep_report(name, self.storage))
+
+    def _tell(self, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
+        if changed and self.tracker is not None:
+            log_report(kind, name, files, self.tracker)
+        page = Path(files["report/index.html"])
+        self.console.line(f"{'written to' if changed else 'unchanged:'} {page.parent}")
+        self.console.line(f"open:  {page}\n")
+
+
+def compare(
+    names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console
+) -> None:
+    """By name, studies also as modules; none: all in the storage. ValueError for what there is not, first of all."""
+    wanted = [name.split(".")[-1] for name in names] or [*studies.recorded(storage), *sweeps.recorded(storage)]
+    if not wanted:
+        raise ValueError(f"there is no study in {storage}: run one with python -m platform.ablate, or name --storage")
+    kinds = {name: name in sweeps.recorded(storage) if tracking_uri else is_sweep(name, storage) for name in wanted}
+    with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
+        call = _Comparison(storage, tracking_uri, console, tracker if log else None)
+        for name, searched in kinds.items():
+            (call.sweep if searched else call.study)(name)
+    if len(kinds) > 1:
+        page = write_overview(call.findings, call.searches, storage)
+        console.line(f"side by side, with what they share:  {page}\n")
+    cells = [f.data.cells["cell"].iloc[0] for f in call.findings] + [s.trials[0].cell for s in call.searches]
+    console.line(f"next:  python -m platform.show {cells[0]}    a cell: its record, its curve, how to compute it again")

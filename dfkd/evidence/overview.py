@@ -1,0 +1,111 @@
+"""Several studies and sweeps on one page: each with its result and its main figure, and what the studies share.
+
+Each keeps its own full page; this one shows them side by side and does not test anything across them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from html import escape
+
+from dfkd.evidence import plots, report, sweep_page, sweep_plots, tables
+from dfkd.evidence.captions import READING, conclusion
+from dfkd.evidence.findings import Findings
+from dfkd.evidence.page import figure, head, page, paragraph, plain_table, section
+from dfkd.evidence.sweeps import SweepData
+from dfkd.evidence.tables import markdown_table
+
+LONGEST = 80  # characters of a folder's name
+SHARED = ("variant", "is the same recipe as", "shared cells")
+NOTHING_SHARED = "These studies share no cells."
+NOT_TESTED = (
+    "Nothing is tested across studies: p-values are corrected within each. Shared cells were computed once and stand "
+    "in each study that names them, so that their results are not independent evidence."
+)
+
+
+def folder_name(names: Sequence[str]) -> str:
+    """The same for the same names in the same order."""
+    joined = "+".join(names)
+    return joined if len(joined) <= LONGEST else f"{len(names)}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+
+
+def written(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> dict[str, str]:
+    return {"index.html": html(studies, sweeps), "report.md": markdown(studies, sweeps)}
+
+
+def shared(studies: Sequence[Findings]) -> list[list[str]]:
+    """Rows of SHARED: variants of different studies that have cells in common."""
+    cells = {
+        (findings.data.name, str(variant)): set(rows["cell"])
+        for findings in studies
+        for variant, rows in findings.data.cells.groupby("variant", observed=True, sort=True)
+    }
+    places = list(cells)
+    return [
+        [f"{one[0]}: {one[1]}", f"{other[0]}: {other[1]}", str(len(cells[one] & cells[other]))]
+        for i, one in enumerate(places)
+        for other in places[i + 1 :]
+        if one[0] != other[0] and cells[one] & cells[other]
+    ]
+
+
+def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
+    names = [findings.data.name for findings in studies] + [data.name for data in sweeps]
+    parts = [
+        head("Overview", ", ".join(names), _lead(studies, sweeps), [NOT_TESTED] if len(studies) > 1 else []),
+        *(_study(findings) for findings in studies),
+        *(_sweep(data) for data in sweeps),
+        section("Cells in common", _shared(studies)) if len(studies) > 1 else "",
+    ]
+    return page(", ".join(names), parts)
+
+
+def _lead(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
+    kinds = ((len(studies), "study", "studies"), (len(sweeps), "sweep", "sweeps"))
+    counts = [f"{n} {one if n == 1 else many}" for n, one, many in kinds if n]
+    return f"{' and '.join(counts)}, each with a full report of its own."
+
+
+def _study(findings: Findings) -> str:
+    drawing = plots.figures(findings).get("effects")
+    name = findings.data.name
+    shown = "" if drawing is None else figure(
+        f"differences of {name}", plots.svg(drawing), conclusion("effects", findings), READING["effects"]
+    )  # fmt: skip
+    conditions = f"{findings.varies}; {findings.conditions}"
+    return section(
+        findings.data.question, paragraph(f"{name}. {report.headline(findings)}"), shown, paragraph(conditions),
+        _link(f"../../studies/{name}/report/index.html"),
+    )  # fmt: skip
+
+
+def _sweep(data: SweepData) -> str:
+    drawn = sweep_plots.figures(data)
+    name = next((name for name in ("confirmation", "history") if name in drawn), None)
+    shown = "" if name is None else figure(
+        sweep_page.TITLES[name], plots.svg(drawn[name]), sweep_page.conclusion(name, data), sweep_page.READING[name]
+    )  # fmt: skip
+    title, lead = sweep_page.said(data)
+    return section(
+        title, paragraph(f"{data.name}. {lead}"), shown, _link(f"../../sweeps/{data.name}/report/index.html")
+    )
+
+
+def _link(address: str) -> str:
+    return f'<p><a href="{escape(address)}">the full report</a></p>'
+
+
+def _shared(studies: Sequence[Findings]) -> str:
+    rows = shared(studies)
+    return plain_table(SHARED, rows, "text") if rows else paragraph(NOTHING_SHARED)
+
+
+def markdown(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
+    sections = [tables.markdown(findings) for findings in studies] + [sweep_page.markdown(data) for data in sweeps]
+    if len(studies) > 1:
+        rows = shared(studies)
+        table = markdown_table(SHARED, rows) if rows else [NOTHING_SHARED]
+        sections.append("\n".join(["## Cells in common", "", *table, "", NOT_TESTED]) + "\n")
+    return "\n".join(sections)
