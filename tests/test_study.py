@@ -1,15 +1,22 @@
 """A real, tiny study of a user's own, on Ray and MLflow; what a study does with its blocks, on a crew that pretends."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import pandas as pd
 import pytest
 from commands import PROJECTS, run
+from mlflow.entities import Run
+from mlflow_server import Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
@@ -24,6 +31,7 @@ from dfkd.environment import this_environment
 from dfkd.experiment import Study
 from dfkd.ledger import Ledger, Outcome
 from dfkd.recipes import digits
+from dfkd.reports import read_study
 from dfkd.sources import source_key
 from dfkd.studies import read
 
@@ -34,10 +42,14 @@ def test_two_equal_variants_are_an_error() -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
-    import sys
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
+
+@pytest.fixture(scope="module")
+def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the server starts beside it
+    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
     from dfkd.randomness import use_deterministic
     from dfkd.sources import load, obtain, score_here
 
@@ -64,14 +76,14 @@ def rows(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def first(project: Path) -> str:
-    """What the first call says."""
-    done = run("ablate", "tiny_study", "--storage", "s", folder=project)
+def first(project: Path, server: Server) -> str:
+    """What the first call says. It tracks on a server."""
+    done = run("ablate", "tiny_study", "--storage", "s", "--tracking-uri", server.ready(), folder=project)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(project: Path, first: str) -> None:
+def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(project: Path, server: Server, first: str) -> None:
     assert "3 cells computed, 1 from the ledger, 1 of these computed by other work" in first
     assert "computed again" in first and "equal to the last bit" in first
     report = project / "s" / "studies" / "tiny_study" / "report"
@@ -80,12 +92,84 @@ def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(project: Pat
     assert "done already" in again.stdout, again.stderr
     assert rows(again.stdout) == rows(first)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    grown = run("ablate", "tiny_study", "--storage", "s", "--blocks", "3", folder=project)
+    options = ("--storage", "s", "--blocks", "3", "--tracking-uri", server.uri)
+    grown = run("ablate", "tiny_study", *options, folder=project)
     assert "2 cells computed, 4 from the ledger" in grown.stdout, grown.stderr
     assert "results were seen after 2 and 3 blocks" in grown.stdout
     tests = [json.loads(file.read_text())["test"] for file in project.glob("s/cells/*/test.json")]
     assert len(tests) == 6 and all(0 < value < 1 for value in tests)
     assert not (project / "s" / "studies" / "tiny_study" / "check").exists()
+
+
+def runs_of(server: Server, condition: str) -> list[Run]:
+    client = server.client()
+    experiment = client.get_experiment_by_name("dfkd").experiment_id
+    return list(client.search_runs([experiment], condition, order_by=["attributes.run_name ASC"]))
+
+
+def test_a_study_is_found_filtered_and_compared_on_a_server(server: Server, first: str) -> None:
+    """As its users do, through MLflow's own client. The cells are those of the first call, or more."""
+    [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
+    assert parent.info.status == "FINISHED" and parent.info.run_name == "study/tiny_study"
+    cells = runs_of(server, "tags.study = 'tiny_study' AND tags.role != ''")
+    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
+    full = runs_of(server, "tags.variant = 'full' AND tags.block = '0' AND metrics.`final/test` > 0")
+    plain = runs_of(server, "tags.variant = 'no dropping' AND tags.block = '0' AND params.dropping = 'none'")
+    here, there = full[0].data, plain[0].data
+    assert len(full) == len(plain) == 1
+    assert here.metrics.keys() - there.metrics.keys() == {"kept_classes", "final/kept_classes"}  # of the dropping
+    assert there.metrics.keys() < here.metrics.keys() and "final/test" in there.metrics
+    both = here.params.keys() | there.params.keys()
+    differing = {name for name in both if here.params.get(name) != there.params.get(name)}
+    assert differing == {"dropping", "dropping.rate"}
+
+
+def test_pool_and_teacher_are_datasets_on_the_server(server: Server, first: str) -> None:
+    for found in runs_of(server, "tags.study = 'tiny_study'"):
+        used = {entry.tags[0].value: entry.dataset for entry in found.inputs.dataset_inputs}
+        assert {part: dataset.name for part, dataset in used.items()} == {
+            "pool": "glyphs", "teacher": "supervised_teacher",
+        }  # fmt: skip
+        assert json.loads(used["pool"].source)["tags"]["pool.rows"] == "800"
+        if "cell_key" in found.data.tags:
+            assert found.data.tags["pool_digest"].startswith(used["pool"].digest)
+    assert len(runs_of(server, f"dataset.digest = '{used['teacher'].digest}'")) >= 5
+
+
+def test_table_and_page_come_back_from_the_server(server: Server, first: str, project: Path, tmp_path: Path) -> None:
+    [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
+    folder = Path(server.client().download_artifacts(parent.info.run_id, "", str(tmp_path)))
+    assert json.loads((folder / "effects.json").read_text())["columns"][0] == "variant"
+    assert (folder / "report" / "index.html").read_text().startswith("<!")
+    tracked = read_study("tiny_study", project / "s", server.uri)
+    pd.testing.assert_frame_equal(tracked.cells, read_study("tiny_study", project / "s", None).cells)
+
+
+LOAD = """
+import sys
+import mlflow, numpy as np, torch
+images = torch.from_numpy(np.load("images.npy"))
+model = mlflow.pytorch.load_model(sys.argv[1])
+served = mlflow.pyfunc.load_model(sys.argv[1]).predict(images.numpy())
+assert "dfkd" not in sys.modules
+assert np.allclose(model(images).numpy(), served)
+np.save("answers.npy", served.argmax(1))
+"""
+
+
+def test_the_best_student_loads_in_a_process_that_has_never_heard_of_us(
+    server: Server, first: str, project: Path, tmp_path: Path
+) -> None:
+    [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
+    tags, ledger = parent.data.tags, Ledger(project / "s")
+    outcome = ledger.read(tags["student_cell"])
+    assert outcome is not None and outcome.state == "finished"
+    test = digits().task.test()
+    np.save(tmp_path / "images.npy", test.images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    environment = {"MLFLOW_TRACKING_URI": server.uri, "PATH": os.environ["PATH"], "MLFLOW_DISABLE_TELEMETRY": "true"}
+    subprocess.run([sys.executable, "-P", "-c", LOAD, tags["student_model"]], cwd=tmp_path, env=environment, check=True)
+    right = np.load(tmp_path / "answers.npy") == test.labels
+    assert right.mean() == pytest.approx(outcome.metrics["test"], abs=0.002)  # one image of 600
 
 
 GAINS = {"without selection": -0.08, "without explicit": 0.05}
@@ -231,8 +315,6 @@ def test_a_forecast_before_anything_is_there(tmp_path: Path) -> None:
 
 def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
     """Where the tiny study lies, its cells are recognised, also under another name, and give the time."""
-    import sys
-
     study = replace(sys.modules["tiny_study"].study, blocks=5)
     where = Compute(storage=project / "s")
     done = {json.loads(path.read_text())["cell"] for path in (project / "s").glob("cells/*/record.json")}

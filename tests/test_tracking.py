@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
+from torch import Tensor, nn
 
 from dfkd.ledger import Ledger, Outcome
+from dfkd.recipes import digits
 from dfkd.tracking import Parent, Tracker
 
 EXPERIMENTS = iter(range(1000))
@@ -262,12 +264,12 @@ def test_results_stand_on_the_parent_and_can_be_written_again(
     for best in (0.8, 0.9):
         record.tracker.finish(
             record.parent(),
-            metrics={"best": best},
+            metrics={"best": best, "difference/KD, ratio=0.1+dropping": best},
             tables={"effects.tex": f"best {best}", "effects": table, "more.json": table},
             files={"figures/effects.png": figure, "copy.png": str(figure)},
         )
     run = record.client.get_run(record.parent().run_id)
-    assert run.data.metrics == {"best": 0.9}
+    assert run.data.metrics == {"best": 0.9, "difference/KD_ ratio_0.1_dropping": 0.9}
     folder = Path(record.client.download_artifacts(run.info.run_id, "", tmp_path))
     assert (folder / "effects.tex").read_text() == "best 0.9"
     assert (folder / "figures" / "effects.png").read_bytes() == (folder / "copy.png").read_bytes() == b"png"
@@ -275,6 +277,54 @@ def test_results_stand_on_the_parent_and_can_be_written_again(
     pd.testing.assert_frame_equal(loaded, table)
     assert len(json.loads(run.data.tags["mlflow.loggedArtifacts"])) == 2
     assert (record.storage / "mlartifacts").is_dir()
+
+
+class Untraceable(nn.Module):
+    """What it does depends on what it sees: no graph can hold that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.mean((1, 2, 3))[:, None]
+        return self.head(mean if mean.sum().item() > 0 else -mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntraceableNetwork:
+    version: ClassVar[int] = 1
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return Untraceable()
+
+
+def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> None:
+    """A user's own network may be anything; all else is written."""
+    experiment = replace(digits(), student=UntraceableNetwork())
+    Ledger(record.storage).write(outcome("untraceable"), Untraceable().state_dict())
+    parent = record.parent()
+    record.tracker.student(parent, outcome("untraceable"), experiment)
+    record.cell(outcome("next"), parent)
+    assert record.run(outcome("next")).info.status == "FINISHED"
+    [line] = record.lines
+    assert line.startswith("MLflow has no model of a student (torch.export cannot trace it") and "\n" not in line
+    assert "student_model" not in record.client.get_run(parent.run_id).data.tags
+    record.lines.clear()
+
+
+def test_the_same_student_is_exported_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment, parent, cell = digits(), record.parent(), outcome("exported")
+    Ledger(record.storage).write(cell, experiment.student.build(10, 1).state_dict())
+    for _ in range(2):
+        record.tracker.student(parent, cell, experiment)
+        record.tracker.close()
+        record.tracker = record.another()
+    models = record.client.search_logged_models([parent.experiment_id])
+    assert [(model.name, model.status) for model in models] == [("student", "READY")]
+    assert models[0].source_run_id == parent.run_id and models[0].params["student"] == "small_res_net"
+    [held] = record.client.get_run(parent.run_id).outputs.model_outputs
+    assert record.client.get_run(parent.run_id).data.tags["student_model"] == f"models:/{held.model_id}"
 
 
 def test_a_parent_is_running_finished_or_stopped(record: Record) -> None:

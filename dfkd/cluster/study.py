@@ -116,6 +116,19 @@ def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
     return setting if same else None
 
 
+def typical_of_best(cells: pd.DataFrame) -> pd.Series | None:
+    """The finished cell that stands for a study: of the variant with the best mean, the one in its median block.
+
+    Its best block would be the luckiest one. None where nothing finished.
+    """
+    means = cells[cells["state"] != "errored"].groupby("variant", observed=True)["value"].mean()
+    for variant in means.sort_values(ascending=False, kind="stable").index:
+        rows = cells[(cells["variant"] == variant) & (cells["state"] == "finished")]
+        if len(rows):
+            return rows.sort_values("value", kind="stable").iloc[(len(rows) - 1) // 2]
+    return None
+
+
 def device_hours(seconds: float, compute: Compute) -> float:
     """GPU hours where a cell has GPUs, else CPU hours."""
     return seconds * compute.workers * (compute.gpus or compute.cpus) / 3600
@@ -253,6 +266,12 @@ class _Driver:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _track_student(self, tracker: Tracker, findings: Findings) -> None:
+        best = typical_of_best(findings.data.cells)
+        if best is not None:
+            cell = str(best["cell"])
+            tracker.student(self.parent, self.known[cell], self.jobs[cell].cell.experiment)
+
     def conclude(self, tracker: Tracker | None, stopped: str = "") -> StudyResult:
         """The findings; record and report on disk, and, where a tracker is given, in MLflow."""
         findings = find(studies.data_of(self.record, self.known.get))
@@ -273,4 +292,5 @@ class _Driver:
                 },
                 files=files,
             )  # fmt: skip
+            self._track_student(tracker, findings)
         return StudyResult(findings=findings, computed=len(self.fresh), stopped=stopped)

@@ -221,6 +221,7 @@ class _Driver:
         blocks = [Block(seed=CONFIRMATION + i) for i in range(self.sweep.confirmation_blocks)]
         sides = [[self._job(experiment, block, read_test=True) for block in blocks] for experiment in (winner, default)]
         outcomes = self._compute("winner against default", [job for side in sides for job in side], "confirmation")
+        self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
         tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
         return tests[0], tests[1]
 
@@ -254,3 +255,6 @@ class _Driver:
         }
         finite = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
         self.tracker.finish(self.parent, metrics=finite, tables={"best_trials": pd.DataFrame(result.best)}, files={})
+        winner, outcome = self.student
+        if outcome.state == "finished":
+            self.tracker.student(self.parent, outcome, winner)

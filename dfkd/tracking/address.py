@@ -12,6 +12,7 @@ SETTINGS = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # MLflow's own patience with an absent server is minutes for every call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing is contacted but the tracking server
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import DatasetInput, Metric, Run
 
     from dfkd.ledger import Outcome
 
-TAG_LENGTH = 5000
+TAG_LENGTH, DIGEST_LENGTH = 5000, 32  # MLflow takes digests of 36
+DATASETS = ("pool", "teacher")
 
 
 @dataclass
@@ -23,11 +26,13 @@ class Held:
     tags: dict[str, str]
     params: set[str]
     metrics: dict[str, float]
+    datasets: set[str]  # their digests
 
     @classmethod
     def of(cls, run: Run) -> Held:
         data = run.data
-        return cls(run.info.run_id, run.info.status, dict(data.tags), set(data.params), dict(data.metrics))
+        datasets = {entry.dataset.digest for entry in run.inputs.dataset_inputs} if run.inputs else set()
+        return cls(run.info.run_id, run.info.status, dict(data.tags), set(data.params), dict(data.metrics), datasets)
 
     @property
     def step(self) -> int:
@@ -37,6 +42,11 @@ class Held:
 
 def as_tags(tags: dict[str, str]) -> dict[str, str]:
     return {name: str(value)[:TAG_LENGTH] for name, value in tags.items()}
+
+
+def as_metric_name(name: str) -> str:
+    """MLflow refuses all other characters, and variants are named "selection+dropping" or "ratio=0.1"."""
+    return re.sub(r"[^\w\-. :/]+", "_", name, flags=re.ASCII)
 
 
 def joined(old: str | None, new: str) -> str:
@@ -78,3 +88,21 @@ def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
     final["seconds"] = outcome.seconds  # MLflow's own times are rounded, and those of the process that wrote them
     changed = {name: value for name, value in final.items() if held.metrics.get(name) != value}
     return curve + [Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()]
+
+
+def datasets_of(outcome: Outcome) -> list[DatasetInput]:
+    """What a cell was computed from, as MLflow's datasets: the pool and the teacher, by content.
+
+    The source says how they were made: their parameters. Where they lie is nobody's identity.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for part in DATASETS:
+        if outcome.tags.get(part):
+            name = str(outcome.params.get(part, part))
+            made = {n: str(v) for n, v in outcome.params.items() if n.split(".")[0] == part}
+            source = json.dumps({"tags": made | {"digest": outcome.tags[part]}})
+            dataset = Dataset(name, outcome.tags[part][:DIGEST_LENGTH], "code", source)
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", part)]))
+    return inputs

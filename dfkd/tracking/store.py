@@ -13,12 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dfkd.tracking.address import is_database, knock
-from dfkd.tracking.entries import Held, as_tags, facts_of, joined, metrics_of
+from dfkd.tracking.entries import Held, as_metric_name, as_tags, datasets_of, facts_of, joined, metrics_of
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import DatasetInput, Metric, Run
     from pandas import DataFrame
+    from torch import Tensor
 
+    from dfkd.experiment import Experiment
     from dfkd.ledger import Outcome
 
 # A diverged cell counts, as chance: as FAILED it would drop out wherever people filter for finished runs, and the mean
@@ -49,6 +51,7 @@ class Store:
         # Left to itself, MLflow puts a database's artifacts into the current directory; a server knows its own place.
         self.experiment_id = self._experiment(experiment, artifacts.as_uri() if is_database(uri) else None)
         self.cells: dict[str, Held] = {}
+        self.parents: dict[str, Held] = {}
 
     def _experiment(self, name: str, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -88,7 +91,7 @@ class Store:
         else:
             for child in self._search(PARENT, run.info.run_id):  # a resumed sweep asks for thousands: one search
                 self.cells.setdefault(child.data.tags.get("cell_key", ""), Held.of(child))
-        held = Held.of(run)
+        held = self.parents[run.info.run_id] = Held.of(run)
         self._write(held, params=params, tags=tags)
         if held.status != "RUNNING":
             self.client.update_run(held.run_id, status="RUNNING")
@@ -106,6 +109,10 @@ class Store:
         if outcome.step < held.step:  # pruned long ago, finished by another driver since
             self._write(held, tags=tags)
             return
+        datasets = datasets_of(outcome)
+        self._inputs(held, datasets)
+        if parent is not None:
+            self._inputs(self._parent(parent), datasets)
         done = {"state": outcome.state, "step": str(outcome.step)}
         self._write(held, metrics_of(outcome, held, ended), outcome.params, tags | facts | done)
         status = STATUS[outcome.state]
@@ -122,6 +129,28 @@ class Store:
         run = next(self._search("cell_key", cell), None)
         return Held.of(run) if run is not None else None
 
+    def _parent(self, parent: Parent) -> Held:
+        if parent.run_id not in self.parents:
+            self.parents[parent.run_id] = Held.of(self.client.get_run(parent.run_id))
+        return self.parents[parent.run_id]
+
+    def _inputs(self, held: Held, datasets: list[DatasetInput]) -> None:
+        new = [entry for entry in datasets if entry.dataset.digest not in held.datasets]
+        if new:
+            self.client.log_inputs(held.run_id, new)
+            held.datasets |= {entry.dataset.digest for entry in new}
+
+    def student(self, run_id: str, outcome: Outcome, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+        """The student of this cell as a model, once. The run's tags name the newest."""
+        from dfkd.tracking.student import log_student
+
+        held = Held.of(self.client.get_run(run_id))
+        if held.tags.get("student_cell") == outcome.cell:
+            return
+        tags = {"cell_key": outcome.cell, "block": facts_of(outcome)["block"]}
+        uri = log_student(self.client, self.experiment_id, run_id, experiment, weights, tags)
+        self._write(held, tags={"student_model": uri, "student_cell": outcome.cell})
+
     def finish(
         self, run_id: str, metrics: dict[str, float], tables: dict[str, str | DataFrame], files: dict[str, Path | str]
     ) -> None:
@@ -129,7 +158,8 @@ class Store:
 
         held = Held.of(self.client.get_run(run_id))
         now = int(1000 * time.time())
-        new = [Metric(n, v, now, 0) for n, v in metrics.items() if math.isfinite(v) and held.metrics.get(n) != v]
+        named = {as_metric_name(name): value for name, value in metrics.items()}
+        new = [Metric(n, v, now, 0) for n, v in named.items() if math.isfinite(v) and held.metrics.get(n) != v]
         self._write(held, new)
         for name, table in tables.items():
             self._table(held, name, table)

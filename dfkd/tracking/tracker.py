@@ -17,6 +17,7 @@ from dfkd.tracking.store import Parent, Store
 if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
     from pandas import DataFrame
 
+    from dfkd.experiment import Experiment
     from dfkd.ledger import Outcome
 
 T = TypeVar("T")
@@ -89,6 +90,17 @@ class Tracker:
             self._open.discard(parent)
             self._soon(lambda store: store.finish(parent.run_id, metrics, tables, files))
 
+    def student(self, parent: Parent | None, outcome: Outcome, experiment: Experiment) -> None:
+        """The student of a finished cell as a model of the parent, which `mlflow.pytorch.load_model` loads.
+
+        Called after `finish`: exporting takes seconds, and a server that takes no models shall miss nothing else.
+        """
+        from dfkd.ledger import Ledger
+
+        if parent is not None:
+            weights = Ledger(self.storage).weights(outcome.cell)
+            self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
+
     def close(self) -> None:
         """Write what waits, if it can be. A parent that was not finished was stopped, and shall not look running."""
         for parent in self._open:
@@ -124,11 +136,16 @@ class Tracker:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError  # MLflow's; it lets some pass
 
+        from dfkd.tracking.student import NotLogged
+
         try:
             self._store = self._store or Store(self.uri, self.experiment, self.storage / "mlartifacts")
             result = work(self._store)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:  # OSError: requests' are
             self._failed(error)
+            return None
+        except NotLogged as error:
+            self._say("model", f"MLflow has no model of a student ({self._reason(error)}); the ledger has its weights")
             return None
         self._pause = FIRST_PAUSE_S
         return result

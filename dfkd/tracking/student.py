@@ -1,0 +1,126 @@
+"""A student as a logged model: `mlflow.pytorch.load_model` gives it back as a graph and tensors, without code of ours.
+
+The format is torch.export's: unlike a pickle, loading it runs nobody's code, and neither this package nor the class of
+the network is needed. The model takes float images [B, C, H, W] scaled to 0..1 - the task's normalisation is in the
+graph - and returns logits [B, K]. What cannot be exported, or what a server does not take, raises `NotLogged`.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.models import ModelSignature
+
+    from dfkd.experiment import Experiment
+
+AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # codes after which to try again
+NAME = "student"
+
+
+class NotLogged(Exception):
+    """This model will not get into this MLflow; everything else may."""
+
+
+class Standalone(nn.Module):
+    """The student with its normalisation: images in 0..1 to logits."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.network((images_BCHW - self.mean) / self.std)
+        return logits_BK
+
+
+def standalone(experiment: Experiment, weights: dict[str, Tensor]) -> Standalone:
+    task = experiment.task
+    network = experiment.student.build(task.classes, task.image_shape[2])
+    network.load_state_dict(weights)
+    return Standalone(network, task.mean, task.std).eval().requires_grad_(False)
+
+
+def log_student(
+    client: MlflowClient, experiment_id: str, run_id: str, experiment: Experiment, weights: dict[str, Tensor],
+    tags: dict[str, str],
+) -> str:  # fmt: skip
+    """Put the student below the run. Returns the model's URI, for `load_model`."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError
+
+    try:
+        params = {name: str(value) for name, value in experiment.params().items()}
+        model = client.create_logged_model(experiment_id, NAME, run_id, tags, params)
+        _upload(client, model, experiment, weights)
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    except MlflowException as error:
+        if error.error_code in AWAY:
+            raise
+        raise NotLogged(str(error)) from error
+    except HTTPError as error:  # of the upload: too large, forbidden
+        raise NotLogged(str(error)) from error
+    return str(model.model_uri)
+
+
+def _upload(client: MlflowClient, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        try:
+            with redirect_stderr(io.StringIO()):  # torch.export prints the graph of what it cannot trace
+                _save(folder, model, experiment, weights)
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # what torch.export says to a network
+            client.finalize_logged_model(model.model_id, "FAILED")
+            raise NotLogged(f"torch.export cannot trace it: {error}") from error
+        client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+
+
+def _save(folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+    import mlflow
+    import mlflow.pytorch
+    from mlflow.models import Model
+
+    height, width, channels = experiment.task.image_shape
+    description = Model(
+        artifact_path=model.artifact_location, run_id=model.source_run_id, model_id=model.model_id,
+        model_uuid=model.model_id,
+    )  # fmt: skip
+    mlflow.pytorch.save_model(
+        standalone(experiment, weights),
+        str(folder),
+        mlflow_model=description,
+        signature=_signature(experiment),
+        input_example=np.zeros((2, channels, height, width), np.float32),  # of one image, its batch would stay one
+        serialization_format="pt2",  # the other is a pickle
+        # named, because MLflow would find them out by loading the model in a process of its own
+        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
+    )
+
+
+def _signature(experiment: Experiment) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    task, kind = experiment.task, np.dtype(np.float32)
+    height, width, channels = task.image_shape
+    return ModelSignature(
+        inputs=Schema([TensorSpec(kind, (-1, channels, height, width))]),
+        outputs=Schema([TensorSpec(kind, (-1, task.classes))]),
+    )
