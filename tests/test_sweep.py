@@ -101,6 +101,29 @@ def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, 
     assert {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()} == before
 
 
+def test_the_same_from_a_notebook_is_a_frame(project: Path, calm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfkd.notebook import run_sweep
+
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    frame = run_sweep("tiny_space", storage="calm", quiet=True, trials=6, confirmation_blocks=2, deterministic=True)
+    assert sorted(frame["trial"]) == list(range(6)) and frame["probe"].is_monotonic_decreasing
+    assert set(frame["cell"]) == {trial["cell"] for trial in trials(calm)}
+    assert len(frame.attrs["winner_test"]) == len(frame.attrs["default_test"]) == 2
+    assert frame.attrs["difference"][0] == pytest.approx(
+        result(calm)["winner_test"][0] / 2  # type: ignore[index]
+        + result(calm)["winner_test"][1] / 2
+        - sum(frame.attrs["default_test"]) / 2
+    )  # type: ignore[index]
+
+
+def test_the_winner_is_a_model_below_its_sweep(calm: Path) -> None:
+    table = runs(calm)
+    [sweep] = table[table["cell_key"].isna()].to_dict("records")
+    assert str(sweep["student_cell"]) in finished(calm)
+    assert str(sweep["student_model"]).startswith("models:/")
+
+
 def result(storage: Path) -> dict[str, object]:
     (file,) = storage.glob("sweeps/*/result-*.json")
     return {name: value for name, value in json.loads(file.read_text())["result"].items() if name != "seconds"}
