@@ -58,7 +58,7 @@ def runs(storage: Path) -> pd.DataFrame:
     client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
     experiment = client.get_experiment_by_name("dfkd")
     found = client.search_runs([experiment.experiment_id], max_results=1000)
-    return pd.DataFrame([{**run.data.tags, **run.data.metrics, "status": run.info.status} for run in found])
+    return pd.DataFrame([{**run.data.tags, **run.data.metrics, "run": run.info.run_id, "status": run.info.status} for run in found])
 
 
 def test_every_trial_ends_and_search_trials_never_read_the_test_set(calm: Path) -> None:
@@ -91,6 +91,14 @@ def test_every_cell_stands_once_in_mlflow_below_its_sweep(calm: Path) -> None:
     assert sorted(cells["cell_key"]) == sorted(file.parent.name for file in calm.glob("cells/*/record.json"))
     assert cells["mlflow.parentRunId"].nunique() == 1
     assert (table[table["cell_key"].isna()]["status"] == "FINISHED").all()
+
+
+def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
+    client = MlflowClient(f"sqlite:///{calm}/mlflow.db")
+    table = runs(calm)
+    parent = table[table["cell_key"].isna()]["run"].item()
+    (page,) = calm.glob("sweeps/*/report/index.html")
+    assert Path(client.download_artifacts(parent, "report/index.html")).read_text() == page.read_text()
 
 
 def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, calm: Path) -> None:

@@ -36,6 +36,7 @@ from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
 from dfkd.modules import load
 from dfkd.randomness import Block
+from dfkd.reports import write_sweep_report
 from dfkd.sources import check, source_key
 from dfkd.tracking import Tracker
 from dfkd.values import Scalar, digest
@@ -253,8 +254,9 @@ class _Driver:
             "winner_minus_default.high": high,
             "probe_validation_rank_correlation": result.correlation,
         }
+        files, _ = write_sweep_report(result.name, self.compute.storage)
         finite = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
-        self.tracker.finish(self.parent, metrics=finite, tables={"best_trials": pd.DataFrame(result.best)}, files={})
+        self.tracker.finish(self.parent, metrics=finite, tables={"best_trials": pd.DataFrame(result.best)}, files=files)
         winner, outcome = self.student
         if outcome.state == "finished":
             self.tracker.student(self.parent, outcome, winner)
