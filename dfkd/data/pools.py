@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pyarrow.parquet as pq
 
+from dfkd.data.decoding import PIL_MODES
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.original import TrainingImages
 from dfkd.data.shards import (
-    PIL_MODES,
     ImageShape,
     PoolFiles,
     Shard,

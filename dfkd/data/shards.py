@@ -10,10 +10,7 @@ Legend: N rows, H height, W width, C channels.
 """
 
 import hashlib
-import io
-import struct
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 
+from dfkd.data.decoding import ImageShape, Rejected, decode
 from dfkd.files import replace_file
 
 ROW_ID_STRIDE = 2**32
 ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not load the whole
-PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-BROKEN_IMAGE = (OSError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-ImageShape = tuple[int, int, int]  # (H, W, C)
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,12 @@ def write_shard(
     row_id_N: NDArray[np.int64],
     images_NHWC: NDArray[np.uint8],
     characters_N: Sequence[str] | None = None,
+    columns: Mapping[str, pa.Array] | None = None,
 ) -> Shard:
-    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be told."""
+    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be told.
+
+    columns: what else is known of the rows, for people and reports; no part of the digest.
+    """
     rows, height, width, channels = images_NHWC.shape
     digest = content_digest(row_id_N, images_NHWC)
     pixels = pa.py_buffer(np.ascontiguousarray(images_NHWC))
@@ -75,12 +73,13 @@ def write_shard(
         pa.field("row_id", pa.int64()),
         pa.field("image", image_type, metadata={"shape": f"{height},{width},{channels}"}),
     ]
-    columns = [pa.array(row_id_N), pa.Array.from_buffers(image_type, rows, [None, pixels])]
+    arrays = [pa.array(row_id_N), pa.Array.from_buffers(image_type, rows, [None, pixels])]
+    known = dict(columns or {})
     if characters_N is not None:
-        fields.append(pa.field("character", pa.string()))
-        columns.append(pa.array(list(characters_N), pa.string()))
+        known["character"] = pa.array(list(characters_N), pa.string())
+    fields += [pa.field(name, array.type) for name, array in known.items()]
     schema = pa.schema(fields, metadata={"digest": digest})
-    table = pa.Table.from_arrays(columns, schema=schema)
+    table = pa.Table.from_arrays([*arrays, *known.values()], schema=schema)
     replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP))
     return Shard(path, digest, rows)
 
@@ -204,17 +203,12 @@ def decode_first(path: Path) -> None:
 
 
 def _decoded_image(path: Path, row: int, encoded: bytes | None, image_shape: ImageShape) -> NDArray[np.uint8]:
-    height, width, channels = image_shape
     if encoded is None:
         raise ValueError(f"every row must have an image, but got a null in row {row} of {path}; leave the row out")
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            if opened.mode.startswith(("I", "F")):  # PIL would cut off what exceeds 255
-                raise ValueError(f"{opened.mode} is not 8 bits per channel")
-            image = opened.convert(PIL_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-    except (*BROKEN_IMAGE, ValueError) as error:
+        return decode(encoded, image_shape)
+    except Rejected as rejected:
         raise ValueError(
             f"every image must be one that PIL can decode to 8 bits per channel, but got {len(encoded)} bytes "
-            f"in row {row} of {path} ({type(error).__name__}); leave the row out or encode it again"
-        ) from error
-    return np.asarray(image).reshape(image_shape)
+            f"in row {row} of {path} ({rejected.reason}); leave the row out or encode it again"
+        ) from rejected
