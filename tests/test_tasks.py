@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cifar_files import write_cifar
+from fashion_files import write_fashion
 from PIL import Image
 
-from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, Split, Task
+from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, Split, Task
 
 FROZEN = {  # a changed split is another task: raise `Digits.version`
     "train": "3084d13e4b68b644fe9d7db9f629a18152675e7c87bbf12831fdfa52368f30c8",
@@ -20,6 +21,8 @@ FROZEN = {  # a changed split is another task: raise `Digits.version`
 def task(request: pytest.FixtureRequest, tmp_path: Path) -> Task:
     if request.param is Digits:
         return Digits()
+    if request.param is FashionMnist:
+        return write_fashion(tmp_path)
     write_cifar(tmp_path, request.param)
     return request.param(path=str(tmp_path))
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.data.pools import POOLS, Glyphs, ParquetPool, TrainingImages
-from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits
+from dfkd.data.pools import POOLS, Glyphs, ParquetPool, TrainingImages, WildGarments
+from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist
 from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
 from dfkd.method import dropping, selection
@@ -94,9 +94,11 @@ GOLDEN = [
         "b8122442815d3d587bdc",
     ),
     (Digits(), "ae7a76ac39e8f44d2214"),
+    (FashionMnist(content="14410854cf7a289477dc"), "27acef3a148edd9c4ce3"),
     (Cifar10(path="folder"), "500fc7aac3e12c031f46"),
     (Cifar100(path="folder"), "466480e12409b0084e65"),
     (Glyphs(rows=20_000), "02d51494d22fa836043f"),
+    (WildGarments(rows=60_000, share=0.3, task=FashionMnist(content="14410854cf7a289477dc")), "fa4080fde8846d51db8d"),
     (ParquetPool(path="pool"), "5e6500bedaf77cacc040"),
     (TrainingImages(task=Digits()), "0f3ede25c7362a2f8ddf"),
     (OriginalLabels(), "58dc5ce69008c92bdf5d"),

@@ -84,9 +84,13 @@ class Glyphs:
         characters = []
         for row in range(start, stop):
             generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.version, draw, row])))
-            images_NHWC[row - start], character = draw_row(generator, image_shape)
+            images_NHWC[row - start], character = self.draw_row(generator, image_shape)
             characters.append(character)
         return np.arange(start, stop, dtype=np.int64), images_NHWC, characters
+
+    def draw_row(self, generator: np.random.Generator, image_shape: ImageShape) -> tuple[NDArray[np.uint8], str]:
+        """(image_HWC, what it shows); a pool that mixes something in overrides this."""
+        return draw_row(generator, image_shape)
 
     def folder(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Path:
         _check(image_shape, draw)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dfkd.data.decoding import PIL_MODES
+from dfkd.data.garments import WildGarments
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.original import TrainingImages
 from dfkd.data.shards import (
@@ -31,7 +32,8 @@ from dfkd.files import write_json
 from dfkd.values import location
 
 __all__ = [
-    "POOLS", "Glyphs", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "read_characters", "read_shard",
+    "POOLS", "Glyphs", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WildGarments", "read_characters",
+    "read_shard",
 ]  # fmt: skip
 
 
@@ -78,7 +80,7 @@ class ParquetPool:
         return PoolFiles(tuple(shards))
 
 
-POOLS: tuple[type[Pool], ...] = (Glyphs, ParquetPool, TrainingImages)
+POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ParquetPool, TrainingImages)
 
 
 def _check(image_shape: ImageShape, draw: int) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.cifar import Cifar10, Cifar100
+from dfkd.data.fashion_mnist import FashionMnist
 from dfkd.data.task import Split, Task
 
-__all__ = ["TASKS", "Cifar10", "Cifar100", "Digits", "Split", "Task"]
+__all__ = ["TASKS", "Cifar10", "Cifar100", "Digits", "FashionMnist", "Split", "Task"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Digits:
         return _copy_of(_TRAIN + _VALIDATION, _TRAIN + _VALIDATION + _TEST)
 
 
-TASKS: tuple[type[Task], ...] = (Digits, Cifar10, Cifar100)
+TASKS: tuple[type[Task], ...] = (Digits, FashionMnist, Cifar10, Cifar100)
 
 _TRAIN, _VALIDATION, _TEST = 897, 300, 600
 _SPLIT_SEED = 2302_08771
