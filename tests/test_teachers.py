@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
-from dfkd.models.teachers import SupervisedTeacher, TeacherFile, TrainedNetwork, accuracy, predict, weights_digest
+from dfkd.models.teachers import SupervisedTeacher, TeacherFile, accuracy, predict
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)
@@ -96,97 +96,6 @@ def test_the_global_random_state_neither_matters_nor_moves(tmp_path):
 def test_impossible_trainings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(QUICK, **change)
-
-
-# ---- files
-
-
-def test_a_file_is_the_teacher_whose_weights_it_holds(tmp_path):
-    trained = QUICK.obtain(TASK, tmp_path)
-    [path] = tmp_path.rglob("teacher.safetensors")
-    moved = tmp_path / "moved.safetensors"
-    moved.write_bytes(path.read_bytes())
-    from_file = TeacherFile(path=str(moved), network=SMALL).obtain(TASK, tmp_path)
-    assert from_file.digest == trained.digest
-    images = TASK.validation().images
-    assert (predict(from_file.build(TASK), images, TASK) == predict(trained.build(TASK), images, TASK)).all()
-
-
-def test_the_digest_is_of_the_weights_and_of_what_they_are_the_weights_of(tmp_path):
-    teacher = written(tmp_path / "t.safetensors")
-    weights = teacher.obtain(TASK, tmp_path).weights
-    assert weights_digest(dict(reversed(weights.items()))) == weights_digest(weights)
-    one_bit = weights | {"0.weight": weights["0.weight"].nextafter(torch.tensor(9.0))}
-    other_type = {name: value.double() for name, value in weights.items()}
-    renamed = {f"x{name}": value for name, value in weights.items()}
-    assert len({weights_digest(w) for w in (weights, one_bit, other_type, renamed)}) == 4
-    # the same weights answer otherwise with another stride: scores must not be found under one name
-    stride = replace(teacher, network=SmallResNet(width=8, stem_stride=1))
-    assert stride.obtain(TASK, tmp_path).digest != teacher.obtain(TASK, tmp_path).digest
-
-
-def test_a_file_that_serves_passes_the_check(tmp_path):
-    teacher = written(tmp_path / "t.safetensors")
-    teacher.check(TASK)
-    assert isinstance(teacher.obtain(TASK, tmp_path), TrainedNetwork)
-
-
-def corrupt(path: Path) -> TeacherFile:
-    teacher = written(path)
-    path.write_bytes(path.read_bytes()[:-100])
-    return teacher
-
-
-def foreign(path: Path) -> TeacherFile:
-    torch.save(SMALL.build(10, 1).state_dict(), path)
-    return TeacherFile(path=str(path), network=SMALL)
-
-
-def empty(path: Path) -> TeacherFile:
-    path.touch()
-    return TeacherFile(path=str(path), network=SMALL)
-
-
-def folder(path: Path) -> TeacherFile:
-    path.mkdir()
-    return TeacherFile(path=str(path), network=SMALL)
-
-
-UNFIT = {
-    "missing": (lambda path: TeacherFile(path=str(path), network=SMALL), "does not exist: name a .safetensors file"),
-    "a folder": (folder, "does not exist: name a .safetensors file"),
-    "empty": (empty, "no readable safetensors file"),
-    "cut off": (corrupt, "no readable safetensors file"),
-    "of another format": (foreign, "no readable safetensors file"),
-    "for other classes": (lambda path: written(path, classes=7), "is for 7 classes where the task has 10: 8."),
-    "for other channels": (lambda path: written(path, channels=3), "is for another network: 0.weight must have shape"),
-    "of another width": (
-        lambda path: replace(written(path, SmallResNet(width=16)), network=SMALL),
-        "is for another network: 0.weight must have shape (8, 1, 3, 3), but got (16, 1, 3, 3)",
-    ),
-    "of another width for other classes": (
-        lambda path: replace(written(path, SmallResNet(width=16), classes=7), network=SMALL),
-        "is for another network: 0.weight must have shape (8, 1, 3, 3), but got (16, 1, 3, 3)",
-    ),
-    "of another network": (
-        lambda path: replace(written(path, SmallResNet(width=8, norm="group")), network=SMALL),
-        "does not hold a SmallResNet(width=8, stem_stride=2, norm='batch'): ",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", UNFIT)
-@pytest.mark.parametrize("call", ["check", "obtain"])
-def test_a_file_that_cannot_serve_is_refused_in_one_line(what, call, tmp_path):
-    make, message = UNFIT[what]
-    teacher = make(tmp_path / "t.safetensors")
-    before = everything(tmp_path)
-    with pytest.raises(ValueError) as raised:
-        teacher.check(TASK) if call == "check" else teacher.obtain(TASK, tmp_path)
-    text = str(raised.value)
-    assert text.startswith(f"the teacher file {tmp_path / 't.safetensors'} ") and message in text
-    assert "\n" not in text
-    assert everything(tmp_path) == before
 
 
 # ---- answers

@@ -74,6 +74,11 @@ class Tapped(nn.Module):
             logits_BK = self.network(images_BCHW)
         finally:
             self._caught = None
+        if "features" not in caught:
+            raise ValueError(
+                f"the last Linear layer of {type(self.network).__name__} is not used in its forward pass: register the "
+                "layer that gives the logits after all others"
+            )
         return logits_BK, caught["features"], *(caught[f"stage {name}"] for name in self._stages)
 
     def map_shapes(self, image_shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:

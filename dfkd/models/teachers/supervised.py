@@ -1,0 +1,91 @@
+"""A teacher that is trained here, on the labelled images that a data-free method does not have. B batch, K classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from dfkd.data.tasks import Task
+from dfkd.data.transforms import Crop, to_tensor
+from dfkd.files import replace_file, write_json
+from dfkd.models.networks import Network
+from dfkd.models.teachers.teacher import TrainedNetwork
+from dfkd.models.teachers.teacher_file import TeacherFile
+from dfkd.randomness import stream
+from dfkd.values import digest, spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedTeacher:
+    """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate, shifted copies.
+
+    steps, batch: optimizer steps and images per step; learning_rate: the cycle's peak; shift: largest shift in pixels;
+    smoothing: label smoothing in [0, 1).
+    """
+
+    network: Network
+    steps: int = 500
+    batch: int = 128
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    shift: int = 1
+    smoothing: float = 0.0
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2:
+            raise ValueError(f"a teacher needs 1 step and a batch of 2 or more, but got {self.steps=}, {self.batch=}")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                "a teacher's learning_rate must be above 0 and its weight_decay 0 or more, "
+                f"but got {self.learning_rate=}, {self.weight_decay=}"
+            )
+        if self.shift < 0 or not 0 <= self.smoothing < 1:
+            raise ValueError(
+                "a teacher's shift must be 0 pixels or more and its smoothing lie in [0, 1), "
+                f"but got {self.shift=}, {self.smoothing=}"
+            )
+
+    def check(self, task: Task) -> None:
+        """It is trained for whatever task it is given."""
+
+    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+        folder = storage / "teachers" / digest([spec(self), spec(task), seed])
+        if not (folder / "teacher.json").exists():
+            _store(folder, self._train(task, seed), {"teacher": spec(self), "task": spec(task), "seed": seed})
+        kept = TeacherFile(path=str(folder / "teacher.safetensors"), network=self.network).obtain(task, storage)
+        return replace(kept, origin="trained here")
+
+    def _train(self, task: Task, seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(seed, "teacher"))
+            module = self.network.build(task.classes, task.image_shape[2])
+        optimizer = torch.optim.AdamW(module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=self.steps)
+        train = task.train()
+        for step in range(self.steps):
+            rng = np.random.default_rng(stream(seed, "teacher batches", step))
+            rows_B = rng.integers(0, len(train.labels), self.batch)
+            views = Crop(padding=self.shift, flip=False).augment(train.images[rows_B], stream(seed, "shifts", step))
+            logits_BK = module(to_tensor(views, task))
+            loss = F.cross_entropy(logits_BK, torch.from_numpy(train.labels[rows_B]), label_smoothing=self.smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        return module
+
+
+def _store(folder: Path, module: nn.Module, configuration: dict[str, object]) -> None:
+    """Weights first, configuration last: a folder with `teacher.json` is complete."""
+    weights = {name: value.contiguous() for name, value in module.state_dict().items()}
+    replace_file(folder / "teacher.safetensors", lambda half: save_file(weights, half))
+    write_json(folder / "teacher.json", configuration)

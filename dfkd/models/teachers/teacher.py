@@ -1,0 +1,115 @@
+"""What a teacher promises, the network with its weights that comes out of it, and the answers of that.
+
+N images, B batch, K classes, D feature width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dfkd.data.tasks import Split, Task
+from dfkd.data.transforms import to_tensor
+from dfkd.models.networks import Network, Tapped
+from dfkd.values import digest, spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork:
+    """A network with its weights. `digest` is that of both: the same weights with another stride answer otherwise.
+
+    origin: for people, where the weights come from and what had to be done to them.
+    """
+
+    network: Network
+    weights: dict[str, Tensor] = field(repr=False)
+    digest: str
+    origin: str = ""
+
+    def build(self, task: Task) -> nn.Module:
+        module = self.network.build(task.classes, task.image_shape[2])
+        module.load_state_dict(self.weights)
+        return module
+
+
+class Teacher(Protocol):
+    """Where the teacher comes from. `seed` is the block's, for teachers that are trained here."""
+
+    version: ClassVar[int]
+
+    @property
+    def network(self) -> Network: ...
+
+    def check(self, task: Task) -> None:
+        """ValueError with one line if it cannot serve this task. Cheap: at most a batch of two images."""
+        ...
+
+    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+        """The teacher, ready. ValueError as in `check`."""
+        ...
+
+
+def check_serves(module: nn.Module, task: Task, what: str) -> None:
+    """ValueError with one line unless it turns two of the task's images into logits and pooled features."""
+    height, width, channels = task.image_shape
+    size = f"images of {height}x{width} with {channels} channels"
+    tapped = Tapped(module).eval()
+    try:
+        with torch.inference_mode():
+            logits_BK, features_BD = tapped(torch.zeros(2, channels, height, width))
+    except (RuntimeError, TypeError, AssertionError, IndexError) as error:  # what a forward pass does with odd shapes
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{what} fails on {size}: choose a task of its size ({reason})") from error
+    if not isinstance(logits_BK, Tensor):
+        got = type(logits_BK).__name__
+        raise ValueError(f"{what} must answer with logits, but got a {got}: wrap it in a module that returns them")
+    if logits_BK.shape != (2, task.classes):
+        raise ValueError(
+            f"{what} must answer two {size} with logits of shape {(2, task.classes)}, one for each of the task's "
+            f"classes, but got {tuple(logits_BK.shape)}"
+        )
+    if features_BD.dim() != 2:
+        raise ValueError(
+            f"{what} must pool its features before its last Linear layer, to [images, width], but got "
+            f"{tuple(features_BD.shape)} there"
+        )
+    if not logits_BK.isfinite().all():
+        raise ValueError(f"{what} answers with numbers that are not finite: its weights are damaged")
+
+
+def network_digest(network: Network, weights: dict[str, Tensor]) -> str:
+    return digest([spec(network), weights_digest(weights)], 64)
+
+
+def weights_digest(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of names."""
+    result = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        result.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
+        result.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return result.hexdigest()
+
+
+def accuracy(module: nn.Module, split: Split, task: Task, device: str = "cpu") -> float:
+    """Share of right answers in [0, 1]; the module is put in eval mode."""
+    return float((predict(module, split.images, task, device) == split.labels).mean())
+
+
+def predict(
+    module: nn.Module, images_NHWC: NDArray[np.uint8], task: Task, device: str = "cpu"
+) -> NDArray[np.int64]:
+    """The most likely class of each image [N], in batches of 512."""
+    module.eval()
+    with torch.inference_mode():
+        starts = range(0, len(images_NHWC), 512)
+        answers = [module(to_tensor(images_NHWC[start : start + 512], task, device)).argmax(1) for start in starts]
+    labels_N: NDArray[np.int64] = torch.cat(answers).cpu().numpy()
+    return labels_N
