@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fashion_files import write_fashion
 
-from dfkd.data.pools import TrainingImages, read_shard
+from ablations import baselines
+from dfkd.data.pools import TrainingImages, WildGarments, read_shard
 from dfkd.data.tasks import Digits
 from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
@@ -17,12 +19,13 @@ from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, 
 from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import PooledFeatures
-from dfkd.method.selection import SELECTIONS, Dynamic, Random
+from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.randomness import Block
-from dfkd.recipes import RECIPES
-from dfkd.sources import Source, load, score_here
+from dfkd.recipes import BASELINES, RECIPES, digits, fashion, labels
+from dfkd.sources import Source, load, obtain, score_here
 
 ORIGINAL = ("digits_labels", "digits_original")
+ON_DIGITS = [name for name in RECIPES if name.startswith("digits")]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +52,29 @@ def run_of(experiment: Experiment, material: Material) -> Run:
 # ---- end to end
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_DIGITS)
 def test_each_recipe_trains(name, tiny, material, original):
     run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else material)
     run.advance(6)
     point = run.evaluate()
     assert point["step"] == 6 and np.isfinite(point["train.total"]) and 0 <= point["probe"] <= 1
+
+
+def test_the_full_method_and_its_baselines_train_on_garments(tiny, tmp_path):
+    """From files to a judged student, on small files of Fashion-MNIST's format."""
+    task = write_fashion(tmp_path / "files")
+    few = replace(fashion().schedule, steps=6, batch=16, evaluations=1)
+    full = replace(
+        fashion(), task=task, pool=WildGarments(rows=400, task=task), teacher=tiny.teacher, student=tiny.student,
+        schedule=few,
+    )  # fmt: skip
+    for e in (full, *(baseline(full) for baseline in BASELINES.values())):
+        source = obtain(Cell(experiment=e, block=Block(seed=0)), tmp_path)
+        score_here(source, tmp_path)
+        run = run_of(e, load(source, tmp_path))
+        run.advance(6)
+        point = run.evaluate()
+        assert np.isfinite(point["train.total"]) and 0 <= point["validation"] <= 1
 
 
 @pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
@@ -81,15 +101,41 @@ def test_each_dropping_trains(rule, tiny, material):
 # ---- what they are
 
 
-def test_recipes_cost_the_same_in_steps_and_images():
-    schedules = {(recipe().schedule.steps, recipe().schedule.batch) for recipe in RECIPES.values()}
-    assert len(schedules) == 1
+@pytest.mark.parametrize("name", ["digits", "fashion"])
+def test_baselines_cost_as_much_as_the_full_method_in_steps_and_images(name):
+    full = RECIPES[name]().schedule
+    for end in BASELINES:
+        schedule = RECIPES[f"{name}_{end}"]().schedule
+        assert (schedule.steps, schedule.batch) == (full.steps, full.batch)
+
+
+def test_fashion_takes_its_settings_over_from_digits():
+    """Chosen for it, by validation: how long the teacher and the student learn."""
+    assert set(fashion().diff(digits())) == {
+        "task", "task.path", "task.content", "pool", "pool.rows", "pool.share", "pool.task", "pool.task.path",
+        "pool.task.content", "teacher.steps", "schedule.steps",
+    }  # fmt: skip
+
+
+def test_the_study_of_baselines_asks_them_of_any_recipe():
+    for full in (digits(), fashion(), replace(digits(), selection=Balanced(rows=300), views=Crop(answer="live"))):
+        variants = baselines.study_of(full).variants
+        assert variants["full method"] == full and len(variants) == 1 + len(BASELINES)
+        assert {e.task for e in variants.values()} == {full.task}
+        rows = {e.selection.rows for e in variants.values() if not isinstance(e.pool, TrainingImages)}
+        assert rows == {full.selection.rows}
+    assert set(baselines.study.variants.values()) == {RECIPES[name]() for name in ON_DIGITS}
+
+
+def test_the_student_on_labels_asks_no_teacher_about_its_views():
+    alone = labels(replace(digits(), views=Crop(padding=1, answer="live")))
+    assert alone.views == Crop(padding=1, answer="cached") and not alone.asks_teacher
 
 
 def test_only_the_labels_baseline_reads_training_labels(tiny, material, original, monkeypatch):
     task = Digits()
-    for name, recipe in RECIPES.items():
-        run = run_of(small(recipe(), tiny), original if name in ORIGINAL else material)
+    for name in ON_DIGITS:
+        run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else material)
         rows_B = run.batch(0)
         answer_BK = run.answers(rows_B, 0, run.views(rows_B, 0)[0]).logits_BK
         teacher_BK = (original if name in ORIGINAL else material).scores.logits_NK[rows_B]
