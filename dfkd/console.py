@@ -29,11 +29,20 @@ class Console:
         self._rich.print(f"note: {text}", style="yellow", markup=False)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """A line when it is done, with its seconds, for what has no countable parts."""
-        started = time.monotonic()
-        with self._rich.status(name) if self._rich.is_terminal else _nothing():
-            yield
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """A line when it is done, with its seconds. The function that is given says how far it is, now and then."""
+        started = last = time.monotonic()
+        with self._rich.status(name) if self._rich.is_terminal else _nothing() as status:
+
+            def say(note: str) -> None:
+                nonlocal last
+                if status is not None:
+                    status.update(f"{name}: {note}")
+                elif time.monotonic() - last >= LINE_EVERY_S:
+                    last = time.monotonic()
+                    self.line(f"{name}: {note}")
+
+            yield say
         self.line(f"{name}: {time.monotonic() - started:.0f} s")
 
     @contextmanager

@@ -32,6 +32,8 @@ def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Ou
         source = obtain(cell, compute.storage)
         score_here(source, compute.storage, compute.device)
         material = load(source, compute.storage)
+    if source.pool.set_aside is not None:
+        console.line(source.pool.set_aside.line(source.pool.rows))
     digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
     environment = this_environment(compute.device, threads=compute.cpus)
     job = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()}).job(cell, read_test)

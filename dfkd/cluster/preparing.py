@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import ray
 
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
+from dfkd.data.making import Making, making
+from dfkd.data.pools import PoolFiles
 from dfkd.environment import Environment, this_environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
@@ -47,16 +49,27 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
 
 
 def _obtain(cell: Cell, storage: Path, console: Console) -> Source:
-    """The teacher in one task, beside it the pool's shards, if the pool can be drawn shard by shard."""
+    """The teacher in one task, beside it the pool, step by step as it can be made."""
     e, block = cell.experiment, cell.block
     teacher = _teacher.remote(cell, storage)
-    with console.step("teacher and pool"):
-        make_shard = getattr(e.pool, "make_shard", None)
-        if make_shard is not None:
-            shape = e.task.image_shape
-            ray.get([_shard.remote(e.pool, i, shape, storage, block.draw) for i in range(e.pool.shard_count)])  # type: ignore[attr-defined]
-        pool = e.pool.files(e.task.image_shape, storage, block.draw)
-        return Source(task=e.task, teacher=ray.get(teacher), pool=pool)
+    with console.step("teacher and pool") as say:
+        pool = _pool(making(e.pool, e.task.image_shape, storage, block.draw), say)
+        source = Source(task=e.task, teacher=ray.get(teacher), pool=pool)
+    if pool.set_aside is not None:
+        console.line(pool.set_aside.line(pool.rows))
+    return source
+
+
+def _pool(work: Making, say: Callable[[str], None]) -> PoolFiles:
+    """A round of tasks after the other."""
+    sent = ray.put(work)
+    for todo in work.rounds():
+        tasks = [_make.remote(sent, one) for one in todo]
+        while tasks:
+            ended, tasks = ray.wait(tasks)
+            ray.get(ended)  # raises what went wrong
+            say(f"{len(todo) - len(tasks)} of {len(todo)} parts of the pool")
+    return work.files()
 
 
 @ray.remote(num_cpus=1)
@@ -66,8 +79,8 @@ def _teacher(cell: Cell, storage: Path) -> TrainedNetwork:
 
 
 @ray.remote(num_cpus=1)
-def _shard(pool, index, image_shape, storage, draw) -> None:  # type: ignore[no-untyped-def]
-    pool.make_shard(index, image_shape, storage, draw)
+def _make(work, todo) -> None:  # type: ignore[no-untyped-def]
+    work.make(todo)
 
 
 @ray.remote(num_cpus=1)

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pyarrow.parquet as pq
 
-from dfkd.data.decoding import PIL_MODES
 from dfkd.data.garments import WildGarments
 from dfkd.data.glyphs import Glyphs
+from dfkd.data.image_folder import ImageFolder
+from dfkd.data.importing import check_pool
 from dfkd.data.original import TrainingImages
 from dfkd.data.shards import (
     ImageShape,
@@ -32,8 +33,8 @@ from dfkd.files import write_json
 from dfkd.values import location
 
 __all__ = [
-    "POOLS", "Glyphs", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WildGarments", "read_characters",
-    "read_shard",
+    "POOLS", "Glyphs", "ImageFolder", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WildGarments",
+    "read_characters", "read_shard",
 ]  # fmt: skip
 
 
@@ -68,7 +69,7 @@ class ParquetPool:
             raise ValueError(f"path must name a folder of Parquet shards, but got {self.path=}")
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
-        _check(image_shape, draw)
+        check_pool(image_shape, draw)
         paths = _shard_paths(Path(self.path).expanduser().resolve())
         for path in paths:
             check_columns(path, image_shape)
@@ -80,14 +81,7 @@ class ParquetPool:
         return PoolFiles(tuple(shards))
 
 
-POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ParquetPool, TrainingImages)
-
-
-def _check(image_shape: ImageShape, draw: int) -> None:
-    if draw != 0:
-        raise ValueError(f"a folder holds one draw, 0, but got {draw=}; make each draw a folder and a pool of its own")
-    if image_shape[2] not in PIL_MODES:
-        raise ValueError(f"images must have one of {sorted(PIL_MODES)} channels (H, W, C), but got {image_shape=}")
+POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ImageFolder, ParquetPool, TrainingImages)
 
 
 def _shard_paths(folder: Path) -> list[Path]:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.decoding import ImageShape, Rejected, decode
+from dfkd.data.decoding import ImageShape as ImageShape
+from dfkd.data.decoding import Rejected, decode
 from dfkd.files import replace_file
 
 ROW_ID_STRIDE = 2**32
@@ -35,8 +36,22 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many by reason."""
+
+    path: Path
+    counts: tuple[tuple[str, int], ...]
+
+    def line(self, rows: int) -> str:
+        """For people, beside the rows that are used."""
+        why = ", ".join(f"{count} {reason}" for reason, count in self.counts)
+        return f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside ({why}): {self.path}"
+
+
+@dataclass(frozen=True)
 class PoolFiles:
     shards: tuple[Shard, ...]
+    set_aside: SetAside | None = None  # of a pool that was imported
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,140 @@
+"""Image folders as pools: a tree of image files, on this machine or in an object store, in whatever state it is."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dfkd.data.decoding import MOST_BYTES_PER_PIXEL, MOST_PIXELS, Rejected
+from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
+from dfkd.data.places import Entry, Place, place_of, walk
+from dfkd.data.shards import ImageShape, PoolFiles
+from dfkd.values import location
+
+LISTING = pa.schema(
+    [
+        ("name", pa.binary()), ("size", pa.int64()), ("stamp", pa.int64()), ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)  # fmt: skip
+# Never opened: what stands beside images in data sets, and what could do harm in other hands
+OTHER_KINDS = {
+    ".json", ".jsonl", ".txt", ".cls", ".cls2", ".caption", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".html", ".md",
+    ".id", ".index", ".py", ".pyd", ".pickle", ".pkl", ".pt", ".pth", ".npy", ".npz", ".mat", ".mp", ".msg", ".ten",
+    ".tb", ".h5", ".parquet", ".arrow", ".safetensors", ".db", ".tar", ".gz", ".zip", ".mp4", ".wav", ".sh", ".exe",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder:
+    """All images below a folder, converted and resized to the task's shape (decoding.py says how), as they are found.
+
+    Row ids: a hash of the file's name below the folder, so that adding and removing others renumbers nothing, and the
+    same tree packed into tars has the same ids. Order: by name. Of files with the same bytes the first is kept.
+    What cannot be read is set aside with its reason, in a table in the storage; where that is a larger share than
+    `most_rejected`, nothing is computed. Duplicates, and what is named as another kind of file (.json, .txt, .pickle,
+    never opened), do not count for that. Nothing is executed.
+    Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what fsspec knows), no
+    credentials in it. most_pixels: larger images are not decoded; 16 bytes of memory for each. One draw, 0.
+    Interplay: files are known again by name, size and time of change; the pool's identity is its pixels.
+    """
+
+    version: ClassVar[int] = 1
+    path: str = location()
+    most_pixels: int = MOST_PIXELS
+    most_rejected: float = field(default=0.5, metadata={"location": True})  # a stop: nothing that is computed
+
+    def __post_init__(self) -> None:
+        check_limits(self.path, self.most_pixels, self.most_rejected)
+
+    def check(self, image_shape: ImageShape) -> None:
+        """ValueError in one line where there is no such folder; what is in it is looked at when it is imported."""
+        check_pool(image_shape)
+        _listable(self.path)
+
+    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
+        check_pool(image_shape, draw)
+        place = _listable(self.path)
+        folder = storage / "pools" / f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
+        listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
+        return Import(
+            outside=_Files(place, listing, MOST_BYTES_PER_PIXEL * self.most_pixels),
+            keys=tuple(part_key(content, image_shape, self.most_pixels) for content in contents),
+            folder=folder,
+            image_shape=image_shape,
+            most_pixels=self.most_pixels,
+            most_rejected=self.most_rejected,
+        )
+
+    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+        return self.making(image_shape, storage, draw).files()
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of a listing; its row groups are the parts."""
+
+    place: Place
+    listing: Path
+    most_bytes: int
+
+    def found(self, part: int) -> Iterator[Found]:
+        for row in pq.ParquetFile(self.listing).read_row_group(part).to_pylist():
+            entry = Entry(**row)
+            yield Found(entry.name, row_id_of(entry.name), partial(self._read, entry))
+
+    def _read(self, entry: Entry) -> bytes:
+        if entry.reason:
+            raise Rejected(entry.reason, entry.detail)
+        check_kind(entry.name, entry.size, self.most_bytes)
+        with self.place.open(entry.name) as file:
+            return bytes(file.read(self.most_bytes))
+
+
+def check_kind(name: bytes, size: int, most_bytes: int) -> None:
+    """Rejected for what need not be opened to know that it is no image of a size that is read."""
+    suffix = PurePosixPath(name.decode("utf-8", "replace")).suffix.lower()
+    if suffix in OTHER_KINDS:
+        raise Rejected("another kind of file", f"named as {suffix}")
+    if size > most_bytes:
+        raise Rejected("too large", f"{size:,} bytes, read are at most {most_bytes:,}")
+
+
+def _listable(path: str) -> Place:
+    place = place_of(path)
+    try:
+        place.children(b"", set())
+    except OSError as error:
+        raise ValueError(f"path must be a folder that can be listed, but got {path} ({error}); mend path") from error
+    return place
+
+
+def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[Path, list[str]]:
+    """(a Parquet file with `rows` files in each row group, a digest of each group); written once for each state."""
+    half = folder / f".{uuid.uuid4().hex}"
+    contents = []
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with pq.ParquetWriter(half, LISTING, compression="zstd") as writer:
+            while some := tuple(islice(entries, rows)):
+                writer.write_table(_table(some))
+                contents.append(hashlib.sha256(repr(some).encode()).hexdigest())
+        listing = folder / f"listing-{hashlib.sha256(''.join(contents).encode()).hexdigest()[:20]}.parquet"
+        half.rename(listing)
+    finally:
+        half.unlink(missing_ok=True)
+    return listing, contents
+
+
+def _table(entries: Any) -> pa.Table:
+    columns = zip(*entries, strict=True)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, LISTING, strict=True)], schema=LISTING)
