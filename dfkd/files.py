@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,26 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `folder` at the end, or is gone where that is not reached.
+
+    A folder that has come to be there in the meantime stays: another process was faster.
+    """
+    missing = [path for path in folder.parents if not path.exists()]
+    half = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    half.mkdir(parents=True)
+    try:
+        yield half
+        if not folder.is_dir() or not any(folder.iterdir()):
+            half.rename(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+        for path in missing:
+            with contextlib.suppress(OSError):  # there is something in it
+                path.rmdir()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,8 +6,6 @@ in memory, and can be made again from them: a cache, which may be deleted while 
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles, read_shard
 from dfkd.data.tasks import Task
+from dfkd.files import whole_folder
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.values import digest
 
@@ -33,14 +32,8 @@ def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) 
     folder = pack_folder(storage, teacher_digest, pool, task)
     if folder.exists():
         return folder
-    half = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    half.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as half:
         _write(half, _arrays(storage, teacher_digest, pool, task), pool.rows)
-        if not folder.exists():  # another process may have been faster
-            half.rename(folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
     return folder
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib import import_module
 from typing import Any
 
@@ -49,9 +49,18 @@ def experiment(
     return result
 
 
+def piece(params: Mapping[str, Scalar], name: str, modules: Iterable[str] = ()) -> Any:
+    """One piece alone, from its parameters and no others: `flat(piece, name)` the other way round."""
+    return _Reader({n: str(v) for n, v in params.items()}, {}, tuple(modules)).part(name)
+
+
 def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = ()) -> Experiment:
     """`e` with some parameters changed. The modules of its own classes are known already."""
-    return experiment(e.params(), changes, {*modules, *modules_of(e.params())}) if changes else e
+    if not changes:
+        return e
+    result = experiment(e.params(), changes, {*modules, *modules_of(e.params())})
+    same = {f.name: getattr(e, f.name) for f in fields(e) if getattr(e, f.name) == getattr(result, f.name)}
+    return replace(result, **same)  # a part may hold more than its parameters say, such as a user's module
 
 
 def modules_of(params: Mapping[str, Scalar]) -> list[str]:

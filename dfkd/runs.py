@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def find_cell(name: str, storage: Path) -> str | None:
     return found[0]
 
 
+def nearest(name: str, storage: Path) -> str:
+    """The end of an error's line: the cells with the most similar names."""
+    cells = sorted(path.name for path in storage.glob("cells/*"))
+    near = difflib.get_close_matches(name, cells, n=3, cutoff=0.0)
+    return f"; of {len(cells)} cells in {storage} the nearest are {', '.join(near)}" if near else ""
+
+
 def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
     """From the ledger, else from MLflow. ValueError where neither knows the run."""
     cell = find_cell(run, storage)
@@ -38,9 +46,13 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
         return outcome
     uri = Tracker(storage, tracking_uri).uri
     if uri == f"sqlite:///{storage.resolve()}/mlflow.db" and not (storage / "mlflow.db").exists():
-        raise ValueError(f"there is no cell {run!r} in {storage}")
+        raise ValueError(f"there is no cell {run!r} in {storage}{nearest(run, storage)}")
     tracked = Tracked(uri)
-    outcome = tracked.outcome(tracked.run(run))
+    try:
+        found = tracked.run(run)
+    except ValueError as error:
+        raise ValueError(f"{error}{nearest(run, storage)}") from error
+    outcome = tracked.outcome(found)
     if outcome is None:
         raise ValueError(f"the run {run} has not ended, or is no cell: name the run of a cell")
     return outcome

@@ -6,7 +6,7 @@ A selection follows from the scores and the seed, so a cell need not keep it. N 
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +69,24 @@ def _sheet(variant: str, data: StudyData, block: Block, cell: str, storage: Path
     """The sheet, and what is equal for equal ones. ValueError in one line where it cannot be made."""
     e = experiment(data.params[variant]).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
-    pool = _pool(e, block, pool_digest, storage)
-    folder = pack_folder(storage, teacher, pool, e.task)
-    if not folder.exists():
-        raise Absent(GONE)
+    folder = _packed(e, block, teacher, pool_digest, storage)
     images_NHWC, scores = open_pack(folder)
     rows_N = _rows(e, block, scores, folder / "selections")
-    return (folder.name, rows_N.tobytes()), _drawn(variant, rows_N, images_NHWC, scores)
+    return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
+
+
+def probe_images(e: Experiment, block: Block, tags: Mapping[str, str], storage: Path) -> NDArray[np.uint8]:
+    """The images on which a cell with these tags was judged without labels. ValueError where they are not there."""
+    images_NHWC, scores = open_pack(_packed(e, block, tags["teacher"], tags["pool"], storage))
+    images_PHWC: NDArray[np.uint8] = images_NHWC[draw_probe(scores).rows_P]
+    return images_PHWC
+
+
+def _packed(e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path) -> Path:
+    folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task)
+    if not folder.exists():
+        raise Absent(GONE)
+    return folder
 
 
 def _digests(data: StudyData, cell: str, storage: Path) -> tuple[str, str]:
@@ -108,7 +119,7 @@ def _rows(e: Experiment, block: Block, scores: Scores, kept: Path) -> NDArray[np
     return e.dropping.filter(scores, rows_N) if isinstance(e.dropping, FiltersRows) else rows_N
 
 
-def _drawn(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores) -> Sheet:
+def sheet_of(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores) -> Sheet:
     label_N = np.asarray(scores.pseudo_label_N)[rows_N]
     confidence_N = np.asarray(scores.confidence_N)[rows_N]
     counts_K = np.bincount(label_N, minlength=scores.classes)
@@ -119,14 +130,14 @@ def _drawn(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint
         own = np.flatnonzero(label_N == label)
         own = own[np.argsort(-confidence_N[own], kind="stable")]
         places = own[sorted({0, len(own) // 2, len(own) - 1})] if len(own) else own
-        pictures[label] = [Picture(png=_png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i])) for i in places]
+        pictures[label] = [Picture(png=png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i])) for i in places]
     return Sheet(
         variants=(variant,), rows=len(rows_N), of_rows=len(images_NHWC), pictures=pictures,
         counts={label: int(n) for label, n in enumerate(counts_K)},
     )  # fmt: skip
 
 
-def _png(image_HWC: NDArray[np.uint8]) -> bytes:
+def png(image_HWC: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else np.ascontiguousarray(image_HWC))
     image.thumbnail((LARGEST, LARGEST))
     written = io.BytesIO()

@@ -9,14 +9,14 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.console import Console
-    from dfkd.runs import find_cell, show_cell
+    from dfkd.runs import find_cell, nearest, show_cell
 
     storage = cli.storage_folder(arguments.storage)
     cell = find_cell(arguments.cell, storage)
     if cell is None:
         raise ValueError(
             f"there is no cell {arguments.cell!r} in {storage}: its name, or 4 characters or more of its beginning, "
-            "is in the table of cells of a report, and in MLflow the tag cell_key"
+            f"is in the table of cells of a report, and in MLflow the tag cell_key{nearest(arguments.cell, storage)}"
         )
     show_cell(cell, storage, Console())
 

@@ -1,8 +1,11 @@
 """Runs the project's commands as a user does: in a process of their own, from a folder that is not the checkout."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,3 +34,21 @@ def run(command: str, *arguments: str, folder: Path, **extra: str) -> subprocess
     process = start(command, *arguments, folder=folder, **extra)
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+@contextmanager
+def in_forks() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs commands as `run` does, in forks: a command in a process of its own imports for seconds."""
+    script = [sys.executable, str(Path(__file__).with_name("forked.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(script, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:
+        assert process.stdin is not None and process.stdout is not None
+        tell, listen = process.stdin, process.stdout
+
+        def one(command: str, *arguments: str, folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+            case = {"command": command, "arguments": arguments, "folder": str(folder), "environment": extra}
+            print(json.dumps(case), file=tell, flush=True)
+            return subprocess.CompletedProcess(command, **json.loads(listen.readline()))
+
+        yield one
+        tell.close()

@@ -10,7 +10,8 @@ import os
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,15 @@ LONGEST = ("test_sweep.py", "test_study.py", "test_training.py", "test_bad_input
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: with two processes, none of them is left over at the end."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """`run_command("show", "3f9a1c", folder=tmp_path)`: a command in a fork of a process that is started once."""
+    from commands import in_forks
+
+    with in_forks() as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,12 @@
 """Bad input: one line that says what is wrong and how to mend it, exit code 2, nothing written."""
 
-import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import PROJECTS, environment
+from commands import PROJECTS
 
 CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
@@ -26,26 +23,8 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def run() -> Iterator[Callable[..., Any]]:
-    """Runs a command as `commands.run` does, in a fork: a command in a process of its own imports for seconds."""
-    script = [sys.executable, str(Path(__file__).with_name("forked.py"))]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(script, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:
-        assert process.stdin is not None and process.stdout is not None
-        tell, listen = process.stdin, process.stdout
-
-        def one(command: str, *arguments: str, folder: Path, **extra: str) -> Any:
-            case = {"command": command, "arguments": arguments, "folder": str(folder), "environment": extra}
-            print(json.dumps(case), file=tell, flush=True)
-            return subprocess.CompletedProcess(command, **json.loads(listen.readline()))
-
-        yield one
-        tell.close()
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_one_line_and_exit_code_2(case: str, run: Callable[..., Any], tmp_path: Path) -> None:
+def test_one_line_and_exit_code_2(case: str, run_command: Callable[..., Any], tmp_path: Path) -> None:
     (command, *arguments), extra, expected = CASES[case]
     for file in PROJECTS.glob("*.py"):
         shutil.copy(file, tmp_path)
@@ -53,7 +32,7 @@ def test_one_line_and_exit_code_2(case: str, run: Callable[..., Any], tmp_path: 
     (tmp_path / "a_file").touch()
     (tmp_path / "corrupt.safetensors").write_bytes(b"not weights")
     before = everything(tmp_path)
-    done = run(command, *arguments, folder=tmp_path, **extra)
+    done = run_command(command, *arguments, folder=tmp_path, **extra)
     assert done.returncode == 2, done.stderr
     assert expected in done.stderr
     lines = [line for line in done.stderr.splitlines() if "error: " in line]

@@ -59,7 +59,7 @@ def test_what_is_interrupted_is_not_there_and_is_made_by_the_next(three_shards, 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(packs, "read_shard", stops)
         write(source, tmp_path)
-    assert not list((tmp_path / "packs").iterdir())
+    assert not list(tmp_path.glob("packs/*"))
     folder = write(source, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert write(source, tmp_path) == folder

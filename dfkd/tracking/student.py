@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from dfkd.exporting.standalone import standalone
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
@@ -30,30 +32,6 @@ NAME = "student"
 
 class NotLogged(Exception):
     """This model will not get into this MLflow; everything else may."""
-
-
-class Standalone(nn.Module):
-    """The student with its normalisation: images in 0..1 to logits."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        logits_BK: Tensor = self.network((images_BCHW - self.mean) / self.std)
-        return logits_BK
-
-
-def standalone(experiment: Experiment, weights: dict[str, Tensor]) -> Standalone:
-    task = experiment.task
-    network = experiment.student.build(task.classes, task.image_shape[2])
-    network.load_state_dict(weights)
-    return Standalone(network, task.mean, task.std).eval().requires_grad_(False)
 
 
 def log_student(

@@ -1,0 +1,86 @@
+"""The folder of an exported student: every format written, opened again, checked and measured, and the card. Or none.
+
+N images, H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dfkd.experiment import Experiment
+from dfkd.exporting.checks import Agreement, Speed, agreement, speed
+from dfkd.exporting.formats import CONFIG, Format, NotExported, formats, write, write_config
+from dfkd.exporting.standalone import Standalone, standalone
+from dfkd.rebuild import modules_of
+from dfkd.values import flat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One format of an exported student, with what was measured of it."""
+
+    format: Format
+    bytes: int
+    agreement: Agreement
+    speed: Speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A finished cell's student. `cell`: its name in the ledger."""
+
+    cell: str
+    experiment: Experiment
+    weights: dict[str, Tensor]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were learned; the running means of normalisation layers are not among them."""
+        task = self.experiment.task
+        network = self.experiment.student.build(task.classes, task.image_shape[2])
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    def standalone(self) -> Standalone:
+        return standalone(self.experiment, self.weights)
+
+
+def is_export_of(folder: Path, cell: str) -> bool:
+    """Whether this cell's student lies there. ValueError where something else does."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    try:
+        found = json.loads((folder / CONFIG).read_text()).get("cell")
+    except (OSError, ValueError, AttributeError):
+        found = None
+    if found == cell:
+        return True
+    what = f"the student of the cell {found}" if found else "something else"
+    raise ValueError(f"{folder} holds {what}: name another folder with --out")
+
+
+def write_formats(student: Student, images_NHWC: NDArray[np.uint8], half: Path) -> list[Checked]:
+    """All formats and config.json. NotExported for one that cannot be written or does not agree."""
+    e = student.experiment
+    network = flat(e.student, "student")
+    write_config(half, student.cell, network, e.task)
+    return [_checked(student, how, images_NHWC, half) for how in formats(modules_of(network))]
+
+
+def _checked(student: Student, how: Format, images_NHWC: NDArray[np.uint8], half: Path) -> Checked:
+    task, original = student.experiment.task, student.standalone()
+    write(how, original, task.image_shape, half)
+    answer = how.open(half)
+    found = agreement(answer, original, images_NHWC, task)
+    if not found.holds:
+        raise NotExported(
+            f"the {how.name} export does not agree with the student: its logits differ by up to "
+            f"{found.difference:.2g} on {found.images} images; nothing was written"
+        )
+    size = (half / how.file).stat().st_size
+    return Checked(format=how, bytes=size, agreement=found, speed=speed(answer, task.image_shape))

@@ -1,0 +1,45 @@
+"""A student that needs nothing around it: its normalisation is inside, images in 0..1 go in, logits come out.
+
+B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dfkd.data.tasks import Task
+from dfkd.experiment import Experiment
+from dfkd.models.networks import Network
+
+
+class Standalone(nn.Module):
+    """Float images [B, C, H, W] scaled to 0..1, to logits [B, K]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.network((images_BCHW - self.mean) / self.std)
+        return logits_BK
+
+
+def standalone(experiment: Experiment, weights: dict[str, Tensor]) -> Standalone:
+    """The student of this experiment with these weights, in eval mode and without gradients."""
+    task: Task = experiment.task
+    return assembled(experiment.student, task.classes, task.mean, task.std, weights)
+
+
+def assembled(
+    network: Network, classes: int, mean: tuple[float, ...], std: tuple[float, ...], weights: dict[str, Tensor]
+) -> Standalone:
+    """`standalone`, from what a config.json holds."""
+    module = network.build(classes, len(mean))
+    module.load_state_dict(weights)
+    return Standalone(module, mean, std).eval().requires_grad_(False)

@@ -1,0 +1,257 @@
+"""Exported students: three formats that answer as the original does, a card whose code runs, or nothing at all."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from synthetic import write_cell
+from torch import Tensor, nn
+
+from dfkd.cells import Job, compute
+from dfkd.console import Console
+from dfkd.data.glyphs import Glyphs
+from dfkd.distill import Material
+from dfkd.experiment import Experiment
+from dfkd.exporting import load
+from dfkd.exporting.checks import Agreement, agreement, as_floats
+from dfkd.exporting.folder import is_export_of
+from dfkd.handover import export, images_to_compare, student_of
+from dfkd.ledger import Ledger, Outcome
+from dfkd.models.networks import SmallResNet
+from dfkd.models.teachers import predict
+from dfkd.runs import find_outcome
+
+FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tiny: Experiment, material: Material, job_of: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Outcome]:
+    """A storage with one real cell, its test set read."""
+    storage = tmp_path_factory.mktemp("finished")
+    return storage, compute(job_of(tiny, read_test=True), material, storage)
+
+
+@pytest.fixture(scope="module")
+def exported(
+    finished: tuple[Path, Outcome], run_command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """What the command made of it, and what it said."""
+    storage, outcome = finished
+    folder = tmp_path_factory.mktemp("exports")
+    done = run_command("export", outcome.cell[:6], "--storage", str(storage), "--out", "deep/student", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "deep" / "student", done
+
+
+def test_the_folder_is_whole_and_the_command_says_what_it_wrote(
+    exported: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = exported
+    assert sorted(path.name for path in folder.iterdir()) == FILES and list(folder.parent.iterdir()) == [folder]
+    assert f"written to {folder}" in done.stdout and "300 of 300" in done.stdout
+    assert "1 thread" in done.stdout and "images/s" in done.stdout and not done.stderr
+
+
+def test_onnx_in_its_runtime_gives_the_students_predictions(
+    exported: tuple[Path, Any], finished: tuple[Path, Outcome], tiny: Experiment
+) -> None:
+    storage, outcome = finished
+    task = tiny.task
+    student = tiny.student.build(task.classes, task.image_shape[2])
+    student.load_state_dict(Ledger(storage).weights(outcome.cell))
+    images = task.validation().images
+    session = onnxruntime.InferenceSession(exported[0] / "model.onnx")
+    assert session.get_inputs()[0].shape[1:] == [1, 16, 16]
+    for batch in (1, 3, 100):
+        (logits,) = session.run(["logits"], {"images": as_floats(images[:batch])})
+        assert (logits.argmax(axis=1) == predict(student, images[:batch], task)).all()
+
+
+def test_all_formats_hold_the_same_student(exported: tuple[Path, Any], tiny: Experiment) -> None:
+    folder, _ = exported
+    images = torch.from_numpy(as_floats(tiny.task.validation().images[:5]))
+    graph, module = torch.export.load(folder / "model.pt2").module(), load(folder)
+    for some in (images, images[:1]):
+        torch.testing.assert_close(graph(some), module(some), rtol=1e-4, atol=1e-4)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["image"] == [1, 16, 16] and config["classes"] == 10 and config["mean"] == [0.3062]
+
+
+def test_the_cards_code_runs_and_its_front_matter_is_what_a_hub_reads(
+    exported: tuple[Path, Any], finished: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, outcome = exported[0], finished[1]
+    text = (folder / "README.md").read_text()
+    _, front, body = text.split("---\n", 2)
+    card = yaml.safe_load(front)
+    [model] = card["model-index"]
+    values = {result["dataset"]["split"]: result["metrics"][0]["value"] for result in model["results"]}
+    assert values == {name: pytest.approx(outcome.metrics[name], abs=1e-6) for name in ("test", "validation")}
+    blocks = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
+    assert len(blocks) == 3 and all(len(block.splitlines()) == 3 for block in blocks)
+    monkeypatch.chdir(folder)
+    for block in blocks:
+        names: dict[str, Any] = {}
+        exec(block, names)
+        assert tuple(names["logits"].shape) == (4, 10)
+    for said in ("300 validation images", outcome.cell, outcome.tags["teacher"], "| selection | balanced |", "n 200"):
+        assert said in body
+
+
+def test_a_second_call_says_that_it_is_there(
+    exported: tuple[Path, Any], finished: tuple[Path, Outcome], run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    storage, outcome = finished
+    before = {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()}
+    done = run_command(
+        "export", outcome.cell, "--storage", str(storage), "--out", str(exported[0]), folder=tmp_path
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.startswith("it is there: ")
+    assert {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_left_alone(exported: tuple[Path, Any], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds something else: name another folder with --out"):
+        is_export_of(tmp_path, "any")
+    with pytest.raises(ValueError, match="holds the student of the cell"):
+        is_export_of(exported[0], "another")
+    assert not is_export_of(tmp_path / "new", "any")
+
+
+def test_an_unknown_cell_is_one_line_with_the_nearest(
+    finished: tuple[Path, Outcome], run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    storage, outcome = finished
+    wrong = f"x{outcome.cell[:8]}"
+    done = run_command("export", wrong, "--storage", str(storage), folder=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"there is no cell '{wrong}'" in done.stderr and outcome.cell in done.stderr
+    assert not list(tmp_path.iterdir()) and not (storage / "exports").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("diverged", "diverged at step 20: it has no student"), ("pruned", "was pruned at step 20")]
+)
+def test_a_cell_without_a_student_is_one_line(
+    state: str, said: str, tiny: Experiment, job_of: Callable[..., Job], tmp_path: Path
+) -> None:
+    outcome = write_cell(tmp_path, job_of(tiny), 0.1, state=state)
+    with pytest.raises(ValueError, match=said):
+        student_of(find_outcome(outcome.cell, tmp_path, None), tmp_path, [])
+
+
+def test_a_student_whose_weights_are_elsewhere_is_one_line(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"are not in .*: name the storage that has them"):
+        student_of(finished[1], tmp_path, [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewise:
+    """Answers otherwise when it is exported, as networks with a fast path for inference may."""
+
+    version: ClassVar[int] = 1
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return ElsewiseModule(SmallResNet(width=8, stem_stride=2).build(classes, channels))
+
+
+class ElsewiseModule(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.network(images_BCHW)
+        return logits_BK + 0.01 if torch.compiler.is_compiling() else logits_BK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untraceable:
+    """Looks into its images: no graph can."""
+
+    version: ClassVar[int] = 1
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return UntraceableModule(classes)
+
+
+class UntraceableModule(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(256, classes)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.head(images_BCHW.flatten(1))
+        return -logits_BK if logits_BK.sum().item() > 0 else logits_BK
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [(Elsewise(), "torch.export export does not agree with the student: .* 0.01 on 300 images"),
+     (Untraceable(), "does not fit into torch.export")],
+)  # fmt: skip
+def test_an_export_that_does_not_agree_leaves_nothing(
+    network: Any, said: str, tiny: Experiment, job_of: Callable[..., Job], tmp_path: Path
+) -> None:
+    experiment = replace(tiny, student=network)
+    job = job_of(experiment)
+    outcome = write_cell(tmp_path, job, 0.9)
+    weights = {name: value.contiguous() for name, value in network.build(10, 1).state_dict().items()}
+    storage = tmp_path / "other"
+    Ledger(storage).write(outcome, weights)
+    student = student_of(outcome, storage, [__name__])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=said) as raised:
+        export(student, outcome, storage, tmp_path / "exports" / "one", Console(quiet=True))
+    assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
+
+
+def test_agreement_sees_what_is_wrong_in_single_images_and_in_batches(
+    exported: tuple[Path, Any], tiny: Experiment
+) -> None:
+    student, images = load(exported[0]), tiny.task.validation().images[:70]
+
+    def answer(images_BCHW: Any) -> Any:
+        return student(torch.from_numpy(images_BCHW)).numpy()
+
+    def wrong_at(batch: int, by: float) -> Agreement:
+        return agreement(lambda x: answer(x) + np.float32(by) * (len(x) == batch), student, images, tiny.task)
+
+    assert wrong_at(7, 1.0).holds and wrong_at(7, 1.0).same == 70  # no batch of 7 is asked about
+    for batch in (1, 6, 64):
+        assert not wrong_at(batch, 0.1).holds
+        assert not wrong_at(batch, float("nan")).holds
+
+
+def test_without_labels_formats_are_compared_on_the_probe_and_without_a_pool_on_noise(
+    tiny: Experiment, finished: tuple[Path, Outcome], source_storage: Path, tmp_path: Path
+) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Unlabelled(type(tiny.task)):  # type: ignore[misc]
+        def validation(self) -> None:
+            return None
+
+    e, outcome = replace(tiny, task=Unlabelled()), finished[1]
+    assert isinstance(e.pool, Glyphs)
+    images, said = images_to_compare(e, outcome, source_storage)
+    assert said == "90 held-out images of the pool" and images.shape == (90, 16, 16, 1)  # 15 % of 600 rows
+    images, said = images_to_compare(e, outcome, tmp_path)
+    assert said == "256 images of noise" and images.dtype == np.uint8
+
+
+def test_the_safetensors_file_is_the_ledgers(exported: tuple[Path, Any], finished: tuple[Path, Outcome]) -> None:
+    ours, theirs = load_file(exported[0] / "model.safetensors"), Ledger(finished[0]).weights(finished[1].cell)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
