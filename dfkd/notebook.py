@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import StudyResult, Terms
+from dfkd.cluster.study import Terms
 from dfkd.cluster.study import run_study as run_in_session
+from dfkd.cluster.study_result import StudyResult
 from dfkd.console import Console
 from dfkd.experiment import Study
 from dfkd.modules import load

@@ -16,6 +16,7 @@ from dfkd.selected import selected
 from dfkd.studies import folder_of, from_ledger
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
+from dfkd.values import digest
 
 
 def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:
@@ -64,6 +65,11 @@ def _write_all(folder: Path, texts: Mapping[str, str]) -> tuple[dict[str, Path |
 
 def _write(path: Path, text: str) -> None:
     replace_file(path, lambda half: half.write_text(text))
+
+
+def digest_of(files: Mapping[str, Path | str]) -> str:
+    """Of what these files hold, for `Receipts`."""
+    return digest({name: Path(file).read_text() for name, file in files.items()})
 
 
 def log_report(kind: str, name: str, files: dict[str, Path | str], tracker: Tracker) -> None:

@@ -1,10 +1,13 @@
 """A real MLflow server on loopback, for as long as a test needs it."""
 
+import contextlib
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -61,3 +64,42 @@ def serving(folder: Path) -> Iterator[Server]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+class Gate:
+    """An address at which nothing answers, until it is opened: then a server does."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = free.getsockname()
+        self.uri = f"http://127.0.0.1:{self.address[1]}"
+
+    @contextmanager
+    def open(self, uri: str) -> Iterator[None]:
+        host, port = uri.removeprefix("http://").split(":")
+
+        class Relay(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection((host, int(port))) as server:
+                    back = threading.Thread(target=_pass_on, args=(server, self.request))
+                    back.start()
+                    _pass_on(self.request, server)
+                    back.join()
+
+        class Listener(socketserver.ThreadingTCPServer):
+            allow_reuse_address = daemon_threads = True
+
+        with Listener(self.address, Relay) as listener:
+            threading.Thread(target=listener.serve_forever).start()
+            try:
+                yield
+            finally:
+                listener.shutdown()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while part := source.recv(65536):
+            target.sendall(part)
+        target.shutdown(socket.SHUT_WR)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from commands import PROJECTS, run
 from mlflow.entities import Run
-from mlflow_server import Server, serving
+from mlflow_server import Gate, Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
@@ -24,7 +24,8 @@ from dfkd.cells import Job, Setting, compute
 from dfkd.cluster import study as cluster_study
 from dfkd.cluster.forecast import forecast
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import StudyResult, Terms, run_study
+from dfkd.cluster.study import Terms, run_study
+from dfkd.cluster.study_result import StudyResult
 from dfkd.cluster.workers import Failure
 from dfkd.console import Console
 from dfkd.environment import this_environment
@@ -45,6 +46,11 @@ def test_two_equal_variants_are_an_error() -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def gate() -> Gate:
+    return Gate()
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +82,36 @@ def rows(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def first(project: Path, server: Server) -> str:
-    """What the first call says. It tracks on a server."""
-    done = run("ablate", "tiny_study", "--storage", "s", "--tracking-uri", server.ready(), folder=project)
-    assert done.returncode == 0, done.stderr
+def first(project: Path, server: Server, gate: Gate) -> str:
+    """What the first call says. The server to which it tracks is away; the second finds it there."""
+    command = ("ablate", "tiny_study", "--storage", "s", "--tracking-uri", gate.uri)
+    done = run(*command, folder=project)
+    assert done.returncode == 0 and rows(done.stdout), done.stderr
+    assert done.stdout.count("MLflow cannot be reached") == 1 and "Traceback" not in done.stderr
+    before = mtimes(project)
+    with gate.open(server.ready()):
+        second = run(*command, folder=project)
+    assert second.returncode == 0 and "MLflow cannot" not in second.stdout, second.stderr
+    assert "done already" in second.stdout and rows(second.stdout) == rows(done.stdout)
+    assert mtimes(project) == before  # nothing was computed again
     return done.stdout
 
 
-def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(project: Path, server: Server, first: str) -> None:
+def mtimes(project: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in project.glob("s/cells/*/*")}
+
+
+def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(
+    project: Path, server: Server, gate: Gate, first: str
+) -> None:
     assert "3 cells computed, 1 from the ledger, 1 of these computed by other work" in first
     assert "computed again" in first and "equal to the last bit" in first
     report = project / "s" / "studies" / "tiny_study" / "report"
+    assert list(json.loads((report.parent / "tracked.json").read_text())) == [gate.uri]
     before = {path: path.stat().st_mtime_ns for path in [*report.iterdir(), report.parent / "study.json"]}
-    again = run("ablate", "tiny_study", "--storage", "s", folder=project)
+    again = run("ablate", "tiny_study", "--storage", "s", "--tracking-uri", gate.uri, folder=project)
     assert "done already" in again.stdout, again.stderr
+    assert "MLflow cannot" not in again.stdout  # it is away again, but has been told everything
     assert rows(again.stdout) == rows(first)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     options = ("--storage", "s", "--blocks", "3", "--tracking-uri", server.uri)
@@ -205,6 +227,8 @@ def accuracy(job: Job) -> float:
 
 
 class SilentTracker:
+    shown_uri = "nowhere"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def parent(self, **kwargs: Any) -> None: ...
     def cell(self, *args: Any, **kwargs: Any) -> None: ...
@@ -325,12 +349,14 @@ def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
     assert told.sd is not None and told.sd_from == "seen so far"
 
 
-def test_the_same_from_python_in_five_lines(project: Path, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_from_python_in_five_lines(
+    project: Path, server: Server, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dfkd.notebook import run_study
 
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
-    result = run_study("tiny_study", blocks=2, storage="s", quiet=True)
+    result = run_study("tiny_study", blocks=2, storage="s", tracking_uri=server.uri, quiet=True)
     assert result.computed == 0 and result.effects["variant"].tolist() == ["no dropping"]
     assert len(result.outcomes) == 4 and result.figures()["effects"]._repr_svg_().startswith("<svg")
     with pytest.raises(ValueError, match="needs a name"):

@@ -15,25 +15,26 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from dfkd import studies
 from dfkd.cells import Job, Setting
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
+from dfkd.cluster.study_result import StudyResult, typical_of_best
 from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
-from dfkd.evidence import plots, racing
+from dfkd.evidence import racing
 from dfkd.evidence.findings import Findings, find
-from dfkd.evidence.statistics import Comparison, frame
+from dfkd.evidence.statistics import frame
 from dfkd.experiment import Study
 from dfkd.files import write_json
 from dfkd.ledger import Ledger, Outcome
-from dfkd.reports import write_report
+from dfkd.reports import digest_of, write_report
 from dfkd.sources import check, source_key
 from dfkd.studies import StudyRecord, folder_of
-from dfkd.tracking import Tracker
+from dfkd.tracking import Account, Tracker
+from dfkd.values import digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,59 +53,23 @@ class Terms:
             raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours=}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyResult:
-    """What a study found. In a notebook: `outcomes`, `effects` and `summary` are frames, `figures()` are figures."""
-
-    findings: Findings
-    computed: int  # cells of this call
-    stopped: str = ""  # why it ended before all was computed
-
-    @property
-    def name(self) -> str:
-        return self.findings.data.name
-
-    @property
-    def outcomes(self) -> pd.DataFrame:
-        """One row per cell: variant, block, state, value (test accuracy), seconds, cell, reused and all metrics."""
-        return self.findings.data.cells
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """One row per variant."""
-        return self.findings.summary
-
-    @property
-    def comparisons(self) -> list[Comparison]:
-        return self.findings.comparisons
-
-    @property
-    def effects(self) -> pd.DataFrame:
-        """One row per comparison with the baseline."""
-        return frame(self.findings.comparisons)
-
-    def figures(self) -> dict[str, plots.Plot]:
-        return plots.figures(self.findings)
-
-
-def run_study(
-    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms()
-) -> StudyResult:
+def run_study(name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms()) -> StudyResult:
     """Compute what is missing. ValueError for input that cannot work, before anything is computed."""
     sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
         check(cell, compute.storage)
     driver = _Driver(name, study, compute, console, terms)
     setting = known_setting(folder_of(compute.storage, name) / "setting.json", sources)
-    if setting is not None:
-        driver.begin(setting)
-        if not driver.wanted():
-            console.line(f"nothing to compute: the study {name} is done already")
-            return driver.conclude(None)
-    with session(compute):
-        driver.crew = Crew(sources.values(), compute, console)
-        driver.begin(driver.crew.setting)
-        return driver.run()
+    with closing(driver.account.tracker):
+        if setting is not None:
+            driver.begin(setting)
+            if not driver.wanted():
+                console.line(f"nothing to compute: the study {name} is done already")
+                return driver.conclude()
+        with session(compute):
+            driver.crew = Crew(sources.values(), compute, console)
+            driver.begin(driver.crew.setting)
+            return driver.run()
 
 
 def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
@@ -114,19 +79,6 @@ def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
     setting = Setting.of(json.loads(path.read_text()))
     same = setting.environment.torch == torch.__version__ and set(sources) <= setting.digests.keys()
     return setting if same else None
-
-
-def typical_of_best(cells: pd.DataFrame) -> pd.Series | None:
-    """The finished cell that stands for a study: of the variant with the best mean, the one in its median block.
-
-    Its best block would be the luckiest one. None where nothing finished.
-    """
-    means = cells[cells["state"] != "errored"].groupby("variant", observed=True)["value"].mean()
-    for variant in means.sort_values(ascending=False, kind="stable").index:
-        rows = cells[(cells["variant"] == variant) & (cells["state"] == "finished")]
-        if len(rows):
-            return rows.sort_values("value", kind="stable").iloc[(len(rows) - 1) // 2]
-    return None
 
 
 def device_hours(seconds: float, compute: Compute) -> float:
@@ -146,6 +98,12 @@ class _Driver:
         self.known: dict[str, Outcome] = {}
         self.fresh: list[Outcome] = []  # computed by this call
         self.looks = list(racing.usual_looks(study.blocks)) if terms.race else None
+        self.account = Account(
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), folder_of(compute.storage, name),
+            kind="study", name=name, identity=f"study {name}",
+            params={"question": study.question, "baseline": study.baseline, "blocks": study.blocks},
+            tags={"study": name},
+        )  # fmt: skip
         before = self.earlier
         if before is not None and before.looked and before.looks != self.looks and (before.looks or terms.race):
             begun = f"as a race with looks after {before.looks} blocks" if before.looks else "without --race"
@@ -195,17 +153,14 @@ class _Driver:
         """Everything, with the workers there."""
         write_json(folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.setting))
         studies.write(self.compute.storage, self.record)
-        with closing(Tracker(self.compute.storage, self.compute.tracking_uri, warn=self.console.warn)) as tracker:
-            self.tracker = tracker
-            self.parent = tracker.parent(
-                kind="study", name=self.name, identity=f"study {self.name}",
-                params={"question": self.study.question, "baseline": self.study.baseline, "blocks": self.study.blocks},
-                tags={"study": self.name},
-            )  # fmt: skip
-            for outcome in self.known.values():
-                self._track(outcome)
-            self._check_one()
-            return self.conclude(tracker, self._compute())
+        self._open_account()
+        self._check_one()
+        return self.conclude(self._compute())
+
+    def _open_account(self) -> None:
+        self.account.open()
+        for outcome in self.known.values():
+            self._track(outcome)
 
     def _compute(self) -> str:
         """Until nothing is wanted any more; why it ended before, if it did."""
@@ -240,7 +195,7 @@ class _Driver:
         role = "baseline" if variant == self.study.baseline else "variant"
         tags = {"study": self.name, "variant": variant}
         name = f"{variant} {self.jobs[outcome.cell].cell.block}"
-        self.tracker.cell(outcome, self.parent, role=role, name=name, tags=tags)
+        self.account.cell(outcome, role, name, tags)
 
     def _check_one(self) -> None:
         """Compute one reused cell again, apart from the ledger: the same cell has to give the same bits."""
@@ -266,14 +221,8 @@ class _Driver:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _track_student(self, tracker: Tracker, findings: Findings) -> None:
-        best = typical_of_best(findings.data.cells)
-        if best is not None:
-            cell = str(best["cell"])
-            tracker.student(self.parent, self.known[cell], self.jobs[cell].cell.experiment)
-
-    def conclude(self, tracker: Tracker | None, stopped: str = "") -> StudyResult:
-        """The findings; record and report on disk, and, where a tracker is given, in MLflow."""
+    def conclude(self, stopped: str = "") -> StudyResult:
+        """The findings; record and report on disk, and in MLflow where they are not there yet."""
         findings = find(studies.data_of(self.record, self.known.get))
         blocks = int(findings.data.cells["block"].nunique())
         if blocks not in self.record.looked[-1:]:
@@ -282,15 +231,23 @@ class _Driver:
         if self.record != self.earlier:
             studies.write(self.compute.storage, self.record)
         files, _ = write_report(findings, self.compute.storage)
-        if tracker is not None:
-            tracker.finish(
-                self.parent,
-                metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
-                tables={
-                    "effects": frame(findings.comparisons), "variants": findings.summary,
-                    "study.json": self.record.text(),
-                },
-                files=files,
-            )  # fmt: skip
-            self._track_student(tracker, findings)
+        told = {"record": digest([self.record.text(), *sorted(self.known)]), "report": digest_of(files)}
+        if self.account.is_due(told):
+            self._tell(findings, files)
+            self.account.settle(told)
         return StudyResult(findings=findings, computed=len(self.fresh), stopped=stopped)
+
+    def _tell(self, findings: Findings, files: dict[str, Path | str]) -> None:
+        self._open_account()
+        self.account.tracker.finish(
+            self.account.parent,
+            metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
+            tables={
+                "effects": frame(findings.comparisons), "variants": findings.summary, "study.json": self.record.text(),
+            },
+            files=files,
+        )  # fmt: skip
+        best = typical_of_best(findings.data.cells)
+        if best is not None:
+            outcome = self.known[str(best["cell"])]
+            self.account.tracker.student(self.account.parent, outcome, self.jobs[outcome.cell].cell.experiment)

@@ -6,11 +6,14 @@ uses of one cell (study, variant, role) is joined in its tags: "losses, views" f
 tags.study LIKE '%losses%' finds every cell of a study, while `parent` can only name the first.
 
 A server that is away costs no result: what could not be written waits, is tried again now and then, and whatever is
-missing at the end is written by the next run.
+missing at the end is written by the next run. Of a finished study or sweep the same command does that: receipts beside
+its record say which address was told all of it.
 """
 
+from dfkd.tracking.account import Account
 from dfkd.tracking.address import is_database, knock, settle, without_credentials
+from dfkd.tracking.receipts import Receipts
 from dfkd.tracking.store import PAGE, Parent
 from dfkd.tracking.tracker import Tracker
 
-__all__ = ["PAGE", "Parent", "Tracker", "is_database", "knock", "settle", "without_credentials"]
+__all__ = ["PAGE", "Account", "Parent", "Receipts", "Tracker", "is_database", "knock", "settle", "without_credentials"]

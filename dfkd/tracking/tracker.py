@@ -45,6 +45,7 @@ class Tracker:
         self._waiting: list[Callable[[Store], None]] = []
         self._open: set[Parent] = set()
         self._quiet_until, self._pause = 0.0, FIRST_PAUSE_S
+        self._refused = False
 
     @property
     def shown_uri(self) -> str:
@@ -101,14 +102,19 @@ class Tracker:
             weights = Ledger(self.storage).weights(outcome.cell)
             self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
 
-    def close(self) -> None:
-        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not look running."""
+    def close(self) -> bool:
+        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not look running.
+
+        True if MLflow took every cell and result that it was told of.
+        """
         for parent in self._open:
             self._waiting.append(lambda store, run_id=parent.run_id: store.stop(run_id))  # type: ignore[misc]
         if self._waiting:
             self._quiet_until = 0.0  # the last chance
             self._catch_up()
+        complete = not (self._waiting or self._refused)
         self._waiting, self._open, self._store = [], set(), None
+        return complete
 
     def _ended(self, outcome: Outcome) -> float:
         """When the cell was computed, also if it is written much later. The ledger knows best."""
@@ -154,6 +160,7 @@ class Tracker:
         """What MLflow holds is no longer known: it may have done what it did not answer."""
         connected, self._store = self._store is not None, None
         if connected and getattr(error, "error_code", "") in REFUSALS:
+            self._refused = True
             self._say("refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it")
             return
         self._quiet_until = time.monotonic() + self._pause
