@@ -30,7 +30,7 @@ from dfkd.method.losses import (
     TeacherContrast,
 )
 from dfkd.models.networks import NETWORKS, CifarResNet, CifarVGG11, SmallResNet, Torchvision, WideResNet
-from dfkd.models.teachers import TEACHERS, SupervisedTeacher, TeacherFile
+from dfkd.models.teachers import TEACHERS, ModuleTeacher, SupervisedTeacher, TeacherFile, TorchvisionWeights
 from dfkd.values import digest, flat, is_piece, later, location, name_of, spec
 
 # Every piece, and its identity for ever. If one of these changes, all cells that hold it are orphans: give a new field
@@ -92,6 +92,11 @@ GOLDEN = [
     (
         TeacherFile(path="t.safetensors", network=SmallResNet(width=8, stem_stride=1, norm="batch")),
         "b8122442815d3d587bdc",
+    ),
+    (TorchvisionWeights(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1"), "a0a082d8b7c1e7b67ea8"),
+    (
+        ModuleTeacher(kind="my_project.Net", content="0123456789abcdef0123", revision=1, stages=()),
+        "1609b6763cb42ce4a1af",
     ),
     (Digits(), "ae7a76ac39e8f44d2214"),
     (FashionMnist(content="14410854cf7a289477dc"), "27acef3a148edd9c4ce3"),

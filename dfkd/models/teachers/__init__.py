@@ -1,16 +1,20 @@
-"""Teachers: trained here, read from a file, or the user's own network. Found again by content."""
+"""Teachers: trained here, read from a file, torchvision's, or the user's own network. Found again by content."""
 
+from dfkd.models.teachers.module_teacher import ModuleTeacher
 from dfkd.models.teachers.supervised import SupervisedTeacher
 from dfkd.models.teachers.teacher import Teacher, TrainedNetwork, accuracy, predict, weights_digest
 from dfkd.models.teachers.teacher_file import TeacherFile
+from dfkd.models.teachers.torchvision_weights import TorchvisionWeights
 
-TEACHERS: tuple[type[Teacher], ...] = (SupervisedTeacher, TeacherFile)
+TEACHERS: tuple[type[Teacher], ...] = (SupervisedTeacher, TeacherFile, TorchvisionWeights, ModuleTeacher)
 
 __all__ = [
     "TEACHERS",
+    "ModuleTeacher",
     "SupervisedTeacher",
     "Teacher",
     "TeacherFile",
+    "TorchvisionWeights",
     "TrainedNetwork",
     "accuracy",
     "predict",
