@@ -36,6 +36,9 @@ def source_key(cell: Cell) -> str:
 def check(cell: Cell, storage: Path) -> None:
     """ValueError with one line if the teacher or the pool cannot serve, before anything is computed or written."""
     e, block = cell.experiment, cell.block
+    check_task = getattr(e.task, "check", None)
+    if check_task is not None:  # it reads files, which may not be there
+        check_task()
     e.teacher.check(e.task)
     check_writable(storage)
     check_pool = getattr(e.pool, "check", None)

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,10 @@ from dfkd.data.fashion_mnist import FashionMnist, content_of, download
 from dfkd.data.garments import SHIFTS, WildGarments, shifted
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import read_characters, read_shard
+from dfkd.experiment import Cell
+from dfkd.randomness import Block
+from dfkd.recipes import fashion, original
+from dfkd.sources import check
 
 SHAPE = (28, 28, 1)
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -129,6 +134,15 @@ def test_the_published_files(published: FashionMnist) -> None:
     scaled = splits[0].images.astype(np.float32) / 255
     assert published.mean == pytest.approx((scaled.mean(),), abs=5e-5)
     assert published.std == pytest.approx((scaled.std(),), abs=5e-5)
+
+
+def test_missing_files_are_told_before_anything_is_computed(tmp_path: Path) -> None:
+    here, lost = write_fashion(tmp_path / "files"), FashionMnist(path=str(tmp_path / "lost"))
+    full = replace(fashion(), task=lost)
+    for e in (full, original(full), replace(full, task=here, pool=WildGarments(task=lost))):
+        with pytest.raises(ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* in .*lost: apt-get"):
+            check(Cell(experiment=e, block=Block(seed=0)), tmp_path / "storage")
+    assert not (tmp_path / "storage").exists()
 
 
 # ---- the pool
