@@ -39,7 +39,10 @@ def digits() -> Experiment:
 def fashion() -> Experiment:
     """The full method on Fashion-MNIST with the pool of glyphs, crops and shifted garments. Half a minute on a core.
 
-    Everything is taken over from `digits` but the teacher and the number of steps, chosen by validation accuracy alone.
+    Everything is taken over from `digits` but two things, looked at by validation accuracy alone. The teacher, tried at
+    seed 0, width 16: 2,000 steps, 3,000, and 3,000 at shift 2: 91.7, 92.1 and 91.7 %; 2,000 at stem_stride 1: 92.6 %,
+    at four times the cost, not taken. The student's steps, tried at seeds 100 and 101: 500, 1,000 and 2,000: 74.2, 78.0
+    and 80.5 %; 1,000, so that ten blocks of all baselines take minutes: more steps are better.
     """
     return replace(
         digits(),
