@@ -11,6 +11,7 @@ import io
 import struct
 import warnings
 import zlib
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 VERSION = 1  # raised when the same bytes begin to give other pixels, or are set aside where they were read
 MOST_PIXELS = 50_000_000  # of one image: what cameras and phones take is read, decompression bombs are not
-MOST_BYTES_PER_PIXEL = 4  # of a file, times MOST_PIXELS: longer ones are not loaded
+MOST_BYTES_PER_PIXEL = 4  # of a file, for each of the most pixels: longer ones are not loaded
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 # What Pillow's readers were seen to raise for damaged files, beside its own errors
@@ -26,6 +27,12 @@ BROKEN = (
     OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
     MemoryError, struct.error, zlib.error,
 )  # fmt: skip
+# Never opened: what stands beside images in data sets, and what could do harm in other hands
+OTHER_KINDS = {
+    ".json", ".jsonl", ".txt", ".cls", ".cls2", ".caption", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".html", ".md",
+    ".id", ".index", ".py", ".pyd", ".pickle", ".pkl", ".pt", ".pth", ".npy", ".npz", ".mat", ".mp", ".msg", ".ten",
+    ".tb", ".h5", ".parquet", ".arrow", ".safetensors", ".db", ".tar", ".gz", ".zip", ".mp4", ".wav", ".sh", ".exe",
+}  # fmt: skip
 ImageShape = tuple[int, int, int]  # (H, W, C)
 
 
@@ -37,9 +44,23 @@ class Rejected(Exception):
         self.reason, self.detail = reason, detail
 
 
-def decode(encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
+def check_kind(name: bytes, size: int, most_pixels: int) -> None:
+    """Rejected for what need not be opened to know that it is no image of a size that is read."""
+    suffix = PurePosixPath(name.decode("utf-8", "replace")).suffix.lower()
+    if suffix in OTHER_KINDS:
+        raise Rejected("another kind of file", f"named as {suffix}")
+    most_bytes = MOST_BYTES_PER_PIXEL * most_pixels
+    if size > most_bytes:
+        raise Rejected("too large", f"{size:,} bytes, read are at most {most_bytes:,}")
+
+
+def decode(
+    encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXELS, shorter_side: int = 0
+) -> NDArray[np.uint8]:
     """image_HWC of the task's shape: channels converted (alpha is cut off, not blended), resized, bilinear.
 
+    shorter_side: where not 0, the shorter side is resized to so many pixels and the centre is cut out, as torchvision
+    prepares images for its classifiers.
     Of animations and pages the first is taken. EXIF's orientation is not applied, as torchvision's loaders, by which
     most teachers were trained, do not apply it. `Rejected` for what is not an image of 8 bits per channel, or larger
     than `most_pixels`.
@@ -50,7 +71,7 @@ def decode(encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXE
         warnings.simplefilter("ignore")  # Pillow warns of large and odd files: they are read or set aside
         try:
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
-                return fitted(opened, image_shape, most_pixels)
+                return fitted(opened, image_shape, most_pixels, shorter_side)
         except UnidentifiedImageError:
             raise Rejected("not an image", f"{len(encoded)} bytes that begin with {encoded[:8].hex(' ')}") from None
         except Image.DecompressionBombError as error:
@@ -59,12 +80,26 @@ def decode(encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXE
             raise Rejected("truncated or damaged", f"{type(error).__name__}: {error}"[:200]) from error
 
 
-def fitted(image: Image.Image, image_shape: ImageShape, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
+def fitted(
+    image: Image.Image, image_shape: ImageShape, most_pixels: int = MOST_PIXELS, shorter_side: int = 0
+) -> NDArray[np.uint8]:
     """An opened image at the task's shape."""
     height, width, channels = image_shape
     if image.width * image.height > most_pixels:
         raise Rejected("too large", f"{image.width} x {image.height} pixels, read are at most {most_pixels:,}")
     if image.mode.startswith(("I", "F")):  # which of its bits carry the picture is not known
         raise Rejected("not 8 bits per channel", f"Pillow's mode {image.mode}")
-    converted = image.convert(PIL_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(converted).reshape(image_shape)
+    converted = image.convert(PIL_MODES[channels])
+    if not shorter_side:
+        return np.asarray(converted.resize((width, height), Image.Resampling.BILINEAR)).reshape(image_shape)
+    if shorter_side * shorter_side * max(image.size) > most_pixels * min(image.size):
+        raise Rejected("too large", f"{image.width} x {image.height} pixels with a shorter side of {shorter_side}")
+    return np.asarray(_centre(converted, height, width, shorter_side)).reshape(image_shape)
+
+
+def _centre(image: Image.Image, height: int, width: int, shorter_side: int) -> Image.Image:
+    """To the last pixel what torchvision's Resize and CenterCrop make of it."""
+    short = min(image.size)
+    size = (int(shorter_side * image.width / short), int(shorter_side * image.height / short))
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    return image.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + width, top + height))

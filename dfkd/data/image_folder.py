@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfkd.data.decoding import MOST_BYTES_PER_PIXEL, MOST_PIXELS, Rejected
+from dfkd.data.decoding import MOST_PIXELS, Rejected, check_kind
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
 from dfkd.data.places import Entry, Place, place_of, walk
 from dfkd.data.shards import ImageShape, PoolFiles
@@ -26,12 +26,6 @@ LISTING = pa.schema(
         ("detail", pa.string()),
     ]
 )  # fmt: skip
-# Never opened: what stands beside images in data sets, and what could do harm in other hands
-OTHER_KINDS = {
-    ".json", ".jsonl", ".txt", ".cls", ".cls2", ".caption", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".html", ".md",
-    ".id", ".index", ".py", ".pyd", ".pickle", ".pkl", ".pt", ".pth", ".npy", ".npz", ".mat", ".mp", ".msg", ".ten",
-    ".tb", ".h5", ".parquet", ".arrow", ".safetensors", ".db", ".tar", ".gz", ".zip", ".mp4", ".wav", ".sh", ".exe",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +53,15 @@ class ImageFolder:
     def check(self, image_shape: ImageShape) -> None:
         """ValueError in one line where there is no such folder; what is in it is looked at when it is imported."""
         check_pool(image_shape)
-        _listable(self.path)
+        listable(self.path)
 
     def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
         check_pool(image_shape, draw)
-        place = _listable(self.path)
+        place = listable(self.path)
         folder = storage / "pools" / f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
         return Import(
-            outside=_Files(place, listing, MOST_BYTES_PER_PIXEL * self.most_pixels),
+            outside=_Files(place, listing, self.most_pixels),
             keys=tuple(part_key(content, image_shape, self.most_pixels) for content in contents),
             folder=folder,
             image_shape=image_shape,
@@ -85,7 +79,7 @@ class _Files:
 
     place: Place
     listing: Path
-    most_bytes: int
+    most_pixels: int
 
     def found(self, part: int) -> Iterator[Found]:
         for row in pq.ParquetFile(self.listing).read_row_group(part).to_pylist():
@@ -95,21 +89,12 @@ class _Files:
     def _read(self, entry: Entry) -> bytes:
         if entry.reason:
             raise Rejected(entry.reason, entry.detail)
-        check_kind(entry.name, entry.size, self.most_bytes)
+        check_kind(entry.name, entry.size, self.most_pixels)
         with self.place.open(entry.name) as file:
-            return bytes(file.read(self.most_bytes))
+            return bytes(file.read(entry.size))
 
 
-def check_kind(name: bytes, size: int, most_bytes: int) -> None:
-    """Rejected for what need not be opened to know that it is no image of a size that is read."""
-    suffix = PurePosixPath(name.decode("utf-8", "replace")).suffix.lower()
-    if suffix in OTHER_KINDS:
-        raise Rejected("another kind of file", f"named as {suffix}")
-    if size > most_bytes:
-        raise Rejected("too large", f"{size:,} bytes, read are at most {most_bytes:,}")
-
-
-def _listable(path: str) -> Place:
+def listable(path: str) -> Place:
     place = place_of(path)
     try:
         place.children(b"", set())

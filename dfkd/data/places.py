@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 OPTIONS = {"region", "scheme", "endpoint_override", "project_id", "replication"}  # of a URI: nothing secret
+BUFFER = 2**20  # bytes that are asked of an object store at a time
 
 
 class Entry(NamedTuple):
@@ -123,7 +124,7 @@ class Stored:
 
     def open(self, name: bytes) -> IO[bytes]:
         fs, base = _file_system(self.uri)
-        return cast(IO[bytes], fs.open_input_file(f"{base}/{name.decode()}"))
+        return cast(IO[bytes], fs.open_input_stream(f"{base}/{name.decode()}", compression=None, buffer_size=BUFFER))
 
 
 def _stored_entry(info: Any, folder: bytes) -> Entry:

@@ -29,12 +29,13 @@ from dfkd.data.shards import (
     read_row_ids,
     read_shard,
 )
+from dfkd.data.webdataset import WebDatasetTars
 from dfkd.files import write_json
 from dfkd.values import location
 
 __all__ = [
-    "POOLS", "Glyphs", "ImageFolder", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WildGarments",
-    "read_characters", "read_shard",
+    "POOLS", "Glyphs", "ImageFolder", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WebDatasetTars",
+    "WildGarments", "read_characters", "read_shard",
 ]  # fmt: skip
 
 
@@ -81,7 +82,7 @@ class ParquetPool:
         return PoolFiles(tuple(shards))
 
 
-POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ImageFolder, ParquetPool, TrainingImages)
+POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ImageFolder, WebDatasetTars, ParquetPool, TrainingImages)
 
 
 def _shard_paths(folder: Path) -> list[Path]:
