@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from dfkd.data.pools import POOLS, Glyphs, ImageFolder, ParquetPool, TrainingImages, WebDatasetTars, WildGarments
-from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist
+from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, ImageNetFolder, LabelledFolder, Unlabelled
 from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
 from dfkd.method import dropping, selection
@@ -102,6 +102,20 @@ GOLDEN = [
     (FashionMnist(content="14410854cf7a289477dc"), "27acef3a148edd9c4ce3"),
     (Cifar10(path="folder"), "500fc7aac3e12c031f46"),
     (Cifar100(path="folder"), "466480e12409b0084e65"),
+    (
+        LabelledFolder(
+            path="folder",
+            image_shape=(32, 32, 3),
+            shorter_side=0,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.2, 0.2, 0.2),
+            classes=7,
+            content="0123456789abcdef0123",
+        ),
+        "f551a1bded31590dc849",
+    ),
+    (ImageNetFolder(path="folder", image_shape=(224, 224, 3), shorter_side=256), "b4b27c43ce705c2af2f9"),
+    (Unlabelled(classes=10, image_shape=(8, 8, 1), mean=(0.5,), std=(0.2,)), "38164adbad7c98efa8f2"),
     (Glyphs(rows=20_000), "02d51494d22fa836043f"),
     (WildGarments(rows=60_000, share=0.3, task=FashionMnist(content="14410854cf7a289477dc")), "fa4080fde8846d51db8d"),
     (ImageFolder(path="folder", most_pixels=50_000_000), "7bf698e4193f5fff715e"),

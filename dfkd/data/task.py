@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class NoSplit(ValueError):
+    """A split that somebody asked for and the task does not have; one line says which and what to do."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Images and their labels."""
@@ -51,9 +55,11 @@ class Task(Protocol):
     def std(self) -> tuple[float, ...]:
         """Per channel, of the training images scaled to 0..1."""
 
-    def train(self) -> Split: ...
+    def train(self) -> Split:
+        """NoSplit where there is none: a teacher that is given needs none."""
+
     def validation(self) -> Split | None:
         """Labelled images apart from train and test, or None where there are none: then nothing may ask."""
 
     def test(self) -> Split:
-        """Read once for each confirmed or ablation cell, never by a search."""
+        """Read once for each confirmed or ablation cell, never by a search. NoSplit where there is none."""

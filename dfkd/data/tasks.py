@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from dfkd.data.cifar import Cifar10, Cifar100
 from dfkd.data.fashion_mnist import FashionMnist
-from dfkd.data.task import Split, Task
+from dfkd.data.folders import ImageNetFolder, LabelledFolder
+from dfkd.data.task import NoSplit, Split, Task
+from dfkd.data.unlabelled import Unlabelled
 
-__all__ = ["TASKS", "Cifar10", "Cifar100", "Digits", "FashionMnist", "Split", "Task"]
+__all__ = [
+    "TASKS", "Cifar10", "Cifar100", "Digits", "FashionMnist", "ImageNetFolder", "LabelledFolder", "NoSplit", "Split",
+    "Task", "Unlabelled",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,9 @@ class Digits:
         return _copy_of(_TRAIN + _VALIDATION, _TRAIN + _VALIDATION + _TEST)
 
 
-TASKS: tuple[type[Task], ...] = (Digits, FashionMnist, Cifar10, Cifar100)
+TASKS: tuple[type[Task], ...] = (
+    Digits, FashionMnist, Cifar10, Cifar100, LabelledFolder, ImageNetFolder, Unlabelled,
+)  # fmt: skip
 
 _TRAIN, _VALIDATION, _TEST = 897, 300, 600
 _SPLIT_SEED = 2302_08771

@@ -1,0 +1,111 @@
+"""Image files decoded once, into a memory map in the user's cache: what is not looked at is not in memory.
+
+N images, H height, W width, C channels. The cache is `$DFKD_CACHE`, else `$XDG_CACHE_HOME/dfkd`, else `~/.cache/dfkd`:
+N * H * W * C bytes for each split, that are made again where they are deleted. Each node has its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.data.decoding import VERSION, ImageShape, Rejected, decode
+from dfkd.files import replace_file, write_json
+from dfkd.values import digest
+
+TOGETHER = 256  # images that are decoded before the first of them is written
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def cache_folder() -> Path:
+    chosen = os.environ.get("DFKD_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
+    return Path(chosen).expanduser().absolute()
+
+
+def remembered(key: str, find: Callable[[], Any]) -> Any:
+    """What `find` found for this key, on this machine, at any time: JSON."""
+    path = cache_folder() / "found" / f"{key}.json"
+    if not path.is_file():
+        value = find()
+        with _said(path):
+            write_json(path, value)
+    return json.loads(path.read_text())
+
+
+def decoded(files: Sequence[Path], key: str, image_shape: ImageShape, shorter_side: int) -> NDArray[np.uint8]:
+    """images_NHWC of these files, whose names and content `key` stands for. A caller may write into it: no one sees it.
+
+    ValueError with one line for a file that is no image, and where the cache has no room.
+    """
+    path = cache_folder() / "images" / f"{digest([VERSION, key, *image_shape, shorter_side])}.npy"
+    if not path.is_file():
+        with _said(path), _alone(path):
+            if not path.is_file():  # another process may have been faster
+                _check_room(path.parent, len(files) * int(np.prod(image_shape)))
+                replace_file(path, lambda half: _write(half, files, image_shape, shorter_side))
+    images_NHWC: NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
+    return images_NHWC.view(np.ndarray)  # a mapped array of its own kind would travel to workers by way of a copy
+
+
+def side_by_side(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """The results in order, on all cores; only some of them at a time are in memory."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        for start in range(0, len(items), TOGETHER):
+            yield from threads.map(function, items[start : start + TOGETHER])
+
+
+def _write(path: Path, files: Sequence[Path], image_shape: ImageShape, shorter_side: int) -> None:
+    """Written, not mapped: a full disk is then an error, not the end of the process."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *image_shape)}
+    with path.open("wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for image_HWC in side_by_side(partial(_image, image_shape=image_shape, shorter_side=shorter_side), files):
+            image_HWC.tofile(out)
+
+
+def _image(file: Path, image_shape: ImageShape, shorter_side: int) -> NDArray[np.uint8]:
+    try:
+        return decode(file.read_bytes(), image_shape, shorter_side=shorter_side)
+    except (Rejected, OSError) as error:
+        what = ", ".join(part for part in error.args if part) if isinstance(error, Rejected) else error.strerror
+        raise ValueError(f"the image {file} cannot be read ({what}): mend it, or take it out of the folder") from error
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(
+            f"the decoded images take {size / 1e9:.1f} GB, but the cache {folder} has {free / 1e9:.1f} GB free: make "
+            "room, or name a folder on a larger disk with DFKD_CACHE"
+        )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process of this machine at a time; the others wait for what it makes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"the cache {path.parent} cannot be written ({error.strerror}): name another folder with DFKD_CACHE"
+        ) from error

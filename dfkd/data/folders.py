@@ -1,0 +1,212 @@
+"""Tasks from folders: one subfolder per class below train/, val/ and test/, as torchvision's ImageFolder has them.
+
+N images, H height, W width, C channels. Images are decoded once, into the user's cache, and mapped from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from dfkd.data.decoded import decoded, remembered
+from dfkd.data.labelled_files import class_names, files_in, statistics
+from dfkd.data.task import NoSplit, Split
+from dfkd.data.unlabelled import check_images
+from dfkd.values import digest, location
+
+SPLITS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}  # names of folders
+
+
+class _Folder:
+    """What the two have in common."""
+
+    path: str
+    image_shape: tuple[int, int, int]
+    shorter_side: int
+
+    def _split_folder(self, names: Sequence[str]) -> Path | None:
+        return next((path for path in (Path(self.path).expanduser() / name for name in names) if path.is_dir()), None)
+
+    def _read(self, names: Sequence[str]) -> Split | None:
+        folder = self._split_folder(names)
+        if folder is None:
+            return None
+        files = files_in(folder.resolve())
+        return Split(decoded(files.paths, files.stamp, self.image_shape, self.shorter_side), files.labels_N.copy())
+
+    def _check_fields(self) -> None:
+        if self.shorter_side and self.shorter_side < max(self.image_shape[:2]):
+            raise ValueError(
+                f"shorter_side must be 0, or so large that image_shape can be cut out, but got {self.shorter_side=} "
+                f"and {self.image_shape=}"
+            )
+
+    def _classes(self, splits: Sequence[Path]) -> tuple[str, ...]:
+        """Their names, sorted: the order of the labels. ValueError unless all splits have the same."""
+        names = {split: class_names(split) for split in splits}
+        first = names[splits[0]]
+        for split, others in names.items():
+            if odd := sorted(set(first) ^ set(others)):
+                raise ValueError(
+                    f"{split} and {splits[0]} must have the same subfolders, one for each class, but {odd[0]!r} is in "
+                    "one of them only"
+                )
+        return first
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFolder(_Folder):
+    """Your own labelled images: path/train/<class>/..., path/val/<class>/..., path/test/<class>/....
+
+    Splits: train may be missing where the teacher is given; val (also named validation or valid) may be missing: what
+    chooses is then the probe alone; test may be missing where no command reads it. Classes are numbered by their names
+    in sorted order. Files in subfolders of a class count as well; those that are not named as images do not.
+    path: the folder. Not identity: content is.
+    image_shape: (H, W, C). Images are resized to it, as those of pools are; where shorter_side is not 0, the shorter
+    side is resized to that and the centre cut out, as torchvision evaluates.
+    mean, std: per channel, of pixels scaled to 0..1, those that the teacher was trained with; found from train where
+    they are not given. classes, content: found in the folder; content is a digest of the names and bytes of all files,
+    and a folder that has changed since is refused.
+    Range: memory is bounded, the cache is not: H * W * C bytes for each image of the splits that are read (decoded.py).
+    """
+
+    path: str = location()
+    image_shape: tuple[int, int, int]
+    shorter_side: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    classes: int = 0
+    content: str = ""
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        self._set(image_shape=tuple(self.image_shape))
+        self._check_fields()
+        if not (self.classes and self.content):
+            self._set(classes=len(self.class_names), content=self._content())
+        if not self.mean and not self.std:
+            mean, std = self._statistics()
+            self._set(mean=mean, std=std)
+        self._set(mean=tuple(map(float, self.mean)), std=tuple(map(float, self.std)))
+        check_images(self.image_shape, self.mean, self.std)
+
+    def _set(self, **fields: object) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._classes([folder for _, folder in self._folders()])
+
+    def train(self) -> Split:
+        return self._asked("train")
+
+    def validation(self) -> Split | None:
+        return self._read(SPLITS["validation"])
+
+    def test(self) -> Split:
+        return self._asked("test")
+
+    def check(self) -> None:
+        """ValueError with one line if the folder has changed or an image that judges a student cannot be read."""
+        content = self._content()
+        if content != self.content:
+            raise ValueError(
+                f"the images in {self.path} are not those of this experiment: content is {content}, expected "
+                f"{self.content}; where these are the ones you mean, leave content out"
+            )
+        for name in ("validation", "test"):
+            self._read(SPLITS[name])
+
+    def _asked(self, name: str) -> Split:
+        split = self._read(SPLITS[name])
+        if split is None:
+            instead = "name a teacher that is trained" if name == "train" else "compare by the probe or by validation"
+            raise NoSplit(f"the task's folder {self.path} has no {name}/ with labelled images: add it, or {instead}")
+        return split
+
+    def _folders(self) -> list[tuple[str, Path]]:
+        """The splits that there are."""
+        found = [(name, self._split_folder(names)) for name, names in SPLITS.items()]
+        folders = [(name, folder.resolve()) for name, folder in found if folder is not None]
+        if not folders:
+            raise ValueError(
+                f"path must be a folder with train/, val/ or test/, each with one subfolder per class, but got "
+                f"{self.path!r}, which has none of them"
+            )
+        return folders
+
+    def _content(self) -> str:
+        files = {name: files_in(folder) for name, folder in self._folders()}
+        key = digest(["content", *(f"{name} {split.stamp}" for name, split in files.items())])
+        return str(remembered(key, lambda: digest([[name, split.content()] for name, split in files.items()])))
+
+    def _statistics(self) -> tuple[list[float], list[float]]:
+        train = self._split_folder(SPLITS["train"])
+        if train is None:
+            raise ValueError(
+                f"mean and std must be given where there is no train/, as in {self.path!r}: those that the teacher was "
+                "trained with"
+            )
+        key = digest(["statistics", self.content, *self.image_shape, self.shorter_side])
+        mean, std = remembered(key, lambda: statistics(self.train().images))
+        return mean, std
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNetFolder(_Folder):
+    """ImageNet-1k (Russakovsky et al., 2015) as torchvision's ImageFolder has it: train/<wnid>/..., val/<wnid>/....
+
+    Splits: the published training images train; the published validation images, whose labels are the only other ones
+    that are public, are the test set, as in all published work; there is no third, so what chooses is the probe.
+    path: the folder. Not identity: these are the files of one published data set; for a part of it take LabelledFolder.
+    image_shape, shorter_side: the shorter side is resized to 256 pixels and 224x224 are cut out of the centre, as
+    torchvision evaluates its classifiers. Mean and deviation are torchvision's.
+    Range: memory is bounded; the cache takes 7.5 GB for val, and for train, where a teacher is trained here, 193 GB.
+    """
+
+    path: str = location()
+    image_shape: tuple[int, int, int] = (224, 224, 3)
+    shorter_side: int = 256
+    version: ClassVar[int] = 1
+    classes: ClassVar[int] = 1000
+    mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        check_images(self.image_shape, self.mean, self.std)
+        self._check_fields()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        splits = [split for split in map(self._split_folder, (("train",), ("val",))) if split is not None]
+        names = self._classes(splits) if splits else ()
+        if len(names) != self.classes:
+            raise ValueError(
+                f"ImageNet's train/ and val/ must have 1000 subfolders, n01440764 and so on, but got {len(names)} in "
+                f"{self.path!r}; for another set of classes take LabelledFolder"
+            )
+        return names
+
+    def train(self) -> Split:
+        return self._asked("train")
+
+    def validation(self) -> None:
+        return None
+
+    def test(self) -> Split:
+        return self._asked("val")
+
+    def check(self) -> None:
+        """ValueError with one line if the folder has not ImageNet's classes."""
+        _ = self.class_names
+
+    def _asked(self, name: str) -> Split:
+        self.check()
+        split = self._read((name,))
+        if split is None:
+            raise NoSplit(f"the task's folder {self.path} has no {name}/: add it, or do without what reads it")
+        return split
