@@ -18,7 +18,7 @@ WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network", "weigh
 # What torch.load was seen to raise for damaged files, beside its own error
 DAMAGED = (
     RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, AssertionError, MemoryError,
-    struct.error,
+    struct.error, SafetensorError,  # torch.load asks safetensors about a file that is only called so
 )  # fmt: skip
 
 
