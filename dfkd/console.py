@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -79,11 +80,14 @@ class Console:
 
         yield advance
 
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """First column to the left, numbers to the right."""
+    def table(
+        self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str] = ()
+    ) -> None:
+        """First column and those of `text` to the left, numbers to the right."""
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for index, name in enumerate(header):
-            table.add_column(name.replace(".", "\n", 1), justify="left" if index == 0 else "right", no_wrap=True)
+            side: Literal["left", "right"] = "left" if index == 0 or name in text else "right"
+            table.add_column(name.replace(".", "\n", 1), justify=side, no_wrap=True)
         for row in rows:
             table.add_row(*row)
         self._rich.print()
@@ -101,3 +105,13 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes as "850 bytes", "77 MB", "5.1 GB"."""
+    unit = "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 9.95 else f"{count:.1f} {unit}"

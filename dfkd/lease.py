@@ -1,4 +1,4 @@
-"""Leases: two drivers on one storage folder do not compute the same cell."""
+"""Leases: two drivers on one storage folder do not compute the same cell, and nothing is cleaned away under one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import os
 import socket
 import threading
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+IN_USE = ".in-use-"  # how the lease of a driver begins, directly in the storage folder
 HEARTBEAT_S = 5.0
 STALE_S = 60.0  # a lease whose owner cannot be asked is taken over after this long without a heartbeat
 
@@ -41,6 +45,10 @@ class Lease:
         self._released.set()
         self.path.unlink(missing_ok=True)
 
+    def held(self) -> bool:
+        """Whether a process that is alive holds it."""
+        return self.path.exists() and not self._holder_is_gone()
+
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT_S):
             try:
@@ -59,6 +67,18 @@ class Lease:
         if owner["host"] == _host() and owner["started"]:
             return owner != _owner(owner["pid"])
         return age_s > STALE_S
+
+
+@contextmanager
+def using(storage: Path) -> Iterator[None]:
+    """While a driver works in a storage: what it has made or found there must not be cleaned away."""
+    storage.mkdir(parents=True, exist_ok=True)
+    lease = Lease(storage / f"{IN_USE}{uuid.uuid4().hex}")
+    lease.acquire()
+    try:
+        yield
+    finally:
+        lease.release()
 
 
 def _owner(pid: int) -> dict[str, Any]:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles, read_shard
 from dfkd.data.tasks import Task
-from dfkd.files import whole_folder
+from dfkd.files import whole_folder, write_json
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.values import digest
 
 VERSION = 1  # raised when the files in a pack change
+NOTE = "pack.json"
 
 
 def pack_folder(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> Path:
@@ -34,7 +36,18 @@ def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) 
         return folder
     with whole_folder(folder) as half:
         _write(half, _arrays(storage, teacher_digest, pool, task), pool.rows)
+        write_json(half / NOTE, _note(storage, teacher_digest, pool, task))
     return folder
+
+
+def _note(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> dict[str, Any]:
+    """What the pack was made from, for whoever cleans up: its own name is a digest of all that."""
+    return {
+        "teacher": teacher_digest,
+        "pool": pool.digest,
+        "shards": [shard.digest for shard in pool.shards],
+        "scores": [score_path(storage, teacher_digest, shard, task).name for shard in pool.shards],
+    }
 
 
 def _arrays(

@@ -8,6 +8,7 @@ from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Cell
+from dfkd.lease import using
 from dfkd.ledger import Ledger, Outcome
 from dfkd.provenance import git_commit
 from dfkd.randomness import use_deterministic
@@ -17,9 +18,11 @@ from dfkd.tracking import Tracker
 
 def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
     """The cell's outcome, in the ledger and in MLflow. RuntimeError if its workers failed for good."""
-    outcome = _here(cell, read_test, compute, console) if compute.workers == 1 else _shared(
-        cell, read_test, compute, console
-    )  # fmt: skip
+    if compute.workers == 1:
+        with using(compute.storage):
+            outcome = _here(cell, read_test, compute, console)
+    else:
+        outcome = _shared(cell, read_test, compute, console)
     tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
     tracker.cell(outcome, None, role="single", name=f"cell {cell.block}", tags={})
     tracker.close()

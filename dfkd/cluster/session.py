@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 
 import dfkd
+from dfkd.lease import using
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ def session(compute: Compute) -> Iterator[None]:
     )
     try:
         check_capacity(compute)
-        yield
+        with using(compute.storage):
+            yield
     finally:
         ray.shutdown()
 
