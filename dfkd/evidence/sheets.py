@@ -63,17 +63,19 @@ def _sheet(sheet: Sheet) -> str:
     sizes = sorted(sheet.counts.values())
     title = f"{', '.join(sheet.variants)}: {sheet.rows:,} of {sheet.of_rows:,} rows"
     spread = f"; per pseudo-class {sizes[0]:,} to {sizes[-1]:,}" if sizes else ""
-    columns = "".join(_column(label, pictures) for label, pictures in sheet.pictures.items())
+    columns = "".join(column(label, pictures) for label, pictures in sheet.pictures.items())
     return f'<h3>{escape(title + spread)}</h3>\n<div class="sheet">{columns}</div>\n'
 
 
-def _column(label: int, pictures: Sequence[Picture]) -> str:
-    shown = "".join(_picture(label, picture) for picture in pictures) or '<p class="none">none</p>'
+def column(label: int | str, pictures: Sequence[Picture]) -> str:
+    """The pictures of a pseudo-class, or of whatever else the label names, one below the other."""
+    what = label if isinstance(label, str) else f"taken for class {label}"
+    shown = "".join(_picture(what, picture) for picture in pictures) or '<p class="none">none</p>'
     return f'<div class="class"><p class="label">{label}</p>{shown}</div>'
 
 
-def _picture(label: int, picture: Picture) -> str:
+def _picture(what: str, picture: Picture) -> str:
     data = b64encode(picture.png).decode()
     sure = f"{picture.confidence:.2f}"
-    alt = f"taken for class {label}, confidence {sure}"
+    alt = f"{escape(what)}, confidence {sure}"
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{sure}</figcaption></figure>'

@@ -1,0 +1,93 @@
+"""Inspecting on the cluster: one task computes part after part and writes the files; the driver says what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from dfkd.cluster.preparing import Prepared
+from dfkd.cluster.session import Compute
+from dfkd.console import Console
+from dfkd.evidence import fitness_page, fitness_tables
+from dfkd.evidence.fitness import Fitness
+from dfkd.evidence.fitness_verdict import advice, verdict
+from dfkd.experiment import Cell
+from dfkd.files import replace_file, write_json
+from dfkd.inspecting import Inspection, inspection_key
+from dfkd.randomness import use_deterministic
+from dfkd.sources import Packed, Source
+
+SUMMARY = "summary.json"  # written last: an inspection that has it is complete
+TERMINAL_CLASSES = 20  # rows of the table in the terminal
+
+
+def inspect(cell: Cell, recipe: str, prepared: Prepared, compute: Compute, console: Console) -> Path:
+    """Inspect, unless the same was inspected before; say what was found; the folder with the page."""
+    folder = compute.storage / "inspections" / inspection_key(cell, recipe, prepared.source)
+    if not (folder / SUMMARY).exists():
+        _compute(cell, recipe, prepared, compute, folder, console)
+    _show(json.loads((folder / SUMMARY).read_text()), console)
+    return folder
+
+
+def _compute(
+    cell: Cell, recipe: str, prepared: Prepared, compute: Compute, folder: Path, console: Console
+) -> None:
+    task = _inspect.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
+    parts: Any = task.remote(cell, recipe, prepared.source, prepared.packed, compute, folder)
+    total: int = ray.get(next(parts))
+    with console.progress("inspecting", total, "parts") as advance:
+        for part in parts:
+            advance(1, ray.get(part))
+
+
+@ray.remote
+def _inspect(
+    cell: Cell, recipe: str, source: Source, packed: Packed, compute: Compute, folder: Path
+) -> Iterator[int | str]:
+    """The number of parts, then the name of what comes next after each."""
+    use_deterministic(compute.cpus)
+    inspection = Inspection(cell, recipe, source, packed.open(), compute.device)
+    yield inspection.count
+    names = inspection.parts()
+    next(names)
+    yield from names
+    write(inspection.fitness(), inspection.copies_csv(), folder)
+    yield "written"
+
+
+def write(fitness: Fitness, copies_csv: str, folder: Path) -> None:
+    """All files, each whole or not at all, the summary last."""
+    for name, text in {**fitness_page.written(fitness), "duplicates.csv": copies_csv}.items():
+        replace_file(folder / name, lambda half, text=text: half.write_text(text))  # type: ignore[misc]
+    write_json(folder / SUMMARY, summary(fitness))
+
+
+def summary(fitness: Fitness) -> dict[str, Any]:
+    """What the terminal shows, as JSON."""
+    title = f"Classes: {fitness_tables.uncovered(fitness)}"
+    tables = [
+        (title, *fitness_tables.classes(fitness, TERMINAL_CLASSES)),
+        ("What each rule would take (* the recipe's budget)", *fitness_tables.choices(fitness)),
+    ]
+    return {
+        "verdict": verdict(fitness), "facts": fitness_tables.facts(fitness), "todo": advice(fitness),
+        "tables": [{"title": t, "header": header, "rows": rows} for t, header, rows in tables],
+        "left_out": fitness_tables.which(fitness, TERMINAL_CLASSES),
+    }  # fmt: skip
+
+
+def _show(said: dict[str, Any], console: Console) -> None:
+    for table in said["tables"]:
+        console.table(table["title"], table["header"], table["rows"])
+    for line in (said["left_out"], *said["facts"]):
+        if line:
+            console.line(line)
+    console.line("")
+    console.line(said["verdict"])
+    for number, line in enumerate(said["todo"], 1):
+        console.line(f"{number}. {line}")

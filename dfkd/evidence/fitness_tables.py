@@ -1,0 +1,125 @@
+"""An inspection as tables: for the page, the terminal and CSV."""
+
+from __future__ import annotations
+
+from dfkd.evidence.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
+from dfkd.evidence.fitness_verdict import percent, ranges, short
+
+MOST_CLASSES = 40  # rows of a table that is read; of more classes the worst, all of them are in classes.csv
+Table = tuple[list[str], list[list[str]]]  # header and rows
+
+
+def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
+    """A row for each class, or for the worst."""
+    known = any(c.teacher is not None for c in fitness.classes)
+    header = ["class", "rows", f"sure ({CONFIDENT} up)", "mean confidence", "fair share", "sure could fill", "taken"]
+    header += ["teacher's recall"] * known + ["verdict"]
+    return header, [_class(fitness, c, known) for c in shown_classes(fitness, most)]
+
+
+def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
+    recall = ["" if c.teacher is None else f"{percent(c.teacher)} %"] * known
+    return [
+        str(c.label), f"{c.rows:,}", f"{c.confident:,}", f"{c.mean_confidence:.2f}", f"{fitness.fair:,.0f}",
+        f"{percent(fitness.filled(c))} %", f"{c.taken:,}", *recall, fitness.state(c),
+    ]  # fmt: skip
+
+
+def shown_classes(fitness: Fitness, most: int = MOST_CLASSES) -> list[ClassFit]:
+    """In their order; of too many those with the least."""
+    if len(fitness.classes) <= most:
+        return list(fitness.classes)
+    return sorted(fitness.classes, key=lambda c: (min(c.taken, c.confident), c.label))[:most]
+
+
+def which(fitness: Fitness, most: int = MOST_CLASSES) -> str:
+    """Says that classes are left out."""
+    total = len(fitness.classes)
+    return "" if total <= most else f"The {most} of {total} classes with the least; all are in classes.csv."
+
+
+CHOICES_HEADER = ["rule", "ratio", "rows", "lowest confidence", "mean", "smallest class", "evenness", "copies"]
+
+
+def choices(fitness: Fitness, *, own_budget: bool = False) -> Table:
+    """A row for each rule and ratio, or for each rule at the budget of the recipe."""
+    shown = [c for c in fitness.choices if c.own_budget or not own_budget]
+    return CHOICES_HEADER, [_choice(c) for c in shown]
+
+
+def _choice(c: Choice) -> list[str]:
+    smallest = f"{c.counts[c.smallest]:,} (class {c.smallest})"
+    mark = " *" if c.own_budget else ""
+    return [c.rule, short(c.ratio) + mark, f"{c.rows:,}", f"{c.lowest:.3f}", f"{c.mean:.3f}", smallest,
+            f"{c.evenness:.3f}", f"{percent(c.copies / c.rows)} %"]  # fmt: skip
+
+
+def per_class(fitness: Fitness, rule: str) -> Table:
+    """How many rows of each class a rule takes at each ratio."""
+    shown = [c for c in fitness.choices if c.rule == rule]
+    header = ["class", *(short(c.ratio) + (" *" if c.own_budget else "") for c in shown)]
+    return header, [[str(k.label), *(f"{c.counts[k.label]:,}" for c in shown)] for k in shown_classes(fitness)]
+
+
+def evaluation(fitness: Fitness) -> Table:
+    """What a drawn pool knows of the rows that are taken; nothing that a rule may read."""
+    header = ["rule", "ratio", "rows", "in the domain", "of the taken", "pseudo-label right"]
+    rows = [
+        [c.rule, short(c.ratio) + (" *" if c.own_budget else ""), f"{c.rows:,}", f"{c.inside:,}",
+         f"{percent(c.inside / c.rows)} %", f"{percent((c.right or 0) / c.inside)} %" if c.inside else ""]
+        for c in fitness.choices if c.inside is not None
+    ]  # fmt: skip
+    return header, rows
+
+
+def classes_csv(fitness: Fitness) -> str:
+    """Every class in full, with what each rule takes of it at each ratio."""
+    columns = [f"{c.rule}@{short(c.ratio)}" for c in fitness.choices]
+    lines = [["class", "rows", "confident", "mean_confidence", "teacher_recall", "state", *columns]]
+    for c in fitness.classes:
+        recall = "" if c.teacher is None else repr(c.teacher)
+        taken = [str(choice.counts[c.label]) for choice in fitness.choices]
+        lines.append([str(c.label), str(c.rows), str(c.confident), repr(c.mean_confidence), recall, fitness.state(c),
+                      *taken])  # fmt: skip
+    return "\n".join(",".join(line) for line in lines) + "\n"
+
+
+def facts(fitness: Fitness) -> list[str]:
+    """What a reader has to know before the numbers."""
+    p, copies = fitness.profile, fitness.copies
+    lines = [
+        f"{fitness.rows:,} rows in the pool; {fitness.held_out:,} of them are held out as the probe, "
+        f"{fitness.available:,} may be selected",
+        f"the recipe takes {fitness.own.rows:,} of them ({fitness.rule}, ratio {short(fitness.own.ratio)}): a fair "
+        f"share is {fitness.fair:,.0f} for each of {len(fitness.classes)} classes",
+        teacher(fitness),
+    ]
+    if copies.exact or copies.near or copies.blank:
+        said = f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, {copies.blank:,} rows of one colour"
+        lines.append(said if copies.looked_at == fitness.rows else f"{said}, of {copies.looked_at:,} looked at")
+    else:
+        lines.append("no copies, near-duplicates or blank rows were found")
+    if fitness.set_aside:
+        count = sum(fitness.set_aside.values())
+        lines.append(f"{count:,} files of the pool are set aside")
+    if p.shift >= 0.5:
+        lines.append(f"the pool's mean brightness lies {p.shift:.1f} deviations from the task's")
+    return [*lines, *fitness.notes]
+
+
+def teacher(fitness: Fitness) -> str:
+    """Its accuracy where there are labels to tell, and how sure it is."""
+    p, sure = fitness.profile, sum(c.confident for c in fitness.classes) / fitness.available
+    pool = f"it is sure ({CONFIDENT} up) of {percent(sure)} % of the pool"
+    if p.accuracy is None or p.confident is None:
+        return f"the task has no validation split, so the teacher's accuracy is not known; {pool}"
+    return (
+        f"the teacher is right on {percent(p.accuracy)} % of {p.images:,} validation images and sure of "
+        f"{percent(p.confident)} % of them; {pool}"
+    )
+
+
+def uncovered(fitness: Fitness) -> str:
+    """For a table's title: which classes are not covered."""
+    labels = [c.label for c in fitness.classes if fitness.state(c) != COVERED]
+    return f"not covered: {ranges(labels)}" if labels else "all classes are covered"

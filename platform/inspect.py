@@ -1,0 +1,38 @@
+"""`python -m platform.inspect`: can this pool teach? What each rule would take, copies, sheets; before training."""
+
+import os
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+
+from dfkd import cli
+
+if __name__ == "inspect":  # this folder is on sys.path, as after `python platform/score.py`: give what was meant
+    _meant = PathFinder.find_spec(__name__, [os.path.dirname(os.__file__)])
+    sys.modules[__name__] = module_from_spec(_meant)
+    _meant.loader.exec_module(sys.modules[__name__])
+
+
+def main() -> None:
+    parser = cli.parser("inspect", str(__doc__), "python -m platform.inspect digits --set selection.ratio=0.2")
+    cli.add_recipe(parser)
+    cli.add_compute(parser)
+    arguments = parser.parse_args()
+
+    from dfkd.cluster.inspect_report import inspect
+    from dfkd.cluster.preparing import prepare
+    from dfkd.cluster.session import session
+    from dfkd.sources import check, source_key
+
+    cell = cli.cell_of(arguments)
+    compute, console = cli.compute_and_console(arguments)
+    check(cell, compute.storage)
+    with session(compute):
+        prepared = prepare([cell], compute, console)[source_key(cell)]
+        folder = inspect(cell, arguments.recipe or arguments.run or "digits", prepared, compute, console)
+    console.line(f"written to {folder}: index.html (open it in a browser), classes.csv, duplicates.csv")
+    console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
