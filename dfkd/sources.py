@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfkd.data.pools import PoolFiles
+from dfkd.data.task import require
 from dfkd.data.tasks import Split, Task
 from dfkd.distill import Material
 from dfkd.experiment import Cell
@@ -33,9 +34,14 @@ def source_key(cell: Cell) -> str:
     return digest([spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher])
 
 
-def check(cell: Cell, storage: Path) -> None:
-    """ValueError with one line if the teacher or the pool cannot serve, before anything is computed or written."""
+def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
+    """ValueError with one line if the teacher or the pool cannot serve, before anything is computed or written.
+
+    read_test: whether the test set will be read; a task may have none.
+    """
     e, block = cell.experiment, cell.block
+    if read_test:
+        require(e.task, "test")
     check_task = getattr(e.task, "check", None)
     if check_task is not None:  # it reads files, which may not be there
         check_task()

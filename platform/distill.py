@@ -19,7 +19,7 @@ def main() -> None:
     compute, console = cli.compute_and_console(arguments)
     if arguments.run or arguments.set:
         show_difference(cli.origin_of(arguments), cell, console)
-    check(cell, compute.storage)
+    check(cell, compute.storage, arguments.test)
     show(compute_one(cell, arguments.test, compute, console), compute, console)
 
 

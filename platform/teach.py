@@ -2,28 +2,31 @@
 
 from dfkd import cli
 
+EXAMPLE = """python -m platform.teach digits
+  python -m platform.teach my_project.my_recipe      # a module with `experiment = Experiment(...)`
+  python -m platform.teach digits --set teacher=teacher_file teacher.path=mine.pt teacher.network=small_res_net \\
+    teacher.network.width=16 task=labelled_folder task.path=photographs task.image_shape=32,32,1"""
+
 
 def main() -> None:
-    parser = cli.parser("teach", str(__doc__), "python -m platform.teach digits")
+    parser = cli.parser("teach", str(__doc__), EXAMPLE)
     cli.add_recipe(parser)
     arguments = parser.parse_args()
 
     from dfkd.console import Console
-    from dfkd.models.teachers import accuracy
+    from dfkd.models.teachers import SupervisedTeacher
     from dfkd.randomness import use_deterministic
     from dfkd.sources import check
+    from dfkd.teaching import show
 
     cell, storage, console = cli.cell_of(arguments), cli.storage_folder(arguments.storage), Console()
     check(cell, storage)
     use_deterministic(1)
-    task = cell.experiment.task
     with console.step("teacher"):
-        teacher = cell.experiment.teacher.obtain(task, storage, cell.block.teacher)
-    splits = {"validation": task.validation(), "test": task.test()}
-    for name, split in splits.items():
-        if split is not None:
-            console.line(f"{name} accuracy: {100 * accuracy(teacher.build(task), split, task):.1f} %, n {len(split)}")
-    console.line(f"teacher {teacher.digest[:12]} written to {storage / 'teachers'}")
+        teacher = cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
+    show(teacher, cell, storage, console)
+    trained = isinstance(cell.experiment.teacher, SupervisedTeacher)
+    console.line(f"teacher {teacher.digest[:12]}" + (f" written to {storage / 'teachers'}" if trained else ""))
     console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 
 

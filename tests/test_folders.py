@@ -14,6 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from dfkd.data.decoded import decoded
 from dfkd.data.labelled_files import files_in, statistics
+from dfkd.data.task import require
 from dfkd.data.tasks import ImageNetFolder, LabelledFolder, NoSplit, Unlabelled
 from dfkd.values import digest, spec
 
@@ -242,11 +243,12 @@ def test_imagenet_is_a_folder_with_a_thousand_classes(tmp_path):
     write_tree(tmp_path / "val", names, each=1, side=12, channels=3)
     found = ImageNetFolder(path=str(tmp_path), image_shape=(8, 8, 3), shorter_side=9)
     found.check()
+    require(found, "test")
     test = found.test()
     assert test.labels.tolist() == list(range(1000)) and test.images.shape == (1000, 8, 8, 3)
     assert found.validation() is None and found.class_names == names
     with pytest.raises(NoSplit, match="has no train/"):
-        found.train()
+        require(found, "train")
     shutil.rmtree(tmp_path / "val" / names[7])
     with pytest.raises(ValueError, match="must have 1000 subfolders, n01440764 and so on, but got 999"):
         found.check()
@@ -257,7 +259,7 @@ def test_a_task_without_images_says_so_where_one_is_asked_for():
     found = Unlabelled(classes=10, image_shape=(8, 8, 1), mean=(0.3,), std=(0.3,))
     assert found.validation() is None
     for ask in (found.train, found.test):
-        with pytest.raises(NoSplit, match="has no images to"):
+        with pytest.raises(NoSplit, match="a task without images was asked for its"):
             ask()
     with pytest.raises(ValueError, match="2 classes or more"):
         replace(found, classes=1)

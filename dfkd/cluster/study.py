@@ -57,7 +57,7 @@ def run_study(name: str, study: Study, compute: Compute, console: Console, terms
     """Compute what is missing. ValueError for input that cannot work, before anything is computed."""
     sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
-        check(cell, compute.storage)
+        check(cell, compute.storage, read_test=True)
     driver = _Driver(name, study, compute, console, terms)
     setting = known_setting(folder_of(compute.storage, name) / "setting.json", sources)
     with closing(driver.account.tracker):

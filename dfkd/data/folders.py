@@ -16,8 +16,6 @@ from dfkd.data.task import NoSplit, Split
 from dfkd.data.unlabelled import check_images
 from dfkd.values import digest, location
 
-SPLITS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}  # names of folders
-
 
 class _Folder:
     """What the two have in common."""
@@ -25,12 +23,27 @@ class _Folder:
     path: str
     image_shape: tuple[int, int, int]
     shorter_side: int
+    splits: ClassVar[dict[str, tuple[str, ...]]]  # and the names that their folders may have
 
-    def _split_folder(self, names: Sequence[str]) -> Path | None:
-        return next((path for path in (Path(self.path).expanduser() / name for name in names) if path.is_dir()), None)
+    def require(self, split: str) -> None:
+        """NoSplit if there is no such split."""
+        if self._split_folder(split) is None:
+            instead = "name a teacher that is trained" if split == "train" else "compare by the probe or by validation"
+            names = "/ or ".join(self.splits[split])
+            raise NoSplit(f"the task's folder {self.path} has no {names}/ with labelled images: add it, or {instead}")
 
-    def _read(self, names: Sequence[str]) -> Split | None:
-        folder = self._split_folder(names)
+    def _split_folder(self, split: str) -> Path | None:
+        folders = (Path(self.path).expanduser() / name for name in self.splits[split])
+        return next((folder for folder in folders if folder.is_dir()), None)
+
+    def _asked(self, split: str) -> Split:
+        self.require(split)
+        found = self._read(split)
+        assert found is not None
+        return found
+
+    def _read(self, split: str) -> Split | None:
+        folder = self._split_folder(split)
         if folder is None:
             return None
         files = files_in(folder.resolve())
@@ -80,6 +93,9 @@ class LabelledFolder(_Folder):
     classes: int = 0
     content: str = ""
     version: ClassVar[int] = 1
+    splits: ClassVar[dict[str, tuple[str, ...]]] = {
+        "train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",),
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         self._set(image_shape=tuple(self.image_shape))
@@ -104,7 +120,7 @@ class LabelledFolder(_Folder):
         return self._asked("train")
 
     def validation(self) -> Split | None:
-        return self._read(SPLITS["validation"])
+        return self._read("validation")
 
     def test(self) -> Split:
         return self._asked("test")
@@ -118,18 +134,11 @@ class LabelledFolder(_Folder):
                 f"{self.content}; where these are the ones you mean, leave content out"
             )
         for name in ("validation", "test"):
-            self._read(SPLITS[name])
-
-    def _asked(self, name: str) -> Split:
-        split = self._read(SPLITS[name])
-        if split is None:
-            instead = "name a teacher that is trained" if name == "train" else "compare by the probe or by validation"
-            raise NoSplit(f"the task's folder {self.path} has no {name}/ with labelled images: add it, or {instead}")
-        return split
+            self._read(name)
 
     def _folders(self) -> list[tuple[str, Path]]:
         """The splits that there are."""
-        found = [(name, self._split_folder(names)) for name, names in SPLITS.items()]
+        found = [(name, self._split_folder(name)) for name in self.splits]
         folders = [(name, folder.resolve()) for name, folder in found if folder is not None]
         if not folders:
             raise ValueError(
@@ -144,8 +153,7 @@ class LabelledFolder(_Folder):
         return str(remembered(key, lambda: digest([[name, split.content()] for name, split in files.items()])))
 
     def _statistics(self) -> tuple[list[float], list[float]]:
-        train = self._split_folder(SPLITS["train"])
-        if train is None:
+        if self._split_folder("train") is None:
             raise ValueError(
                 f"mean and std must be given where there is no train/, as in {self.path!r}: those that the teacher was "
                 "trained with"
@@ -174,6 +182,7 @@ class ImageNetFolder(_Folder):
     classes: ClassVar[int] = 1000
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+    splits: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "test": ("val",)}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -182,7 +191,7 @@ class ImageNetFolder(_Folder):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        splits = [split for split in map(self._split_folder, (("train",), ("val",))) if split is not None]
+        splits = [split for split in map(self._split_folder, self.splits) if split is not None]
         names = self._classes(splits) if splits else ()
         if len(names) != self.classes:
             raise ValueError(
@@ -198,15 +207,8 @@ class ImageNetFolder(_Folder):
         return None
 
     def test(self) -> Split:
-        return self._asked("val")
+        return self._asked("test")
 
     def check(self) -> None:
         """ValueError with one line if the folder has not ImageNet's classes."""
         _ = self.class_names
-
-    def _asked(self, name: str) -> Split:
-        self.check()
-        split = self._read((name,))
-        if split is None:
-            raise NoSplit(f"the task's folder {self.path} has no {name}/: add it, or do without what reads it")
-        return split

@@ -12,6 +12,7 @@ Legend: N rows, H height, W width, C channels.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,14 @@ def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) ->
     ]
     flat = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
     return flat.reshape(-1, *image_shape)
+
+
+def read_first(path: Path, image_shape: ImageShape, rows: int) -> NDArray[np.uint8]:
+    """images_NHWC of the first rows; no others are read or decoded."""
+    check_columns(path, image_shape)
+    batches = pq.ParquetFile(path).iter_batches(batch_size=rows, columns=["image"])
+    columns = [batch.column(0) for batch in islice(batches, 1)]
+    return _decoded(path, pa.chunked_array(columns), image_shape) if columns else np.empty((0, *image_shape), np.uint8)
 
 
 def decode_first(path: Path) -> None:

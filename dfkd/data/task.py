@@ -36,6 +36,13 @@ class Split:
         return len(self.labels)
 
 
+def require(task: "Task", split: str) -> None:
+    """NoSplit if the task knows that it has no such split ("train", "test"); nothing is read for that."""
+    asked = getattr(task, "require", None)
+    if asked is not None:
+        asked(split)
+
+
 class Task(Protocol):
     """What a task offers; your own needs no base class. Frozen, so that an experiment can hold it."""
 

@@ -1,9 +1,9 @@
 """A task of which no image is here: what is known of a teacher whose data is gone."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
-from dfkd.data.task import NoSplit, Split
+from dfkd.data.task import NoSplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,18 @@ class Unlabelled:
             raise ValueError(f"a task needs 2 classes or more, but got {self.classes=}")
         check_images(self.image_shape, self.mean, self.std)
 
-    def train(self) -> Split:
-        raise NoSplit(f"{self} has no images to train on: give the teacher and the pool, or a task with images")
+    def train(self) -> NoReturn:
+        self.require("train")
 
     def validation(self) -> None:
         return None
 
-    def test(self) -> Split:
-        raise NoSplit(f"{self} has no images to test on: compare by the probe, or give a task with images")
+    def test(self) -> NoReturn:
+        self.require("test")
+
+    def require(self, split: str) -> NoReturn:
+        instead = "name a teacher that is trained" if split == "train" else "do without --test and compare by the probe"
+        raise NoSplit(f"a task without images was asked for its {split} split: {instead}, or name a task with images")
 
 
 def check_images(image_shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> None:

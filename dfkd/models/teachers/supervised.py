@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from dfkd.data.task import require
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import Crop, to_tensor
 from dfkd.files import replace_file, write_json
@@ -55,7 +56,8 @@ class SupervisedTeacher:
             )
 
     def check(self, task: Task) -> None:
-        """It is trained for whatever task it is given."""
+        """It is trained for whatever task it is given, as long as that has images to train on."""
+        require(task, "train")
 
     def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
         folder = storage / "teachers" / digest([spec(self), spec(task), seed])

@@ -1,0 +1,100 @@
+"""What a teacher is and how good it is, before anything is spent: with labels its accuracy, without its confidence.
+
+N images, K classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dfkd.console import Console
+from dfkd.data.sample import sample
+from dfkd.data.task import NoSplit, Split, Task
+from dfkd.experiment import Cell
+from dfkd.models.teachers import TrainedNetwork, accuracy
+from dfkd.scores import Scores, score_images, scores_of
+
+LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
+MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
+
+
+def show(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
+    """Accuracy on the splits that there are; where none can choose, also what it says of images of the pool."""
+    task = cell.experiment.task
+    module = teacher.build(task)
+    parameters = sum(p.numel() for p in module.parameters())
+    console.line(f"teacher: {teacher.network}, {parameters:,} parameters, {teacher.origin}")
+    console.line(f"images: {wanted(task)}, {task.classes} classes")
+    for name, split in (("validation", task.validation()), ("test", _test(task))):
+        if split is not None:
+            console.line(f"{name} accuracy: {100 * accuracy(module, split, task):.1f} %, n {len(split)}")
+    if task.validation() is None:
+        console.line("the task has no validation split: recipes are compared without labels, by the probe")
+        _show_confidence(teacher, cell, storage, console)
+
+
+def wanted(task: Task) -> str:
+    """Which images its teacher is given."""
+    height, width, channels = task.image_shape
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (task.mean, task.std))
+    return f"{height}x{width}, channels {channels}, normalised with mean {mean} and std {std}"
+
+
+def _test(task: Task) -> Split | None:
+    try:
+        return task.test()
+    except NoSplit:
+        return None
+
+
+def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
+    e = cell.experiment
+    images_NHWC = sample(e.pool, e.task.image_shape, storage, cell.block.draw)
+    if not len(images_NHWC):
+        raise ValueError(f"nothing in the pool {e.pool} can be read: name another one")
+    scores = scores_of(np.arange(len(images_NHWC)), *score_images(teacher, images_NHWC, e.task, "cpu"))
+    show_by_class(f"What the teacher says of {len(scores)} images of the pool", scores, console)
+    console.line(profile(scores))
+    if (doubt := doubtful(scores)) is not None:
+        console.warn(doubt)
+
+
+def profile(scores: Scores) -> str:
+    """Confidence and classes in a line."""
+    seen = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
+    share = [(scores.confidence_N >= level).mean() for level in LEVELS]
+    sure = ", ".join(f"{100 * s:.0f} % are {100 * level:.0f} % sure" for s, level in zip(share, LEVELS, strict=True))
+    return (
+        f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, {sure}; classes: {(seen > 0).sum()} of "
+        f"{scores.classes}, the largest {100 * seen.max() / len(scores):.0f} %"
+    )
+
+
+def doubtful(scores: Scores) -> str | None:
+    """What hardly any teacher says of images that it can teach from."""
+    advice = "check mean, std and the order of channels with whoever trained it, and look at the pool"
+    if len(np.unique(scores.pseudo_label_N)) == 1:
+        return f"the teacher says class {scores.pseudo_label_N[0]} of every image: {advice}"
+    if np.median(scores.confidence_N) < 2 / scores.classes and scores.classes > 4:
+        return f"the teacher is hardly surer than a guess among {scores.classes}: {advice}"
+    return None
+
+
+def show_by_class(title: str, scores: Scores, console: Console) -> None:
+    """How many rows of each pseudo-class, and how sure the teacher is of them."""
+    rows_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
+    shown = np.arange(scores.classes)
+    if scores.classes > MOST_CLASSES:
+        shown = np.argsort(-rows_K, kind="stable")
+        shown = np.delete(shown, np.s_[MOST_CLASSES // 2 : -(MOST_CLASSES // 2)])
+        title += f", the largest and smallest {MOST_CLASSES // 2} of {scores.classes} classes"
+    header = ["class", "rows", *(f"conf >= {100 * level:.0f} %" for level in LEVELS)]
+    console.table(title, header, [_row(scores, int(label)) for label in shown])
+
+
+def _row(scores: Scores, label: int) -> list[str]:
+    confidence_N = scores.confidence_N[scores.pseudo_label_N == label]
+    sure = [f"{100 * (confidence_N >= level).sum() / max(len(confidence_N), 1):.0f} %" for level in LEVELS]
+    return [str(label), str(len(confidence_N)), *sure]

@@ -1,0 +1,153 @@
+"""A user's own teacher and images, from the first look to a student, by the commands: with labels and without."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from commands import in_forks
+from image_trees import write_tree
+from PIL import Image
+
+from dfkd.data.glyphs import Glyphs
+from dfkd.data.sample import sample
+from dfkd.data.tasks import Digits
+from dfkd.scores import Scores, scores_of
+from dfkd.sources import Source
+from dfkd.teaching import doubtful, profile
+
+RECIPE = '''
+from dataclasses import replace
+
+from dfkd.data.pools import Glyphs
+from dfkd.data.tasks import Unlabelled
+from dfkd.experiment import Schedule
+from dfkd.method.selection import Balanced
+from dfkd.models.networks import SmallResNet
+from dfkd.models.teachers import TeacherFile
+from dfkd.recipes import digits
+
+SMALL = SmallResNet(width=8, stem_stride=2)
+experiment = replace(
+    digits(),
+    task=Unlabelled(classes=10, image_shape=(16, 16, 1), mean=(0.3062,), std=(0.3195,)),
+    pool=Glyphs(rows=600),
+    teacher=TeacherFile(path="mine.pt", network=SMALL),
+    student=SMALL,
+    selection=Balanced(ratio=0.3),
+    schedule=Schedule(steps=20, batch=16, evaluations=4),
+)
+'''
+SETTINGS = ["pool.rows=600", "teacher=teacher_file", "teacher.path=mine.pt", "teacher.network.width=8"]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[..., Any]]:
+    with in_forks() as run:
+        yield run
+
+
+@pytest.fixture
+def project(tmp_path: Path, source: Source) -> Path:
+    """A user's folder: a checkpoint of the tiny teacher as training scripts leave it, and a recipe."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    named = {f"module.{name}": value for name, value in source.teacher.weights.items()}
+    torch.save({"epoch": 9, "state_dict": named}, folder / "mine.pt")
+    (folder / "my_recipe.py").write_text(RECIPE)
+    return folder
+
+
+def test_a_teacher_file_without_labels_all_the_way_to_a_student(project: Path, run: Callable[..., Any]) -> None:
+    where = ("--storage", "runs")
+    taught = run("teach", "my_recipe", *where, folder=project)
+    assert taught.returncode == 0, taught.stderr
+    for said in (
+        "from mine.pt, its 'state_dict', without the prefix 'module.'",
+        "images: 16x16, channels 1, normalised with mean 0.3062 and std 0.3195, 10 classes",
+        "the task has no validation split: recipes are compared without labels, by the probe",
+        "What the teacher says of 600 images of the pool", "confidence: median ", "conf >= 90 %",
+        "next:  python -m platform.score my_recipe",
+    ):  # fmt: skip
+        assert said in taught.stdout
+    assert "accuracy" not in taught.stdout
+    done = run("distill", "my_recipe", *where, folder=project)
+    assert done.returncode == 0, done.stderr
+    assert "finished at step 20" in done.stdout and "probe" in done.stdout
+    assert "validation" not in done.stdout and "test accuracy" not in done.stdout
+
+
+def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
+    project: Path, run: Callable[..., Any]
+) -> None:
+    (project / "my_study.py").write_text(
+        "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.experiment import Study\n"
+        "variants = {'full': experiment, 'plain': replace(experiment, dropping=None)}\n"
+        "study = Study(question='?', variants=variants, baseline='full', blocks=2)\n"
+    )
+    trained_here = ("--set", "teacher=supervised_teacher")
+    for command, message in (
+        (("distill", "my_recipe", "--test"), "its test split: do without --test and compare by the probe"),
+        (("ablate", "my_study"), "its test split"),
+        (("teach", "my_recipe", *trained_here), "its train split: name a teacher that is trained"),
+    ):
+        done = run(*command, "--storage", "runs", folder=project)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+        assert len([line for line in done.stderr.splitlines() if "error: " in line]) == 1
+    assert not (project / "runs").exists()
+
+
+def test_a_teacher_and_a_labelled_folder_named_on_the_command_line(project: Path, run: Callable[..., Any]) -> None:
+    split = Digits().validation()
+    for i, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
+        (project / "photographs" / "val" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(project / "photographs" / "val" / str(label) / f"{i}.png")
+    folder = "task=labelled_folder task.path=photographs task.image_shape=16,16,1 task.mean=0.3062, task.std=0.3195,"
+    taught = run("teach", "digits", "--set", *SETTINGS, *folder.split(), folder=project, DFKD_CACHE=str(project / "c"))
+    assert taught.returncode == 0, taught.stderr
+    [accuracy] = [line for line in taught.stdout.splitlines() if line.startswith("validation accuracy")]
+    assert accuracy.endswith("n 300") and float(accuracy.split()[2]) > 60  # a guess is 10
+    assert "test accuracy" not in taught.stdout and "What the teacher says" not in taught.stdout
+    known = run("teach", "digits", "--set", *SETTINGS, folder=project)
+    assert "validation accuracy" in known.stdout and "test accuracy" in known.stdout
+
+
+# ---- the first look
+
+
+def answers(logits_NK: np.ndarray) -> Scores:
+    rows = len(logits_NK)
+    return scores_of(np.arange(rows), logits_NK.astype(np.float32), np.zeros((rows, 2), np.float32))
+
+
+def test_a_profile_says_how_sure_a_teacher_is_and_of_how_many_classes() -> None:
+    scores = answers(np.array([[9.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [1, 0, 0, 0]]))
+    assert profile(scores) == (
+        "confidence: median 100 %, 75 % are 50 % sure, 75 % are 90 % sure, 75 % are 99 % sure; classes: 2 of 4, the "
+        "largest 75 %"
+    )
+    assert doubtful(scores) is None
+
+
+def test_answers_that_no_one_can_learn_from_are_doubted() -> None:
+    one_class = np.zeros((5, 10))
+    one_class[:, 3] = 9
+    assert "says class 3 of every image" in str(doubtful(answers(one_class)))
+    guesses = np.random.default_rng(0).normal(0, 0.1, (50, 10))
+    assert "hardly surer than a guess among 10" in str(doubtful(answers(guesses)))
+
+
+def test_a_sample_of_a_pool_does_not_import_all_of_it(tmp_path: Path) -> None:
+    from dfkd.data.pools import ImageFolder, ParquetPool
+
+    drawn = Glyphs(rows=20_000)
+    assert sample(drawn, (16, 16, 1), tmp_path, most=100).shape == (100, 16, 16, 1)
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+    found = sample(ParquetPool(path=str(next(tmp_path.rglob("*.parquet")).parent)), (16, 16, 1), tmp_path, most=100)
+    assert found.shape == (100, 16, 16, 1)
+    write_tree(tmp_path / "tree", ("a", "b"), each=5)
+    (tmp_path / "tree" / "a" / "001.png").write_bytes(b"half a file")
+    found = sample(ImageFolder(path=str(tmp_path / "tree")), (16, 16, 1), tmp_path / "runs")
+    assert found.shape == (9, 16, 16, 1)
