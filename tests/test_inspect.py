@@ -82,8 +82,8 @@ def test_a_starved_class_is_found_with_its_numbers(tiny: Experiment, source: Sou
     assert (seven.confident, seven.taken, found.state(seven)) == (4, 4, STARVED)
     assert [found.state(c) for c in found.classes if c.label != 7] == [COVERED] * 9
     assert verdict(found) == (
-        "This pool can teach 9 of 10 classes (0 to 6, 8, 9). Starved, where a fair share at ratio 0.2 is 51: class 7: "
-        "4 rows taken, 4 in the pool at confidence 0.9 or more."
+        "This pool can teach 9 of 10 classes (0 to 6, 8, 9). Class 7 is starved: balanced at ratio 0.2 takes 4 of its "
+        "fair share of 51 rows, and 4 rows of the pool have a confidence of 0.9 or more."
     )
     [todo] = [line for line in advice(found) if line.startswith("Class 7")]
     assert "add images that look like class 7" in todo and "--set selection.ratio=0.015" in todo

@@ -72,7 +72,7 @@ def summary(fitness: Fitness) -> dict[str, Any]:
     title = f"Classes: {fitness_tables.uncovered(fitness)}"
     tables = [
         (title, *fitness_tables.classes(fitness, TERMINAL_CLASSES)),
-        ("What each rule would take (* the recipe's budget)", *fitness_tables.choices(fitness)),
+        ("What rules would take (* the recipe's budget)", *fitness_tables.own_choices(fitness)),
     ]
     return {
         "verdict": verdict(fitness), "facts": fitness_tables.facts(fitness), "todo": advice(fitness),

@@ -18,7 +18,7 @@ from dfkd.evidence.fitness import (
     Fitness,
     RuleSheets,
 )
-from dfkd.evidence.fitness_verdict import advice, counted, percent, verdict
+from dfkd.evidence.fitness_verdict import advice, counted, percent, ranges, verdict
 from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.evidence.sheets import Sheet, column
 
@@ -39,10 +39,12 @@ def written(fitness: Fitness) -> dict[str, str]:
 
 def html(fitness: Fitness) -> str:
     drawn = {name: plots.svg(drawing) for name, drawing in fitness_plots.figures(fitness).items()}
-    lead, todo = verdict(fitness), advice(fitness)
     parts = [
-        head(f"Pool inspection, recipe {fitness.recipe}", "Can this pool teach?", lead, fitness_tables.facts(fitness)),
-        section("What to do", _todo(todo)),
+        head(
+            f"Pool inspection, recipe {fitness.recipe}", "Can this pool teach?", verdict(fitness),
+            fitness_tables.facts(fitness),
+        ),
+        section("What to do", _todo(fitness)),
         section("Classes", _figure(fitness, "supply", drawn), _classes(fitness)),
         section("How sure the teacher is", _figure(fitness, "confidence", drawn)),
         section("What each rule would take", _figure(fitness, "taken", drawn), _choices(fitness)),
@@ -52,13 +54,15 @@ def html(fitness: Fitness) -> str:
         section("Evaluation of the selection", _evaluation(fitness)),
         section("Provenance", plain_table(("what", "value"), fitness.facts.items(), "text")),
         section("How to read this", listed(_reading())),
-    ]
+    ]  # fmt: skip
     return page(f"pool inspection: {fitness.recipe}", parts)
 
 
-def _todo(lines: list[str]) -> str:
+def _todo(fitness: Fitness) -> str:
+    lines, thin = advice(fitness), ranges(sorted(c.label for c in fitness.in_state(THIN)))
     if not lines:
-        return paragraph("Nothing stands in the way: train.")
+        watched = f", and look at what the student makes of the thin classes ({thin})" if thin else ""
+        return paragraph(f"Nothing stands in the way: train{watched}.")
     return '<ol class="todo">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ol>"
 
 
@@ -100,17 +104,17 @@ def _classes(fitness: Fitness) -> str:
 
 
 def _choices(fitness: Fitness) -> str:
-    own = plain_table(*fitness_tables.choices(fitness, own_budget=True))
+    own = plain_table(*fitness_tables.own_choices(fitness))
     every = plain_table(*fitness_tables.choices(fitness))
     each = "".join(
         f"<h3>{escape(rule)}</h3>{plain_table(*fitness_tables.per_class(fitness, rule))}" for rule in fitness.rules
     )
     say = (
-        f"At the recipe's budget of {counted(fitness.own.rows, 'row')}. Evenness: 1 where all classes have as many "
+        f"*: at the recipe's budget of {counted(fitness.own.rows, 'row')}. Evenness: 1 where all classes have as many "
         "rows, 0 where one has all (their entropy over its maximum). Copies: rows that repeat an earlier row."
     )
     return (
-        own + paragraph(say) + folded("all rules at all ratios (* the recipe's budget)", every, printed=True)
+        own + paragraph(say) + folded("all rules at all ratios", every, printed=True)
         + folded("rows per class, rule and ratio", each + paragraph(fitness_tables.which(fitness)))
     )  # fmt: skip
 
@@ -165,7 +169,8 @@ def _evaluation(fitness: Fitness) -> str:
     share = percent(fitness.inside / fitness.available)
     say = (
         f"This pool knows what it drew: {fitness.inside:,} of the {fitness.available:,} rows ({share} %) show one of "
-        "the task's classes. Nothing above used that, and no rule may; a pool of your own does not know it."
+        "the task's classes. Nothing above used that, and no rule may; a pool of your own does not know it. Right: the "
+        "share of these for which the pseudo-class is what they show."
     )
     header, rows = fitness_tables.evaluation(fitness)
     own = [row for row in rows if row[1].endswith("*")]

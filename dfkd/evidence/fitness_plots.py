@@ -39,7 +39,7 @@ def supply(fitness: Fitness) -> Plot:
         size = 2.5 if many else 11 if marker == "_" else 6.5
         axes.plot(x, np.maximum(of[name], 0.5), marker, color=colour, markersize=size, label=label,
                   markeredgewidth=2 if marker == "_" else 0)  # fmt: skip
-    axes.axhline(fitness.fair, color=ORANGE, linewidth=1.2, label="fair share of the budget")
+    axes.axhline(fitness.fair, color=ORANGE, linewidth=1.2, label="fair share of the budget", zorder=1.5)
     _counts(axes, [fitness.fair, *of["rows"]])
     axes.set_xlim(-0.6, len(classes) - 0.4)
     if many:
@@ -74,13 +74,16 @@ def confidence(fitness: Fitness) -> Plot:
     pool = 100 * np.array(fitness.histogram) / max(sum(fitness.histogram), 1)
     sure = edges[:-1] >= CONFIDENT - 1e-9
     axes.bar(edges[:-1], pool, width=1 / BINS, align="edge", color=np.where(sure, BLUE, FAINT), edgecolor="white")
-    own = fitness.profile.histogram
-    if sum(own):
-        axes.stairs(100 * np.array(own) / sum(own), edges, color="black", linewidth=1.2, label="validation images")
+    own = np.array(fitness.profile.histogram)
+    axes.set_ylim(0, 1.3 * pool.max())
+    if own.sum():
+        own = 100 * own / own.sum()
+        cut = f" (the highest part, {own.max():.0f} %, is cut off)" if own.max() > 1.3 * pool.max() else ""
+        axes.stairs(own, edges, color="black", linewidth=1.2, label=f"validation images{cut}")
         axes.legend(loc="upper left", fontsize=8)
     axes.axvline(fitness.own.lowest, color=ORANGE, linewidth=1.2)
     right = fitness.own.lowest > 0.5
-    axes.annotate(f"lowest taken: {fitness.own.lowest:.2f}", (fitness.own.lowest, 0.97),
+    axes.annotate(f"lowest taken: {fitness.own.lowest:.2f}", (fitness.own.lowest, 0.8),
                   xycoords=("data", "axes fraction"), xytext=(-5 if right else 5, 0), textcoords="offset points",
                   ha="right" if right else "left", va="top", fontsize=8, color=ORANGE)  # fmt: skip
     axes.set_xlim(0, 1)

@@ -12,7 +12,7 @@ Table = tuple[list[str], list[list[str]]]  # header and rows
 def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
     """A row for each class, or for the worst."""
     known = any(c.teacher is not None for c in fitness.classes)
-    header = ["class", "rows", f"sure ({CONFIDENT} up)", "mean confidence", "fair share", "sure could fill", "taken"]
+    header = ["class", "rows", "sure", "mean confidence", "fair share", "sure could fill", "taken"]
     header += ["teacher's recall"] * known + ["verdict"]
     return header, [_class(fitness, c, known) for c in shown_classes(fitness, most)]
 
@@ -41,10 +41,14 @@ def which(fitness: Fitness, most: int = MOST_CLASSES) -> str:
 CHOICES_HEADER = ["rule", "ratio", "rows", "lowest confidence", "mean", "smallest class", "evenness", "copies"]
 
 
-def choices(fitness: Fitness, *, own_budget: bool = False) -> Table:
-    """A row for each rule and ratio, or for each rule at the budget of the recipe."""
-    shown = [c for c in fitness.choices if c.own_budget or not own_budget]
-    return CHOICES_HEADER, [_choice(c) for c in shown]
+def choices(fitness: Fitness) -> Table:
+    """A row for each rule and ratio."""
+    return CHOICES_HEADER, [_choice(c) for c in fitness.choices]
+
+
+def own_choices(fitness: Fitness) -> Table:
+    """The recipe's rule at all ratios, the others at the recipe's budget."""
+    return CHOICES_HEADER, [_choice(c) for c in fitness.choices if c.own_budget or c.rule == fitness.rule]
 
 
 def _choice(c: Choice) -> list[str]:
@@ -98,7 +102,7 @@ def facts(fitness: Fitness) -> list[str]:
         said = f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, {copies.blank:,} rows of one colour"
         lines.append(said if copies.looked_at == fitness.rows else f"{said}, of {copies.looked_at:,} looked at")
     else:
-        lines.append("no copies, near-duplicates or blank rows were found")
+        lines.append("no copies, near-duplicates or rows of one colour were found")
     if fitness.set_aside:
         count = sum(fitness.set_aside.values())
         lines.append(f"{count:,} files of the pool are set aside")
@@ -110,7 +114,7 @@ def facts(fitness: Fitness) -> list[str]:
 def teacher(fitness: Fitness) -> str:
     """Its accuracy where there are labels to tell, and how sure it is."""
     p, sure = fitness.profile, sum(c.confident for c in fitness.classes) / fitness.available
-    pool = f"it is sure ({CONFIDENT} up) of {percent(sure)} % of the pool"
+    pool = f"it is sure (confidence {CONFIDENT} or more) of {percent(sure)} % of the pool"
     if p.accuracy is None or p.confident is None:
         return f"the task has no validation split, so the teacher's accuracy is not known; {pool}"
     return (

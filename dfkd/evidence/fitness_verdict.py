@@ -32,17 +32,24 @@ def verdict(fitness: Fitness) -> str:
 
 
 def _said(fitness: Fitness, classes: list[ClassFit], word: str, most: int = 3) -> str:
-    """The worst few with their numbers, the others by name."""
+    """One class in a sentence; of more the worst with their numbers, the others by name."""
     if not classes:
         return ""
-    wants = f"where a fair share at ratio {short(fitness.own.ratio)} is {fitness.fair:,.0f}"
-    shown = "; ".join(
-        f"class {c.label}: {counted(c.taken, 'row')} taken, {c.confident:,} in the pool at confidence {CONFIDENT} or "
-        "more" for c in classes[:most]
-    )  # fmt: skip
+    budget = f"{fitness.rule} at ratio {short(fitness.own.ratio)}"
+    if len(classes) == 1:
+        [c] = classes
+        return (
+            f"Class {c.label} is {word}: {budget} takes {c.taken:,} of its fair share of {fitness.fair:,.0f} rows, and "
+            f"{counted(c.confident, 'row')} of the pool {'has' if c.confident == 1 else 'have'} a confidence of "
+            f"{CONFIDENT} or more."
+        )
+    shown = "; ".join(f"class {c.label}, {c.taken:,} and {c.confident:,}" for c in classes[:most])
     others = ranges(sorted(c.label for c in classes[most:]))
     more = f"; and {others}" if others else ""
-    return f"{word.capitalize()}, {wants}: {shown}{more}."
+    return (
+        f"{len(classes)} classes are {word}. Rows that {budget} takes, where a fair share is {fitness.fair:,.0f}, and "
+        f"rows of confidence {CONFIDENT} or more: {shown}{more}."
+    )
 
 
 def advice(fitness: Fitness) -> list[str]:
