@@ -84,8 +84,10 @@ class References:
     def scores(self, teacher: str) -> frozenset[str] | None:
         """Names of the score files in use of the teacher whose digest begins so; None where some cannot be told."""
         wanted = {pair for pair in self.pairs if pair[0].startswith(teacher)}
-        told = {_pair(note): note["scores"] for note in self.notes.values() if _pair(note) in wanted}
-        return frozenset(name for names in told.values() for name in names) if told.keys() == wanted else None
+        told = [note for note in self.notes.values() if _pair(note) in wanted]
+        if {_pair(note) for note in told} != wanted:
+            return None
+        return frozenset(name for note in told for name in note["scores"])
 
 
 def references(storage: Path) -> References:

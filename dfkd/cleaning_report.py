@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dfkd.cleaning import COSTS, Item, remove, unreferenced, users
-from dfkd.console import Console, size
+from dfkd.console import Console
+from dfkd.files import size
 
 HOUR_S = 3600.0
 

@@ -17,7 +17,8 @@ from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
 from dfkd.randomness import Block
-from dfkd.values import Json, Scalar, digest, flat, spec
+from dfkd.top_k import TopK
+from dfkd.values import Json, Scalar, digest, flat, later, spec
 
 DECAYS = ("one_cycle", "cosine", "steps")
 
@@ -63,7 +64,10 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its environment."""
+    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its environment.
+
+    cache: what is kept of the teacher's logits on disk; None is all.
+    """
 
     task: Task
     pool: Pool
@@ -76,6 +80,7 @@ class Experiment:
     implicit: Loss | None = None
     views: View | None = None
     schedule: Schedule
+    cache: TopK | None = later(None)  # noqa: RUF009 - a field's description
 
     def __post_init__(self) -> None:
         for loss in self.losses().values():
@@ -103,6 +108,7 @@ class Experiment:
             explicit=_canonical_loss(self.explicit),
             implicit=_canonical_loss(self.implicit),
             views=self._canonical_views(),
+            cache=self.cache and self.cache.canonical(self.task.classes),
         )
 
     def _canonical_views(self) -> View | None:
@@ -128,6 +134,8 @@ class Experiment:
         result: dict[str, Scalar] = {}
         for field in fields(canonical):
             value = getattr(canonical, field.name)
+            if "left_out_at" in field.metadata and value == field.metadata["left_out_at"]:
+                continue
             params = flat(value, field.name)
             if field.name == "schedule":  # there is only one kind
                 del params[field.name]

@@ -64,3 +64,13 @@ def check_writable(folder: Path) -> None:
         for path in missing:
             with contextlib.suppress(OSError):  # never made, or another process has begun to write there
                 path.rmdir()
+
+
+def size(count: float) -> str:
+    """Bytes as "850 bytes", "77 MB", "5.1 GB"."""
+    unit = "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 9.95 else f"{count:.1f} {unit}"

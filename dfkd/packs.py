@@ -6,9 +6,9 @@ in memory, and can be made again from them: a cache, which may be deleted while 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,47 +17,41 @@ from dfkd.data.pools import PoolFiles, read_shard
 from dfkd.data.tasks import Task
 from dfkd.files import whole_folder, write_json
 from dfkd.scores import Scores, read_scores, score_path
+from dfkd.top_k import TopK
 from dfkd.values import digest
 
 VERSION = 1  # raised when the files in a pack change
 NOTE = "pack.json"
 
 
-def pack_folder(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> Path:
+def pack_folder(
+    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+) -> Path:
     """Where the pack lies: content-addressed."""
-    answers = [score_path(storage, teacher_digest, shard, task).stem for shard in pool.shards]
+    answers = [score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards]
     return storage / "packs" / digest([VERSION, pool.digest, *answers])
 
 
-def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> Path:
+def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None) -> Path:
     """The pack's folder, whole; written unless it is there. The scores must be there."""
-    folder = pack_folder(storage, teacher_digest, pool, task)
+    folder = pack_folder(storage, teacher_digest, pool, task, cache)
     if folder.exists():
         return folder
+    scores = [score_path(storage, teacher_digest, shard, task, cache) for shard in pool.shards]
+    note = {  # what it was made from, for whoever cleans up: its own name is a digest of all that
+        "teacher": teacher_digest, "pool": pool.digest, "classes": task.classes,
+        "shards": [shard.digest for shard in pool.shards], "scores": [path.name for path in scores],
+    }  # fmt: skip
     with whole_folder(folder) as half:
-        _write(half, _arrays(storage, teacher_digest, pool, task), pool.rows)
-        write_json(half / NOTE, _note(storage, teacher_digest, pool, task))
+        _write(half, _arrays(scores, pool, task), pool.rows)
+        write_json(half / NOTE, note)
     return folder
 
 
-def _note(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> dict[str, Any]:
-    """What the pack was made from, for whoever cleans up: its own name is a digest of all that."""
-    return {
-        "teacher": teacher_digest,
-        "pool": pool.digest,
-        "shards": [shard.digest for shard in pool.shards],
-        "scores": [score_path(storage, teacher_digest, shard, task).name for shard in pool.shards],
-    }
-
-
-def _arrays(
-    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task
-) -> Iterator[dict[str, NDArray[np.generic]]]:
+def _arrays(scores: Sequence[Path], pool: PoolFiles, task: Task) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Shard by shard: the images and all columns of the scores."""
-    for shard in pool.shards:
-        scores = read_scores([score_path(storage, teacher_digest, shard, task)])
-        columns = {name: getattr(scores, name) for name in Scores.__dataclass_fields__}
-        yield {"images_NHWC": read_shard(shard.path, task.image_shape)[1], **columns}
+    for path, shard in zip(scores, pool.shards, strict=True):
+        yield {"images_NHWC": read_shard(shard.path, task.image_shape)[1], **read_scores([path]).columns()}
 
 
 def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: int) -> None:
@@ -73,6 +67,7 @@ def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: 
 
 def open_pack(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     """(images_NHWC, scores), read-only; what is not looked at is not read."""
-    names = ("images_NHWC", *Scores.__dataclass_fields__)
-    maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-    return maps.pop("images_NHWC"), Scores(**maps)
+    files = folder.glob("*.npy")
+    maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
+    note = json.loads((folder / NOTE).read_text()) if "logits_NK" not in maps else {}
+    return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))

@@ -23,12 +23,14 @@ from dfkd.method.losses import KDS, LOSSES, Both
 from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
+from dfkd.top_k import CACHES
 from dfkd.values import Scalar, name_of_kind
 
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
     "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,
     "selection": SELECTIONS, "rule": SELECTIONS, "dropping": DROPPINGS, "kd": (*KDS, OriginalLabels),
     "explicit": (*LOSSES, Both), "implicit": (*LOSSES, Both), "first": LOSSES, "second": LOSSES, "views": VIEWS,
+    "cache": CACHES,
 }  # fmt: skip
 SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
@@ -43,7 +45,7 @@ def experiment(
     """
     changes = changes or {}
     reader = _Reader({n: str(v) for n, v in params.items()}, dict(changes), tuple(modules))
-    parts = {field.name: reader.part(field.name) for field in fields(Experiment) if field.name != "schedule"}
+    parts = {field.name: reader.part(field.name, field) for field in fields(Experiment) if field.name != "schedule"}
     result = Experiment(**parts, schedule=reader.build(Schedule, "schedule"))
     reader.check_all_used()
     return result
@@ -85,9 +87,11 @@ class _Reader:
         self.asked.append(name)
         return self.changes.get(name, self.params.get(name))
 
-    def part(self, name: str) -> Any:
-        """The piece at this name, or None."""
+    def part(self, name: str, field: Field[Any] | None = None) -> Any:
+        """The piece at this name, or None. field: of an experiment; the run may be older than it."""
         kind = self.text(name)
+        if kind is None and field is not None and "left_out_at" in field.metadata:
+            return field.metadata["left_out_at"]
         if kind is None:
             raise ValueError(f"the parameters do not say what {name} is{_nearest(name, self.params)}")
         if kind != self.params.get(name):

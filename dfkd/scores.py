@@ -8,7 +8,7 @@ stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,8 @@ from dfkd.data.transforms import to_tensor
 from dfkd.files import replace_file
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.values import Json, digest
+from dfkd.top_k import COLUMNS, TopK, TopLogits
+from dfkd.values import Json, digest, spec
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
@@ -48,14 +49,17 @@ class Summary(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of shared memory."""
+    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of shared memory.
+
+    logits_NK: an array, or what stands for one where only the largest of each row are kept; index it by rows.
+    """
 
     row_id_N: NDArray[np.int64]
     pseudo_label_N: NDArray[np.int64]  # argmax
     confidence_N: NDArray[np.float32]  # largest probability
     entropy_N: NDArray[np.float32]  # in nats
     margin_N: NDArray[np.float32]  # largest minus second largest logit
-    logits_NK: NDArray[np.float32]
+    logits_NK: NDArray[np.float32] | TopLogits
     features_ND: NDArray[np.float32]  # pooled
 
     def __len__(self) -> int:
@@ -67,7 +71,23 @@ class Scores:
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
         """The scores at these positions, in that order."""
-        return Scores(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+        return Scores.of({name: values[rows] for name, values in self.columns().items()}, self.classes)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name, as files hold them: those that stand for the logits in their place."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if not isinstance(self.logits_NK, TopLogits):
+            return plain
+        del plain["logits_NK"]
+        return plain | self.logits_NK.columns()
+
+    @classmethod
+    def of(cls, columns: dict[str, NDArray[Any]], classes: int) -> Scores:
+        """From what `columns` gave."""
+        if "logits_NK" in columns:
+            return cls(**columns)
+        plain = {name: values for name, values in columns.items() if name not in COLUMNS}
+        return cls(logits_NK=TopLogits(classes=classes, **{name: columns[name] for name in COLUMNS}), **plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,41 +151,50 @@ def scores_of(row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], featu
     )
 
 
-def score_path(storage: Path, teacher_digest: str, shard: Shard, task: Task) -> Path:
-    """Where the scores of one pool shard lie: content-addressed."""
+def score_path(storage: Path, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None) -> Path:
+    """Where the scores of one pool shard lie: content-addressed. cache: what is kept of the logits; None is all."""
     preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
-    key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing])
+    kept: list[Json] = [] if cache is None else [spec(cache.canonical(task.classes))]
+    key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing, *kept])
     return storage / "scores" / teacher_digest[:12] / f"{key}.parquet"
 
 
-def missing_shards(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task) -> list[Shard]:
-    return [shard for shard in pool.shards if not score_path(storage, teacher_digest, shard, task).exists()]
+def missing_shards(
+    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+) -> list[Shard]:
+    return [shard for shard in pool.shards if not score_path(storage, teacher_digest, shard, task, cache).exists()]
 
 
-def score_shard(storage: Path, teacher: TrainedNetwork, shard: Shard, task: Task, device: str = "cpu") -> Path:
+def score_shard(
+    storage: Path, teacher: TrainedNetwork, shard: Shard, task: Task, device: str = "cpu", cache: TopK | None = None
+) -> Path:
     """Score one pool shard and put its file in place, whole or not at all."""
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
-    scores = scores_of(row_id_N, *score_images(teacher, images_NHWC, task, device))
-    path = score_path(storage, teacher.digest, shard, task)
+    logits_NK, features_ND = score_images(teacher, images_NHWC, task, device)
+    scores = scores_of(row_id_N, logits_NK, features_ND)
+    if cache is not None:
+        scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))
+    path = score_path(storage, teacher.digest, shard, task, cache)
     replace_file(path, lambda half: pq.write_table(_table(scores), half))
     return path
 
 
 def _table(scores: Scores) -> pa.Table:
     columns = {}
-    for name in Scores.__dataclass_fields__:
-        values = getattr(scores, name)
+    for name, values in scores.columns().items():
         flat = pa.array(values.reshape(-1))
         columns[name.rsplit("_", 1)[0]] = (
             flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         )
-    return pa.table(columns)
+    return pa.table(columns).replace_schema_metadata({"classes": str(scores.classes)})
 
 
 def read_scores(paths: Sequence[Path]) -> Scores:
     """Concatenate score files in the order of the pool's shards."""
     table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
-    return Scores(**{name: _array(table.column(name.rsplit("_", 1)[0])) for name in Scores.__dataclass_fields__})
+    names = {name.rsplit("_", 1)[0]: name for name in (*Scores.__dataclass_fields__, *COLUMNS)}
+    columns = {names[name]: _array(table.column(name)) for name in table.column_names}
+    return Scores.of(columns, int((table.schema.metadata or {}).get(b"classes", 0)))  # files of whole logits need none
 
 
 def _array(column: pa.ChunkedArray) -> Any:

@@ -83,7 +83,7 @@ def probe_images(e: Experiment, block: Block, tags: Mapping[str, str], storage: 
 
 
 def _packed(e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path) -> Path:
-    folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task)
+    folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache)
     if not folder.exists():
         raise Absent(GONE)
     return folder

@@ -15,6 +15,8 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.packs import open_pack, write_pack
 from dfkd.probe import draw_probe
 from dfkd.scores import missing_shards, score_shard
+from dfkd.space import Need, need
+from dfkd.top_k import TopK
 from dfkd.values import digest, spec
 
 
@@ -25,13 +27,15 @@ class Source:
     task: Task
     teacher: TrainedNetwork
     pool: PoolFiles
+    cache: TopK | None = None  # what is kept of the teacher's logits; None is all
 
 
 def source_key(cell: Cell) -> str:
     """Equal for cells that share a source, known before anything is trained or drawn."""
     e, block = cell.experiment, cell.block
     paths = [getattr(part, "path", "") for part in (e.task, e.pool, e.teacher)]  # two files are two sources
-    return digest([spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher])
+    kept = [] if e.cache is None else [spec(e.cache)]
+    return digest([spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher, *kept])
 
 
 def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
@@ -58,13 +62,21 @@ def obtain(cell: Cell, storage: Path) -> Source:
     """Train or read the teacher and put the pool in place, in this process. The second time both are found."""
     e, block = cell.experiment, cell.block
     pool = e.pool.files(e.task.image_shape, storage, block.draw)
-    return Source(task=e.task, teacher=e.teacher.obtain(e.task, storage, block.teacher), pool=pool)
+    return Source(task=e.task, teacher=e.teacher.obtain(e.task, storage, block.teacher), pool=pool, cache=e.cache)
 
 
 def score_here(source: Source, storage: Path, device: str = "cpu") -> None:
     """Score the shards that have no scores yet, one after the other in this process."""
-    for shard in missing_shards(storage, source.teacher.digest, source.pool, source.task):
-        score_shard(storage, source.teacher, shard, source.task, device)
+    check_space(source, storage)
+    for shard in missing_shards(storage, source.teacher.digest, source.pool, source.task, source.cache):
+        score_shard(storage, source.teacher, shard, source.task, device, source.cache)
+
+
+def check_space(source: Source, storage: Path) -> Need:
+    """What scores and pack will take. ValueError with one line where the disk has not so much."""
+    found = need(source.teacher, source.pool, source.task, source.cache, storage)
+    found.check(storage)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +101,7 @@ class Packed:
 
 def pack(source: Source, storage: Path) -> Packed:
     """Images and scores side by side on disk, so that they can be mapped. The scores must be there."""
-    folder = write_pack(storage, source.teacher.digest, source.pool, source.task)
+    folder = write_pack(storage, source.teacher.digest, source.pool, source.task, source.cache)
     return Packed(folder=folder, validation=source.task.validation(), teacher=source.teacher)
 
 

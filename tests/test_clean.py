@@ -16,10 +16,11 @@ from dfkd.cells import Job, compute
 from dfkd.cleaning import remove, unreferenced, users
 from dfkd.cluster.one_cell import compute_one
 from dfkd.cluster.session import Compute
-from dfkd.console import Console, size
+from dfkd.console import Console
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Cell, Experiment
+from dfkd.files import size
 from dfkd.lease import using
 from dfkd.ledger import Ledger
 from dfkd.packs import open_pack

@@ -17,7 +17,7 @@ from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards
-from dfkd.sources import Packed, Source, pack, source_key
+from dfkd.sources import Packed, Source, check_space, pack, source_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,9 @@ def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[s
 
 def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
     source = _obtain(cell, compute.storage, console)
-    missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
+    missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task, source.cache)
     if missing:
+        console.line(check_space(source, compute.storage).line())
         from dfkd.cluster.scoring import score  # Ray Data takes seconds to import
 
         with console.progress("scoring the pool with the teacher", sum(s.rows for s in missing), "rows") as advance:
@@ -54,7 +55,7 @@ def _obtain(cell: Cell, storage: Path, console: Console) -> Source:
     teacher = _teacher.remote(cell, storage)
     with console.step("teacher and pool") as say:
         pool = _pool(making(e.pool, e.task.image_shape, storage, block.draw), say)
-        source = Source(task=e.task, teacher=ray.get(teacher), pool=pool)
+        source = Source(task=e.task, teacher=ray.get(teacher), pool=pool, cache=e.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source

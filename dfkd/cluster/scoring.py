@@ -28,23 +28,24 @@ class ShardScorer:
         e = cell.experiment
         # Read again from storage: as an argument, Ray would lose it when the actor has to be restarted
         self.teacher = e.teacher.obtain(e.task, compute.storage, cell.block.teacher)
-        self.task, self.shards, self.compute = e.task, shards, compute
+        self.task, self.cache, self.shards, self.compute = e.task, e.cache, shards, compute
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         shards = [self.shards[index] for index in batch["item"]]
         for shard in shards:
-            score_shard(self.compute.storage, self.teacher, shard, self.task, self.compute.device)
+            score_shard(self.compute.storage, self.teacher, shard, self.task, self.compute.device, self.cache)
         return {"rows": np.array([shard.rows for shard in shards])}
 
 
 def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
     """Score what is missing; yields now and then how many rows were done. Killed, it goes on with the next shard."""
-    missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
+    storage, digest = compute.storage, source.teacher.digest
+    missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
     running = _score.remote(cell, missing, compute)
     left = sum(shard.rows for shard in missing)
     while left:
         ended, _ = ray.wait([running], timeout=POLL_S)
-        now_missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task)
+        now_missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
         left_now = sum(shard.rows for shard in now_missing)
         yield left - left_now
         left = left_now

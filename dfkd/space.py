@@ -1,0 +1,89 @@
+"""Space: how many bytes scores and their pack will take, said before they are written; a disk too small is one line.
+
+N rows, K classes, D feature width.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dfkd.data.pools import PoolFiles
+from dfkd.data.tasks import Task
+from dfkd.files import size
+from dfkd.models.networks import classifier_head
+from dfkd.models.teachers import TrainedNetwork
+from dfkd.packs import pack_folder
+from dfkd.scores import missing_shards
+from dfkd.top_k import TopK
+
+OTHERS = 8 + 8 + 3 * 4  # row id, pseudo-label, confidence, entropy, margin
+MANY_CLASSES, SUGGESTED = 100, TopK(k=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What is still to be written. rows: to be scored; pack_rows: of the pack, 0 where it is there."""
+
+    rows: int
+    pack_rows: int
+    classes: int
+    width: int  # of features
+    pixels: int  # bytes of an image
+    cache: TopK | None
+
+    @property
+    def scores(self) -> int:
+        """Bytes, as if nothing in them were compressed."""
+        return self.rows * self._row(self.cache)
+
+    @property
+    def pack(self) -> int:
+        return self.pack_rows * (self._row(self.cache) + self.pixels)
+
+    def logits(self, cache: TopK | None) -> int:
+        return 4 * self.classes if cache is None else cache.bytes_per_row(self.classes)
+
+    def _row(self, cache: TopK | None) -> int:
+        return self.logits(cache) + 4 * self.width + OTHERS
+
+    def line(self) -> str:
+        """ "scores: 1,281,167 rows x 1,000 classes: 5.1 GB; ..." """
+        kept = "" if self.cache is None else f", of which {self.cache.k} are kept"
+        logits = size(self.rows * self.logits(self.cache))
+        text = f"scores: {self.rows:,} rows x {self.classes:,} classes{kept}: {logits}"
+        if self.cache is None and self.classes >= MANY_CLASSES:
+            text += f"; with {_setting(SUGGESTED)}: {size(self.rows * self.logits(SUGGESTED))}"
+        return f"{text}; with features and all else {size(self.scores)}, and a pack of {size(self.pack)}"
+
+    def check(self, storage: Path) -> None:
+        """ValueError with one line if the disk of the storage has less than that free."""
+        there = next(path for path in (storage, *storage.parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if self.scores + self.pack <= free:
+            return
+        fewer = f", keep fewer logits with --set {_setting(SUGGESTED)}" if self.cache is None else ""
+        raise ValueError(
+            f"{self.line()}, but {storage} has {size(free)} free: see what may go with python -m platform.clean{fewer} "
+            "or name another folder with --storage"
+        )
+
+
+def need(teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Path) -> Need:
+    """What is not there yet of the scores, and of the pack that is made from them."""
+    packed = pack_folder(storage, teacher.digest, pool, task, cache).exists()
+    return Need(
+        rows=sum(shard.rows for shard in missing_shards(storage, teacher.digest, pool, task, cache)),
+        pack_rows=0 if packed else pool.rows,
+        classes=task.classes,
+        width=classifier_head(teacher.build(task)).in_features,
+        pixels=int(np.prod(task.image_shape)),
+        cache=cache and cache.canonical(task.classes),
+    )
+
+
+def _setting(cache: TopK) -> str:
+    return f"cache=top_k cache.k={cache.k}"

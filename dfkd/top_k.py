@@ -1,0 +1,116 @@
+"""Top-k: of each answer the largest logits in half precision, and how much the others weigh together.
+
+N rows, B some of them, K classes, J kept classes. For label spaces in which whole logits would fill a disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = -65504.0  # of float16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopK:
+    """The teacher's cached answer keeps the k largest logits; the probability of all others is spread evenly over them.
+
+    l_j as it was for the k largest, in float16 below the largest one, which is float32;
+    l_j = log(sum of exp(l) over the others / (K - k)) for each of the others. Probabilities at temperature 1 keep their
+    sums; at temperature T > 1 the others together weigh a little more than in the whole answer (Jensen).
+    k: 1 or more; K or more keeps all, in float16. A row takes 4k + 8 bytes (6k + 8 above 65,536 classes), whole 4K.
+    Interplay: confidence, entropy, margin and pseudo-label are the whole answer's, so that what is selected by them is
+    the same; dropping and losses see the spread answer. A teacher that is asked live answers whole.
+    Source: ours; top-k logits with a remainder are common in the distillation of language models.
+    """
+
+    k: int
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"cache.k must be 1 class or more, but got {self.k=}")
+
+    def canonical(self, classes: int) -> TopK:
+        return TopK(k=min(self.k, classes))
+
+    def kept(self, logits_NK: NDArray[np.float32]) -> TopLogits:
+        """What stays of these. Of equal logits the class with the lower number."""
+        classes = logits_NK.shape[1]
+        order_NK = np.argsort(-logits_NK, axis=1, kind="stable")
+        class_NJ = order_NK[:, : self.k]
+        largest_N = logits_NK.max(axis=1)
+        below_NK = np.take_along_axis(logits_NK, order_NK, axis=1).astype(np.float64) - largest_N[:, None]
+        return TopLogits(
+            classes=classes,
+            top_class_NJ=class_NJ.astype(_kind(classes)),
+            top_logit_NJ=np.maximum(below_NK[:, : self.k], LEAST).astype(np.float16),
+            largest_N=largest_N,
+            other_N=_log_mean(below_NK[:, self.k :]),
+        )
+
+    def bytes_per_row(self, classes: int) -> int:
+        return min(self.k, classes) * (_kind(classes).itemsize + 2) + 8
+
+
+def _kind(classes: int) -> np.dtype[Any]:
+    return np.dtype(np.uint16 if classes <= 2**16 else np.int32)
+
+
+def _log_mean(rest_NR: NDArray[np.float64]) -> NDArray[np.float32]:
+    """log(mean(exp)) of each row; 0 where there is nothing."""
+    if not rest_NR.shape[1]:
+        return np.zeros(len(rest_NR), dtype=np.float32)
+    largest_N1 = rest_NR[:, :1]  # they are sorted
+    log_mean_N = np.log(np.exp(rest_NR - largest_N1).mean(axis=1)) + largest_N1[:, 0]
+    result: NDArray[np.float32] = log_mean_N.astype(np.float32)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopLogits:
+    """Logits [N, K] of which only some are kept: `logits[rows]` are whole rows [B, K], made when they are asked for."""
+
+    classes: int
+    top_class_NJ: NDArray[Any]
+    top_logit_NJ: NDArray[np.float16]  # minus the row's largest
+    largest_N: NDArray[np.float32]
+    other_N: NDArray[np.float32]  # of each class that is not kept; minus the row's largest
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.classes
+
+    def __len__(self) -> int:
+        return len(self.largest_N)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        largest_B = self.largest_N[rows]
+        logits_BK = np.repeat(self.other_N[rows][..., None], self.classes, axis=-1)
+        np.put_along_axis(
+            logits_BK, self.top_class_NJ[rows].astype(np.int64), self.top_logit_NJ[rows].astype(np.float32), axis=-1
+        )
+        result: NDArray[np.float32] = logits_BK + largest_B[..., None]
+        return result
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[np.float32]:
+        """Nothing of ours asks for it: the table would be as large as what was to be avoided."""
+        raise ValueError(
+            f"all {len(self):,} x {self.classes:,} logits are asked for at once, but their cache keeps the "
+            f"{self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or set cache=none"
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> TopLogits:
+        """Those rows, still not whole."""
+        return TopLogits(classes=self.classes, **{name: values[rows] for name, values in self.columns().items()})
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS = ("top_class_NJ", "top_logit_NJ", "largest_N", "other_N")
+CACHES: tuple[type[TopK], ...] = (TopK,)
