@@ -7,21 +7,21 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfkd import studies, sweeps
 from dfkd.console import Console
 from dfkd.evidence.findings import Findings, find
 from dfkd.evidence.sweeps import SweepData
 from dfkd.reports import (
-    is_sweep,
-    log_report,
+    digest_of,
+    kinds_of,
     read_study,
+    read_sweep,
     show_findings,
     show_sweep,
     write_overview,
     write_report,
     write_sweep_report,
 )
-from dfkd.tracking import Tracker
+from dfkd.tracking import Account, Tracker
 
 
 @dataclass
@@ -42,27 +42,34 @@ class _Comparison:
         self._tell("study", name, *write_report(findings, self.storage))
 
     def sweep(self, name: str) -> None:
-        data = sweeps.read(self.storage, name)
+        data = read_sweep(name, self.storage, self.tracking_uri)
         self.searches.append(data)
         show_sweep(data, self.console)
-        self._tell("sweep", name, *write_sweep_report(name, self.storage))
+        self._tell("sweep", name, *write_sweep_report(data, self.storage))
 
     def _tell(self, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
-        if changed and self.tracker is not None:
-            log_report(kind, name, files, self.tracker)
         page = Path(files["report/index.html"])
+        if self.tracker is not None:
+            self._log(self.tracker, kind, name, files, changed)
         self.console.line(f"{'written to' if changed else 'unchanged:'} {page.parent}")
         self.console.line(f"open:  {page}\n")
 
+    def _log(self, tracker: Tracker, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
+        """Beside the run of the study or sweep, as its driver has made it; also what an MLflow that was away missed."""
+        identity, folder = f"study {name}" if kind == "study" else name, Path(files["report/index.html"]).parents[1]
+        account = Account(tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name})
+        told = {"report": digest_of(files)}
+        if account.is_due(told) and (changed or account.is_known()):
+            account.open()
+            tracker.finish(account.parent, metrics={}, tables={}, files=files)
+            account.settle(told)
 
-def compare(
-    names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console
-) -> None:
+
+def compare(names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console) -> None:
     """By name, studies also as modules; none: all in the storage. ValueError for what there is not, first of all."""
-    wanted = [name.split(".")[-1] for name in names] or [*studies.recorded(storage), *sweeps.recorded(storage)]
-    if not wanted:
+    kinds = kinds_of([name.split(".")[-1] for name in names], storage, tracking_uri)
+    if not kinds:
         raise ValueError(f"there is no study in {storage}: run one with python -m platform.ablate, or name --storage")
-    kinds = {name: name in sweeps.recorded(storage) if tracking_uri else is_sweep(name, storage) for name in wanted}
     with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
         call = _Comparison(storage, tracking_uri, console, tracker if log else None)
         for name, searched in kinds.items():

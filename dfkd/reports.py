@@ -1,9 +1,9 @@
-"""Reports of finished studies and sweeps: read from a ledger or MLflow, shown in the terminal, written and logged."""
+"""Reports of finished studies and sweeps: read from a ledger or MLflow, shown in the terminal and written."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfkd import studies, sweeps
@@ -15,7 +15,6 @@ from dfkd.files import replace_file
 from dfkd.selected import selected
 from dfkd.studies import folder_of, from_ledger
 from dfkd.tracked import Tracked
-from dfkd.tracking import Tracker
 from dfkd.values import digest
 
 
@@ -24,16 +23,25 @@ def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:
     return from_ledger(storage, name) if tracking_uri is None else Tracked(tracking_uri).study(name)
 
 
-def is_sweep(name: str, storage: Path) -> bool:
-    """Whether a sweep of the storage has this name. ValueError for a name that is neither a sweep's nor a study's."""
-    known = {**dict.fromkeys(studies.recorded(storage), False), **dict.fromkeys(sweeps.recorded(storage), True)}
-    if name in known:
-        return known[name]
-    if not known:
-        raise ValueError(f"there is no study {name!r} in {storage}: there are none")
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"there is no study {name!r} in {storage}, nor a sweep: {hint}")
+def read_sweep(name: str, storage: Path, tracking_uri: str | None) -> SweepData:
+    """From the storage, or, where a server is named, from MLflow: the same either way."""
+    return sweeps.read(storage, name) if tracking_uri is None else Tracked(tracking_uri).sweep(name)
+
+
+def kinds_of(names: Sequence[str], storage: Path, tracking_uri: str | None) -> dict[str, bool]:
+    """Which of these are sweeps; no names: all that there are. ValueError for what is neither a study nor a sweep."""
+    if tracking_uri is None:
+        where, found = str(storage), (studies.recorded(storage), sweeps.recorded(storage))
+    else:
+        tracked, done = Tracked(tracking_uri), "" if names else " AND attributes.status = 'FINISHED'"
+        where, found = tracked.where, (tracked.names("study", done), tracked.names("sweep", done))
+    known = {**dict.fromkeys(found[0], False), **dict.fromkeys(found[1], True)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+            raise ValueError(f"there is no study {name!r} in {where}, nor a sweep: {hint}")
+    return {name: known[name] for name in names or known}
 
 
 def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
@@ -42,9 +50,9 @@ def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | st
     return _write_all(folder_of(storage, findings.data.name) / "report", texts)
 
 
-def write_sweep_report(name: str, storage: Path) -> tuple[dict[str, Path | str], bool]:
-    """Of a sweep as its folder has it: alike."""
-    return _write_all(sweeps.folder_of(storage, name) / "report", sweep_page.written(sweeps.read(storage, name)))
+def write_sweep_report(data: SweepData, storage: Path) -> tuple[dict[str, Path | str], bool]:
+    """Of a sweep: alike."""
+    return _write_all(sweeps.folder_of(storage, data.name) / "report", sweep_page.written(data))
 
 
 def write_overview(all_findings: list[Findings], searches: list[SweepData], storage: Path) -> Path:
@@ -70,13 +78,6 @@ def _write(path: Path, text: str) -> None:
 def digest_of(files: Mapping[str, Path | str]) -> str:
     """Of what these files hold, for `Receipts`."""
     return digest({name: Path(file).read_text() for name, file in files.items()})
-
-
-def log_report(kind: str, name: str, files: dict[str, Path | str], tracker: Tracker) -> None:
-    """Put the files beside the run of the study or sweep ("study", "sweep"), as its driver has made it."""
-    identity = f"study {name}" if kind == "study" else name
-    parent = tracker.parent(kind=kind, name=name, identity=identity, params={}, tags={kind: name})
-    tracker.finish(parent, metrics={}, tables={}, files=files)
 
 
 def show_findings(findings: Findings, console: Console) -> None:

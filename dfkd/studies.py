@@ -94,12 +94,12 @@ def recorded(storage: Path) -> list[str]:
     return sorted(path.parent.name for path in storage.glob("studies/*/study.json"))
 
 
-def missing(name: str, where: str, known: Iterable[str]) -> ValueError:
-    """The error for a study that is not there, with the nearest that are."""
+def missing(name: str, where: str, known: Iterable[str], kind: str = "study") -> ValueError:
+    """The error for a study or sweep that is not there, with the nearest that are."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}" if names else "there are none"
-    return ValueError(f"there is no study {name!r} in {where}: {hint}")
+    return ValueError(f"there is no {kind} {name!r} in {where}: {hint}")
 
 
 def from_ledger(storage: Path, name: str) -> StudyData:

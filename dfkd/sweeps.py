@@ -1,10 +1,14 @@
-"""Sweeps as records: what a sweep's folder and the ledger hold of its trials, read without its space's module."""
+"""Sweeps as records: what a sweep's folder and the ledger hold of its trials, read without its space's module.
+
+As text it is an artifact of the sweep's run in MLflow: from there the same page can be made without folder and ledger.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:  # Optuna takes a second to import
     import optuna
 
 RESULT = re.compile(r"result-(\d+)-(\d+)\.json")
+RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
 ENOUGH = 8  # trials at one step: of fewer, importance is noise
 
 
@@ -45,6 +50,26 @@ def read(storage: Path, name: str) -> SweepData:
         correlation=_correlation(trials),
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
+    )
+
+
+def text(data: SweepData) -> str:
+    return json.dumps(asdict(data), indent=1) + "\n"
+
+
+def parse(text: str) -> SweepData:
+    """What `text` wrote."""
+    facts = json.loads(text)
+    trials = [t | {"points": {int(step): probe for step, probe in t["points"].items()}} for t in facts.pop("trials")]
+    importance, confirmation = facts.pop("importance"), facts.pop("confirmation")
+    tests = ("winner_test", "default_test")
+    return SweepData(
+        **facts | {"provenance": {name: tuple(values) for name, values in facts["provenance"].items()}},
+        trials=tuple(Trial(**trial) for trial in trials),
+        importance=None if importance is None else Importance(**importance),
+        confirmation=None
+        if confirmation is None
+        else Confirmation(**confirmation | {name: tuple(confirmation[name]) for name in tests}),
     )
 
 
@@ -111,9 +136,7 @@ def _importance(trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenT
     study = optuna.create_study(direction="maximize")
     for trial, value in zip(usable, values, strict=True):
         known = seen[trial.number]
-        study.add_trial(
-            optuna.trial.create_trial(value=value, params=known.params, distributions=known.distributions)
-        )
+        study.add_trial(optuna.trial.create_trial(value=value, params=known.params, distributions=known.distributions))
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))
     return Importance(step=step, trials=len(usable), shares={name: float(share) for name, share in ordered})

@@ -1,4 +1,4 @@
-"""What MLflow holds, read back: cells as outcomes, studies as data. Any tracking server; nothing is written to it."""
+"""What MLflow holds, read back: cells as outcomes, studies and sweeps as data. Nothing is written to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfkd import sweeps
 from dfkd.evidence.findings import MEASURES, StudyData
+from dfkd.evidence.sweeps import SweepData
 from dfkd.ledger import Outcome
 from dfkd.randomness import Block
 from dfkd.studies import StudyRecord, data_of, missing
@@ -42,10 +44,10 @@ class Tracked:
         try:
             knock(self.uri)
         except SQLAlchemyError as error:
-            raise ValueError(f"{self._where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+            raise ValueError(f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}") from error
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"the MLflow experiment {self.experiment} at {without_credentials(self.uri).split('?')[0]}"
 
     def study(self, name: str) -> StudyData:
@@ -56,14 +58,26 @@ class Tracked:
         return data_of(record, lambda cell: self.outcome(runs[cell]) if cell in runs else None)
 
     def record(self, name: str) -> StudyRecord:
-        run = next(self._search(f"tags.identity = 'study {name}'"), None)
+        return StudyRecord.parse(self._artifact("study", name, f"study {name}", RECORD))
+
+    def sweep(self, name: str) -> SweepData:
+        """As `sweeps.read` at the end of the sweep's last call, and equal to it."""
+        return sweeps.parse(self._artifact("sweep", name, name, sweeps.RECORD))
+
+    def names(self, kind: str, condition: str = "") -> list[str]:
+        """Of all studies, or all sweeps ("study", "sweep")."""
+        runs = self._search(f"tags.kind = '{kind}'{condition}")
+        return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
+
+    def _artifact(self, kind: str, name: str, identity: str, file: str) -> str:
+        """A text that stands beside the run of a study or sweep."""
+        run = next(self._search(f"tags.identity = '{identity}'"), None)
         if run is None:
-            studies = [run.data.tags.get("study", "") for run in self._search("tags.kind = 'study'")]
-            raise missing(name, self._where, studies)
-        if not any(file.path == RECORD for file in self._client.list_artifacts(run.info.run_id)):
-            raise ValueError(f"the study {name} in {self._where} was never finished: run it again")
+            raise missing(name, self.where, self.names(kind), kind)
+        if not any(found.path == file for found in self._client.list_artifacts(run.info.run_id)):
+            raise ValueError(f"the {kind} {name} in {self.where} was never finished: run it again")
         with tempfile.TemporaryDirectory() as folder:
-            return StudyRecord.parse(Path(self._client.download_artifacts(run.info.run_id, RECORD, folder)).read_text())
+            return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
 
     def run(self, id_or_cell: str) -> Run:
         """By MLflow's id of the run, or by the cell's name."""
@@ -75,7 +89,7 @@ class Tracked:
         try:
             return self._client.get_run(id_or_cell)
         except MlflowException as error:
-            raise ValueError(f"there is no run and no cell {id_or_cell!r} in {self._where}") from error
+            raise ValueError(f"there is no run and no cell {id_or_cell!r} in {self.where}") from error
 
     def outcome(self, run: Run) -> Outcome | None:
         """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is under way."""
@@ -93,9 +107,7 @@ class Tracked:
             params=dict(run.data.params),
             block={"seed": block.seed, "draw": block.draw, "teacher": block.teacher},
             tags={ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags},
-            environment={
-                n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")
-            },
+            environment={n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")},
             seconds=metrics["seconds"],
             points=self._points(run),
         )
@@ -119,7 +131,7 @@ class Tracked:
                     order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
                 )  # fmt: skip
             except MlflowException as error:
-                raise ValueError(f"{self._where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+                raise ValueError(f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}") from error
             yield from page
             token = page.token
             if not token:
@@ -129,7 +141,7 @@ class Tracked:
         if self._id is None:
             found = self._client.get_experiment_by_name(self.experiment)
             if found is None:
-                raise ValueError(f"there is no {self._where}")
+                raise ValueError(f"there is no {self.where}")
             self._id = found.experiment_id
         return self._id
 

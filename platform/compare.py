@@ -7,12 +7,12 @@ def main() -> None:
     parser = cli.parser("compare", str(__doc__), "python -m platform.compare components")
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
-        help="studies, and sweeps as they are named in the storage (default: all of it); of several also an overview",
+        help="studies, and sweeps as they are named in storage and MLflow (default: all); of several also an overview",
     )  # fmt: skip
     parser.add_argument(
         "--tracking-uri",
         default=None,
-        help="read studies from this MLflow server instead of the storage, to which the report is written all the same",
+        help="read from this MLflow server instead of the storage, to which the report is written all the same",
     )
     parser.add_argument("--no-log", action="store_true", help="do not log the report to the run in MLflow")
     arguments = parser.parse_args()

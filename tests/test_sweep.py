@@ -17,7 +17,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from dfkd.cells import Setting, compute
-from dfkd.cluster.sweep import SEARCH
+from dfkd.cluster.choosing import SEARCH
+from dfkd.comparing import compare
+from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Cell
 from dfkd.randomness import Block, use_deterministic
@@ -102,6 +104,16 @@ def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
     assert Path(client.download_artifacts(parent, "report/index.html")).read_text() == page.read_text()
 
 
+def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Path) -> None:
+    (report,) = calm.glob("sweeps/*/report")
+    name = report.parent.name
+    compare([name], tmp_path, f"sqlite:///{calm}/mlflow.db", log=False, console=Console(quiet=True))
+    for file in report.iterdir():
+        assert (tmp_path / "sweeps" / name / "report" / file.name).read_bytes() == file.read_bytes()
+    with pytest.raises(ValueError, match=f"there is no study 'tiny' in the MLflow .*, nor a sweep: there are {name}"):
+        compare(["tiny"], tmp_path, f"sqlite:///{calm}/mlflow.db", log=False, console=Console(quiet=True))
+
+
 def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, calm: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()}
     again = run("sweep", *SWEEP, "--storage", "calm", folder=project)
@@ -124,6 +136,37 @@ def test_the_same_from_a_notebook_is_a_frame(project: Path, calm: Path, monkeypa
         + result(calm)["winner_test"][1] / 2
         - sum(frame.attrs["default_test"]) / 2
     )  # type: ignore[index]
+
+
+def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
+    project: Path, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dfkd.notebook import run_sweep
+
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    late = tmp_path / "late"
+    late.touch()  # a file where the database's folder shall be
+    cells = {file: file.stat().st_mtime_ns for file in calm.glob("cells/*/*")}
+
+    def call() -> str:
+        run_sweep(
+            "tiny_space", storage=calm, trials=6, confirmation_blocks=2, deterministic=True,
+            compute={"tracking_uri": f"sqlite:///{late}/mlflow.db"},
+        )  # fmt: skip
+        return capsys.readouterr().out
+
+    assert call().count("MLflow cannot be reached") == 1
+    late.unlink()
+    assert "MLflow" not in call()
+    written = (late / "mlflow.db").stat().st_mtime_ns
+    assert "MLflow" not in call() and (late / "mlflow.db").stat().st_mtime_ns == written
+    told, direct = runs(late), runs(calm)
+    facts = ["cell_key", "role", "state", "final/probe", "final/test", "mlflow.runName"]
+    pd.testing.assert_frame_equal(
+        *(table[facts].sort_values(facts, ignore_index=True) for table in (told, direct)), check_exact=True
+    )
+    assert {file: file.stat().st_mtime_ns for file in cells} == cells
 
 
 def test_the_winner_is_a_model_below_its_sweep(calm: Path) -> None:

@@ -17,7 +17,7 @@ from dfkd import sweeps
 from dfkd.evidence import sweep_plots
 from dfkd.evidence.sweep_page import conclusion, written
 from dfkd.evidence.sweeps import SweepData, verdict
-from dfkd.reports import is_sweep, write_overview, write_sweep_report
+from dfkd.reports import kinds_of, write_overview, write_sweep_report
 
 NAME = "digits-174ed102"
 
@@ -57,8 +57,16 @@ def test_importance_is_that_of_the_parameter_that_mattered_at_a_step_that_most_t
 
 def test_the_same_records_give_the_same_bytes(storage: Path, files: dict[str, str], tmp_path: Path) -> None:
     write_sweep(tmp_path)
-    assert written(sweeps.read(tmp_path, NAME)) == files
-    assert write_sweep_report(NAME, tmp_path)[1] and not write_sweep_report(NAME, tmp_path)[1]
+    again = sweeps.read(tmp_path, NAME)
+    assert written(again) == files
+    assert write_sweep_report(again, tmp_path)[1] and not write_sweep_report(again, tmp_path)[1]
+
+
+@pytest.mark.parametrize("name", [NAME, "running-1"])
+def test_the_text_that_mlflow_holds_gives_the_same_page(storage: Path, name: str) -> None:
+    data = sweeps.read(storage, name)
+    again = sweeps.parse(sweeps.text(data))
+    assert again == data and written(again)["index.html"] == written(data)["index.html"]
 
 
 def test_the_page_is_whole_small_and_well_formed(files: dict[str, str]) -> None:
@@ -137,8 +145,8 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(storag
 
 
 def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path: Path) -> None:
-    assert is_sweep(NAME, storage)
+    assert kinds_of([NAME], storage, None) == {NAME: True}
     with pytest.raises(ValueError, match=f"no study 'digits-174ed103' in .*, nor a sweep: did you mean {NAME}"):
-        is_sweep("digits-174ed103", storage)
+        kinds_of(["digits-174ed103"], storage, None)
     with pytest.raises(ValueError, match=f"nor a sweep: there are .*{NAME}, running-1"):
-        is_sweep("nothing-like-it", storage)
+        kinds_of(["nothing-like-it"], storage, None)

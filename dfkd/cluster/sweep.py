@@ -6,43 +6,50 @@ on which it is compared with the default, the only ones that read the test set.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 import math
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from dfkd import sweeps
 from dfkd.cells import Job, Setting
+from dfkd.cluster.choosing import (
+    SEARCH,
+    Archive,
+    Computing,
+    all_of,
+    choose,
+    finished,
+    search_trials,
+    source_of,
+)
 from dfkd.cluster.crew import Crew
-from dfkd.cluster.preparing import Prepared
-from dfkd.cluster.search import Journal, SweepSearch, TrialRecord
+from dfkd.cluster.search import Journal, TrialRecord
 from dfkd.cluster.session import Compute, session
 from dfkd.cluster.trials import Brief
-from dfkd.cluster.tuning import BATCH, OnEnd, tune_trials
 from dfkd.console import Console
 from dfkd.evidence.statistics import paired_interval, rank_correlation
+from dfkd.evidence.sweeps import SweepData
 from dfkd.experiment import Cell, Experiment
 from dfkd.files import write_json
 from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
 from dfkd.modules import load
 from dfkd.randomness import Block
-from dfkd.reports import write_sweep_report
+from dfkd.reports import digest_of, write_sweep_report
 from dfkd.sources import check, source_key
-from dfkd.tracking import Tracker
+from dfkd.sweeps import RECORD
+from dfkd.tracking import Account, Tracker
 from dfkd.values import Scalar, digest
 
-SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000  # first seeds; those below 1000 are the studies'
-CANDIDATES = 3
+CONFIRMATION = 3000  # the first seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +73,7 @@ class Sweep:
 
     def name(self) -> str:
         """Equal for calls that go on with one another: the number of trials may grow. Comments are not identity."""
-        load(self.space, "space", "search_spaces")
-        source = ast.dump(ast.parse(inspect.getsource(sys.modules[self.space])))
-        identity = digest([source, self.default().fingerprint(), self.seed, self.deterministic], 8)
+        identity = digest([source_of(self.space), self.default().fingerprint(), self.seed, self.deterministic], 8)
         return f"{self.space.split('.')[-1]}-{identity}"
 
 
@@ -92,37 +97,43 @@ class SweepResult:
 
 def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
     """The whole sweep. What an earlier call has finished is not done again; ValueError for input that cannot work."""
-    folder = compute.storage / "sweeps" / sweep.name()
-    known = finished_result(sweep, folder)
-    if known is not None:
-        console.line(f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are done already")
-        return known
-    check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage)
-    with session(compute):  # nothing is written before it is known that the cluster can hold a cell
-        folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease(folder / "lease")
-        if not lease.acquire():
-            raise ValueError(f"another process is running the sweep {sweep.name()}: wait, or take another --seed")
-        driver = _Driver(sweep, compute, console, folder)
-        try:
+    driver = _Driver(sweep, compute, console)
+    with closing(driver.account.tracker):
+        known = finished_result(sweep, driver.folder)
+        if known is not None:
+            console.line(f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are done already")
+            driver.tell_again(*known)
+            return known[0]
+        check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage)
+        with session(compute), _alone(sweep, driver.folder):  # nothing is written before the cluster can hold a cell
             return driver.run()
-        finally:
-            driver.tracker.close()
-            lease.release()
 
 
-def finished_result(sweep: Sweep, folder: Path) -> SweepResult | None:
+@contextmanager
+def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lease = Lease(folder / "lease")
+    if not lease.acquire():
+        raise ValueError(f"another process is running the sweep {sweep.name()}: wait, or take another --seed")
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, Setting] | None:
     """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch has changed since."""
     path = folder / f"result-{sweep.trials}-{sweep.confirmation_blocks}.json"
     if not path.exists():
         return None
     saved = json.loads(path.read_text())
-    brief = _brief(sweep, Compute(storage=folder), Setting.of(saved["setting"]))
-    if brief.setting.environment.torch != torch.__version__:
+    setting = Setting.of(saved["setting"])
+    if setting.environment.torch != torch.__version__:
         return None
+    brief = _brief(sweep, Compute(storage=folder), setting)
     trials = [TrialRecord(**record) for record in saved["result"].pop("trials")]
     stale = any(brief.trial(record.params).name != record.cell for record in trials)
-    return None if stale else SweepResult(trials=trials, **saved["result"])
+    return None if stale else (SweepResult(trials=trials, **saved["result"]), setting)
 
 
 def _brief(sweep: Sweep, compute: Compute, setting: Setting) -> Brief:
@@ -135,55 +146,54 @@ def _brief(sweep: Sweep, compute: Compute, setting: Setting) -> Brief:
 class _Driver:
     """One call: prepare, search, choose, confirm, and keep MLflow up to date on the way."""
 
-    def __init__(self, sweep: Sweep, compute: Compute, console: Console, folder: Path) -> None:
-        self.sweep, self.compute, self.console, self.folder = sweep, compute, console, folder
-        self.ledger, self.journal = Ledger(compute.storage), Journal(folder / "trials")
-        self.tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
+    def __init__(self, sweep: Sweep, compute: Compute, console: Console) -> None:
+        self.sweep, self.compute, self.console = sweep, compute, console
+        self.folder = sweeps.folder_of(compute.storage, sweep.name())
+        self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / "trials")
+        self.account = Account(
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), self.folder,
+            kind="sweep", name=sweep.name(), identity=sweep.name(),
+            params=asdict(sweep), tags={"space": sweep.space},
+        )  # fmt: skip
         self.started = time.monotonic()
 
     def run(self) -> SweepResult:
         default = Cell(experiment=self.sweep.default(), block=Block(seed=SEARCH))
-        self.crew = Crew([default], self.compute, self.console)
-        self.brief = _brief(self.sweep, self.compute, self.crew.setting)
-        self.parent = self.tracker.parent(
-            kind="sweep", name=self.sweep.name(), identity=self.sweep.name(),
-            params=asdict(self.sweep), tags={"space": self.sweep.space},
+        crew = Crew([default], self.compute, self.console)
+        self._begin(crew)
+        records = search_trials(
+            self.brief, self.folder, crew.prepared[source_key(default)], self.console,
+            trials=self.sweep.trials, seed=self.sweep.seed, deterministic=self.sweep.deterministic,
+            evaluations=self.sweep.default().schedule.evaluations,
         )  # fmt: skip
-        self._search(self.crew.prepared[source_key(default)])
-        result = self._conclude()
-        saved = {"setting": asdict(self.crew.setting), "result": asdict(result)}
+        result = self._conclude(records)
+        saved = {"setting": asdict(crew.setting), "result": asdict(result)}
         write_json(self.folder / f"result-{self.sweep.trials}-{self.sweep.confirmation_blocks}.json", saved)
-        self._finish_tracking(result)
+        self._tell(result, *self._report())
         return result
 
-    def _search(self, prepared: Prepared) -> None:
-        """Fresh trials up to the number asked for. A deterministic sweep is replayed from its start."""
-        batch = BATCH if self.sweep.deterministic else None
-        if batch:
-            self.journal.clear()
-        search = SweepSearch(
-            self.brief, self.journal, self.folder / "optuna.log",
-            seed=self.sweep.seed, total=self.sweep.trials, batch=batch,
-        )  # fmt: skip
-        left = self.sweep.trials - sum(record.ended for record in self.journal.read())
-        if left <= 0:
-            return self._track_trials()
-        evaluations = self.sweep.default().schedule.evaluations
-        with self.console.progress("search", left, "trials") as advance:
-            on_end = OnEnd(lambda result: advance(1, self._note(result)))
-            tune_trials(search, left, evaluations, prepared, self.compute, on_end)
-        self._track_trials()
+    def _begin(self, crew: Computing) -> None:
+        self.crew = crew
+        self.brief = _brief(self.sweep, self.compute, crew.setting)
+        self.account.open()
 
-    def _note(self, result: dict[str, Any] | None) -> str:
-        self.best = max(getattr(self, "best", 0.0), result["probe"] if result else 0.0)
-        return f"best probe {self.best:.3f}"
+    def tell_again(self, result: SweepResult, setting: Setting) -> None:
+        """To an MLflow that has not been told of it in full: from the ledger, without a cluster."""
+        data, files = self._report()
+        if not self.account.is_due(told_of(data, files)):
+            return
+        self._begin(Archive(setting, self.ledger))
+        try:
+            self._conclude(result.trials)
+        except LookupError as error:
+            self.console.warn(f"MLflow is not brought up to date: {error}")
+            return
+        self._tell(result, data, files)
 
-    def _conclude(self) -> SweepResult:
-        records = self.journal.read()
-        finished = sorted((r for r in records if r.state == "finished"), key=lambda r: -(r.value or 0))
-        if not finished:
-            raise ValueError(f"no trial finished, so there is nothing to confirm: the journal is {self.journal.folder}")
-        default, winner = self.sweep.default(), self._choose(finished)
+    def _conclude(self, records: list[TrialRecord]) -> SweepResult:
+        self._track_trials(records)
+        best = finished(records, self.journal.folder)
+        default, winner = self.sweep.default(), self._choose(best)
         winner_test, default_test = self._confirm(winner, default)
         seen = [outcome for record in records if (outcome := self.ledger.read(record.cell))]
         labelled = [outcome.metrics for outcome in seen if "validation" in outcome.metrics]
@@ -193,7 +203,7 @@ class _Driver:
             correlation=rank_correlation([m["probe"] for m in labelled], [m["validation"] for m in labelled])
             if len(labelled) > 2
             else float("nan"),
-            best=[self._row(record) for record in finished[:10]],
+            best=[self._row(record) for record in best[:10]],
             winner={name: mine for name, (mine, _) in winner.diff(default).items() if mine is not None},
             winner_test=winner_test,
             default_test=default_test,
@@ -202,26 +212,20 @@ class _Driver:
 
     def _row(self, record: TrialRecord) -> dict[str, Scalar]:
         outcome = self.ledger.read(record.cell)
-        assert outcome is not None
+        if outcome is None:
+            raise LookupError(f"the cell {record.cell} is no longer in the ledger")
         validation = outcome.metrics.get("validation", float("nan"))
         return {"trial": record.number, "probe": record.value or 0.0, "validation": validation, **record.params}
 
-    def _choose(self, finished: Sequence[TrialRecord]) -> Experiment:
-        """The best few, distinct ones, again on fresh blocks: the best of many carries the luck of its block."""
-        distinct = {record.cell: record for record in reversed(finished)}
-        best = sorted(distinct.values(), key=lambda r: -(r.value or 0))[:CANDIDATES]
-        candidates = [self.brief.experiment(record.params) for record in best]
-        blocks = [Block(seed=CHOICE + i) for i in range(self.sweep.choice_blocks)]
-        jobs = {(i, b): self._job(e, b, read_test=False) for i, e in enumerate(candidates) for b in blocks}
-        outcomes = self._compute("best three on fresh blocks", jobs.values(), "candidate")
-        means = [np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in blocks]) for i in range(len(candidates))]
-        return candidates[int(np.argmax(means))]
+    def _choose(self, best: Sequence[TrialRecord]) -> Experiment:
+        return choose(best, self.brief, self.crew, self.sweep.choice_blocks, lambda o: self._track(o, "candidate"))
 
     def _confirm(self, winner: Experiment, default: Experiment) -> tuple[list[float], list[float]]:
         """Test accuracies on blocks that nothing was chosen on. The default against itself is not computed twice."""
         blocks = [Block(seed=CONFIRMATION + i) for i in range(self.sweep.confirmation_blocks)]
         sides = [[self._job(experiment, block, read_test=True) for block in blocks] for experiment in (winner, default)]
-        outcomes = self._compute("winner against default", [job for side in sides for job in side], "confirmation")
+        jobs = [job for side in sides for job in side]
+        outcomes = all_of(self.crew, "winner against default", jobs, lambda o: self._track(o, "confirmation"))
         self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
         tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
         return tests[0], tests[1]
@@ -229,24 +233,20 @@ class _Driver:
     def _job(self, experiment: Experiment, block: Block, read_test: bool) -> Job:
         return self.crew.setting.job(Cell(experiment=experiment, block=block), read_test)
 
-    def _compute(self, title: str, jobs: Iterable[Job], role: str) -> dict[str, Outcome]:
-        """All of these cells, by name. ValueError where one could not be computed after all attempts."""
-        done, failures = self.crew.compute(title, jobs, lambda outcome: self._track(outcome, role))
-        for failure in failures:
-            log = self.ledger.folder(failure.job.name) / "error.txt"
-            raise ValueError(f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again")
-        return done
-
     def _track(self, outcome: Outcome, role: str, name: str = "") -> None:
         name = name or f"{role} {outcome.block['seed']}"
-        self.tracker.cell(outcome, self.parent, role=role, name=name, tags={"sweep": self.sweep.name()})
+        self.account.cell(outcome, role, name, {"sweep": self.sweep.name()})
 
-    def _track_trials(self) -> None:
-        for record in self.journal.read():
+    def _track_trials(self, records: list[TrialRecord]) -> None:
+        for record in records:
             if (outcome := self.ledger.read(record.cell)) is not None:
                 self._track(outcome, "trial", f"trial {record.number}")
 
-    def _finish_tracking(self, result: SweepResult) -> None:
+    def _report(self) -> tuple[SweepData, dict[str, Path | str]]:
+        data = sweeps.read(self.compute.storage, self.sweep.name())
+        return data, write_sweep_report(data, self.compute.storage)[0]
+
+    def _tell(self, result: SweepResult, data: SweepData, files: dict[str, Path | str]) -> None:
         difference, low, high = result.difference()
         metrics = {
             "winner_minus_default": difference,
@@ -254,9 +254,15 @@ class _Driver:
             "winner_minus_default.high": high,
             "probe_validation_rank_correlation": result.correlation,
         }
-        files, _ = write_sweep_report(result.name, self.compute.storage)
         finite = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
-        self.tracker.finish(self.parent, metrics=finite, tables={"best_trials": pd.DataFrame(result.best)}, files=files)
+        tables: dict[str, str | pd.DataFrame] = {"best_trials": pd.DataFrame(result.best), RECORD: sweeps.text(data)}
+        tracker, parent = self.account.tracker, self.account.parent
+        tracker.finish(parent, metrics=finite, tables=tables, files=files)
         winner, outcome = self.student
         if outcome.state == "finished":
-            self.tracker.student(self.parent, outcome, winner)
+            tracker.student(parent, outcome, winner)
+        self.account.settle(told_of(data, files))
+
+
+def told_of(data: SweepData, files: dict[str, Path | str]) -> dict[str, str]:
+    return {"record": digest(sweeps.text(data)), "report": digest_of(files)}

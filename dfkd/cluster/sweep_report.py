@@ -8,7 +8,7 @@ from dfkd.cluster.session import Compute
 from dfkd.cluster.sweep import Sweep, SweepResult
 from dfkd.console import Console
 from dfkd.evidence.sweeps import Confirmation, short, verdict
-from dfkd.reports import write_sweep_report
+from dfkd.sweeps import folder_of
 from dfkd.tracking import Tracker
 
 
@@ -25,8 +25,7 @@ def show(result: SweepResult, sweep: Sweep, compute: Compute, console: Console) 
     for line in verdict(confirmation_of(result)):
         console.line(line)
     console.line(f"written to {compute.storage}: cells/, sweeps/{result.name}/ (optuna.log opens in optuna-dashboard)")
-    files, _ = write_sweep_report(result.name, compute.storage)
-    console.line(f"report:  {files['report/index.html']}")
+    console.line(f"report:  {folder_of(compute.storage, result.name) / 'report' / 'index.html'}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 

@@ -35,6 +35,10 @@ class Account:
         """Whether something of this is still to be told. `told`: digests of what there is to tell, by subject."""
         return self.opened or not told.items() <= self.receipts.of(self.tracker.shown_uri).items()
 
+    def is_known(self) -> bool:
+        """Whether this MLflow has been told of it at all."""
+        return bool(self.receipts.of(self.tracker.shown_uri))
+
     def settle(self, told: Mapping[str, str]) -> None:
         """Close it. With a receipt only if MLflow took everything: otherwise the next call tells it again."""
         if self.tracker.close() and self.parent is not None:
