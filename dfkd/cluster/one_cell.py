@@ -12,7 +12,7 @@ from dfkd.lease import using
 from dfkd.ledger import Ledger, Outcome
 from dfkd.provenance import git_commit
 from dfkd.randomness import use_deterministic
-from dfkd.sources import load, obtain, score_here, source_key
+from dfkd.sources import check_space, load, obtain, score_here, source_key
 from dfkd.tracking import Tracker
 
 
@@ -33,6 +33,9 @@ def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Ou
     use_deterministic(compute.cpus)
     with console.step("teacher, pool and scores"):
         source = obtain(cell, compute.storage)
+        space = check_space(source, compute.storage)
+        if space.rows:
+            console.line(space.line())
         score_here(source, compute.storage, compute.device)
         material = load(source, compute.storage)
     if source.pool.set_aside is not None:

@@ -17,4 +17,6 @@ def show(outcome: Outcome, compute: Compute, console: Console) -> None:
     if "test" in outcome.metrics:
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
     console.line(f"written to {Ledger(compute.storage).folder(outcome.cell)}")
+    if outcome.state == "finished":
+        console.line(f"hand it over:  python -m platform.export {outcome.cell} --storage {compute.storage}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
