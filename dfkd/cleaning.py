@@ -60,11 +60,25 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Use:
+    """A teacher and a pool that were used together, by their digests. kept: of the logits; 0 is all, None unknown."""
+
+    teacher: str
+    pool: str
+    kept: int | None
+
+    def is_of(self, note: dict[str, Any]) -> bool:
+        """Whether a pack with this note served it."""
+        same = (note.get("teacher"), note.get("pool")) == (self.teacher, self.pool)
+        return same and self.kept in (None, note.get("kept", 0))
+
+
+@dataclass(frozen=True)
 class References:
-    """What the records in a storage refer to. `pairs`: digests of a teacher and a pool that were used together."""
+    """What the records in a storage refer to."""
 
     storage: Path
-    pairs: frozenset[tuple[str, str]]
+    uses: frozenset[Use]
 
     @cached_property
     def notes(self) -> dict[Path, dict[str, Any]]:
@@ -73,7 +87,7 @@ class References:
         return {folder: _read_json(folder / NOTE) for folder in folders}
 
     def uses_pack(self, folder: Path) -> bool:
-        return _pair(self.notes[folder]) in self.pairs
+        return any(use.is_of(self.notes[folder]) for use in self.uses)
 
     @cached_property
     def shards(self) -> frozenset[str]:
@@ -83,25 +97,24 @@ class References:
 
     def scores(self, teacher: str) -> frozenset[str] | None:
         """Names of the score files in use of the teacher whose digest begins so; None where some cannot be told."""
-        wanted = {pair for pair in self.pairs if pair[0].startswith(teacher)}
-        told = [note for note in self.notes.values() if _pair(note) in wanted]
-        if {_pair(note) for note in told} != wanted:
+        uses = [use for use in self.uses if use.teacher.startswith(teacher)]
+        served = [[note for note in self.notes.values() if use.is_of(note)] for use in uses]
+        if not all(served):
             return None
-        return frozenset(name for note in told for name in note["scores"])
+        return frozenset(name for notes in served for note in notes for name in note["scores"])
 
 
 def references(storage: Path) -> References:
     """From every cell, study and sweep."""
-    cells = [_read_json(path).get("tags", {}) for path in storage.glob("cells/*/record.json")]
+    cells = [_read_json(path) for path in storage.glob("cells/*/record.json")]
     settings = [_read_json(path) for path in storage.glob("studies/*/setting.json")]
     settings += [_read_json(path).get("setting", {}) for path in storage.glob("sweeps/*/result-*.json")]
-    pairs = {_pair(tags) for tags in cells}
-    pairs |= {(pair[0], pair[1]) for setting in settings for pair in setting.get("digests", {}).values()}
-    return References(storage, frozenset(pairs - {("", "")}))
-
-
-def _pair(note: dict[str, Any]) -> tuple[str, str]:
-    return note.get("teacher", ""), note.get("pool", "")
+    uses = {
+        Use(cell["tags"]["teacher"], cell["tags"]["pool"], int(cell["params"].get("cache.k", 0)))
+        for cell in cells if {"teacher", "pool"} <= cell.get("tags", {}).keys()
+    }  # fmt: skip
+    uses |= {Use(pair[0], pair[1], None) for setting in settings for pair in setting.get("digests", {}).values()}
+    return References(storage, frozenset(uses))
 
 
 def users(storage: Path) -> list[str]:
@@ -160,7 +173,7 @@ def _packs(known: References) -> Iterator[Item]:
 
 
 def _scores(known: References) -> Iterator[Item]:
-    teachers = {teacher for teacher, _ in known.pairs}
+    teachers = {use.teacher for use in known.uses}
     for folder in known.storage.glob("scores/*"):
         used = known.scores(folder.name)
         if used is None:
@@ -183,7 +196,7 @@ def _pools(known: References, scores: Iterable[Item]) -> list[Item]:
 
 
 def _unused_pools(known: References) -> Iterator[Item]:
-    pools = {pool for _, pool in known.pairs}
+    pools = {use.pool for use in known.uses}
     for folder in known.storage.glob("pools/*"):
         if folder.is_dir() and not HALF.fullmatch(folder.name):
             shards = [found for path in sorted(folder.glob("*.parquet")) if (found := _shard_digest(path))]
@@ -212,7 +225,7 @@ def _shard_digest(path: Path) -> str | None:
 
 def _teachers(known: References, scores: Iterable[Item]) -> Iterator[Item]:
     """One whose scores are new is about to be used."""
-    teachers = {teacher for teacher, _ in known.pairs}
+    teachers = {use.teacher for use in known.uses}
     for folder in known.storage.glob("teachers/*"):
         if not folder.is_dir() or HALF.fullmatch(folder.name):
             continue

@@ -41,6 +41,7 @@ def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, 
     note = {  # what it was made from, for whoever cleans up: its own name is a digest of all that
         "teacher": teacher_digest, "pool": pool.digest, "classes": task.classes,
         "shards": [shard.digest for shard in pool.shards], "scores": [path.name for path in scores],
+        "kept": 0 if cache is None else cache.canonical(task.classes).k,
     }  # fmt: skip
     with whole_folder(folder) as half:
         _write(half, _arrays(scores, pool, task), pool.rows)

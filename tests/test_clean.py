@@ -26,6 +26,7 @@ from dfkd.ledger import Ledger
 from dfkd.packs import open_pack
 from dfkd.randomness import Block
 from dfkd.sources import Source, load, obtain, score_here
+from dfkd.top_k import TopK
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 
@@ -201,6 +202,24 @@ def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
     assert not [path for kind, path in found(storage) if kind == "scores" and used in path]
     assert [path for kind, path in found(storage) if kind == "scores"]  # those of the teacher that no cell names
     assert kinds(storage).count("pack") == 3  # made again from the scores, in a moment
+
+
+def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kept(
+    storage: Path, tiny: Experiment, job_of: Callable[..., Job]
+) -> None:
+    """Two cells on one teacher and one pool; the pack of the first is lost."""
+    few = replace(tiny, cache=TopK(k=3))
+    source = obtain(Cell(experiment=few, block=Block(seed=0)), storage)
+    score_here(source, storage)
+    material = load(source, storage)
+    assert kinds(storage).count("scores") == 3
+    compute(job_of(few), material, storage)
+    assert kinds(storage).count("scores") == 2
+    for note in storage.glob("packs/*/pack.json"):
+        if json.loads(note.read_text())["kept"] == 0:
+            shutil.rmtree(note.parent)
+    used = source.teacher.digest[:12]
+    assert not [path for kind, path in found(storage) if kind == "scores" and used in path]
 
 
 @pytest.mark.parametrize("place", ["studies/one/setting.json", "sweeps/one/result-4-3.json"])
