@@ -3,11 +3,15 @@
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -397,6 +401,49 @@ def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, 
     [line] = lines
     assert "\n" not in line and "secret" not in line
     assert capfd.readouterr() == ("", "")
+
+
+@contextmanager
+def refusing_ftp() -> Iterator[str]:
+    """A server that lets nobody in. What MLflow lets pass then is ftplib's, and no OSError."""
+
+    class Refuse(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 here\r\n")
+            while self.rfile.readline():
+                self.wfile.write(b"530 not you\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuse) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"ftp://user:secret@127.0.0.1:{server.server_address[1]}/files"
+        server.shutdown()
+
+
+@contextmanager
+def without_client() -> Iterator[str]:
+    """An artifact store whose client is not installed."""
+    yield "s3://bucket/files"
+
+
+@pytest.mark.parametrize(("store", "reason"), [(refusing_ftp, "530 not you"), (without_client, "boto3")])
+def test_an_artifact_store_that_takes_no_files_costs_a_line_and_the_files(
+    record: Record, store: Callable[[], AbstractContextManager[str]], reason: str
+) -> None:
+    if store is without_client and find_spec("boto3"):
+        pytest.skip("boto3 is installed")
+    with store() as location:
+        record.client.create_experiment(record.experiment, artifact_location=location)
+        parent = record.parent()
+        record.tracker.finish(parent, metrics={"best": 0.5}, tables={"table.tex": "x"}, files={})
+        record.tracker.student(parent, outcome("c1"), digits())  # not tried: its weights are not even read
+        record.cell(outcome("c1"), parent)
+        assert record.tracker.close() is False  # so that the next call tries again
+    run = record.client.get_run(parent.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics == {"best": 0.5}
+    assert record.run(outcome("c1")).info.status == "FINISHED"
+    [line] = record.lines
+    assert line.startswith("MLflow's artifact store takes no files") and reason in line and "secret" not in line
+    record.lines.clear()
 
 
 def test_a_server_that_comes_back_is_caught_up(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:

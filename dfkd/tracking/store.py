@@ -161,11 +161,13 @@ class Store:
         named = {as_metric_name(name): value for name, value in metrics.items()}
         new = [Metric(n, v, now, 0) for n, v in named.items() if math.isfinite(v) and held.metrics.get(n) != v]
         self._write(held, new)
-        for name, table in tables.items():
-            self._table(held, name, table)
-        for name, file in files.items():
-            self._file(run_id, PurePosixPath(name), Path(file))
-        self.client.set_terminated(run_id, "FINISHED")
+        try:
+            for name, table in tables.items():
+                self._table(held, name, table)
+            for name, file in files.items():
+                self._file(run_id, PurePosixPath(name), Path(file))
+        finally:  # files may go to another place, which may be away
+            self.client.set_terminated(run_id, "FINISHED")
 
     def _table(self, held: Held, name: str, table: str | DataFrame) -> None:
         """A data frame becomes what MLflow's `log_table` writes, which itself would append to the last writing."""

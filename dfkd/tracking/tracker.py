@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.tracking.address import is_database, settle, without_credentials
+from dfkd.tracking.failures import failures, of_stores
 from dfkd.tracking.store import Parent, Store
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
@@ -45,7 +46,7 @@ class Tracker:
         self._waiting: list[Callable[[Store], None]] = []
         self._open: set[Parent] = set()
         self._quiet_until, self._pause = 0.0, FIRST_PAUSE_S
-        self._refused = False
+        self._refused = self._without_files = False
 
     @property
     def shown_uri(self) -> str:
@@ -98,7 +99,7 @@ class Tracker:
         """
         from dfkd.ledger import Ledger
 
-        if parent is not None:
+        if parent is not None and not self._without_files:
             weights = Ledger(self.storage).weights(outcome.cell)
             self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
 
@@ -139,15 +140,12 @@ class Tracker:
             return None
         if self._store is None:
             settle()
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError  # MLflow's; it lets some pass
-
         from dfkd.tracking.student import NotLogged
 
         try:
             self._store = self._store or Store(self.uri, self.experiment, self.storage / "mlartifacts")
             result = work(self._store)
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:  # OSError: requests' are
+        except failures() as error:
             self._failed(error)
             return None
         except NotLogged as error:
@@ -156,12 +154,20 @@ class Tracker:
         self._pause = FIRST_PAUSE_S
         return result
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         """What MLflow holds is no longer known: it may have done what it did not answer."""
         connected, self._store = self._store is not None, None
         if connected and getattr(error, "error_code", "") in REFUSALS:
             self._refused = True
             self._say("refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it")
+            return
+        if connected and isinstance(error, of_stores()):
+            self._refused = self._without_files = True
+            self._say(
+                "files",
+                f"MLflow's artifact store takes no files ({self._reason(error)}); they lie in the storage, all else is "
+                "in MLflow, and the same command tries again",
+            )
             return
         self._quiet_until = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
@@ -176,7 +182,7 @@ class Tracker:
             self._said.add(what)
             self._warn(line)
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: BaseException) -> str:
         """One short line of an error message that may hold pages and the URI."""
         text = without_credentials(str(error).replace(self.uri, self.shown_uri))
         known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
