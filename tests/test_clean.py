@@ -249,6 +249,19 @@ def test_the_shards_of_a_pool_without_a_manifest_stay(
     assert ("pool", f"pools/{folder}") not in found(storage)
 
 
+def test_a_pool_whose_shards_are_part_of_another_in_use_stays(
+    storage: Path, made: tuple[Path, dict[str, Source]]
+) -> None:
+    """A mixture is made of other pools' shards; no cell names those pools."""
+    part = made[1]["another pool"].pool
+    assert ("pool", "pools/glyphs-v1-100-16x16x1-draw0") in found(storage)
+    for path in (storage / "packs").glob("*/pack.json"):
+        note = json.loads(path.read_text())
+        if note["pool"] == made[1]["used"].pool.digest:
+            path.write_text(json.dumps(note | {"shards": [*note["shards"], part.shards[0].digest]}))
+    assert ("pool", "pools/glyphs-v1-100-16x16x1-draw0") not in found(storage)
+
+
 def test_a_command_at_work_says_so(tiny: Experiment, storage: Path) -> None:
     class Watching(Console):
         seen: ClassVar[list[list[str]]] = []

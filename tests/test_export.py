@@ -228,7 +228,7 @@ def test_agreement_sees_what_is_wrong_in_single_images_and_in_batches(
         return student(torch.from_numpy(images_BCHW)).numpy()
 
     def wrong_at(batch: int, by: float) -> Agreement:
-        return agreement(lambda x: answer(x) + np.float32(by) * (len(x) == batch), student, images, tiny.task)
+        return agreement(lambda x: answer(x) + np.float32(by if len(x) == batch else 0), student, images, tiny.task)
 
     assert wrong_at(7, 1.0).holds and wrong_at(7, 1.0).same == 70  # no batch of 7 is asked about
     for batch in (1, 6, 64):

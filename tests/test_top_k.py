@@ -79,6 +79,10 @@ def test_rows_come_back_however_they_are_asked_for() -> None:
     np.testing.assert_array_equal(some[:], whole_NK[rows_B])
 
 
+def test_of_equal_logits_the_first_classes_are_kept() -> None:
+    assert (TopK(k=9).kept(np.zeros((5, CLASSES), np.float32)).top_class_NJ == np.arange(9)).all()
+
+
 def test_who_wants_the_whole_table_is_told_in_one_line() -> None:
     kept = TopK(k=7).kept(LOGITS_NK)
     for asks in (lambda: np.asarray(kept), lambda: np.exp(kept), lambda: LOGITS_NK - kept):
