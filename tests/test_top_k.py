@@ -82,7 +82,7 @@ def test_rows_come_back_however_they_are_asked_for() -> None:
 def test_of_equal_logits_the_first_classes_are_kept() -> None:
     logits_NK = RNG.integers(0, 3, (50, CLASSES)).astype(np.float32)
     for logits_K, kept_J in zip(logits_NK, TopK(k=60).kept(logits_NK).top_class_NJ, strict=True):
-        assert kept_J.tolist() == sorted(range(CLASSES), key=lambda j: (-logits_K[j], j))[:60]  # noqa: B023
+        assert kept_J.tolist() == sorted(range(CLASSES), key=lambda j: (-logits_K[j], j))[:60]
 
 
 def test_who_wants_the_whole_table_is_told_in_one_line() -> None:
