@@ -24,6 +24,28 @@ from dfkd.randomness import Block
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retuned:
+    """That each variant was tuned. settings: variant -> what its search changed. twins: left out -> the same as."""
+
+    space: str
+    trials: int
+    settings: dict[str, dict[str, Any]]
+    twins: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """For reports."""
+        found = [f"{label}: {_changes(settings)}" for label, settings in self.settings.items()]
+        twins = [f"{twin} is left out: tuned, it is the same experiment as {same}" for twin, same in self.twins.items()]
+        same = f"each variant was tuned by a search of its own, label-free, {self.trials} trials in {self.space}"
+        return [f"{same}; chosen: {'; '.join(found)}", *twins]
+
+
+def _changes(settings: Mapping[str, Any]) -> str:
+    shown = [f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in settings.items()]
+    return ", ".join(shown) or "as it was"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """The file. cells: variant -> the cell's name for each of `blocks`. looks: of a race. looked: after how many blocks
     results were shown. errors: cell -> why it has no outcome. check: what recomputing one reused cell gave."""
@@ -40,6 +62,7 @@ class StudyRecord:
     looked: list[int] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     check: dict[str, Any] | None = None
+    retuned: Retuned | None = None
 
     @classmethod
     def of(cls, name: str, study: Study, cells: Mapping[tuple[str, int], str], test_images: int | None) -> StudyRecord:
@@ -69,11 +92,18 @@ class StudyRecord:
         return [self.cells[variant][i] for i in range(len(self.blocks)) for variant in self.cells]
 
     def text(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
+        return json.dumps(self.facts(), indent=1) + "\n"
+
+    def facts(self) -> dict[str, Any]:
+        """As it is written. A study that was not retuned has the bytes that it had before there was retuning."""
+        facts = asdict(self)
+        return facts if self.retuned else {name: value for name, value in facts.items() if name != "retuned"}
 
     @classmethod
     def parse(cls, text: str) -> StudyRecord:
-        return cls(**json.loads(text))
+        facts = json.loads(text)
+        retuned = facts.pop("retuned", None)
+        return cls(**facts, retuned=retuned and Retuned(**retuned))
 
 
 def folder_of(storage: Path, name: str) -> Path:
@@ -81,7 +111,7 @@ def folder_of(storage: Path, name: str) -> Path:
 
 
 def write(storage: Path, record: StudyRecord) -> None:
-    write_json(folder_of(storage, record.name) / "study.json", asdict(record))
+    write_json(folder_of(storage, record.name) / "study.json", record.facts())
 
 
 def read(storage: Path, name: str) -> StudyRecord | None:
@@ -140,6 +170,7 @@ def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> 
         looked=tuple(record.looked),
         errors=record.errors,
         check=check_line(record),
+        remarks=tuple(record.retuned.lines()) if record.retuned else (),
     )
 
 

@@ -11,6 +11,13 @@ def main() -> None:
     parser.add_argument(
         "--race", action="store_true", help="look at planned numbers of blocks and stop computing what is decided"
     )
+    parser.add_argument(
+        "--retune", type=int, default=None, metavar="TRIALS",
+        help="first search the best settings of each variant, label-free, with so many trials for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--space", default="search_spaces.digits", help="for --retune: module with `space` and `default`, the recipe"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what it would cost and could find, compute nothing")
     parser.add_argument("--sd", type=float, default=None, help="for --dry-run: sd of paired differences, in points")
     parser.add_argument("--no-check", action="store_true", help="do not compute one reused cell again as a check")
@@ -34,12 +41,20 @@ def main() -> None:
         name = f"{name}-{arguments.recipe.split('.')[-1]}"
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
+    retuning, retuned = None, None
+    if arguments.retune is not None:
+        from dfkd.cluster.retune import Retuning, retune  # Tune takes seconds to import
+
+        retuning = Retuning(space=arguments.space, trials=arguments.retune)
+        name = f"{name}-retuned-{arguments.retune}"
     terms = Terms(race=arguments.race, check=not arguments.no_check, max_device_hours=arguments.max_device_hours)
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100
-        show_forecast(forecast(name, study, compute, sd), compute, console)
+        show_forecast(forecast(name, study, compute, sd, retuning), compute, console)
         return
-    show(run_study(name, study, compute, console, terms), compute, console)
+    if retuning is not None:
+        study, retuned = retune(name, study, retuning, compute, console)
+    show(run_study(name, study, compute, console, terms, retuned), compute, console)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from dfkd.experiment import Experiment, Study
 from dfkd.ledger import Ledger
 from dfkd.sources import source_key
 from dfkd.studies import StudyRecord, folder_of
+
+if TYPE_CHECKING:
+    from dfkd.cluster.retune import Retuning
 
 POWER = 0.8
 
@@ -43,15 +46,28 @@ class Forecast:
     detectable: float
     blocks: int
     comparisons: int
+    searches: int = 0  # still to be done, before the cells
+    searched: int = 0  # cells of these, at most
 
 
-def forecast(name: str, study: Study, compute: Compute, sd: float | None = None) -> Forecast:
-    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study have shown."""
+def forecast(
+    name: str, study: Study, compute: Compute, sd: float | None = None, retuning: Retuning | None = None
+) -> Forecast:
+    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study have shown.
+
+    retuning: that comes first; once all of it is done, the forecast is of the tuned study.
+    """
+    searches = _open_searches(name, study, retuning, compute)
+    if retuning is not None and not searches:
+        from dfkd.cluster.retune import known
+
+        study = known(name, study, retuning, compute)
     setting = _setting(name, study, compute)
     jobs = {} if setting is None else {at: setting.job(c, read_test=True) for at, c in study.cells().items()}
     ledger = Ledger(compute.storage)
     done = {at for at, job in jobs.items() if _done(ledger, job)}
-    left = [at[0] for at in study.cells() if at not in done]
+    each = retuning.most_cells if retuning else 0
+    left = [at[0] for at in study.cells() if at not in done] + each * searches
     seconds = _seconds(left, study.variants, compute, setting.environment if setting else None)
     seen = _sd(name, study, jobs, ledger) if sd is None else sd
     comparisons = len(study.variants) - 1
@@ -67,7 +83,17 @@ def forecast(name: str, study: Study, compute: Compute, sd: float | None = None)
         detectable=smallest_detectable(study.blocks, 1.0 if seen is None else seen, comparisons=max(comparisons, 1)),
         blocks=study.blocks,
         comparisons=comparisons,
+        searches=len(searches),
+        searched=each * len(searches),
     )
+
+
+def _open_searches(name: str, study: Study, retuning: Retuning | None, compute: Compute) -> list[str]:
+    if retuning is None:
+        return []
+    from dfkd.cluster.retune import open_searches  # Tune takes seconds to import
+
+    return open_searches(name, study, retuning, compute)
 
 
 def _setting(name: str, study: Study, compute: Compute) -> Setting | None:

@@ -26,7 +26,6 @@ from dfkd.cells import outcome_of
 from dfkd.cluster.trials import Brief
 from dfkd.files import write_json
 from dfkd.ledger import Ledger
-from dfkd.modules import load
 from dfkd.values import Scalar
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything
@@ -69,11 +68,11 @@ class Journal:
 class DefineByRun:
     """A space for OptunaSearch: runs it for its suggestions and drops the experiment that it returns."""
 
-    def __init__(self, space: str) -> None:
-        self.space = space
+    def __init__(self, brief: Brief) -> None:
+        self.brief = brief
 
     def __call__(self, trial: Any) -> None:
-        load(self.space, "space", "search_spaces")(trial)
+        self.brief.ask(trial)
 
 
 class SweepSearch(OptunaSearch):
@@ -95,7 +94,7 @@ class SweepSearch(OptunaSearch):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._ot_study: optuna.Study  # type: ignore[assignment]  # made by OptunaSearch
         super().__init__(
-            space=DefineByRun(brief.space),
+            space=DefineByRun(brief),
             metric="probe",
             mode="max",
             # a resumed search must not draw again what an earlier call has drawn
@@ -126,7 +125,7 @@ class SweepSearch(OptunaSearch):
 
     def _as_optuna(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
         trial = optuna.trial.FixedTrial(record.params)
-        DefineByRun(self.brief.space)(trial)
+        self.brief.ask(trial)
         outcome = Ledger(self.brief.compute.storage).read(record.cell)
         points = [p for p in outcome.points if p["step"] <= record.step] if outcome else []
         return optuna.trial.create_trial(
@@ -190,9 +189,7 @@ class SweepSearch(OptunaSearch):
         else:
             self._ot_study.tell(trial, last["probe"])
         step, value = int(last["step"]), last["probe"]
-        self.journal.write(
-            TrialRecord(number=number, params=params, cell=cell, state=state, step=step, value=value)
-        )
+        self.journal.write(TrialRecord(number=number, params=params, cell=cell, state=state, step=step, value=value))
 
 
 def _point(result: dict[str, Any]) -> dict[str, float]:

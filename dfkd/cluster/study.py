@@ -32,7 +32,7 @@ from dfkd.files import write_json
 from dfkd.ledger import Ledger, Outcome
 from dfkd.reports import digest_of, write_report
 from dfkd.sources import check, source_key
-from dfkd.studies import StudyRecord, folder_of
+from dfkd.studies import Retuned, StudyRecord, folder_of
 from dfkd.tracking import Account, Tracker
 from dfkd.values import digest
 
@@ -53,12 +53,17 @@ class Terms:
             raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours=}")
 
 
-def run_study(name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms()) -> StudyResult:
-    """Compute what is missing. ValueError for input that cannot work, before anything is computed."""
+def run_study(
+    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms(), retuned: Retuned | None = None
+) -> StudyResult:
+    """Compute what is missing. ValueError for input that cannot work, before anything is computed.
+
+    retuned: what `retune` says of the study.
+    """
     sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
         check(cell, compute.storage, read_test=True)
-    driver = _Driver(name, study, compute, console, terms)
+    driver = _Driver(name, study, compute, console, terms, retuned)
     setting = known_setting(folder_of(compute.storage, name) / "setting.json", sources)
     with closing(driver.account.tracker):
         if setting is not None:
@@ -91,8 +96,11 @@ class _Driver:
 
     crew: Crew
 
-    def __init__(self, name: str, study: Study, compute: Compute, console: Console, terms: Terms) -> None:
+    def __init__(
+        self, name: str, study: Study, compute: Compute, console: Console, terms: Terms, retuned: Retuned | None
+    ) -> None:
         self.name, self.study, self.compute, self.console, self.terms = name, study, compute, console, terms
+        self.retuned = retuned
         self.ledger = Ledger(compute.storage)
         self.earlier = studies.read(compute.storage, name)
         self.known: dict[str, Outcome] = {}
@@ -122,7 +130,7 @@ class _Driver:
         images = self.earlier.test_images if self.earlier else None
         images = images or len(self.study.variants[self.study.baseline].task.test())
         record = StudyRecord.of(self.name, self.study, names, images).continued(self.earlier)
-        self.record = replace(record, looks=self.looks)
+        self.record = replace(record, looks=self.looks, retuned=self.retuned)
         for cell in self.jobs:
             self._look_up(cell)
 

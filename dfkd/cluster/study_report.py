@@ -31,9 +31,14 @@ def show_forecast(forecast: Forecast, compute: Compute, console: Console) -> Non
     missing = forecast.cells - forecast.done
     known = "" if forecast.prepared else " (teacher and pool are not made yet, so none can be recognised)"
     console.line(f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute")
+    if forecast.searches:
+        console.line(
+            f"before these: {forecast.searches} searches of {forecast.searched} cells at most, of which pruned trials "
+            "are parts; what they choose is what the cells above are computed with"
+        )
     if forecast.seconds is None or forecast.hours is None:
         console.line("time: no finished cell of this size to judge by; the first block of a study tells")
-    elif missing:
+    elif missing or forecast.searches:
         kind = "GPU" if compute.gpus else "CPU"
         wall = duration(forecast.seconds / forecast.side_by_side)
         console.line(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -10,27 +11,36 @@ from ray import tune
 
 from dfkd.cells import Computation, Job, Setting
 from dfkd.cluster.session import Compute
+from dfkd.cluster.variants import Change, Narrowed
 from dfkd.experiment import Cell, Experiment
 from dfkd.ledger import Ledger
 from dfkd.modules import load
 from dfkd.randomness import Block, use_deterministic
 from dfkd.sources import Packed
+from dfkd.values import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What all trials of a sweep share; a trial adds its parameters."""
+    """What all trials of a search share; a trial adds its parameters."""
 
     space: str  # module name
     default: dict[str, Any]  # the parameters that are tried first
     block: Block
     setting: Setting
     compute: Compute
+    change: Change | None = None  # the variant of the recipe that is searched, None for the recipe itself
+    fixed: Mapping[str, Scalar] = field(default_factory=dict)  # parameters that the variant leaves nothing to choose in
+
+    def ask(self, trial: optuna.trial.BaseTrial) -> Experiment:
+        experiment: Experiment = load(self.space, "space", "search_spaces")(
+            Narrowed(trial, self.fixed) if self.fixed else trial
+        )
+        return experiment if self.change is None else self.change(experiment)
 
     def experiment(self, params: dict[str, Any]) -> Experiment:
         """The experiment that the space makes of these values: the same in the driver, a worker and a later report."""
-        experiment: Experiment = load(self.space, "space", "search_spaces")(optuna.trial.FixedTrial(params))
-        return experiment
+        return self.ask(optuna.trial.FixedTrial(params))
 
     def trial(self, params: dict[str, Any]) -> Job:
         """A trial's cell. It never reads the test set."""

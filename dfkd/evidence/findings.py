@@ -43,6 +43,7 @@ class StudyData:
     looked: tuple[int, ...]
     errors: Mapping[str, str]
     check: str
+    remarks: tuple[str, ...] = ()  # of the study itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ def _notes(data: StudyData) -> list[str]:
     if (data.cells["state"] == "diverged").any():
         notes.append("a diverged cell counts as chance accuracy")
     notes += [f"errored, left out: {cell} ({reason})" for cell, reason in data.errors.items()]
+    notes += data.remarks
     if data.check:
         notes.append(data.check)
     return [*notes, *_per_class(data.cells)]

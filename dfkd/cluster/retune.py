@@ -1,0 +1,236 @@
+"""Retuning: each variant of a study gets a search of its own before it is compared.
+
+Leaving a part out of a recipe whose settings were found with it favours the recipe. Here every variant, the recipe
+included, has the same space, trials, sampler's seed and blocks to choose on, and no search sees a label. A search
+belongs to the variant, not to the study: another study that has it as well goes on with what there is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dfkd.cells import Setting
+from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
+from dfkd.cluster.crew import Crew
+from dfkd.cluster.session import Compute, session
+from dfkd.cluster.trials import Brief
+from dfkd.cluster.variants import Change, without_effect
+from dfkd.console import Console
+from dfkd.experiment import Cell, Experiment, Study
+from dfkd.files import write_json
+from dfkd.lease import Lease
+from dfkd.ledger import Ledger, Outcome
+from dfkd.modules import load
+from dfkd.randomness import Block
+from dfkd.sources import check, source_key
+from dfkd.studies import Retuned
+from dfkd.tracking import Account, Tracker
+from dfkd.values import Scalar, digest
+
+CHOICE_BLOCKS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retuning:
+    """A search per variant. space: module name; its default must be one of the study's variants."""
+
+    space: str
+    trials: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ValueError(f"a variant needs 1 trial or more, but got {self.trials=}")
+
+    @property
+    def most_cells(self) -> int:
+        """Per variant; a trial that is pruned is a part of one."""
+        return self.trials + CANDIDATES * CHOICE_BLOCKS
+
+    def default(self, study: Study) -> Experiment:
+        """ValueError where the space is about another recipe."""
+        default: Experiment = load(self.space, "default", "search_spaces")
+        if all(default.diff(variant) for variant in study.variants.values()):
+            differing = default.diff(study.variants[study.baseline])
+            raise ValueError(
+                f"no variant of the study is the recipe that {self.space} searches around (it differs from the "
+                f"baseline in {', '.join(list(differing)[:4])}): name a module with `space` and `default` of this "
+                "recipe with --space"
+            )
+        return default
+
+
+def retune(name: str, study: Study, retuning: Retuning, compute: Compute, console: Console) -> tuple[Study, Retuned]:
+    """The study with each variant at its own best setting. What was searched before is not searched again.
+
+    Variants that have become one experiment are compared once: the first of them stays, or the baseline.
+    """
+    searches = _searches(name, study, retuning, compute, console)
+    open_ = [search for search in searches if search.found() is None]
+    for search in open_:
+        check(Cell(experiment=search.variant, block=Block(seed=SEARCH)), compute.storage)
+    if open_:
+        with session(compute):
+            crew = Crew([s.cell for s in open_], compute, console)
+            for search in open_:
+                search.run(crew)
+    for search in searches:
+        search.tell()
+    return _tuned(study, retuning, {search.label: search.chosen() for search in searches}, console)
+
+
+def known(name: str, study: Study, retuning: Retuning, compute: Compute) -> Study:
+    """What `retune` returns once no search is open any more."""
+    quiet = Console(quiet=True)
+    searches = _searches(name, study, retuning, compute, quiet)
+    return _tuned(study, retuning, {search.label: search.chosen() for search in searches}, quiet)[0]
+
+
+def open_searches(name: str, study: Study, retuning: Retuning, compute: Compute) -> list[str]:
+    """The variants whose search has no result yet."""
+    searches = _searches(name, study, retuning, compute, Console(quiet=True))
+    return [search.label for search in searches if search.found() is None]
+
+
+def _searches(
+    name: str, study: Study, retuning: Retuning, compute: Compute, console: Console
+) -> list[_Search]:  # fmt: skip
+    default = retuning.default(study)
+    return [_Search(name, label, e, default, retuning, compute, console) for label, e in study.variants.items()]
+
+
+def _tuned(
+    study: Study, retuning: Retuning, chosen: Mapping[str, Experiment], console: Console
+) -> tuple[Study, Retuned]:
+    variants, twins = {study.baseline: chosen[study.baseline]}, dict[str, str]()
+    for label, experiment in chosen.items():
+        same = next((other for other, e in variants.items() if e.fingerprint() == experiment.fingerprint()), None)
+        if same is None:
+            variants[label] = experiment
+        elif same != label:
+            twins[label] = same
+            console.line(f"{label} is left out: tuned, it is the same experiment as {same}")
+    if len(variants) == 1:
+        raise ValueError("tuned, all variants are one experiment: there is nothing to compare")
+    ordered = {label: variants[label] for label in study.variants if label in variants}
+    settings = {
+        label: {n: mine for n, (mine, _) in chosen[label].diff(study.variants[label]).items() if mine is not None}
+        for label in study.variants
+    }
+    told = Retuned(space=retuning.space, trials=retuning.trials, settings=settings, twins=twins)
+    return replace(study, variants=ordered), told
+
+
+class _Search:
+    """Of one variant, in a folder of its own."""
+
+    def __init__(
+        self, study: str, label: str, variant: Experiment, default: Experiment, retuning: Retuning, compute: Compute,
+        console: Console,
+    ) -> None:  # fmt: skip
+        self.label, self.variant, self.default, self.retuning = label, variant, default, retuning
+        self.compute, self.console, self.ledger = compute, console, Ledger(compute.storage)
+        self.cell = Cell(experiment=variant, block=Block(seed=SEARCH))
+        identity = digest([source_of(retuning.space), default.fingerprint(), variant.fingerprint(), retuning.seed])
+        self.folder = compute.storage / "retunings" / identity
+        self.change = Change.of(variant, default)
+        self.fixed, self.is_free = without_effect(
+            load(retuning.space, "space", "search_spaces"), default.params(), self.change
+        )
+        self.account = Account(
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), self.folder,
+            kind="retuning", name=f"{study}/{label}", identity=f"retuning {identity}",
+            params={"trials": retuning.trials, "seed": retuning.seed, **variant.params()},
+            tags={"space": retuning.space, "variant": label},
+        )  # fmt: skip
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"result-{self.retuning.trials}.json"
+
+    def found(self) -> dict[str, Any] | None:
+        """What an earlier call found, unless the mathematics of a piece or the version of PyTorch has changed since."""
+        if not self._path.exists():
+            return None
+        saved: dict[str, Any] = json.loads(self._path.read_text())
+        setting = Setting.of(saved["setting"])
+        if setting.environment.torch != torch.__version__ or source_key(self.cell) not in setting.digests:
+            return None
+        brief = self._brief(setting)
+        stale = any(brief.trial(trial["params"]).name != trial["cell"] for trial in saved["trials"])
+        return None if stale else saved
+
+    def chosen(self) -> Experiment:
+        saved = self.found()
+        assert saved is not None
+        return self._brief(Setting.of(saved["setting"])).experiment(saved["chosen"])
+
+    def _brief(self, setting: Setting) -> Brief:
+        return Brief(
+            space=self.retuning.space, default=self.default.params(), block=self.cell.block, setting=setting,
+            compute=self.compute, change=self.change, fixed=self.fixed,
+        )  # fmt: skip
+
+    def run(self, crew: Crew) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease(self.folder / "lease")
+        if not lease.acquire():
+            raise ValueError(f"another process is tuning {self.label}: wait for it, then call again")
+        try:
+            self._run(crew)
+        finally:
+            lease.release()
+
+    def _run(self, crew: Crew) -> None:
+        brief = self._brief(crew.setting)
+        records = search_trials(
+            brief, self.folder, crew.prepared[source_key(self.cell)], self.console,
+            trials=self.retuning.trials if self.is_free else 1, seed=self.retuning.seed, deterministic=True,
+            evaluations=self.variant.schedule.evaluations, title=f"tune {self.label}",
+        )  # fmt: skip
+        cells = {record.cell: ["trial", f"trial {record.number}"] for record in records}
+
+        def note(outcome: Outcome) -> None:
+            cells.setdefault(outcome.cell, ["candidate", f"candidate {outcome.block['seed']}"])
+
+        if not any(record.state == "finished" for record in records):
+            self.console.warn(f"no trial of {self.label} came to its end: it stays as it is")
+            chosen = records[0]  # the recipe's own settings
+        else:
+            best = finished(records, self.folder / "trials")
+            winner = choose(best, brief, crew, CHOICE_BLOCKS, note).fingerprint() if len(best) > 1 else ""
+            chosen = next((r for r in best if brief.experiment(r.params).fingerprint() == winner), best[0])
+        saved = {
+            "variant": self.label, "setting": asdict(crew.setting), "chosen": chosen.params, "cells": cells,
+            "trials": [asdict(record) for record in records],
+        }  # fmt: skip
+        write_json(self._path, saved)
+
+    def tell(self) -> None:
+        """MLflow, as far as it does not know it yet. Cells that are gone from the ledger are left out."""
+        saved = self.found()
+        assert saved is not None
+        told = {"record": digest(json.dumps(saved))}
+        if not self.account.is_due(told):
+            return
+        with closing(self.account.tracker):
+            self.account.open()
+            for cell, (role, name) in saved["cells"].items():
+                if (outcome := self.ledger.read(cell)) is not None:
+                    self.account.cell(outcome, role, f"{self.label}: {name}", {"variant": self.label})
+            best = max(trial["value"] or 0.0 for trial in saved["trials"])
+            trials = pd.DataFrame([self._row(trial) for trial in saved["trials"]])
+            tracker, parent = self.account.tracker, self.account.parent
+            tracker.finish(parent, metrics={"best_probe": best}, tables={"trials": trials}, files={})
+            self.account.settle(told)
+
+    def _row(self, trial: Mapping[str, Any]) -> dict[str, Scalar]:
+        return {"trial": trial["number"], "state": trial["state"], "probe": trial["value"] or 0.0, **trial["params"]}

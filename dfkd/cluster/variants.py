@@ -1,0 +1,98 @@
+"""A variant as what it changes, so that the same change can be made to any other setting of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from dfkd.experiment import Experiment
+from dfkd.rebuild import changed, modules_of
+from dfkd.values import Scalar
+
+Space = Callable[[Any], Experiment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What makes the variant: the parameters in which it differs from the recipe. All others stay free.
+
+    "without selection" holds the rule "random", not its ratio, which both rules have: that can still be tuned.
+    """
+
+    held: tuple[str, ...]
+    params: Mapping[str, Scalar]  # all of the variant
+
+    @classmethod
+    def of(cls, variant: Experiment, recipe: Experiment) -> Change:
+        held = tuple(name for name, (mine, _) in variant.diff(recipe).items() if mine is not None)
+        return cls(held=held, params=variant.params())
+
+    def __call__(self, setting: Experiment) -> Experiment:
+        """The variant of this setting. ValueError where the change cannot be made to it."""
+        there, changes = setting.params(), dict[str, str]()
+        for name in self.held:
+            piece = name.split(".")[0]
+            gone = there.get(piece) == "none" and self.params.get(piece) != "none"  # of weight 0, say: bring it back
+            names = [n for n in self.params if n.split(".")[0] == piece] if gone else [name]
+            changes |= {n: str(self.params[n]) for n in names}
+        return changed(setting, changes, modules_of(self.params))
+
+
+class Narrowed:
+    """A trial for a space some of whose parameters are fixed: these are not asked for."""
+
+    def __init__(self, trial: Any, fixed: Mapping[str, Scalar]) -> None:
+        self._trial, self._fixed = trial, fixed
+
+    def suggest_float(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._suggest("suggest_float", name, *args, **kwargs)
+
+    def suggest_int(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._suggest("suggest_int", name, *args, **kwargs)
+
+    def suggest_categorical(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._suggest("suggest_categorical", name, *args, **kwargs)
+
+    def _suggest(self, kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._fixed[name] if name in self._fixed else getattr(self._trial, kind)(name, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trial, name)
+
+
+def without_effect(space: Space, default: Mapping[str, Scalar], change: Change) -> tuple[dict[str, Scalar], bool]:
+    """Parameters of the space that make no difference to the variant, at their defaults; and whether any others do.
+
+    The weight of a loss that the variant leaves out, say, or the ratio where the study varies it: a search over these
+    would compute the same cell again and again.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(dict(default))
+    trial = study.ask()
+    here = change(space(trial)).fingerprint()
+
+    def matters(name: str, distribution: BaseDistribution) -> bool:
+        return any(_at(space, change, {**trial.params, name: value}) != here for value in _extremes(distribution))
+
+    idle = [name for name, distribution in trial.distributions.items() if not matters(name, distribution)]
+    return {name: trial.params[name] for name in idle}, len(idle) < len(trial.distributions)
+
+
+def _at(space: Space, change: Change, params: Mapping[str, Any]) -> str | None:
+    """None where the space has other parameters there, or no experiment."""
+    try:
+        return change(space(optuna.trial.FixedTrial(dict(params)))).fingerprint()
+    except ValueError:
+        return None
+
+
+def _extremes(distribution: BaseDistribution) -> Iterator[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        yield from distribution.choices
+    else:
+        yield from (getattr(distribution, "low"), getattr(distribution, "high"))  # noqa: B009 - of all others
