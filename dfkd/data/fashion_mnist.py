@@ -116,7 +116,7 @@ def _folder(path: str) -> Path:
             return folder
     raise ValueError(
         f"there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in {' or '.join(map(str, roots))}: apt-get install "
-        "dataset-fashion-mnist, or call dfkd.data.fashion_mnist.download(), or name the files' folder with task.path"
+        "dataset-fashion-mnist, call dfkd.data.fashion_mnist.download(), or name its folder: task.path, pool.task.path"
     )
 
 
