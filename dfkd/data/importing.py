@@ -23,15 +23,13 @@ from PIL import Image
 from dfkd.data import decoding
 from dfkd.data.decoding import PIL_MODES, ImageShape, Rejected, decode, fitted
 from dfkd.data.places import check_path
-from dfkd.data.repeats import Reject, Repeats, find_repeats
-from dfkd.data.shards import PoolFiles, SetAside, Shard, read_shard, write_shard
-from dfkd.files import replace_file, write_json
+from dfkd.data.rejects import Reject, SetAside, join_rejects, write_rejects
+from dfkd.data.repeats import Repeats, find_repeats
+from dfkd.data.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.files import write_json
 
 VERSION = 1  # raised when shards or records are written otherwise
 SHARD_BYTES, MOST_ROWS, LEAST_ROWS = 2**26, 10_000, 256  # of pixels in a shard: one is in memory at a time
-REJECTS = pa.schema([("name", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
-# Set aside without anything being wrong: no part of the share that stops a run
-EXPECTED = ("another kind of file", "duplicate")
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,9 @@ class Import:
         manifest = self._manifest() or self._finished()
         shards = [Shard(self.folder / s["file"], s["digest"], s["rows"]) for s in manifest["shards"]]
         set_aside = SetAside(self._rejected, tuple(sorted(manifest["counts"].items())))
-        self._check(set_aside, sum(shard.rows for shard in shards))
-        return PoolFiles(tuple(shards), set_aside)
+        pool = PoolFiles(tuple(shards), set_aside)
+        set_aside.check(pool.rows, self.most_rejected)
+        return pool
 
     # ---- one part
 
@@ -102,15 +101,15 @@ class Import:
         if len(rows):
             shards.append(rows.write(self._shard(part, len(shards))))
         key = self.keys[part]
-        replace_file(self.folder / f"{key}.rejected.parquet", lambda half: pq.write_table(_table(rejects), half))
+        write_rejects(self.folder / f"{key}.rejected.parquet", rejects)
         counts = Counter(reason for _, reason, _ in rejects)
-        write_json(self.folder / f"{key}.json", {"shards": [_entry(s) for s in shards], "counts": counts})
+        write_json(self.folder / f"{key}.json", {"shards": [entry_of(s) for s in shards], "counts": counts})
 
     def _shard(self, part: int, index: int) -> Path:
         return self.folder / f"{self.keys[part]}-{index:04d}.parquet"
 
     def _record(self, part: int) -> dict[str, Any] | None:
-        return _intact(self.folder / f"{self.keys[part]}.json")
+        return intact(self.folder / f"{self.keys[part]}.json")
 
     # ---- all parts
 
@@ -123,7 +122,7 @@ class Import:
         return self.folder / f"rejected-{self._key}.parquet"
 
     def _manifest(self) -> dict[str, Any] | None:
-        return _intact(self.folder / f"pool-{self._key}.json") if self._rejected.is_file() else None
+        return intact(self.folder / f"pool-{self._key}.json") if self._rejected.is_file() else None
 
     def _records(self) -> list[dict[str, Any]]:
         records = [self._record(part) for part in range(len(self.keys))]
@@ -135,17 +134,10 @@ class Import:
         records = self._records()
         shards = [_settled(self.folder, s, rest) for record in records for s in record["shards"]]
         counts = sum((Counter(record["counts"]) for record in records), Counter(r[1] for r in rejects))
-        replace_file(self._rejected, lambda half: self._write_rejected(half, rejects))
+        join_rejects(self._rejected, (self.folder / f"{key}.rejected.parquet" for key in self.keys), rejects)
         manifest = {"shards": [s for s in shards if s["rows"]], "counts": counts}
         write_json(self.folder / f"pool-{self._key}.json", manifest)
         return manifest
-
-    def _write_rejected(self, path: Path, repeats: list[Reject]) -> None:
-        """Part by part: it may have millions of rows."""
-        with pq.ParquetWriter(path, REJECTS, compression="zstd") as writer:
-            for key in self.keys:
-                writer.write_table(pq.read_table(self.folder / f"{key}.rejected.parquet"))
-            writer.write_table(_table(repeats))
 
     def _repeats(self) -> tuple[list[Repeats], list[Reject]]:
         names = [shard["file"] for record in self._records() for shard in record["shards"]]
@@ -157,17 +149,6 @@ class Import:
         known = pq.read_table(self.folder / repeats.shard, columns=["name", "content"]).take(keep).combine_chunks()
         columns = {name: known[name].combine_chunks() for name in known.column_names}
         write_shard(self.folder / repeats.rest, row_id_N[keep], images_NHWC[keep], columns=columns)
-
-    def _check(self, set_aside: SetAside, rows: int) -> None:
-        bad = sum(count for reason, count in set_aside.counts if reason not in EXPECTED)
-        if rows and bad <= self.most_rejected * (bad + rows):
-            return
-        why = ", ".join(f"{count} {reason}" for reason, count in set_aside.counts) or "it is empty"
-        rule = f"more than most_rejected={self.most_rejected:g} allows" if rows else "so there is no image"
-        raise ValueError(
-            f"{bad} of the {bad + rows} files of the pool cannot be used, {rule} ({why}): {set_aside.path} names each; "
-            "mend them, or name another folder"
-        )
 
 
 class _Rows:
@@ -252,12 +233,7 @@ def shown(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _table(rejects: Sequence[Reject]) -> pa.Table:
-    columns = list(zip(*rejects, strict=True)) if rejects else [(), (), ()]
-    return pa.table([pa.array(column, pa.string()) for column in columns], schema=REJECTS)
-
-
-def _entry(shard: Shard) -> dict[str, Any]:
+def entry_of(shard: Shard) -> dict[str, Any]:
     path = shard.path
     return {"file": path.name, "digest": shard.digest, "rows": shard.rows, "bytes": path.stat().st_size}
 
@@ -268,10 +244,10 @@ def _settled(folder: Path, entry: dict[str, Any], rest: dict[str, str]) -> dict[
         return entry
     path = folder / rest[entry["file"]]
     footer = pq.read_metadata(path)
-    return _entry(Shard(path, footer.metadata[b"digest"].decode(), footer.num_rows))
+    return entry_of(Shard(path, footer.metadata[b"digest"].decode(), footer.num_rows))
 
 
-def _intact(path: Path) -> dict[str, Any] | None:
+def intact(path: Path) -> dict[str, Any] | None:
     """What was written there, unless a shard that it names is missing or has another size."""
     if not path.is_file():
         return None

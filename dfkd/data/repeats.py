@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-Reject = tuple[str, str, str]  # name, reason, detail
+from dfkd.data.rejects import Reject
 
 
 @dataclass(frozen=True)

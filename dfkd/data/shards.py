@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.decoding import ImageShape as ImageShape
 from dfkd.data.decoding import Rejected, decode
+from dfkd.data.rejects import SetAside
 from dfkd.files import replace_file
 
 ROW_ID_STRIDE = 2**32
@@ -34,19 +35,6 @@ class Shard:
     path: Path
     digest: str  # of pixels, row ids and the shape they are read at; not of the path or the compression
     rows: int
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many by reason."""
-
-    path: Path
-    counts: tuple[tuple[str, int], ...]
-
-    def line(self, rows: int) -> str:
-        """For people, beside the rows that are used."""
-        why = ", ".join(f"{count} {reason}" for reason, count in self.counts)
-        return f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside ({why}): {self.path}"
 
 
 @dataclass(frozen=True)

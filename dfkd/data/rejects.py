@@ -1,0 +1,69 @@
+"""Rejects: the table of what a pool's images could not be made from, and the share of it that stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dfkd.files import replace_file
+
+Reject = tuple[str, str, str]  # name, reason, detail
+SCHEMA = pa.schema([("name", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+# Set aside without anything being wrong: no part of the share that stops a run
+EXPECTED = ("another kind of file", "duplicate")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many by reason."""
+
+    path: Path
+    counts: tuple[tuple[str, int], ...]
+
+    def line(self, rows: int) -> str:
+        """For people, beside the rows that are used."""
+        if not self.counts:
+            return f"pool: {rows} images, none set aside"
+        return f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside ({self.why}): {self.path}"
+
+    @property
+    def why(self) -> str:
+        return ", ".join(f"{count} {reason}" for reason, count in self.counts)
+
+    def check(self, rows: int, most_rejected: float) -> None:
+        """ValueError in one line where there are no rows, or more than this share is wrong with the rest."""
+        bad = sum(count for reason, count in self.counts if reason not in EXPECTED)
+        if rows and bad <= most_rejected * (bad + rows):
+            return
+        if not self.counts:
+            raise ValueError("a pool must have images, but got none where it lies: mend its path, or fill it")
+        rule = f"more than {most_rejected=:g} allows" if rows else "so there is no image"
+        raise ValueError(
+            f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): {self.path} names "
+            "each; mend them, or name another pool"
+        )
+
+
+def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    replace_file(path, lambda half: pq.write_table(_table(rejects), half))
+
+
+def join_rejects(path: Path, parts: Iterable[Path], more: Sequence[Reject] = ()) -> None:
+    """Table by table: there may be millions of rows."""
+
+    def write(half: Path) -> None:
+        with pq.ParquetWriter(half, SCHEMA, compression="zstd") as writer:
+            for part in parts:
+                writer.write_table(pq.read_table(part))
+            writer.write_table(_table(more))
+
+    replace_file(path, write)
+
+
+def _table(rejects: Sequence[Reject]) -> pa.Table:
+    columns = list(zip(*rejects, strict=True)) if rejects else [(), (), ()]
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=SCHEMA)
