@@ -114,6 +114,45 @@ def test_a_teacher_and_a_labelled_folder_named_on_the_command_line(project: Path
     assert "validation accuracy" in known.stdout and "test accuracy" in known.stdout
 
 
+NETWORK = '''
+from torch import nn
+
+class Net(nn.Module):
+    """Knows nothing of ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+'''
+MODULE = """
+from dataclasses import replace
+
+import torch
+
+from my_network import Net
+from my_recipe import experiment as from_file
+from dfkd.models.teachers import ModuleTeacher
+
+torch.manual_seed(0)
+experiment = replace(from_file, teacher=ModuleTeacher(module=Net()))
+"""
+
+
+@pytest.mark.slow  # 10 to 20 s, most of it Ray: what travels is tested with pickles in test_teacher_files.py
+def test_a_module_of_ones_own_teaches_on_rays_workers(project: Path, run: Callable[..., Any]) -> None:
+    (project / "my_network.py").write_text(NETWORK)
+    (project / "my_module.py").write_text(MODULE)
+    where = ("--set", "selection.ratio=0.4", "--storage", "runs")
+    scored = run("score", "my_module", *where, folder=project)
+    assert scored.returncode == 0, scored.stderr
+    assert "Pool of 600 rows" in scored.stdout
+    assert list((project / "runs" / "scores").rglob("*.parquet"))
+
+
 # ---- the first look
 
 
