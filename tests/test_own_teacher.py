@@ -87,10 +87,17 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
         "variants = {'full': experiment, 'plain': replace(experiment, dropping=None)}\n"
         "study = Study(question='?', variants=variants, baseline='full', blocks=2)\n"
     )
+    (project / "my_space.py").write_text(
+        "from dataclasses import replace\nfrom my_recipe import experiment as default\n"
+        "def space(trial):\n"
+        "    rate = trial.suggest_float('dropping.rate', 0, 0.5)\n"
+        "    return replace(default, dropping=replace(default.dropping, rate=rate))\n"
+    )
     trained_here = ("--set", "teacher=supervised_teacher")
     for command, message in (
         (("distill", "my_recipe", "--test"), "its test split: do without --test and compare by the probe"),
         (("ablate", "my_study"), "its test split"),
+        (("sweep", "my_space"), "its test split"),
         (("teach", "my_recipe", *trained_here), "its train split: name a teacher that is trained"),
     ):
         done = run(*command, "--storage", "runs", folder=project)

@@ -104,7 +104,7 @@ def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
             console.line(f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are done already")
             driver.tell_again(*known)
             return known[0]
-        check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage)
+        check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage, read_test=True)
         with session(compute), _alone(sweep, driver.folder):  # nothing is written before the cluster can hold a cell
             return driver.run()
 
