@@ -144,13 +144,17 @@ class Inspection:
         label_S = np.asarray(scores.pseudo_label_N)[rows_N]
         confidence_S = np.asarray(scores.confidence_N)[rows_N]
         shown_S = None if self.shown_N is None else self.shown_N[rows_N]
+
+        def counts(mask_S: NDArray[np.bool_]) -> tuple[int, ...]:
+            return tuple(np.bincount(label_S[mask_S], minlength=scores.classes).tolist())
+
         return Choice(
             rule=name, ratio=ratio, own_budget=own, rows=len(rows_N), lowest=float(confidence_S.min()),
             mean=float(confidence_S.mean(dtype=np.float64)),
-            counts=tuple(np.bincount(label_S, minlength=scores.classes).tolist()),
+            counts=counts(np.ones(len(rows_N), dtype=np.bool_)),
             copies=int(self.copy_N[rows_N].sum()),
-            inside=None if shown_S is None else int((shown_S >= 0).sum()),
-            right=None if shown_S is None else int((shown_S == label_S).sum()),
+            inside_K=None if shown_S is None else counts(shown_S >= 0),
+            right_K=None if shown_S is None else counts(shown_S == label_S),
         )  # fmt: skip
 
     def _sheets(self, name: str, rows_N: Rows) -> RuleSheets:

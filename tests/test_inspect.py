@@ -16,7 +16,7 @@ import pytest
 from commands import PROJECTS, ROOT, run
 from test_report import _Balanced
 
-from dfkd.data.pools import PoolFiles
+from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.shards import write_shard
 from dfkd.distill import Material, Run
 from dfkd.evidence import fitness_page, fitness_tables
@@ -113,12 +113,21 @@ def test_sheets_show_what_is_taken_and_what_is_left_and_never_the_probe(fitness:
         assert both.tolist() == [c.rows for c in fitness.classes]
 
 
-def test_what_a_drawn_pool_shows_is_told_apart(fitness: Fitness) -> None:
-    """28 % of the glyphs are digits; a good rule takes more of them."""
+def test_what_a_drawn_pool_shows_is_told_apart(
+    tiny: Experiment, source: Source, material: Material, fitness: Fitness
+) -> None:
+    """28 % of the glyphs are digits."""
     assert fitness.inside is not None and 100 < fitness.inside < 190
     header, rows = fitness_tables.evaluation(fitness)
     assert header[3] == "in the domain" and len(rows) == len(fitness.choices)
-    assert all(c.right is not None and c.inside is not None and c.right <= c.inside <= c.rows for c in fitness.choices)
+    for c in fitness.choices:
+        assert c.inside_K is not None and c.right_K is not None
+        assert all(0 <= r <= i <= n for r, i, n in zip(c.right_K, c.inside_K, c.counts, strict=True))
+    characters = [c for shard in source.pool.shards for c in read_characters(shard.path)]
+    rows_N = Run(Cell(experiment=tiny, block=Block(seed=0)), material).rows_N
+    assert sum(fitness.own.inside_K or ()) == sum(characters[row].isdigit() for row in rows_N)
+    label_N = material.scores.pseudo_label_N
+    assert sum(fitness.own.right_K or ()) == sum(characters[row] == str(label_N[row]) for row in rows_N)
 
 
 def test_the_teacher_is_asked_on_validation_images(fitness: Fitness, source: Source) -> None:
@@ -188,7 +197,8 @@ CASES = {
     "sure of nothing": (
         {"classes": tuple(replace(c, confident=2) for c in plain().classes)}, "confident of 2.0 % of the rows only"),
     "sure of all": ({"very_sure": 900}, "exceeds 0.99 on 90 % of the rows"),
-    "one class": ({"classes": (replace(plain().classes[0], rows=600), *plain().classes[1:])}, "taken for class 0"),
+    "one class": (
+        {"classes": (replace(plain().classes[0], rows=600), *plain().classes[1:])}, "Class 0: 60 % of the rows"),
     "copies": ({"copies": Copies(exact=100, near=50, blank=60, looked_at=1200)}, "12 % of the rows repeat"),
     "set aside": ({"set_aside": {"not an image": 90, "truncated": 10}}, "most of them (90) because: not an image"),
 }  # fmt: skip
@@ -233,7 +243,8 @@ def test_the_same_inputs_give_the_same_bytes(
 
 def test_a_thousand_classes_stay_readable(fitness: Fitness) -> None:
     classes = tuple(ClassFit(label=k, rows=k, confident=k // 2, mean_confidence=0.5, taken=k // 4) for k in range(1000))
-    choices = tuple(replace(c, counts=tuple(range(1000))) for c in fitness.choices)
+    numbers = tuple(range(1000))
+    choices = tuple(replace(c, counts=numbers, inside_K=numbers, right_K=numbers) for c in fitness.choices)
     found = replace(fitness, classes=classes, choices=choices)
     text = fitness_page.html(found)
     assert "The 40 of 1000 classes with the least" in text and len(text) < 3_000_000

@@ -41,7 +41,11 @@ class ClassFit:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a rule takes at a budget. inside, right: for the evaluation alone, where the pool knows its characters."""
+    """What a rule takes at a budget. counts, inside_K, right_K: of each pseudo-class.
+
+    inside_K, right_K are for the evaluation alone, where the pool knows its characters: rows that show one of the
+    task's classes, and those that show their pseudo-class.
+    """
 
     rule: str
     ratio: float  # of the rows that may be selected
@@ -51,8 +55,8 @@ class Choice:
     mean: float
     counts: tuple[int, ...]
     copies: int  # rows that repeat an earlier row of the pool
-    inside: int | None = None  # rows that show one of the task's classes
-    right: int | None = None  # of these, rows that show their pseudo-class
+    inside_K: tuple[int, ...] | None = None
+    right_K: tuple[int, ...] | None = None
 
     @property
     def smallest(self) -> int:

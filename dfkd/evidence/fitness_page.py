@@ -169,12 +169,16 @@ def _evaluation(fitness: Fitness) -> str:
     share = percent(fitness.inside / fitness.available)
     say = (
         f"This pool knows what it drew: {fitness.inside:,} of the {fitness.available:,} rows ({share} %) show one of "
-        "the task's classes. Nothing above used that, and no rule may; a pool of your own does not know it. Right: the "
-        "share of these for which the pseudo-class is what they show."
+        "the task's classes. Nothing above used that, and no rule may; a pool of your own does not know it. What shows "
+        "none of the classes is no waste: a student learns from the teacher's whole answer."
     )
     header, rows = fitness_tables.evaluation(fitness)
     own = [row for row in rows if row[1].endswith("*")]
-    return paragraph(say) + plain_table(header, own) + folded("at all ratios", plain_table(header, rows))
+    per_class = plain_table(*fitness_tables.evaluation_per_class(fitness))
+    return (
+        paragraph(say) + plain_table(header, own) + folded("at all ratios", plain_table(header, rows))
+        + f"<h3>{escape(fitness.rule)}, by pseudo-class</h3>" + per_class
+    )  # fmt: skip
 
 
 def _reading() -> tuple[str, ...]:

@@ -65,15 +65,29 @@ def per_class(fitness: Fitness, rule: str) -> Table:
     return header, [[str(k.label), *(f"{c.counts[k.label]:,}" for c in shown)] for k in shown_classes(fitness)]
 
 
+EVALUATION = ["rows", "in the domain", "of the taken", "pseudo-class right", "of the taken"]
+
+
 def evaluation(fitness: Fitness) -> Table:
-    """What a drawn pool knows of the rows that are taken; nothing that a rule may read."""
-    header = ["rule", "ratio", "rows", "in the domain", "of the taken", "pseudo-label right"]
+    """What a drawn pool knows of the rows that each rule takes; nothing that a rule may read."""
     rows = [
-        [c.rule, short(c.ratio) + (" *" if c.own_budget else ""), f"{c.rows:,}", f"{c.inside:,}",
-         f"{percent(c.inside / c.rows)} %", f"{percent((c.right or 0) / c.inside)} %" if c.inside else ""]
-        for c in fitness.choices if c.inside is not None
+        [c.rule, short(c.ratio) + (" *" if c.own_budget else ""), *_of(c.rows, sum(c.inside_K), sum(c.right_K))]
+        for c in fitness.choices if c.inside_K is not None and c.right_K is not None
     ]  # fmt: skip
-    return header, rows
+    return ["rule", "ratio", *EVALUATION], rows
+
+
+def evaluation_per_class(fitness: Fitness) -> Table:
+    """The same of each pseudo-class in what the recipe takes."""
+    own = fitness.own
+    assert own.inside_K is not None and own.right_K is not None  # asked only where the pool knows
+    shown = [c.label for c in shown_classes(fitness)]
+    return ["class", *EVALUATION], [[str(k), *_of(own.counts[k], own.inside_K[k], own.right_K[k])] for k in shown]
+
+
+def _of(rows: int, inside: int, right: int) -> list[str]:
+    shares = [f"{percent(count / rows)} %" if rows else "" for count in (inside, right)]
+    return [f"{rows:,}", f"{inside:,}", shares[0], f"{right:,}", shares[1]]
 
 
 def classes_csv(fitness: Fitness) -> str:
