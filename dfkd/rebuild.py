@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib import import_module
@@ -67,7 +68,8 @@ def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = 
 
 def modules_of(params: Mapping[str, Scalar]) -> list[str]:
     """The modules of the user's own classes."""
-    kinds = [str(value) for name, value in params.items() if name.split(".")[-1] in KINDS]
+    parts = {name: name.split(".")[-1] for name in params}
+    kinds = [str(params[name]) for name, part in parts.items() if part in KINDS or part.isdecimal()]
     return sorted({kind.rpartition(".")[0] for kind in kinds if "." in kind})
 
 
@@ -127,6 +129,8 @@ class _Reader:
         scalar = _scalar(field)
         if scalar is None and (field.name in KINDS or name in self.params):
             return self.part(name)
+        if f"{name}.0" in {*self.params, *self.changes}:
+            return self._parts(name)
         text = self.text(name)
         if text is not None:
             return _parsed(text, scalar or [str(field.type)], name)
@@ -135,6 +139,12 @@ class _Reader:
         if field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"the parameters do not say what {name} is: set it with --set {name}=...")
         return MISSING
+
+    def _parts(self, name: str) -> tuple[Any, ...]:
+        """Pieces in a tuple: name.0, name.1, ..."""
+        known = {*self.params, *self.changes}
+        count = next(index for index in itertools.count() if f"{name}.{index}" not in known)
+        return tuple(self.part(f"{name}.{index}") for index in range(count))
 
     def check_all_used(self) -> None:
         """ValueError for a change of nothing, and for a parameter that this version does not know."""

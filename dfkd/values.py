@@ -85,6 +85,9 @@ def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
         name = f"{prefix}.{field.name}"
         if is_piece(value):
             result |= flat(value, name)
+        elif isinstance(value, tuple) and value and all(map(is_piece, value)):  # a mixture's pools
+            for index, part in enumerate(value):
+                result |= flat(part, f"{name}.{index}")
         elif isinstance(value, bool | int | float | str):
             result[name] = float(value) if field.type in FLOATS else value
         else:

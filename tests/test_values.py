@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.data.pools import POOLS, Glyphs, ImageFolder, ParquetPool, TrainingImages, WebDatasetTars, WildGarments
+from dfkd.data.pools import (
+    POOLS,
+    Glyphs,
+    ImageFolder,
+    MixedPool,
+    ParquetPool,
+    TrainingImages,
+    WebDatasetTars,
+    WildGarments,
+)
 from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, ImageNetFolder, LabelledFolder, Unlabelled
 from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
@@ -120,6 +129,10 @@ GOLDEN = [
     (WildGarments(rows=60_000, share=0.3, task=FashionMnist(content="14410854cf7a289477dc")), "fa4080fde8846d51db8d"),
     (ImageFolder(path="folder", most_pixels=50_000_000), "7bf698e4193f5fff715e"),
     (WebDatasetTars(path="folder", most_pixels=50_000_000, unique_names=True), "6f1818fb6d099b63f2e5"),
+    (
+        MixedPool(pools=(Glyphs(rows=20_000), ParquetPool(path="folder")), shares=(0.75, 0.25), rows=20_000),
+        "0757a478ebd06a302149",
+    ),
     (ParquetPool(path="pool"), "5e6500bedaf77cacc040"),
     (TrainingImages(task=Digits()), "0f3ede25c7362a2f8ddf"),
     (OriginalLabels(), "58dc5ce69008c92bdf5d"),

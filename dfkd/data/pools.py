@@ -17,6 +17,7 @@ from dfkd.data.garments import WildGarments
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.image_folder import ImageFolder
 from dfkd.data.importing import check_pool
+from dfkd.data.mixture import MixedPool
 from dfkd.data.original import TrainingImages
 from dfkd.data.shards import (
     ImageShape,
@@ -34,8 +35,8 @@ from dfkd.files import write_json
 from dfkd.values import location
 
 __all__ = [
-    "POOLS", "Glyphs", "ImageFolder", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages", "WebDatasetTars",
-    "WildGarments", "read_characters", "read_shard",
+    "POOLS", "Glyphs", "ImageFolder", "MixedPool", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages",
+    "WebDatasetTars", "WildGarments", "read_characters", "read_shard",
 ]  # fmt: skip
 
 
@@ -82,7 +83,15 @@ class ParquetPool:
         return PoolFiles(tuple(shards))
 
 
-POOLS: tuple[type[Pool], ...] = (Glyphs, WildGarments, ImageFolder, WebDatasetTars, ParquetPool, TrainingImages)
+POOLS: tuple[type[Pool], ...] = (
+    Glyphs,
+    WildGarments,
+    ImageFolder,
+    WebDatasetTars,
+    ParquetPool,
+    MixedPool,
+    TrainingImages,
+)
 
 
 def _shard_paths(folder: Path) -> list[Path]:
