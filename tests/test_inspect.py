@@ -7,15 +7,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commands import PROJECTS, ROOT, run
+from commands import ROOT, run
 from test_report import _Balanced
 
+from dfkd.cluster.inspect_report import inspect
+from dfkd.cluster.preparing import Prepared
+from dfkd.cluster.session import Compute
+from dfkd.console import Console
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.shards import write_shard
 from dfkd.distill import Material, Run
@@ -260,27 +264,36 @@ def test_csv_holds_every_class_and_choice(fitness: Fitness) -> None:
 # ---- the command
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    for file in PROJECTS.glob("*.py"):
-        shutil.copy(file, tmp_path)
-    yield tmp_path
+TINY = (
+    "pool.rows=600", "teacher.network.width=8", "teacher.steps=30", "teacher.batch=32", "selection.ratio=0.3",
+    "schedule.steps=20", "schedule.batch=16", "schedule.evaluations=4",
+)  # fmt: skip
 
 
-def test_the_command_writes_a_page_once(project: Path) -> None:
-    (project / "tiny_recipe.py").write_text("from tiny_space import default as experiment\n")
-    first = run("inspect", "tiny_recipe", "--storage", "runs", folder=project)
-    assert first.returncode == 0, first.stderr
-    [folder] = (project / "runs" / "inspections").iterdir()
+def test_the_command_writes_a_page_once(
+    tiny: Experiment, source: Source, material: Material, source_storage: Path, tmp_path: Path
+) -> None:
+    """On a pool that is scored already: scoring on Ray is what tests/test_study.py waits for."""
+    storage = tmp_path / "runs"
+    shutil.copytree(source_storage, storage)
+    done = run("inspect", "digits", "--set", *TINY, "--storage", "runs", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [folder] = (storage / "inspections").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == [
         "classes.csv", "duplicates.csv", "index.html", "summary.json",
     ]  # fmt: skip
-    assert json.loads((folder / "summary.json").read_text())["verdict"] in first.stdout
-    assert f"written to {folder}" in first.stdout and "next:  python -m platform.distill tiny_recipe" in first.stdout
-    before = {path: path.stat().st_mtime_ns for path in (project / "runs").rglob("*") if path.is_file()}
-    second = run("inspect", "tiny_recipe", "--storage", "runs", folder=project)
-    assert second.stdout.splitlines()[-12:] == first.stdout.splitlines()[-12:]
-    assert {path: path.stat().st_mtime_ns for path in (project / "runs").rglob("*") if path.is_file()} == before
+    assert json.loads((folder / "summary.json").read_text())["verdict"] in done.stdout
+    assert f"written to {folder}" in done.stdout and "next:  python -m platform.distill digits --set" in done.stdout
+    before = stamps(storage)
+    cell = Cell(experiment=tiny, block=Block(seed=0))
+    nothing_to_compute_from: Any = None
+    prepared = Prepared(source=source, packed=nothing_to_compute_from)
+    assert inspect(cell, "digits", prepared, Compute(storage=storage), Console(quiet=True)) == folder
+    assert stamps(storage) == before
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_key_follows_what_is_inspected(tiny: Experiment, source: Source) -> None:
