@@ -17,6 +17,7 @@ from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scores, score_images, scores_of
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
+ADVICE = "ask whoever trained it for mean and std, and for the order of channels and classes"
 MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
 
 
@@ -29,7 +30,10 @@ def show(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -
     console.line(f"images: {wanted(task)}, {task.classes} classes")
     for name, split in (("validation", task.validation()), ("test", _test(task))):
         if split is not None:
-            console.line(f"{name} accuracy: {100 * accuracy(module, split, task):.1f} %, n {len(split)}")
+            right = accuracy(module, split, task)
+            console.line(f"{name} accuracy: {100 * right:.1f} %, n {len(split)}")
+            if right < 2 / task.classes and task.classes > 4:
+                console.warn(f"that is hardly better than a guess: {ADVICE}")
     if task.validation() is None:
         console.line("the task has no validation split: recipes are compared without labels, by the probe")
         _show_confidence(teacher, cell, storage, console)
@@ -55,7 +59,7 @@ def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console
     if not len(images_NHWC):
         raise ValueError(f"nothing in the pool {e.pool} can be read: name another one")
     scores = scores_of(np.arange(len(images_NHWC)), *score_images(teacher, images_NHWC, e.task, "cpu"))
-    show_by_class(f"What the teacher says of {len(scores)} images of the pool", scores, console)
+    show_by_class(f"What the teacher says of {len(scores)} images of the pool", scores, e.task, console)
     console.line(profile(scores))
     if (doubt := doubtful(scores)) is not None:
         console.warn(doubt)
@@ -65,25 +69,23 @@ def profile(scores: Scores) -> str:
     """Confidence and classes in a line."""
     seen = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     share = [(scores.confidence_N >= level).mean() for level in LEVELS]
-    sure = ", ".join(f"{100 * s:.0f} % are {100 * level:.0f} % sure" for s, level in zip(share, LEVELS, strict=True))
-    return (
-        f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, {sure}; classes: {(seen > 0).sum()} of "
-        f"{scores.classes}, the largest {100 * seen.max() / len(scores):.0f} %"
-    )
+    sure = ", ".join(f"{100 * level:.0f} % on {100 * s:.0f} % of them" for s, level in zip(share, LEVELS, strict=True))
+    classes = f"{(seen > 0).sum()} of {scores.classes}, the largest {100 * seen.max() / len(scores):.0f} %"
+    return f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, at least {sure}; classes: {classes}"
 
 
 def doubtful(scores: Scores) -> str | None:
     """What hardly any teacher says of images that it can teach from."""
-    advice = "check mean, std and the order of channels with whoever trained it, and look at the pool"
     if len(np.unique(scores.pseudo_label_N)) == 1:
-        return f"the teacher says class {scores.pseudo_label_N[0]} of every image: {advice}"
+        return f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and look at the pool"
     if np.median(scores.confidence_N) < 2 / scores.classes and scores.classes > 4:
-        return f"the teacher is hardly surer than a guess among {scores.classes}: {advice}"
+        return f"the teacher is hardly surer than a guess among {scores.classes}: {ADVICE}, and look at the pool"
     return None
 
 
-def show_by_class(title: str, scores: Scores, console: Console) -> None:
-    """How many rows of each pseudo-class, and how sure the teacher is of them."""
+def show_by_class(title: str, scores: Scores, task: Task, console: Console) -> None:
+    """How many rows of each pseudo-class, and how sure the teacher is of them; classes by name where they have one."""
+    names = getattr(task, "class_names", range(scores.classes))
     rows_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     shown = np.arange(scores.classes)
     if scores.classes > MOST_CLASSES:
@@ -91,10 +93,10 @@ def show_by_class(title: str, scores: Scores, console: Console) -> None:
         shown = np.delete(shown, np.s_[MOST_CLASSES // 2 : -(MOST_CLASSES // 2)])
         title += f", the largest and smallest {MOST_CLASSES // 2} of {scores.classes} classes"
     header = ["class", "rows", *(f"conf >= {100 * level:.0f} %" for level in LEVELS)]
-    console.table(title, header, [_row(scores, int(label)) for label in shown])
+    console.table(title, header, [[str(names[label]), *_row(scores, label)] for label in shown.tolist()])
 
 
 def _row(scores: Scores, label: int) -> list[str]:
     confidence_N = scores.confidence_N[scores.pseudo_label_N == label]
     sure = [f"{100 * (confidence_N >= level).sum() / max(len(confidence_N), 1):.0f} %" for level in LEVELS]
-    return [str(label), str(len(confidence_N)), *sure]
+    return [str(len(confidence_N)), *sure]

@@ -11,12 +11,13 @@ from commands import in_forks
 from image_trees import write_tree
 from PIL import Image
 
+from dfkd.console import Console
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.scores import Scores, scores_of
 from dfkd.sources import Source
-from dfkd.teaching import doubtful, profile
+from dfkd.teaching import doubtful, profile, show_by_class
 
 RECIPE = '''
 from dataclasses import replace
@@ -163,6 +164,10 @@ def test_a_module_of_ones_own_teaches_on_rays_workers(project: Path, run: Callab
 # ---- the first look
 
 
+class Named(Digits):
+    class_names = tuple(f"class-{k}" for k in range(30))
+
+
 def answers(logits_NK: np.ndarray) -> Scores:
     rows = len(logits_NK)
     return scores_of(np.arange(rows), logits_NK.astype(np.float32), np.zeros((rows, 2), np.float32))
@@ -171,10 +176,20 @@ def answers(logits_NK: np.ndarray) -> Scores:
 def test_a_profile_says_how_sure_a_teacher_is_and_of_how_many_classes() -> None:
     scores = answers(np.array([[9.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [1, 0, 0, 0]]))
     assert profile(scores) == (
-        "confidence: median 100 %, 75 % are 50 % sure, 75 % are 90 % sure, 75 % are 99 % sure; classes: 2 of 4, the "
-        "largest 75 %"
+        "confidence: median 100 %, at least 50 % on 75 % of them, 90 % on 75 % of them, 99 % on 75 % of them; classes: "
+        "2 of 4, the largest 75 %"
     )
     assert doubtful(scores) is None
+
+
+def test_of_many_classes_the_largest_and_smallest_are_shown_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = [*range(1, 31)]
+    scores = answers(9.0 * np.eye(30)[np.repeat(np.arange(30), counts)])
+    show_by_class("Pool", scores, Named(), Console())
+    out = capsys.readouterr().out
+    assert "Pool, the largest and smallest 10 of 30 classes" in out
+    shown = [line.split()[:2] for line in out.splitlines() if line.startswith("class-")]
+    assert shown == [[f"class-{k}", str(k + 1)] for k in (*range(29, 19, -1), *range(9, -1, -1))]
 
 
 def test_answers_that_no_one_can_learn_from_are_doubted() -> None:

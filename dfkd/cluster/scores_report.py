@@ -14,6 +14,6 @@ def show(source: Source, storage: Path, console: Console) -> None:
     digest, cache = source.teacher.digest, source.cache
     paths = [score_path(storage, digest, shard, source.task, cache) for shard in source.pool.shards]
     scores = read_scores(paths)
-    show_by_class(f"Pool of {len(scores)} rows by pseudo-class", scores, console)
+    show_by_class(f"Pool of {len(scores)} rows by pseudo-class", scores, source.task, console)
     console.line(profile(scores))
     console.line(f"written to {paths[0].parent}")
