@@ -4,7 +4,7 @@ Exact copies share a digest of their pixels. Near ones share, up to DISTANCE of 
 is each of 8x8 areas brighter than its left neighbour?) and correlate by LIKENESS or more as grey 16x16 thumbnails, so
 that another size, compression or brightness is found and another picture of the same thing is not. Candidates: hashes
 are sorted eight times, each time from another bit on, and each row is compared with its NEIGHBOURS next ones. Cost:
-linear but for the sorting; about 300 bytes a row.
+linear but for the sorting; 1 million rows of 32x32x3 took 30 s on one core and 0.4 GB.
 
 What is found is a lower bound. Measured on 1,000 copies among 20,000 crops of two photographs at 32x32, sky and all:
 82 % of those 30 % darker, 72 % of those made half as large and large again, 57 % of JPEGs of quality 50; crops and
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-MOST = 1_000_000  # rows that are looked at, evenly spaced in a larger pool: 300 MB
+MOST = 1_000_000  # rows that are looked at, evenly spaced in a larger pool
 STEP = 8  # bits from one sorting to the next
 DISTANCE = 6  # bits: at 3 two thirds as many of the planted copies were found, 8 cost twice the time and found few more
 LIKENESS = 0.99  # correlation: see above
@@ -57,7 +57,7 @@ def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
     seen = np.flatnonzero(~blank_N)
     _, first = np.unique(digest_N[seen], return_index=True)
     distinct = seen[np.sort(first)]  # one row of each picture, in the pool's order
-    group = _groups(hash_N[distinct], thumbnails_NT[distinct])
+    group = _groups(hash_N[distinct], thumbnails_NT, distinct)
     _, heads = np.unique(group, return_index=True)
     exact_N, near_N = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
     exact_N[np.setdiff1d(seen, distinct)] = True
@@ -119,14 +119,17 @@ def _hashes(areas_N89: NDArray[np.float64]) -> NDArray[np.uint64]:
     return np.packbits(brighter.reshape(len(brighter), 64), axis=1).view("<u8")[:, 0]
 
 
-def _groups(hash_N: NDArray[np.uint64], thumbnails_NT: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The group of each row: rows that near-duplicates join, directly or over others, share one."""
+def _groups(hash_N: NDArray[np.uint64], thumbnails_MT: NDArray[np.uint8], rows_N: Rows) -> NDArray[np.int64]:
+    """The group of each row: rows that near-duplicates join, directly or over others, share one.
+
+    rows_N: where each row's thumbnail stands among the M.
+    """
     group_N = np.arange(len(hash_N))
     firsts, seconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for a, b in _candidates(hash_N):
         apart = group_N[a] != group_N[b]  # what is joined already need not be compared
         a, b = a[apart], b[apart]
-        alike = _alike(thumbnails_NT, a, b)
+        alike = _alike(thumbnails_MT, rows_N[a], rows_N[b])
         firsts.append(a[alike])
         seconds.append(b[alike])
         pairs = np.concatenate(firsts), np.concatenate(seconds)
@@ -146,12 +149,12 @@ def _candidates(hash_N: NDArray[np.uint64]) -> Iterator[tuple[Rows, Rows]]:
             yield a[near], b[near]
 
 
-def _alike(thumbnails_NT: NDArray[np.uint8], a: Rows, b: Rows) -> Mask:
+def _alike(thumbnails_MT: NDArray[np.uint8], a: Rows, b: Rows) -> Mask:
     """Whether the thumbnails of each pair correlate by LIKENESS or more."""
     alike_P = np.empty(len(a), dtype=np.bool_)
     for start in range(0, len(a), CHUNK):
         part = slice(start, start + CHUNK)
-        x, y = (_centred(thumbnails_NT[rows[part]]) for rows in (a, b))
+        x, y = (_centred(thumbnails_MT[rows[part]]) for rows in (a, b))
         lengths = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
         alike_P[part] = (x * y).sum(axis=1) >= LIKENESS * lengths
     return alike_P

@@ -1,0 +1,86 @@
+"""How many rows of a class does its student need? One class of digits starved at a time.
+
+    python benchmarks/starvation.py --seeds 2    # 20 minutes on one core
+
+Of one class so many sure rows stay in the pool as fill a share of its quota; its unsure rows are taken out as well, or
+stay. Then the recipe runs as ever, on as many rows. Recall is that of the class on training and validation images of
+the task, which no student sees. `dfkd/evidence/fitness.py` has its marks from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dfkd import recipes
+from dfkd.distill import Material, Run
+from dfkd.evidence.fitness import CONFIDENT
+from dfkd.experiment import Cell, Experiment
+from dfkd.models.teachers import predict
+from dfkd.probe import Probe
+from dfkd.randomness import Block, use_deterministic
+from dfkd.sources import load, obtain, score_here
+
+CLASSES = (1, 3, 4, 7, 8, 9)  # those with sure rows for a whole quota
+SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+def starved(material: Material, label: int, rows: int, unsure: bool) -> Material:
+    """The same material, with so many sure rows of the class; the probe's rows stand first."""
+    probe, scores = material.probe, material.scores
+    label_N, confidence_N = np.asarray(scores.pseudo_label_N), np.asarray(scores.confidence_N)
+    stays_N = np.ones(len(scores), dtype=np.bool_)
+    stays_N[probe.rows_P] = False
+    sure = np.flatnonzero(stays_N & (label_N == label) & (confidence_N >= CONFIDENT))
+    stays_N &= (label_N != label) | (unsure & (confidence_N < CONFIDENT))
+    stays_N[np.random.default_rng(label).choice(sure, rows, replace=False)] = True
+    kept = np.concatenate([probe.rows_P, np.flatnonzero(stays_N)])
+    first = Probe(rows_P=np.arange(len(probe.rows_P)), label_P=probe.label_P, stratum_P=probe.stratum_P)
+    images = np.ascontiguousarray(material.images_NHWC[kept])
+    return replace(material, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None)
+
+
+def measured(e: Experiment, material: Material, seeds: int) -> Iterator[dict[str, float]]:
+    splits = [e.task.train(), e.task.validation()]
+    images = np.concatenate([split.images for split in splits if split is not None])
+    labels: NDArray[np.int64] = np.concatenate([split.labels for split in splits if split is not None])
+    count = round((e.selection.ratio or 0) * (len(material.scores) - len(material.probe.rows_P)))
+    e = replace(e, selection=replace(e.selection, ratio=None, rows=count))  # type: ignore[type-var]
+    for seed in range(seeds):
+        for label in CLASSES:
+            for unsure in (False, True):
+                for share in SHARES:
+                    rows = round(share * count / e.task.classes)
+                    run = Run(Cell(experiment=e, block=Block(seed=seed)), starved(material, label, rows, unsure))
+                    run.advance(e.schedule.steps)
+                    answer = predict(run.objective.student.network, images, e.task)
+                    own = labels == label
+                    yield {"unsure rows": unsure, "share": share, "recall": (answer[own] == label).mean(),
+                           "others": (answer[~own] == labels[~own]).mean()}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--storage", type=Path, default=Path("runs"))
+    arguments = parser.parse_args()
+    use_deterministic(1)
+    e = recipes.digits()
+    source = obtain(Cell(experiment=e, block=Block(seed=0)), arguments.storage)
+    score_here(source, arguments.storage)
+    rows = pd.DataFrame(measured(e, load(source, arguments.storage), arguments.seeds))
+    table = rows.groupby(["unsure rows", "share"]).agg(
+        recall=("recall", "mean"), lowest=("recall", "min"), highest=("recall", "max"), others=("others", "mean"),
+        n=("recall", "count"),
+    )  # fmt: skip
+    print(table.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
