@@ -94,12 +94,18 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
         "    rate = trial.suggest_float('dropping.rate', 0, 0.5)\n"
         "    return replace(default, dropping=replace(default.dropping, rate=rate))\n"
     )
+    (project / "my_originals.py").write_text(
+        "from dataclasses import replace\nfrom my_recipe import experiment as e\n"
+        "from dfkd.data.pools import TrainingImages\n"
+        "experiment = replace(e, pool=TrainingImages(task=e.task))\n"
+    )
     trained_here = ("--set", "teacher=supervised_teacher")
     for command, message in (
         (("distill", "my_recipe", "--test"), "its test split: do without --test and compare by the probe"),
         (("ablate", "my_study"), "its test split"),
         (("sweep", "my_space"), "its test split"),
         (("teach", "my_recipe", *trained_here), "its train split: name a teacher that is trained"),
+        (("score", "my_originals"), "its train split"),
     ):
         done = run(*command, "--storage", "runs", folder=project)
         assert done.returncode == 2 and message in done.stderr, done.stderr

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
+from dfkd.data.task import require
 from dfkd.data.tasks import Task
 from dfkd.values import digest, spec
 
@@ -31,6 +32,12 @@ class TrainingImages:
     version: ClassVar[int] = 1
     task: Task
 
+    def check(self, image_shape: ImageShape) -> None:
+        """ValueError with one line for another task's shape, and for a task without images to train on."""
+        require(self.task, "train")
+        if tuple(image_shape) != tuple(self.task.image_shape):
+            raise ValueError(f"the pool must hold the experiment's own task, but got {image_shape=} and {self.task}")
+
     @property
     def shard_count(self) -> int:
         return -(-len(self.task.train()) // ROWS_PER_SHARD)
@@ -42,8 +49,7 @@ class TrainingImages:
         """One file of the pool; it is hashed again and only written where it is not there."""
         if draw != 0:
             raise ValueError(f"training images are one draw, 0, but got {draw=}; vary the seed or the teacher")
-        if tuple(image_shape) != tuple(self.task.image_shape):
-            raise ValueError(f"the pool must hold the experiment's own task, but got {image_shape=} and {self.task}")
+        self.check(image_shape)
         start = index * ROWS_PER_SHARD
         images_NHWC = self.task.train().images[start : start + ROWS_PER_SHARD]
         row_id_N = start + np.arange(len(images_NHWC), dtype=np.int64)
