@@ -34,15 +34,15 @@ class Retuned:
 
     def lines(self) -> list[str]:
         """For reports."""
-        found = [f"{label}: {_changes(settings)}" for label, settings in self.settings.items()]
+        found = [f"tuned, {label} has {_changes(settings)}" for label, settings in self.settings.items()]
         twins = [f"{twin} is left out: tuned, it is the same experiment as {same}" for twin, same in self.twins.items()]
-        same = f"each variant was tuned by a search of its own, label-free, {self.trials} trials in {self.space}"
-        return [f"{same}; chosen: {'; '.join(found)}", *twins]
+        how = f"each variant was tuned by a search of its own, label-free, {self.trials} trials in {self.space}"
+        return [how, *found, *twins]
 
 
 def _changes(settings: Mapping[str, Any]) -> str:
     shown = [f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in settings.items()]
-    return ", ".join(shown) or "as it was"
+    return ", ".join(shown) or "the settings that it had"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,9 +41,9 @@ def main() -> None:
         name = f"{name}-{arguments.recipe.split('.')[-1]}"
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
-    retuning, retuned = None, None
+    retuning = None
     if arguments.retune is not None:
-        from dfkd.cluster.retune import Retuning, retune  # Tune takes seconds to import
+        from dfkd.cluster.retune import Retuning, run_retuned_study  # Tune takes seconds to import
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"
@@ -52,9 +52,11 @@ def main() -> None:
         sd = None if arguments.sd is None else arguments.sd / 100
         show_forecast(forecast(name, study, compute, sd, retuning), compute, console)
         return
-    if retuning is not None:
-        study, retuned = retune(name, study, retuning, compute, console)
-    show(run_study(name, study, compute, console, terms, retuned), compute, console)
+    if retuning is None:
+        result = run_study(name, study, compute, console, terms)
+    else:
+        result = run_retuned_study(name, study, retuning, compute, console, terms)
+    show(result, compute, console)
 
 
 if __name__ == "__main__":

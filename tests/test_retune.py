@@ -1,5 +1,6 @@
 """Retuning: what a search of a variant may set, what becomes of the study, and all of it once on Ray and Optuna."""
 
+import importlib
 import json
 import shutil
 from dataclasses import replace
@@ -7,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from commands import PROJECTS, run
+from mlflow import MlflowClient
 
 from ablations.components import study as components
-from dfkd.cluster.retune import Retuning, _tuned
+from dfkd.cluster.forecast import forecast
+from dfkd.cluster.retune import Retuning, _tuned, run_retuned_study
+from dfkd.cluster.session import Compute
+from dfkd.cluster.study import Terms
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
-from dfkd.experiment import Experiment
+from dfkd.experiment import Experiment, Study
 from dfkd.method.dropping import Tail
 from dfkd.method.losses import FitNet, PooledFeatures
 from dfkd.method.selection import Balanced, Random
@@ -20,6 +25,7 @@ from dfkd.recipes import fashion
 from search_spaces.digits import default, space
 
 RETUNING = Retuning(space="search_spaces.digits", trials=12)
+TINY = Retuning(space="tiny_space", trials=3)
 CONSOLE = Console(quiet=True)
 
 
@@ -98,34 +104,60 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-COMMAND = ("few", "--retune", "4", "--space", "tiny_space", "--storage", "s")
+COMMAND = ("few", "--retune", "3", "--space", "tiny_space", "--storage", "s")
 
 
-def test_each_variant_is_tuned_once_and_the_report_says_so(project: Path) -> None:
-    before = run("ablate", *COMMAND, "--dry-run", folder=project)
-    assert "2 searches of 26 cells at most" in before.stdout, before.stderr
-    assert not (project / "s").exists()
-    done = run("ablate", *COMMAND, folder=project)
-    assert done.returncode == 0, done.stderr
-    searches = {found["variant"]: found for found in map(_json, project.glob("s/retunings/*/result-4.json"))}
+@pytest.fixture(scope="module")
+def done(project: Path) -> str:
+    """What the command says."""
+    found = run("ablate", *COMMAND, folder=project)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.fixture
+def few(project: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.syspath_prepend(str(project))
+    study: Study = importlib.import_module("few").study
+    return study
+
+
+def test_a_forecast_counts_the_searches(few: Study, tmp_path: Path) -> None:
+    told = forecast("few", few, Compute(storage=tmp_path / "s"), retuning=TINY)
+    assert (told.cells, told.searches, told.searched) == (4, 2, 24) and not (tmp_path / "s").exists()
+
+
+def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) -> None:
+    searches = {found["variant"]: found for found in map(_json, project.glob("s/retunings/*/result-3.json"))}
     assert searches.keys() == {"full", "few"}
-    assert all(len(found["trials"]) == 4 for found in searches.values())
+    assert all(len(found["trials"]) == 3 for found in searches.values())
     assert set(searches["few"]["chosen"]) == {"schedule.learning_rate"}  # its ratio is what is asked about
     assert set(searches["full"]["chosen"]) == {"selection.ratio", "schedule.learning_rate"}
     searched = {cell for found in searches.values() for cell in found["cells"]}
     read = {file.parent.name for file in project.glob("s/cells/*/test.json")}
     assert len(read) == 4 and not read & searched  # no search sees the test set
-    record = _json(project / "s" / "studies" / "few-retuned-4" / "study.json")
+    record = _json(project / "s" / "studies" / "few-retuned-3" / "study.json")
     assert record["params"]["full"]["selection.ratio"] == searches["full"]["chosen"]["selection.ratio"]
-    page = (project / "s" / "studies" / "few-retuned-4" / "report" / "report.md").read_text()
-    assert "each variant was tuned by a search of its own, label-free, 4 trials in tiny_space" in page
-    told = "s/retunings/*/tracked.json"
-    kept = {file: file.stat().st_mtime_ns for part in ("s/cells/*/*", told) for file in project.glob(part)}
-    again = run("ablate", *COMMAND, folder=project)
-    assert "nothing to compute" in again.stdout and "tune" not in again.stdout.split("nothing")[0], again.stderr
-    assert {file: file.stat().st_mtime_ns for file in kept} == kept and len(list(project.glob(told))) == 2
-    after = run("ablate", *COMMAND, "--dry-run", folder=project)
-    assert "4 cells, 4 done already" in after.stdout and "searches" not in after.stdout, after.stderr
+    said = "each variant was tuned by a search of its own, label-free, 3 trials in tiny_space"
+    assert said in (project / "s" / "studies" / "few-retuned-3" / "report" / "report.md").read_text() and said in done
+
+
+def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) -> None:
+    client = MlflowClient(f"sqlite:///{project}/s/mlflow.db")
+    experiment = client.get_experiment_by_name("dfkd").experiment_id
+    for search in client.search_runs([experiment], "tags.kind = 'retuning'"):
+        below = f"tags.mlflow.parentRunId = '{search.info.run_id}' AND tags.role = 'trial'"
+        assert search.info.status == "FINISHED" and len(client.search_runs([experiment], below)) in (2, 3)
+        assert {file.path for file in client.list_artifacts(search.info.run_id)} == {"trials.json"}
+
+
+def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: Study) -> None:
+    where = Compute(storage=project / "s")
+    kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}
+    assert run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, Terms()).computed == 0  # without a cluster
+    after = forecast("few-retuned-3", few, where, retuning=TINY)
+    assert (after.cells, after.done, after.searches) == (4, 4, 0)
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
 def _json(path: Path) -> dict:

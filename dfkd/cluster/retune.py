@@ -8,7 +8,7 @@ belongs to the variant, not to the study: another study that has it as well goes
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from dfkd.cells import Setting
 from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
+from dfkd.cluster.study import Terms, run_study
+from dfkd.cluster.study_result import StudyResult
 from dfkd.cluster.trials import Brief
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
@@ -68,27 +70,38 @@ class Retuning:
         return default
 
 
-def retune(name: str, study: Study, retuning: Retuning, compute: Compute, console: Console) -> tuple[Study, Retuned]:
+def run_retuned_study(
+    name: str, study: Study, retuning: Retuning, compute: Compute, console: Console, terms: Terms
+) -> StudyResult:
     """The study with each variant at its own best setting. What was searched before is not searched again.
 
     Variants that have become one experiment are compared once: the first of them stays, or the baseline.
     """
     searches = _searches(name, study, retuning, compute, console)
-    open_ = [search for search in searches if search.found() is None]
-    for search in open_:
-        check(Cell(experiment=search.variant, block=Block(seed=SEARCH)), compute.storage)
-    if open_:
-        with session(compute):
-            crew = Crew([s.cell for s in open_], compute, console)
-            for search in open_:
-                search.run(crew)
+    left = [search for search in searches if search.found() is None]
+    if not left:
+        return _compare(name, study, searches, compute, console, terms, None)
+    for search in left:
+        check(search.cell, compute.storage)
+    with session(compute):
+        crew = Crew([*study.cells().values(), *(search.cell for search in left)], compute, console)
+        for search in left:
+            search.run(crew)
+        return _compare(name, study, searches, compute, console, terms, crew)
+
+
+def _compare(
+    name: str, study: Study, searches: Sequence[_Search], compute: Compute, console: Console, terms: Terms,
+    crew: Crew | None,
+) -> StudyResult:  # fmt: skip
     for search in searches:
         search.tell()
-    return _tuned(study, retuning, {search.label: search.chosen() for search in searches}, console)
+    tuned, told = _tuned(study, searches[0].retuning, {s.label: s.chosen() for s in searches}, console)
+    return run_study(name, tuned, compute, console, terms, told, crew)
 
 
 def known(name: str, study: Study, retuning: Retuning, compute: Compute) -> Study:
-    """What `retune` returns once no search is open any more."""
+    """What is compared once no search is open any more."""
     quiet = Console(quiet=True)
     searches = _searches(name, study, retuning, compute, quiet)
     return _tuned(study, retuning, {search.label: search.chosen() for search in searches}, quiet)[0]

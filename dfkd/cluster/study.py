@@ -11,7 +11,7 @@ import random
 import shutil
 import statistics
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -54,11 +54,12 @@ class Terms:
 
 
 def run_study(
-    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms(), retuned: Retuned | None = None
-) -> StudyResult:
+    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms(),
+    retuned: Retuned | None = None, crew: Crew | None = None,
+) -> StudyResult:  # fmt: skip
     """Compute what is missing. ValueError for input that cannot work, before anything is computed.
 
-    retuned: what `retune` says of the study.
+    retuned: how its variants came to be. crew: one that is there already, in a session; otherwise both are made.
     """
     sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
@@ -71,8 +72,8 @@ def run_study(
             if not driver.wanted():
                 console.line(f"nothing to compute: the study {name} is done already")
                 return driver.conclude()
-        with session(compute):
-            driver.crew = Crew(sources.values(), compute, console)
+        with session(compute) if crew is None else nullcontext():
+            driver.crew = crew or Crew(sources.values(), compute, console)
             driver.begin(driver.crew.setting)
             return driver.run()
 
