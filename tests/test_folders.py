@@ -61,9 +61,10 @@ def test_images_and_labels_are_torchvisions(root):
 @pytest.mark.parametrize("size", [(50, 40), (40, 50), (33, 33), (301, 20)])
 def test_resized_and_cut_out_as_torchvision_does_it(tmp_path, size):
     rng = np.random.default_rng(0)
-    (tmp_path / "test" / "a").mkdir(parents=True)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    image.save(tmp_path / "test" / "a" / "one.png")
+    for name in "ab":
+        (tmp_path / "test" / name).mkdir(parents=True)
+        image.save(tmp_path / "test" / name / "one.png")
     known = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
     ours = task(tmp_path, image_shape=(28, 24, 3), shorter_side=32, **known).test().images[0]
     theirs = transforms.Compose([transforms.Resize(32), transforms.CenterCrop((28, 24))])(image)
@@ -213,6 +214,9 @@ BAD = {
     "classes without splits": (no_splits, {}, "must be a folder with train/, val/ or test/, each with one subfolder"),
     "a class more in one split": (
         lambda root: (root / "val" / "yak").mkdir(), {}, "'yak' is in one of them only",
+    ),
+    "images without classes": (
+        lambda root: [shutil.rmtree(folder) for folder in root.glob("*/*")], {}, "must have 2 subfolders or more",
     ),
     "a class without images": (
         lambda root: [file.unlink() for file in (root / "val" / "cat").iterdir()], {}, "got none in",

@@ -102,6 +102,10 @@ class LabelledFolder(_Folder):
         self._check_fields()
         if not (self.classes and self.content):
             self._set(classes=len(self.class_names), content=self._content())
+        if self.classes < 2:
+            raise ValueError(
+                f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, but got {self.classes}"
+            )
         if not self.mean and not self.std:
             mean, std = self._statistics()
             self._set(mean=mean, std=std)
