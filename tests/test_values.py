@@ -12,6 +12,7 @@ from dfkd.data.pools import (
     ImageFolder,
     MixedPool,
     ParquetPool,
+    TorchvisionPool,
     TrainingImages,
     WebDatasetTars,
     WildGarments,
@@ -132,6 +133,10 @@ GOLDEN = [
     (
         MixedPool(pools=(Glyphs(rows=20_000), ParquetPool(path="folder")), shares=(0.75, 0.25), rows=20_000),
         "0757a478ebd06a302149",
+    ),
+    (
+        TorchvisionPool(name="SVHN", arguments=(("split", "extra"),), path="folder", most_pixels=50_000_000),
+        "5b0f94e4077a7921a2d5",
     ),
     (ParquetPool(path="pool"), "5e6500bedaf77cacc040"),
     (TrainingImages(task=Digits()), "0f3ede25c7362a2f8ddf"),

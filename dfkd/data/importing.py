@@ -180,7 +180,7 @@ class _Rows:
         if isinstance(content, bytes):
             image = decode(content, self.image_shape, most_pixels)
         else:
-            image = fitted(content, self.image_shape, most_pixels)
+            image = _fitted(content, self.image_shape, most_pixels)
             content = repr((content.mode, content.size)).encode() + content.tobytes()
         self.images.append(image)
         self.row_ids.append(found.row_id)
@@ -211,6 +211,13 @@ def check_pool(image_shape: ImageShape, draw: int = 0) -> None:
         raise ValueError(f"a folder holds one draw, 0, but got {draw=}; make each draw a folder and a pool of its own")
     if image_shape[2] not in PIL_MODES:
         raise ValueError(f"images must have one of {sorted(PIL_MODES)} channels (H, W, C), but got {image_shape=}")
+
+
+def _fitted(image: Image.Image, image_shape: ImageShape, most_pixels: int) -> NDArray[np.uint8]:
+    try:
+        return fitted(image, image_shape, most_pixels)
+    except ValueError as error:  # a mode that cannot be converted
+        raise Rejected("truncated or damaged", str(error)) from error
 
 
 def rows_per_shard(image_shape: ImageShape) -> int:

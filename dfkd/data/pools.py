@@ -30,13 +30,14 @@ from dfkd.data.shards import (
     read_row_ids,
     read_shard,
 )
+from dfkd.data.torchvision_pool import TorchvisionPool
 from dfkd.data.webdataset import WebDatasetTars
 from dfkd.files import write_json
 from dfkd.values import location
 
 __all__ = [
-    "POOLS", "Glyphs", "ImageFolder", "MixedPool", "ParquetPool", "Pool", "PoolFiles", "Shard", "TrainingImages",
-    "WebDatasetTars", "WildGarments", "read_characters", "read_shard",
+    "POOLS", "Glyphs", "ImageFolder", "MixedPool", "ParquetPool", "Pool", "PoolFiles", "Shard",
+    "TorchvisionPool", "TrainingImages", "WebDatasetTars", "WildGarments", "read_characters", "read_shard",
 ]  # fmt: skip
 
 
@@ -89,6 +90,7 @@ POOLS: tuple[type[Pool], ...] = (
     ImageFolder,
     WebDatasetTars,
     ParquetPool,
+    TorchvisionPool,
     MixedPool,
     TrainingImages,
 )
