@@ -104,7 +104,8 @@ class LabelledFolder(_Folder):
             self._set(classes=len(self.class_names), content=self._content())
         if self.classes < 2:
             raise ValueError(
-                f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, but got {self.classes}"
+                f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, but got "
+                f"{self.classes}"
             )
         if not self.mean and not self.std:
             mean, std = self._statistics()
