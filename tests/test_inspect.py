@@ -21,7 +21,7 @@ from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.data.shards import write_shard
+from dfkd.data.shards import SetAside, write_shard
 from dfkd.distill import Material, Run
 from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile
@@ -71,7 +71,8 @@ def made(source: Source, folder: Path) -> tuple[Source, Material]:
     of_seven = np.setdiff1d(np.flatnonzero(label_N == 7), probe.rows_P)
     logits[of_seven[4:]] *= UNSURE / SURE
     scores = scores_of(np.arange(ROWS), logits, scores.features_ND)
-    pool = PoolFiles((write_shard(folder / "a.parquet", np.arange(ROWS), images),))
+    set_aside = SetAside(folder / "rejected.parquet", (("truncated", 3),))
+    pool = PoolFiles((write_shard(folder / "a.parquet", np.arange(ROWS), images),), set_aside)
     validation = source.task.validation()
     material = Material(images_NHWC=images, scores=scores, probe=probe, validation=validation, teacher=source.teacher,
                         selections=None)  # fmt: skip
@@ -93,6 +94,7 @@ def test_a_starved_class_is_found_with_its_numbers(tiny: Experiment, source: Sou
     assert "add images that look like class 7" in todo and "--set selection.ratio=0.015" in todo
     assert largest_ratio(found) == 0.015  # 4 sure rows for each of 10 classes, of 2,550
     assert (found.copies.exact, found.copies.near) == (2, 0)
+    assert found.set_aside == {"truncated": 3} and "<td>truncated</td><td>3</td>" in fitness_page.html(found)
     assert found.inside is None and "Evaluation of the selection" not in fitness_page.html(found)
 
 
@@ -173,6 +175,15 @@ def plain(**changes: object) -> Fitness:
         choices=(own,), copies=Copies(exact=0, near=0, blank=0, looked_at=1200), profile=profile,
     )  # fmt: skip
     return replace(found, **changes)
+
+
+def test_of_several_poor_classes_the_worst_are_named_with_their_numbers() -> None:
+    classes = tuple(replace(c, taken=20 + c.label) if c.label in (1, 4, 5, 8) else c for c in plain().classes)
+    assert verdict(plain(classes=classes)) == (
+        "This pool can teach all 10 classes. 4 classes are thin: of a fair share of 50 rows balanced at ratio 0.5 "
+        "takes 21 for class 1 (60 sure ones in the pool), 24 for class 4 (60 sure ones in the pool), 25 for class 5 "
+        "(60 sure ones in the pool), and alike 8."
+    )
 
 
 def with_class(**changes: object) -> Fitness:

@@ -49,6 +49,7 @@ def html(fitness: Fitness) -> str:
         section("How sure the teacher is", _figure(fitness, "confidence", drawn)),
         section("What each rule would take", _figure(fitness, "taken", drawn), _choices(fitness)),
         section("What is taken and what is left", _sheets(fitness)),
+        section("The same for the other rules", *(folded(s.rule, _sheet_pair(s)) for s in fitness.sheets[1:])),
         section("Copies and near-duplicates", _copies(fitness)),
         section("Set aside", _set_aside(fitness)),
         section("Evaluation of the selection", _evaluation(fitness)),
@@ -125,9 +126,7 @@ def _sheets(fitness: Fitness) -> str:
         "which it is least sure, with its confidence. Do the taken ones look like their class to you? Are good ones "
         "left?"
     )
-    own, *others = fitness.sheets
-    rest = "".join(folded(sheets.rule, _sheet_pair(sheets)) for sheets in others)
-    return paragraph(say) + _sheet_pair(own) + (f"<h3>Other rules, at the same budget</h3>{rest}" if rest else "")
+    return paragraph(say) + _sheet_pair(fitness.sheets[0])
 
 
 def _sheet_pair(sheets: RuleSheets) -> str:
@@ -146,11 +145,12 @@ def _copies(fitness: Fitness) -> str:
     c = fitness.copies
     kinds = {"exact copies of an earlier row": c.exact, "near-duplicates": c.near, "of one colour": c.blank}
     body = [(kind, f"{count:,}", f"{percent(count / c.looked_at)} %") for kind, count in kinds.items()]
-    shown = "".join(column(f"{count} rows", pictures) for count, pictures in c.groups)
+    shown = "".join(column(f"{count}×", pictures) for count, pictures in c.groups)
     say = (
         f"Looked at: {c.looked_at:,} rows. Near: difference hashes that differ in 6 of 64 bits or fewer, and grey "
         "thumbnails that correlate by 0.99 or more: another size, brightness or compression of the same picture. "
-        "Crops and mirrored copies are not found. Every such row is in duplicates.csv."
+        "Crops and mirrored copies are not found; plain or blurred pictures of two things can count as near: look at "
+        "the groups. Every such row is in duplicates.csv."
     )
     sheet = f'<h3>The largest groups</h3><div class="sheet">{shown}</div>' if shown else ""
     return plain_table(("what", "rows", "share"), body) + paragraph(say) + sheet

@@ -45,13 +45,12 @@ def _said(fitness: Fitness, classes: list[ClassFit], word: str, most: int = 3) -
             f"{counted(c.confident, 'row')} of the pool {'has' if c.confident == 1 else 'have'} a confidence of "
             f"{CONFIDENT} or more."
         )
-    shown = "; ".join(f"class {c.label}, {c.taken:,} and {c.confident:,}" for c in classes[:most])
+    shown = [f"{c.taken:,} for class {c.label} ({c.confident:,} sure ones in the pool)" for c in classes[:most]]
     others = ranges(sorted(c.label for c in classes[most:]))
-    more = f"; and {others}" if others else ""
     return (
-        f"{len(classes)} classes are {word}. Rows that {budget} takes, where a fair share is {fitness.fair:,.0f}, and "
-        f"rows of confidence {CONFIDENT} or more: {shown}{more}."
-    )
+        f"{len(classes)} classes are {word}: of a fair share of {fitness.fair:,.0f} rows {budget} takes "
+        + ", ".join([*shown, *([f"and alike {others}"] if others else [])]) + "."
+    )  # fmt: skip
 
 
 def advice(fitness: Fitness) -> list[str]:
