@@ -36,7 +36,7 @@ from dfkd.values import Json, digest, flat, name_of, spec
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 RATIOS = (0.05, 0.1, 0.2, 0.5)
 VERY_SURE = 0.99
-MOST_BYTES = 2**29  # of logits and features that a rule may read at once; a pool of 1 million rows of 128 numbers
+MOST_BYTES = 2**28  # of logits and features that a rule may read at once; it copies them, more than once
 BRIGHTNESS_OF = 10_000  # rows, evenly spaced
 SHOWN_OF_GROUP = 3  # pictures of each group of near-duplicates
 
