@@ -106,6 +106,11 @@ class StudyRecord:
         return cls(**facts, retuned=retuned and Retuned(**retuned))
 
 
+def curves_text(outcomes: Iterable[Outcome]) -> str:
+    """The curves of cells by name, as MLflow would tell them: one file instead of calls for every cell."""
+    return json.dumps({outcome.cell: [_point(point) for point in outcome.points] for outcome in outcomes}) + "\n"
+
+
 def folder_of(storage: Path, name: str) -> Path:
     return storage / "studies" / name
 

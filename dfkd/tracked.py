@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-RECORD = "study.json"  # the artifact's name
+RECORD, CURVES = "study.json", "curves.json"  # the artifacts' names
 
 
 class Tracked:
@@ -52,13 +53,19 @@ class Tracked:
 
     def study(self, name: str) -> StudyData:
         """As `studies.from_ledger`, and equal to it."""
-        record = self.record(name)
+        record, curves = self.record(name), self._curves(name)
         wanted = set(record.names())
         runs = {cell: run for run in self._search(f"tags.study LIKE '%{name}%'") if (cell := _cell(run)) in wanted}
-        return data_of(record, lambda cell: self.outcome(runs[cell]) if cell in runs else None)
+        return data_of(record, lambda cell: self.outcome(runs[cell], curves.get(cell)) if cell in runs else None)
 
     def record(self, name: str) -> StudyRecord:
         return StudyRecord.parse(self._artifact("study", name, f"study {name}", RECORD))
+
+    def _curves(self, name: str) -> dict[str, list[dict[str, float]]]:
+        """By cell; empty where the study was tracked before there was this file."""
+        text = self._artifact("study", name, f"study {name}", CURVES, needed=False)
+        curves: dict[str, list[dict[str, float]]] = json.loads(text) if text else {}
+        return curves
 
     def sweep(self, name: str) -> SweepData:
         """As `sweeps.read` at the end of the sweep's last call, and equal to it."""
@@ -69,13 +76,15 @@ class Tracked:
         runs = self._search(f"tags.kind = '{kind}'{condition}")
         return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
 
-    def _artifact(self, kind: str, name: str, identity: str, file: str) -> str:
-        """A text that stands beside the run of a study or sweep."""
+    def _artifact(self, kind: str, name: str, identity: str, file: str, needed: bool = True) -> str:
+        """A text that stands beside the run of a study or sweep. Empty where it is not there and not needed."""
         run = next(self._search(f"tags.identity = '{identity}'"), None)
         if run is None:
             raise missing(name, self.where, self.names(kind), kind)
         if not any(found.path == file for found in self._client.list_artifacts(run.info.run_id)):
-            raise ValueError(f"the {kind} {name} in {self.where} was never finished: run it again")
+            if needed:
+                raise ValueError(f"the {kind} {name} in {self.where} was never finished: run it again")
+            return ""
         with tempfile.TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
 
@@ -91,8 +100,11 @@ class Tracked:
         except MlflowException as error:
             raise ValueError(f"there is no run and no cell {id_or_cell!r} in {self.where}") from error
 
-    def outcome(self, run: Run) -> Outcome | None:
-        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is under way."""
+    def outcome(self, run: Run, points: list[dict[str, float]] | None = None) -> Outcome | None:
+        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is under way.
+
+        points: the curve, where it is known already.
+        """
         tags, metrics = run.data.tags, run.data.metrics
         if "state" not in tags or "seconds" not in metrics:
             return None
@@ -109,7 +121,7 @@ class Tracked:
             tags={ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags},
             environment={n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")},
             seconds=metrics["seconds"],
-            points=self._points(run),
+            points=self._points(run) if points is None else points,
         )
 
     def _points(self, run: Run) -> list[dict[str, float]]:

@@ -15,7 +15,7 @@ from ablations.components import study as components
 from dfkd.ledger import Ledger
 from dfkd.randomness import Block
 from dfkd.reports import read_study
-from dfkd.studies import StudyRecord, from_ledger
+from dfkd.studies import StudyRecord, curves_text, from_ledger
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
 
@@ -32,7 +32,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return storage
 
 
-def track(tracker: Tracker, record: StudyRecord, ledger: Ledger) -> None:
+def track(tracker: Tracker, record: StudyRecord, ledger: Ledger, **files: str) -> None:
     name = record.name
     parent = tracker.parent(kind="study", name=name, identity=f"study {name}", params={}, tags={"study": name})
     for variant, cells in record.cells.items():
@@ -40,7 +40,7 @@ def track(tracker: Tracker, record: StudyRecord, ledger: Ledger) -> None:
             outcome = ledger.read(cell)
             assert outcome is not None
             tracker.cell(outcome, parent, role="variant", name=variant, tags={"study": name, "variant": variant})
-    tracker.finish(parent, metrics={}, tables={"study.json": record.text()}, files={})
+    tracker.finish(parent, metrics={}, tables={"study.json": record.text(), **files}, files={})
 
 
 def uri(storage: Path) -> str:
@@ -54,6 +54,20 @@ def test_ledger_and_mlflow_give_the_same_study(storage: Path) -> None:
     pd.testing.assert_frame_equal(tracked.curves, ledger.curves, check_exact=True)
     for name in ("name", "question", "baseline", "params", "changes", "blocks", "provenance", "test_images", "looked"):
         assert getattr(tracked, name) == getattr(ledger, name), name
+
+
+def test_with_the_file_of_curves_no_cell_is_asked_for_its_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    record, ledger = write_study(tmp_path, "parts", replace(STUDY, blocks=2), {}), Ledger(tmp_path)
+    outcomes = [outcome for cell in record.names() if (outcome := ledger.read(cell))]
+    with closing(Tracker(tmp_path, warn=pytest.fail)) as tracker:
+        track(tracker, record, ledger, **{"curves.json": curves_text(outcomes)})
+    monkeypatch.setattr(MlflowClient, "get_metric_history", lambda *_: pytest.fail("a call for a single cell"))
+    tracked = Tracked(uri(tmp_path)).study("parts")
+    pd.testing.assert_frame_equal(tracked.curves, from_ledger(tmp_path, "parts").curves, check_exact=True)
 
 
 def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(storage: Path, tmp_path: Path) -> None:

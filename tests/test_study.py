@@ -163,8 +163,10 @@ def test_table_and_page_come_back_from_the_server(server: Server, first: str, pr
     folder = Path(server.client().download_artifacts(parent.info.run_id, "", str(tmp_path)))
     assert json.loads((folder / "effects.json").read_text())["columns"][0] == "variant"
     assert (folder / "report" / "index.html").read_text().startswith("<!")
-    tracked = read_study("tiny_study", project / "s", server.uri)
-    pd.testing.assert_frame_equal(tracked.cells, read_study("tiny_study", project / "s", None).cells)
+    tracked, kept = (read_study("tiny_study", project / "s", where) for where in (server.uri, None))
+    pd.testing.assert_frame_equal(tracked.cells, kept.cells)
+    pd.testing.assert_frame_equal(tracked.curves, kept.curves, check_exact=True)
+    assert set(json.loads((folder / "curves.json").read_text())) == set(kept.cells["cell"])
 
 
 LOAD = """

@@ -253,6 +253,7 @@ class _Driver:
             metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
             tables={
                 "effects": frame(findings.comparisons), "variants": findings.summary, "study.json": self.record.text(),
+                "curves.json": studies.curves_text(self.known.values()),
             },
             files=files,
         )  # fmt: skip
