@@ -32,6 +32,11 @@ def location(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={"location": True}, **kwargs)
 
 
+def limit(default: Any) -> Any:
+    """A field that stops a run where something is beyond it, and changes nothing that is computed: not identity."""
+    return dataclasses.field(default=default, metadata={"limit": True})
+
+
 def name_of(piece: object) -> str:
     """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module: "my_project.losses.Mine"."""
     return name_of_kind(type(piece))
@@ -58,7 +63,7 @@ def spec(piece: Any) -> dict[str, Json]:
     for field in dataclasses.fields(piece):
         value = getattr(piece, field.name)
         left_out = "left_out_at" in field.metadata and value == field.metadata["left_out_at"]
-        if not left_out and not field.metadata.get("location"):
+        if not left_out and not field.metadata.keys() & {"location", "limit"}:
             result[field.name] = _json(value, field)
     return result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from dfkd.data.decoding import MOST_PIXELS, Rejected, check_kind
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
 from dfkd.data.places import Entry, Place, place_of, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import location
+from dfkd.values import limit, location
 
 LISTING = pa.schema(
     [
@@ -45,7 +45,7 @@ class ImageFolder:
     version: ClassVar[int] = 1
     path: str = location()
     most_pixels: int = MOST_PIXELS
-    most_rejected: float = field(default=0.5, metadata={"location": True})  # a stop: nothing that is computed
+    most_rejected: float = limit(0.5)
 
     def __post_init__(self) -> None:
         check_limits(self.path, self.most_pixels, self.most_rejected)
@@ -99,7 +99,9 @@ def listable(path: str) -> Place:
     try:
         place.children(b"", set())
     except OSError as error:
-        raise ValueError(f"path must be a folder that can be listed, but got {path} ({error}); mend path") from error
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        what = "which is not a folder" if missing else error.strerror or str(error)
+        raise ValueError(f"path must be a folder that can be listed, but got {path}, {what}; mend path") from error
     return place
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from dfkd.data.decoding import ImageShape, Rejected, decode, fitted
 from dfkd.data.importing import Import
+from dfkd.data.mixture import Mixing
+from dfkd.data.parquet_pool import ParquetFiles
 from dfkd.data.shards import read_first
 
 PLACES = 8  # evenly spaced in the pool: its files are often in the order of something
@@ -24,8 +26,12 @@ PLACES = 8  # evenly spaced in the pool: its files are often in the order of som
 def sample(pool: Any, image_shape: ImageShape, storage: Path, draw: int = 0, most: int = 1000) -> NDArray[np.uint8]:
     """images_NHWC, about `most` or fewer; of a pool that is drawn, of its first shard, which is kept."""
     if hasattr(pool, "making"):
-        work: Import = pool.making(image_shape, storage, draw)
-        places = _spaced(len(work.keys))
+        work = pool.making(image_shape, storage, draw)
+        if isinstance(work, Mixing):
+            parts = zip(pool.pools, pool.counts, strict=True)
+            few = [sample(part, image_shape, storage, draw, -(-most * count // pool.rows)) for part, count in parts]
+            return np.concatenate(few)
+        places = _spaced(len(work.paths if isinstance(work, ParquetFiles) else work.keys))
         images = [image for part in places for image in islice(_readable(work, part), -(-most // len(places)))]
         return np.stack(images) if images else np.empty((0, *image_shape), np.uint8)
     if hasattr(pool, "make_shard"):
@@ -39,8 +45,11 @@ def _spaced(count: int) -> list[int]:
     return sorted({i * count // PLACES for i in range(PLACES)}) if count else []
 
 
-def _readable(work: Import, part: int) -> Iterator[NDArray[np.uint8]]:
+def _readable(work: Import | ParquetFiles, part: int) -> Iterator[NDArray[np.uint8]]:
     """What cannot be read is left out: the import says what it is."""
+    if isinstance(work, ParquetFiles):
+        yield from work.readable(part)
+        return
     for found in work.outside.found(part):
         try:
             content = found.read()

@@ -17,12 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.decoding import ImageShape as ImageShape
-from dfkd.data.decoding import Rejected, decode
 from dfkd.data.rejects import SetAside
 from dfkd.files import replace_file
 
@@ -69,8 +67,20 @@ def write_shard(
 
     columns: what else is known of the rows, for people and reports; no part of the digest.
     """
-    rows, height, width, channels = images_NHWC.shape
     digest = content_digest(row_id_N, images_NHWC)
+    known = dict(columns or {})
+    if characters_N is not None:
+        known["character"] = pa.array(list(characters_N), pa.string())
+    table = raw_table(row_id_N, images_NHWC, known).replace_schema_metadata({"digest": digest})
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP))
+    return Shard(path, digest, len(row_id_N))
+
+
+def raw_table(
+    row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], columns: Mapping[str, pa.Array] | None = None
+) -> pa.Table:
+    """A shard's table. No pixel is copied."""
+    rows, height, width, channels = images_NHWC.shape
     pixels = pa.py_buffer(np.ascontiguousarray(images_NHWC))
     image_type = pa.binary(height * width * channels)
     fields = [
@@ -79,22 +89,21 @@ def write_shard(
     ]
     arrays = [pa.array(row_id_N), pa.Array.from_buffers(image_type, rows, [None, pixels])]
     known = dict(columns or {})
-    if characters_N is not None:
-        known["character"] = pa.array(list(characters_N), pa.string())
     fields += [pa.field(name, array.type) for name, array in known.items()]
-    schema = pa.schema(fields, metadata={"digest": digest})
-    table = pa.Table.from_arrays([*arrays, *known.values()], schema=schema)
-    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP))
-    return Shard(path, digest, rows)
+    return pa.Table.from_arrays([*arrays, *known.values()], schema=pa.schema(fields))
 
 
 def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(row_id_N, images_NHWC), the caller's own to write into.
-
-    Encoded images are converted to the task's channels (alpha is cut off, not blended) and resized, bilinear.
-    """
+    """(row_id_N, images_NHWC) of raw pixels, the caller's own to write into."""
     check_columns(path, image_shape)
-    return read_row_ids(path), _decoded(path, pq.read_table(path, columns=["image"])["image"], image_shape)
+    if is_encoded(path):
+        raise ValueError(f"a shard of a pool must have raw pixels, but got encoded images in {path}; use ParquetPool")
+    return read_row_ids(path), _raw_pixels(path, pq.read_table(path, columns=["image"])["image"], image_shape)
+
+
+def is_encoded(path: Path) -> bool:
+    """Images in files' formats, not raw pixels; `check_columns` has looked at it."""
+    return not pa.types.is_fixed_size_binary(pq.read_schema(path).field("image").type)
 
 
 def has_row_ids(path: Path) -> bool:
@@ -172,19 +181,6 @@ def _encoded_type(image_type: pa.DataType) -> bool:
     return bool(pa.types.is_binary(image_type) or pa.types.is_large_binary(image_type))
 
 
-def _decoded(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> NDArray[np.uint8]:
-    if pa.types.is_fixed_size_binary(column.type):
-        return _raw_pixels(path, column, image_shape)
-    images_NHWC = np.empty((len(column), *image_shape), dtype=np.uint8)
-    row = 0
-    for chunk in column.chunks:  # value by value: a second copy of all encoded bytes may not fit
-        values = pc.struct_field(chunk, "bytes") if pa.types.is_struct(chunk.type) else chunk
-        for value in values:
-            images_NHWC[row] = _decoded_image(path, row, value.as_py(), image_shape)
-            row += 1
-    return images_NHWC
-
-
 def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> NDArray[np.uint8]:
     if column.null_count:
         raise ValueError(f"every row must have an image, but got {column.null_count} nulls in {path}; leave them out")
@@ -199,28 +195,10 @@ def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) ->
 
 
 def read_first(path: Path, image_shape: ImageShape, rows: int) -> NDArray[np.uint8]:
-    """images_NHWC of the first rows; no others are read or decoded."""
+    """images_NHWC of the first rows of raw pixels; no others are read."""
     check_columns(path, image_shape)
     batches = pq.ParquetFile(path).iter_batches(batch_size=rows, columns=["image"])
     columns = [batch.column(0) for batch in islice(batches, 1)]
-    return _decoded(path, pa.chunked_array(columns), image_shape) if columns else np.empty((0, *image_shape), np.uint8)
-
-
-def decode_first(path: Path) -> None:
-    """Decode one encoded image, so that a column of something else is refused before work begins."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=1, columns=["image"]):
-        if not pa.types.is_fixed_size_binary(batch.column(0).type):
-            _decoded(path, pa.chunked_array([batch.column(0)]), (8, 8, 3))
-        return
-
-
-def _decoded_image(path: Path, row: int, encoded: bytes | None, image_shape: ImageShape) -> NDArray[np.uint8]:
-    if encoded is None:
-        raise ValueError(f"every row must have an image, but got a null in row {row} of {path}; leave the row out")
-    try:
-        return decode(encoded, image_shape)
-    except Rejected as rejected:
-        raise ValueError(
-            f"every image must be one that PIL can decode to 8 bits per channel, but got {len(encoded)} bytes "
-            f"in row {row} of {path} ({rejected.reason}); leave the row out or encode it again"
-        ) from rejected
+    if not columns:
+        return np.empty((0, *image_shape), np.uint8)
+    return _raw_pixels(path, pa.chunked_array(columns), image_shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from dfkd.data.decoding import BROKEN, MOST_PIXELS, Rejected
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, rows_per_shard
 from dfkd.data.places import place_of, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import location
+from dfkd.values import limit, location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class TorchvisionPool:
     arguments: tuple[tuple[str, Any], ...] = ()
     path: str = location(default="")
     most_pixels: int = MOST_PIXELS
-    most_rejected: float = field(default=0.5, metadata={"location": True})  # a stop: nothing that is computed
+    most_rejected: float = limit(0.5)
 
     def __post_init__(self) -> None:
         check_limits(self.path or ".", self.most_pixels, self.most_rejected)

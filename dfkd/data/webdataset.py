@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar
@@ -15,7 +15,7 @@ from dfkd.data.image_folder import listable
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of
 from dfkd.data.places import Entry, Place, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import location
+from dfkd.values import limit, location
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LONGEST_HEADER = 2**20  # bytes of a name or of other properties
@@ -43,7 +43,7 @@ class WebDatasetTars:
     version: ClassVar[int] = 1
     path: str = location()
     most_pixels: int = MOST_PIXELS
-    most_rejected: float = field(default=0.5, metadata={"location": True})  # a stop: nothing that is computed
+    most_rejected: float = limit(0.5)
     unique_names: bool = True
 
     def __post_init__(self) -> None:
