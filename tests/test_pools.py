@@ -256,7 +256,7 @@ def test_a_folder_that_is_not_a_pool_is_refused(folder, storage):
     refused(folder, storage, r"but got 1 other entries, such as 'cat\.png'")
     (folder / "a.parquet").write_text("not one")
     refused(folder, storage, r"must be a Parquet file, but got .*a\.parquet, which is not one")
-    with pytest.raises(ValueError, match=r"path must name a folder .* but got path=''"):
+    with pytest.raises(ValueError, match=r"path must name a folder.* but got path=''"):
         ParquetPool(path="")
 
 
