@@ -42,6 +42,7 @@ SHARES = (0.7, 0.2, 0.1)
 SPARE = 1.05  # of each kind more files are written than the mixture takes
 SHARD, TAR = 10_000, 5_000
 SHAPE = (16, 16, 1)
+LIMIT_GB = 1.5  # of each process, whatever the number of rows up to millions: shards are made and read one at a time
 NETWORK = SmallResNet(width=8, stem_stride=2)
 
 
@@ -85,7 +86,9 @@ def write_sources(folder: Path, rows: int) -> MixedPool:
 def apart(step: Callable[..., Any], *arguments: Any) -> tuple[float, float, Any]:
     """(seconds, gigabytes, result) of a step in a fresh process."""
     with get_context("spawn").Pool(1) as process:
-        return process.apply(measured, (step, arguments))
+        seconds, gigabytes, result = process.apply(measured, (step, arguments))
+    assert gigabytes < LIMIT_GB, f"{step.__name__} took {gigabytes:.2f} GB, more than {LIMIT_GB}"
+    return seconds, gigabytes, result
 
 
 def measured(step: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[float, float, Any]:

@@ -1,5 +1,6 @@
 """Where pools come from: folders, tars, object stores, torchvision's data sets, mixtures of all of these."""
 
+import importlib.util
 import io
 import tarfile
 from dataclasses import replace
@@ -272,3 +273,14 @@ def test_a_mixture_is_rebuilt_from_its_params(tiny, mixed):
 def read_all(files) -> tuple[list[int], np.ndarray]:
     parts = [read_shard(shard.path, SHAPE) for shard in files.shards]
     return np.concatenate([part[0] for part in parts]).tolist(), np.concatenate([part[1] for part in parts])
+
+
+def test_the_benchmark_of_a_million_rows_runs_with_few(tmp_path, monkeypatch, capsys):
+    """In this process: what its steps cost is measured where it is run."""
+    path = Path(__file__).parents[1] / "benchmarks" / "mixture_pool.py"
+    specification = importlib.util.spec_from_file_location("mixture_pool", path)
+    benchmark = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(benchmark)
+    monkeypatch.setattr(benchmark, "apart", lambda step, *arguments: (0.0, 0.0, step(*arguments)))
+    benchmark.run(1_000, tmp_path)
+    assert "pool: 1000 images, 4 set aside (4 not an image)" in capsys.readouterr().out
