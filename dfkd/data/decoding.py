@@ -2,7 +2,7 @@
 
 H height, W width, C channels. Nothing in an image is executed: only formats are tried whose readers are decoders (EPS
 would start a program), the header is looked at before any pixel is, and what a damaged file makes a decoder raise ends
-here. Memory: some 16 bytes for each of the largest number of pixels that is allowed.
+here. Memory: up to 20 bytes for each pixel of the largest image (measured: JPEG 8 to 12, WebP 16, JPEG 2000 19).
 """
 
 from __future__ import annotations

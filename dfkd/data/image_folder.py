@@ -38,7 +38,7 @@ class ImageFolder:
     `most_rejected`, nothing is computed. Duplicates, and what is named as another kind of file (.json, .txt, .pickle,
     never opened), do not count for that. Nothing is executed.
     Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what fsspec knows), no
-    credentials in it. most_pixels: larger images are not decoded; 16 bytes of memory for each. One draw, 0.
+    credentials in it. most_pixels: larger images are not decoded; 20 bytes of memory for each. One draw, 0.
     Interplay: files are known again by name, size and time of change; the pool's identity is its pixels.
     """
 
