@@ -40,14 +40,14 @@ def read(storage: Path, name: str) -> SweepData:
     records = saved["result"]["trials"] if saved else _journal(folder)
     if not records:
         raise ValueError(f"the sweep {name} has no trial yet: run it first")
-    trials = tuple(_trial(record, Ledger(storage)) for record in records)
+    trials = tuple(trial_of(record, Ledger(storage)) for record in records)
     seen = _optuna_trials(folder / "optuna.log")
     return SweepData(
         name=name,
         trials=trials,
         scales=_scales(trials, seen),
         importance=_importance(trials, seen),
-        correlation=_correlation(trials),
+        correlation=correlation_of(trials),
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
     )
@@ -83,7 +83,7 @@ def _journal(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("trials/*.json"))]
 
 
-def _trial(record: Mapping[str, Any], ledger: Ledger) -> Trial:
+def trial_of(record: Mapping[str, Any], ledger: Ledger) -> Trial:
     """A cell may have gone further since, for another sweep: this one saw it up to its step."""
     outcome = ledger.read(record["cell"])
     points = [p for p in outcome.points if p["step"] <= record["step"]] if outcome else []
@@ -149,7 +149,7 @@ def _common_step(trials: Sequence[Trial]) -> int | None:
     return next((step for step in steps if sum(step in points for points in curves) >= 0.75 * len(curves)), None)
 
 
-def _correlation(trials: Sequence[Trial]) -> float | None:
+def correlation_of(trials: Sequence[Trial]) -> float | None:
     """Spearman's, at each trial's last step; None where fewer than three are labelled, or one side is constant."""
     pairs = [(t.value, t.validation) for t in trials if t.value is not None and t.validation is not None]
     if len(pairs) < 3:

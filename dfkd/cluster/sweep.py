@@ -35,7 +35,7 @@ from dfkd.cluster.search import Journal, TrialRecord
 from dfkd.cluster.session import Compute, session
 from dfkd.cluster.trials import Brief
 from dfkd.console import Console
-from dfkd.evidence.statistics import paired_interval, rank_correlation
+from dfkd.evidence.statistics import paired_interval
 from dfkd.evidence.sweeps import SweepData
 from dfkd.experiment import Cell, Experiment
 from dfkd.files import write_json
@@ -195,14 +195,11 @@ class _Driver:
         best = finished(records, self.journal.folder)
         default, winner = self.sweep.default(), self._choose(best)
         winner_test, default_test = self._confirm(winner, default)
-        seen = [outcome for record in records if (outcome := self.ledger.read(record.cell))]
-        labelled = [outcome.metrics for outcome in seen if "validation" in outcome.metrics]
+        correlation = sweeps.correlation_of([sweeps.trial_of(asdict(record), self.ledger) for record in records])
         return SweepResult(
             name=self.sweep.name(),
             trials=records,
-            correlation=rank_correlation([m["probe"] for m in labelled], [m["validation"] for m in labelled])
-            if len(labelled) > 2
-            else float("nan"),
+            correlation=float("nan") if correlation is None else correlation,
             best=[self._row(record) for record in best[:10]],
             winner={name: mine for name, (mine, _) in winner.diff(default).items() if mine is not None},
             winner_test=winner_test,

@@ -52,7 +52,8 @@ def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind
 
 def plain_table(header: Sequence[str], body: Iterable[Sequence[str]], kind: str = "") -> str:
     """The same of plain text."""
-    return table([escape(name) for name in header], [("", [escape(cell) for cell in row]) for row in body], kind)
+    names = [escape(name).replace(".", ".<wbr>") for name in header]  # six parameters fill the page's width
+    return table(names, [("", [escape(cell) for cell in row]) for row in body], kind)
 
 
 def _class(names: str) -> str:

@@ -24,6 +24,7 @@ STATES: dict[str, dict[str, Any]] = {
     "pruned": {"marker": "o", "facecolors": "none", "edgecolors": GREY},
     "diverged": {"marker": "x", "color": ORANGE},
 }
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text on an axis
 LABELLED = 6  # choices of a parameter that have room for their names
 
 
@@ -162,7 +163,7 @@ def parallel(data: SweepData) -> Plot | None:
         axes.axvline(x, color=GREY, linewidth=0.8)
         low, high = _ends(name, data.scales[name], trials)
         for y, text, side in ((-0.05, low, "top"), (1.05, high, "bottom")):
-            axes.text(x, y, text, ha="center", va=side, fontsize=8, color=GREY)
+            axes.text(x, y, text, ha="center", va=side, fontsize=8, color=GREY, bbox=WHITE)
     axes.set_xticks(range(len(names)), [name.replace(".", ".\n", 1) for name in names], fontsize=8)
     axes.tick_params(length=0, pad=14)
     axes.set_yticks([])
