@@ -114,6 +114,7 @@ def test_torchvision_downloads_to_where_the_task_looks(
         (f"{NAMES[2]}.gz", gzip.compress(bytes(5000))[:-20], "cannot be unpacked .* Get it again"),
         (f"{NAMES[2]}.gz", b"<html>", "cannot be unpacked .*Not a gzipped file"),
     ],
+    ids=["absent", "cut off", "empty", "other size", "too few labels", "odd label", "gzip cut off", "no gzip"],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     write_fashion(tmp_path / "good")
