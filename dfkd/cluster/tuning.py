@@ -46,6 +46,7 @@ def tune_trials(
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # no CSV, JSON and TensorBoard copies of the ledger
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is ours: it ends the sweep in order
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"  # Tune's state is thrown away
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # relative paths in a user's space stay those of the driver
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # with verbose=0: no walls of boxes
     scratch = compute.storage / "tune" / uuid.uuid4().hex
     # A Train run brings its own workers. The trial beside them only waits, and must take no share of a CPU that they
