@@ -20,15 +20,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.cluster.inspect_report import inspect
-    from dfkd.cluster.preparing import prepare
-    from dfkd.cluster.session import session
-    from dfkd.sources import check, source_key
+    from dfkd.cluster.preparing import prepared_cell
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
-    check(cell, compute.storage)
-    with session(compute):
-        prepared = prepare([cell], compute, console)[source_key(cell)]
+    with prepared_cell(cell, compute, console) as prepared:
         folder = inspect(cell, arguments.recipe or arguments.run or "digits", prepared, compute, console)
     console.line(f"written to {folder}: index.html (open it in a browser), classes.csv, duplicates.csv")
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")

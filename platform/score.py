@@ -9,17 +9,12 @@ def main() -> None:
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
-    from dfkd.cluster.preparing import prepare
+    from dfkd.cluster.preparing import prepared_cell
     from dfkd.cluster.scores_report import show
-    from dfkd.cluster.session import session
-    from dfkd.sources import check, source_key
 
-    cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
-    check(cell, compute.storage)
-    with session(compute):
-        prepared = prepare([cell], compute, console)[source_key(cell)]
-    show(prepared.source, compute.storage, console)
+    with prepared_cell(cli.cell_of(arguments), compute, console) as prepared:
+        show(prepared.source, compute.storage, console)
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 
 

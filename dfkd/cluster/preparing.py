@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 
-from dfkd.cluster.session import Compute
+from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.data.making import Making, making
 from dfkd.data.pools import PoolFiles
@@ -17,7 +18,7 @@ from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards
-from dfkd.sources import Packed, Source, check_space, pack, source_key
+from dfkd.sources import Packed, Source, check, check_space, pack, source_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,14 @@ class Prepared:
 
     source: Source
     packed: ray.ObjectRef[Packed]
+
+
+@contextmanager
+def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[Prepared]:
+    """A session in which all that one cell reads is in place. ValueError before anything is written if it cannot be."""
+    check(cell, compute.storage)
+    with session(compute):
+        yield prepare([cell], compute, console)[source_key(cell)]
 
 
 def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, Prepared]:

@@ -11,7 +11,7 @@ import io
 import tempfile
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -58,16 +58,24 @@ def log_student(
 
 
 def _upload(client: MlflowClient, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        try:
-            with redirect_stderr(io.StringIO()):  # torch.export prints the graph of what it cannot trace
-                _save(folder, model, experiment, weights)
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # what torch.export says to a network
-            client.finalize_logged_model(model.model_id, "FAILED")
-            raise NotLogged(f"torch.export cannot trace it: {error}") from error
-        client.log_model_artifacts(model.model_id, str(folder))
-    client.finalize_logged_model(model.model_id, "READY")
+    """Whatever happens, MLflow does not go on showing the model as pending."""
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            _export(folder, model, experiment, weights)
+            client.log_model_artifacts(model.model_id, str(folder))
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model.model_id, status)
+
+
+def _export(folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+    try:
+        with redirect_stderr(io.StringIO()):  # torch.export prints the graph of what it cannot trace
+            _save(folder, model, experiment, weights)
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # what torch.export says to a network
+        raise NotLogged(f"torch.export cannot trace it: {error}") from error
 
 
 def _save(folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
