@@ -5,7 +5,7 @@
 
 from dfkd import recipes
 from dfkd.experiment import Experiment, Study
-from dfkd.values import name_of
+from dfkd.identity import name_of
 
 
 def study_of(full: Experiment) -> Study:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.experiment import Experiment, Study
+from dfkd.identity import name_of
 from dfkd.method.dropping import ByConfidence, NoiseMatrix, Nucleus, Random, Tail, WholeClass
-from dfkd.values import name_of
 
 RATE = 0.3
 RULES = (

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.experiment import Experiment, Study
+from dfkd.identity import name_of
 from dfkd.method.losses import EXPLICIT
-from dfkd.values import name_of
 
 
 def study_of(full: Experiment) -> Study:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.experiment import Experiment, Study
+from dfkd.identity import name_of
 from dfkd.method.selection import SELECTIONS, Dynamic, Selection
-from dfkd.values import name_of
 
 
 def rules(like: Selection) -> list[Selection]:

@@ -23,7 +23,7 @@ from dfkd.evidence import tables
 from dfkd.evidence.paired import holm, t_test
 from dfkd.evidence.statistics import Comparison, compare
 from dfkd.experiment import Cell
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 SEED = 5000  # its blocks are nobody else's
 BASELINE = "name 0"

@@ -41,7 +41,7 @@ from dfkd.method.losses import (
 )
 from dfkd.models.networks import CifarResNet, Network, SmallResNet, WideResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.randomness import Block, use_deterministic
+from dfkd.seeding import Block, use_deterministic
 from dfkd.sources import load, obtain, score_here
 
 CROP = Crop(padding=1, flip=False)

@@ -34,7 +34,7 @@ from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.packs import open_pack, pack_folder
 from dfkd.probe import draw_probe
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 from dfkd.selecting import select
 from dfkd.sources import Source, pack, score_here
 

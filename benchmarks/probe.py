@@ -21,7 +21,7 @@ from dfkd.console import Console
 from dfkd.evidence.statistics import rank_correlation
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from search_spaces.digits import default, space
 
 METRICS = ("probe", "probe.low", "probe.middle", "probe.high")

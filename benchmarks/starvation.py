@@ -24,7 +24,7 @@ from dfkd.evidence.fitness import CONFIDENT
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.teachers import predict
 from dfkd.probe import Probe
-from dfkd.randomness import Block, use_deterministic
+from dfkd.seeding import Block, use_deterministic
 from dfkd.sources import load, obtain, score_here
 
 CLASSES = (1, 3, 4, 7, 8, 9)  # those with sure rows for a whole quota

@@ -18,8 +18,8 @@ from dfkd.data.transforms import View, to_tensor
 from dfkd.method.losses import Outputs
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.randomness import stream
 from dfkd.scores import Scores
+from dfkd.seeding import stream
 
 Rows = NDArray[np.int64]
 TOGETHER = 64  # neighbours in the selection that are asked about in one batch

@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from dfkd.identity import digest
 from dfkd.lease import IN_USE, Lease
 from dfkd.ledger import FINAL
 from dfkd.models.teachers import weights_digest
 from dfkd.packs import NOTE
-from dfkd.values import digest
 
 COSTS = {  # what it takes to have it again, by kind
     "pack": "a copy of pool and scores",

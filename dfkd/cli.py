@@ -80,8 +80,8 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
 
 def recipe(name: str) -> Experiment:
     """ValueError for an unknown recipe, with those that there are."""
-    from dfkd.modules import load, module_exists
     from dfkd.recipes import RECIPES
+    from dfkd.user_modules import load, module_exists
 
     if name not in RECIPES and not module_exists(name):
         raise ValueError(f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, my.module")
@@ -92,7 +92,7 @@ def recipe(name: str) -> Experiment:
 def origin_of(arguments: argparse.Namespace) -> Cell:
     """The cell that these options start from, before anything is changed: a recipe's, or that of a run."""
     from dfkd.experiment import Cell
-    from dfkd.randomness import Block
+    from dfkd.seeding import Block
 
     if arguments.run is None:
         return Cell(experiment=recipe(arguments.recipe or "digits"), block=Block(seed=0))

@@ -34,8 +34,8 @@ from dfkd.models.networks import stages_of
 from dfkd.models.teachers import TrainedNetwork, accuracy, predict
 from dfkd.objective import Objective
 from dfkd.probe import Probe
-from dfkd.randomness import drawing_from, generator, stream
 from dfkd.scores import Scores
+from dfkd.seeding import drawing_from, generator, stream
 from dfkd.selecting import select
 
 SCORED_TOGETHER = 512  # rows, for a dynamic selection

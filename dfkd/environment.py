@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from dfkd.values import digest
+from dfkd.identity import digest
 
 
 @dataclass(frozen=True, kw_only=True)

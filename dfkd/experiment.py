@@ -10,15 +10,15 @@ from typing import Any, ClassVar, cast
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import View
+from dfkd.identity import Json, Scalar, digest, flat, later, spec
 from dfkd.method.dropping import Dropping
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import KD, AnswerLoss, Both, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.top_k import TopK
-from dfkd.values import Json, Scalar, digest, flat, later, spec
 
 DECAYS = ("one_cycle", "cosine", "steps")
 

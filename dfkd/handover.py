@@ -19,8 +19,8 @@ from dfkd.exporting.card import card
 from dfkd.exporting.folder import Checked, Student, is_export_of, write_formats
 from dfkd.files import whole_folder
 from dfkd.ledger import Ledger, Outcome
-from dfkd.randomness import Block
 from dfkd.rebuild import experiment
+from dfkd.seeding import Block
 from dfkd.selected import probe_images
 
 MOST_IMAGES = 1000  # on which formats are compared

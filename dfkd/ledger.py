@@ -28,8 +28,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dfkd.files import replace_file, write_json
+from dfkd.identity import Scalar
 from dfkd.lease import Lease
-from dfkd.values import Scalar
 
 FINAL = ("finished", "diverged")
 

@@ -21,7 +21,7 @@ from dfkd.cluster.study import run_study as run_in_session
 from dfkd.cluster.study_result import StudyResult
 from dfkd.console import Console
 from dfkd.experiment import Study
-from dfkd.modules import load
+from dfkd.user_modules import load
 
 
 def run_study(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
-from dfkd.randomness import stream
+from dfkd.seeding import stream
 
 
 class Objective(nn.Module):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.randomness import stream
 from dfkd.scores import Scores
+from dfkd.seeding import stream
 
 SHARE, MOST = 0.15, 3000  # 15 % of the pool, at most 3,000 rows
 STRATA = ("low", "middle", "high")  # thirds of the probe by the teacher's confidence

@@ -18,6 +18,7 @@ from dfkd.data.pools import POOLS
 from dfkd.data.tasks import TASKS
 from dfkd.data.transforms import VIEWS
 from dfkd.experiment import Experiment, Schedule
+from dfkd.identity import Scalar, name_of_kind
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import KDS, LOSSES, Both
@@ -25,7 +26,6 @@ from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
 from dfkd.top_k import CACHES
-from dfkd.values import Scalar, name_of_kind
 
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
     "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,

@@ -12,10 +12,10 @@ from dfkd.evidence import overview, report, sweep_page, tables
 from dfkd.evidence.findings import Findings, StudyData
 from dfkd.evidence.sweeps import SweepData
 from dfkd.files import replace_file
+from dfkd.identity import digest
 from dfkd.selected import selected
 from dfkd.studies import folder_of, from_ledger
 from dfkd.tracked import Tracked
-from dfkd.values import digest
 
 
 def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:

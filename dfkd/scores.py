@@ -22,10 +22,10 @@ from dfkd.data.pools import PoolFiles, Shard, read_shard
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import to_tensor
 from dfkd.files import replace_file
+from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.top_k import COLUMNS, TopK, TopLogits
-from dfkd.values import Json, digest, spec
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product

@@ -21,9 +21,9 @@ from dfkd.ledger import Ledger
 from dfkd.method.dropping import FiltersRows
 from dfkd.packs import open_pack, pack_folder
 from dfkd.probe import draw_probe
-from dfkd.randomness import Block, stream
 from dfkd.rebuild import experiment
 from dfkd.scores import Scores
+from dfkd.seeding import Block, stream
 from dfkd.selecting import select
 
 LARGEST = 64  # pixels a side on the page

@@ -20,7 +20,7 @@ from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.experiment import Study
 from dfkd.files import write_json
 from dfkd.ledger import Ledger, Outcome
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 
 @dataclass(frozen=True, kw_only=True)

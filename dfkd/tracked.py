@@ -12,7 +12,7 @@ from dfkd import sweeps
 from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.evidence.sweeps import SweepData
 from dfkd.ledger import Outcome
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.studies import StudyRecord, data_of, missing
 from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 

@@ -30,7 +30,7 @@ def main() -> None:
     from dfkd.cluster.forecast import forecast
     from dfkd.cluster.study import Terms, run_study
     from dfkd.cluster.study_report import show, show_forecast
-    from dfkd.modules import load
+    from dfkd.user_modules import load
 
     compute, console = cli.compute_and_console(arguments)
     name = arguments.study.split(".")[-1]

@@ -15,7 +15,7 @@ def main() -> None:
 
     from dfkd.console import Console
     from dfkd.models.teachers import SupervisedTeacher
-    from dfkd.randomness import use_deterministic
+    from dfkd.seeding import use_deterministic
     from dfkd.sources import check
     from dfkd.teaching import show
 

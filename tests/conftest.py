@@ -72,7 +72,7 @@ def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def source(tiny: Experiment, source_storage: Path) -> Source:
     from dfkd.experiment import Cell
-    from dfkd.randomness import Block, use_deterministic
+    from dfkd.seeding import Block, use_deterministic
     from dfkd.sources import obtain
 
     use_deterministic(1)
@@ -93,7 +93,7 @@ def job_of(source: Source) -> Callable[..., Job]:
     from dfkd.cells import Job
     from dfkd.environment import this_environment
     from dfkd.experiment import Cell
-    from dfkd.randomness import Block
+    from dfkd.seeding import Block
 
     def job(experiment: Experiment, seed: int = 0, read_test: bool = False) -> Job:
         return Job(

@@ -19,7 +19,7 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 CROP = Crop(padding=1, flip=False)
 LIVE, PER_ROW = replace(CROP, answer="live"), replace(CROP, answer="live", per_row=3)

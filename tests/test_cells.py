@@ -27,7 +27,7 @@ from pathlib import Path
 import dfkd.cells
 from dfkd.distill import Run
 from dfkd.ledger import Ledger
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 
 class Stalled(Run):
     def _train_step(self):

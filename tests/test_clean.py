@@ -24,7 +24,7 @@ from dfkd.files import size
 from dfkd.lease import using
 from dfkd.ledger import Ledger
 from dfkd.packs import open_pack
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.sources import Source, load, obtain, score_here
 from dfkd.top_k import TopK
 

@@ -20,7 +20,7 @@ from dfkd.method import dropping
 from dfkd.method.losses import PooledFeatures, Similarity
 from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 SCHEDULES = {
     "adamw, one cycle": {},

@@ -11,7 +11,7 @@ from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, Both, FitNet, NTXent, Similarity, TeacherContrast, needs_of
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
 each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)

@@ -22,7 +22,7 @@ from dfkd.method.dropping import (
     WholeClass,
 )
 from dfkd.method.losses import KD
-from dfkd.randomness import Block, generator
+from dfkd.seeding import Block, generator
 
 RECIPES: dict[type[Dropping], Callable[[float], Dropping]] = {
     Tail: lambda rate: Tail(rate=rate),

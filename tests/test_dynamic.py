@@ -13,7 +13,7 @@ from dfkd.data.transforms import to_tensor
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Confident, Dynamic
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 
 @pytest.fixture(scope="module")

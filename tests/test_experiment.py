@@ -18,7 +18,7 @@ from dfkd.method.losses import KD, PooledFeatures, Similarity
 from dfkd.method.selection import Balanced
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 SMALL = SmallResNet(width=8, stem_stride=2, norm="batch")
 PLAIN = Experiment(

@@ -18,8 +18,8 @@ from dfkd.data.garments import SHIFTS, WildGarments, shifted
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import read_characters, read_shard
 from dfkd.experiment import Cell
-from dfkd.randomness import Block
 from dfkd.recipes import fashion, original
+from dfkd.seeding import Block
 from dfkd.sources import check
 
 SHAPE = (28, 28, 1)

@@ -16,7 +16,7 @@ from dfkd.data.decoded import decoded
 from dfkd.data.labelled_files import files_in, statistics
 from dfkd.data.task import require
 from dfkd.data.tasks import ImageNetFolder, LabelledFolder, NoSplit, Unlabelled
-from dfkd.values import digest, spec
+from dfkd.identity import digest, spec
 
 CLASSES = ("bird", "cat", "dog")
 KNOWN = {"mean": (0.5,), "std": (0.25,)}

@@ -31,8 +31,8 @@ from dfkd.inspecting import Inspection, inspection_key
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Balanced, Confident, Dynamic
 from dfkd.probe import draw_probe
-from dfkd.randomness import Block
 from dfkd.scores import scores_of
+from dfkd.seeding import Block
 from dfkd.sources import Source
 
 ROWS, CLASSES = 3000, 10

@@ -30,7 +30,7 @@ from dfkd.method.losses import (
     TeacherContrast,
 )
 from dfkd.method.losses.maps import averaged, repeated
-from dfkd.randomness import generator
+from dfkd.seeding import generator
 
 each_size = pytest.mark.parametrize("sizes", [EQUAL, WIDER], ids=["equal widths", "projected"])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfkd.modules import load
+from dfkd.user_modules import load
 
 
 @pytest.fixture(autouse=True)

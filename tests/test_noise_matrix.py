@@ -15,7 +15,7 @@ from dfkd.method.dropping import NoiseMatrix
 from dfkd.method.dropping.noise_matrix import MOST_ACCURATE, NoiseAdaptation
 from dfkd.method.losses import Outputs, Sizes
 from dfkd.models.teachers import accuracy
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 SIZES = Sizes(classes=10, student_width=4, teacher_width=4, teacher_accuracy=0.9)
 

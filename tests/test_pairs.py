@@ -21,8 +21,8 @@ from dfkd.method.selection import Balanced
 from dfkd.models.networks import CifarResNet, CifarVGG11, Network, WideResNet
 from dfkd.models.teachers import TrainedNetwork, weights_digest
 from dfkd.probe import draw_probe
-from dfkd.randomness import Block, use_deterministic
 from dfkd.scores import score_images, scores_of
+from dfkd.seeding import Block, use_deterministic
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
 PAIRS = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfkd.randomness import Block, drawing_from, generator, stream
+from dfkd.seeding import Block, drawing_from, generator, stream
 
 
 def test_streams_are_golden():

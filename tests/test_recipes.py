@@ -20,8 +20,8 @@ from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
-from dfkd.randomness import Block
 from dfkd.recipes import BASELINES, RECIPES, digits, fashion, labels
+from dfkd.seeding import Block
 from dfkd.sources import Source, load, obtain, score_here
 
 ORIGINAL = ("digits_labels", "digits_original")

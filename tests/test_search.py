@@ -13,7 +13,7 @@ from dfkd.cluster.session import Compute
 from dfkd.cluster.trials import Brief
 from dfkd.environment import this_environment
 from dfkd.experiment import Cell
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.sources import source_key
 from search_spaces import digits
 

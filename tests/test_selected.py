@@ -21,7 +21,7 @@ from dfkd.evidence.sheets import Selected
 from dfkd.experiment import Cell, Experiment, Study
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Confident, Random
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.selected import GONE, selected
 from dfkd.studies import StudyRecord, from_ledger, write
 

@@ -12,7 +12,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.sources import check, load, obtain, score_here, source_key
 
 SMALL = SmallResNet(width=8)

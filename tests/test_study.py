@@ -56,7 +56,7 @@ def gate() -> Gate:
 @pytest.fixture(scope="module")
 def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the server starts beside it
     """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
-    from dfkd.randomness import use_deterministic
+    from dfkd.seeding import use_deterministic
     from dfkd.sources import load, obtain, score_here
 
     folder = tmp_path_factory.mktemp("project")

@@ -22,7 +22,7 @@ from dfkd.comparing import compare
 from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Cell
-from dfkd.randomness import Block, use_deterministic
+from dfkd.seeding import Block, use_deterministic
 from dfkd.sources import load, obtain, score_here, source_key
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dfkd.data.tasks import Digits
+from dfkd.identity import digest, spec
 from dfkd.models.networks import SmallResNet, Torchvision
 from dfkd.models.teachers import (
     ModuleTeacher,
@@ -25,7 +26,6 @@ from dfkd.models.teachers import (
     weights_digest,
 )
 from dfkd.rebuild import changed, experiment
-from dfkd.values import digest, spec
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)

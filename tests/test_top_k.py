@@ -21,9 +21,9 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.losses import KD
 from dfkd.method.selection import SELECTIONS, Dynamic
 from dfkd.packs import open_pack
-from dfkd.randomness import Block
 from dfkd.rebuild import changed, experiment
 from dfkd.scores import Scores, missing_shards, read_scores, score_path, scores_of
+from dfkd.seeding import Block
 from dfkd.selecting import select
 from dfkd.sources import Source, check_space, load, obtain, score_here, source_key
 from dfkd.space import Need

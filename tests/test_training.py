@@ -13,7 +13,7 @@ from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
 from dfkd.ledger import Ledger
 from dfkd.models.networks import SmallResNet
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 
 def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.models.networks import SmallResNet
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 
 # 16 rows in batches of 16: half of them are drawn anew before every step but the first
 CHANGES = {

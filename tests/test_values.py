@@ -20,6 +20,7 @@ from dfkd.data.pools import (
 from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, ImageNetFolder, LabelledFolder, Unlabelled
 from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
+from dfkd.identity import digest, flat, is_piece, later, location, name_of, spec
 from dfkd.method import dropping, selection
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import (
@@ -41,7 +42,6 @@ from dfkd.method.losses import (
 )
 from dfkd.models.networks import NETWORKS, CifarResNet, CifarVGG11, SmallResNet, Torchvision, WideResNet
 from dfkd.models.teachers import TEACHERS, ModuleTeacher, SupervisedTeacher, TeacherFile, TorchvisionWeights
-from dfkd.values import digest, flat, is_piece, later, location, name_of, spec
 
 # Every piece, and its identity for ever. If one of these changes, all cells that hold it are orphans: give a new field
 # its default with `values.later`, and raise `version` only where the same fields begin to give other numbers.

@@ -20,8 +20,8 @@ from dfkd.cluster.workers import Failure
 from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
 from dfkd.ledger import Ledger, Outcome
-from dfkd.modules import load
-from dfkd.randomness import Block
+from dfkd.seeding import Block
+from dfkd.user_modules import load
 
 SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'
 CANDIDATES = 3

@@ -18,7 +18,7 @@ from dfkd.evidence.fitness_verdict import advice, verdict
 from dfkd.experiment import Cell
 from dfkd.files import replace_file, write_json
 from dfkd.inspecting import Inspection, inspection_key
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed, Source
 
 SUMMARY = "summary.json"  # written last: an inspection that has it is complete

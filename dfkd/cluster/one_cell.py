@@ -11,7 +11,7 @@ from dfkd.experiment import Cell
 from dfkd.lease import using
 from dfkd.ledger import Ledger, Outcome
 from dfkd.provenance import git_commit
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 from dfkd.sources import check_space, load, obtain, score_here, source_key
 from dfkd.tracking import Tracker
 

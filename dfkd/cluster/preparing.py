@@ -16,8 +16,8 @@ from dfkd.data.pools import PoolFiles
 from dfkd.environment import Environment, this_environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards
+from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed, Source, check, check_space, pack, source_key
 
 

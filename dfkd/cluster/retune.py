@@ -28,14 +28,14 @@ from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment, Study
 from dfkd.files import write_json
+from dfkd.identity import Scalar, digest
 from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
-from dfkd.modules import load
-from dfkd.randomness import Block
+from dfkd.seeding import Block
 from dfkd.sources import check, source_key
 from dfkd.studies import Retuned
 from dfkd.tracking import Account, Tracker
-from dfkd.values import Scalar, digest
+from dfkd.user_modules import load
 
 CHOICE_BLOCKS = 3
 

@@ -13,8 +13,8 @@ import ray.data
 from dfkd.cluster.session import Compute, slots
 from dfkd.data.pools import Shard
 from dfkd.experiment import Cell
-from dfkd.randomness import use_deterministic
 from dfkd.scores import missing_shards, score_shard
+from dfkd.seeding import use_deterministic
 from dfkd.sources import Source
 
 POLL_S = 1.0

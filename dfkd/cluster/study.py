@@ -29,12 +29,12 @@ from dfkd.evidence.findings import Findings, find
 from dfkd.evidence.statistics import frame
 from dfkd.experiment import Study
 from dfkd.files import write_json
+from dfkd.identity import digest
 from dfkd.ledger import Ledger, Outcome
 from dfkd.reports import digest_of, write_report
 from dfkd.sources import check, source_key
 from dfkd.studies import Retuned, StudyRecord, folder_of
 from dfkd.tracking import Account, Tracker
-from dfkd.values import digest
 
 
 @dataclass(frozen=True, kw_only=True)

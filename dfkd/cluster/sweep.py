@@ -39,15 +39,15 @@ from dfkd.evidence.statistics import paired_interval
 from dfkd.evidence.sweeps import SweepData
 from dfkd.experiment import Cell, Experiment
 from dfkd.files import write_json
+from dfkd.identity import Scalar, digest
 from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
-from dfkd.modules import load
-from dfkd.randomness import Block
 from dfkd.reports import digest_of, write_sweep_report
+from dfkd.seeding import Block
 from dfkd.sources import check, source_key
 from dfkd.sweeps import RECORD
 from dfkd.tracking import Account, Tracker
-from dfkd.values import Scalar, digest
+from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed
 

@@ -35,7 +35,7 @@ from dfkd.lease import Lease
 from dfkd.ledger import Ledger, Outcome
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed
 
 

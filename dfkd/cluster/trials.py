@@ -13,11 +13,11 @@ from dfkd.cells import Computation, Job, Setting
 from dfkd.cluster.session import Compute
 from dfkd.cluster.variants import Change, Narrowed
 from dfkd.experiment import Cell, Experiment
+from dfkd.identity import Scalar
 from dfkd.ledger import Ledger
-from dfkd.modules import load
-from dfkd.randomness import Block, use_deterministic
+from dfkd.seeding import Block, use_deterministic
 from dfkd.sources import Packed
-from dfkd.values import Scalar
+from dfkd.user_modules import load
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from dfkd.experiment import Experiment
+from dfkd.identity import Scalar
 from dfkd.rebuild import changed, modules_of
-from dfkd.values import Scalar
 
 Space = Callable[[Any], Experiment]
 

@@ -13,7 +13,7 @@ from dfkd.cells import Job, compute
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute, slots
 from dfkd.ledger import Ledger, Outcome
-from dfkd.randomness import use_deterministic
+from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed, source_key
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfkd.randomness import stream
+from dfkd.seeding import stream
 
 
 class Batches:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from dfkd.data.task import Split
-from dfkd.values import location
+from dfkd.identity import location
 
 PIXELS = 3 * 32 * 32
 

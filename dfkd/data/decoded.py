@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.decoding import VERSION, ImageShape, Rejected, decode
 from dfkd.files import replace_file, write_json
-from dfkd.values import digest
+from dfkd.identity import digest
 
 TOGETHER = 256  # images that are decoded before the first of them is written
 T = TypeVar("T")

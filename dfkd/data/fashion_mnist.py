@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.task import Split
-from dfkd.values import location
+from dfkd.identity import location
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts the files
 BELOW = ("", "FashionMNIST/raw")  # where they lie in a folder: directly, or as torchvision puts them

@@ -14,7 +14,7 @@ from dfkd.data.decoded import decoded, remembered
 from dfkd.data.labelled_files import class_names, files_in, statistics
 from dfkd.data.task import NoSplit, Split
 from dfkd.data.unlabelled import check_images
-from dfkd.values import digest, location
+from dfkd.identity import digest, location
 
 
 class _Folder:

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from dfkd.data.fashion_mnist import FashionMnist
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.shards import ImageShape
-from dfkd.values import digest, spec
+from dfkd.identity import digest, spec
 
 SHIFTS = {"rotated": 0.5, "textured": 0.5, "blurred": 0.3, "inverted": 0.3}  # how often each; at least one
 

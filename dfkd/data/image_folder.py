@@ -18,7 +18,7 @@ from dfkd.data.decoding import MOST_PIXELS, Rejected, check_kind
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
 from dfkd.data.places import Entry, Place, place_of, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import limit, location
+from dfkd.identity import limit, location
 
 LISTING = pa.schema(
     [

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.decoded import side_by_side
-from dfkd.values import Json, digest
+from dfkd.identity import Json, digest
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff", ".jp2", ".avif")
 

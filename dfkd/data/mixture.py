@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dfkd.data.making import Making, making
 from dfkd.data.rejects import SetAside, join_rejects
 from dfkd.data.shards import ImageShape, PoolFiles, Shard, read_row_ids, read_shard, write_shard
-from dfkd.values import name_of
+from dfkd.identity import name_of
 
 
 @dataclass(frozen=True, kw_only=True)

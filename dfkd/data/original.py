@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dfkd.data.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
 from dfkd.data.task import require
 from dfkd.data.tasks import Task
-from dfkd.values import digest, spec
+from dfkd.identity import digest, spec
 
 ROWS_PER_SHARD = 10_000
 

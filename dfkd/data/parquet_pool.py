@@ -35,7 +35,7 @@ from dfkd.data.shards import (
     read_row_ids,
 )
 from dfkd.files import replace_file, write_json
-from dfkd.values import later, limit, location
+from dfkd.identity import later, limit, location
 
 
 @dataclass(frozen=True, kw_only=True)

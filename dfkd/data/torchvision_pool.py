@@ -16,7 +16,7 @@ from dfkd.data.decoding import BROKEN, MOST_PIXELS, Rejected
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, rows_per_shard
 from dfkd.data.places import place_of, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import limit, location
+from dfkd.identity import limit, location
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.tasks import Task
-from dfkd.randomness import drawing_from
-from dfkd.values import later
+from dfkd.identity import later
+from dfkd.seeding import drawing_from
 
 
 def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu") -> Tensor:

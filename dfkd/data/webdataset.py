@@ -15,7 +15,7 @@ from dfkd.data.image_folder import listable
 from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of
 from dfkd.data.places import Entry, Place, walk
 from dfkd.data.shards import ImageShape, PoolFiles
-from dfkd.values import limit, location
+from dfkd.identity import limit, location
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LONGEST_HEADER = 2**20  # bytes of a name or of other properties

@@ -10,10 +10,10 @@ from typing import Any
 from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
 from dfkd.exporting.folder import Checked, Student
+from dfkd.identity import is_piece, name_of
 from dfkd.ledger import Outcome
 from dfkd.method.labels import OriginalLabels
-from dfkd.randomness import Block
-from dfkd.values import is_piece, name_of
+from dfkd.seeding import Block
 
 PERCENT = {
     "test": "accuracy on the task's test set",

@@ -17,8 +17,8 @@ from dfkd.experiment import Experiment
 from dfkd.exporting.checks import Agreement, Speed, agreement, speed
 from dfkd.exporting.formats import CONFIG, Format, NotExported, formats, write, write_config
 from dfkd.exporting.standalone import Standalone, standalone
+from dfkd.identity import flat
 from dfkd.rebuild import modules_of
-from dfkd.values import flat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def joined(old: str | None, new: str) -> str:
 
 def facts_of(outcome: Outcome) -> dict[str, str]:
     """Tags that follow from the outcome alone."""
-    from dfkd.randomness import Block
+    from dfkd.seeding import Block
 
     renamed = {"teacher": "teacher_digest", "pool": "pool_digest"}
     facts = {renamed.get(name, name): value for name, value in outcome.tags.items()}

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dfkd.identity import later
 from dfkd.scores import Scores
-from dfkd.values import later
 
 Rows: TypeAlias = NDArray[np.int64]
 

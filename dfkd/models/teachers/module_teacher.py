@@ -11,9 +11,9 @@ from typing import ClassVar
 from torch import nn
 
 from dfkd.data.tasks import Task
+from dfkd.identity import digest
 from dfkd.models.networks import Network
 from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest, weights_digest
-from dfkd.values import digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from dfkd.data.tasks import Split, Task
 from dfkd.data.transforms import to_tensor
+from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, Tapped
-from dfkd.values import digest, spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dfkd.data.tasks import Task
+from dfkd.identity import location
 from dfkd.models.networks import Network
 from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest
-from dfkd.values import location
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # DataParallel, torch.compile, Lightning and others
 Shapes = dict[str, tuple[int, ...]]
