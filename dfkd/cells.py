@@ -16,9 +16,9 @@ import numpy as np
 from dfkd.distill import Diverged, Material, Run
 from dfkd.environment import Environment
 from dfkd.experiment import Cell
-from dfkd.ledger import Ledger, Outcome
 from dfkd.models.teachers import predict
 from dfkd.sources import source_key
+from dfkd.storage.ledger import Ledger, Outcome
 
 CHECKPOINT_EVERY_S = 30.0
 POLL_S = 1.0  # how often a cell that another process computes is looked for

@@ -26,10 +26,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from dfkd.identity import digest
-from dfkd.lease import IN_USE, Lease
-from dfkd.ledger import FINAL
 from dfkd.models.teachers import weights_digest
 from dfkd.packs import NOTE
+from dfkd.storage.lease import IN_USE, Lease
+from dfkd.storage.ledger import FINAL
 
 COSTS = {  # what it takes to have it again, by kind
     "pack": "a copy of pool and scores",

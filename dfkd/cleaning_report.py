@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfkd.cleaning import COSTS, Item, remove, unreferenced, users
 from dfkd.console import Console
-from dfkd.files import size
+from dfkd.storage.files import size
 
 HOUR_S = 3600.0
 

@@ -11,9 +11,9 @@ from dfkd.console import Console
 from dfkd.evidence import overview, report, sweep_page, tables
 from dfkd.evidence.findings import Findings, StudyData
 from dfkd.evidence.sweeps import SweepData
-from dfkd.files import replace_file
 from dfkd.identity import digest
 from dfkd.selected import selected
+from dfkd.storage.files import replace_file
 from dfkd.studies import folder_of, from_ledger
 from dfkd.tracked import Tracked
 

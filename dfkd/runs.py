@@ -9,9 +9,9 @@ from pathlib import Path
 from dfkd.console import Console
 from dfkd.evidence.tables import changed_lines
 from dfkd.experiment import Cell
-from dfkd.ledger import Ledger, Outcome
 from dfkd.rebuild import modules_of
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import read, recorded
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from dfkd.data.pools import PoolFiles, Shard, read_shard
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import to_tensor
-from dfkd.files import replace_file
 from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
+from dfkd.storage.files import replace_file
 from dfkd.top_k import COLUMNS, TopK, TopLogits
 
 VERSION = 1  # raised when the numbers in a score file change their meaning

@@ -17,7 +17,6 @@ from dfkd.data.pools import PoolFiles
 from dfkd.evidence.findings import StudyData
 from dfkd.evidence.sheets import MOST_CLASSES, Picture, Selected, Sheet
 from dfkd.experiment import Experiment
-from dfkd.ledger import Ledger
 from dfkd.method.dropping import FiltersRows
 from dfkd.packs import open_pack, pack_folder
 from dfkd.probe import draw_probe
@@ -25,6 +24,7 @@ from dfkd.rebuild import experiment
 from dfkd.scores import Scores
 from dfkd.seeding import Block, stream
 from dfkd.selecting import select
+from dfkd.storage.ledger import Ledger
 
 LARGEST = 64  # pixels a side on the page
 GONE = "the pool and the teacher's scores of this study are not in the storage that the report was made from"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.files import replace_file
 from dfkd.identity import digest, spec
 from dfkd.method.selection import Rows, Selection
 from dfkd.scores import Columns, Scores
+from dfkd.storage.files import replace_file
 
 VERSION = 1  # raised when the probe's rows or the meaning of a seed change
 

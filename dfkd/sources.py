@@ -10,13 +10,13 @@ from dfkd.data.task import require
 from dfkd.data.tasks import Split, Task
 from dfkd.distill import Material
 from dfkd.experiment import Cell
-from dfkd.files import check_writable
 from dfkd.identity import digest, spec
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.packs import open_pack, write_pack
 from dfkd.probe import draw_probe
 from dfkd.scores import missing_shards, score_shard
 from dfkd.space import Need, need
+from dfkd.storage.files import check_writable
 from dfkd.top_k import TopK
 
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Task
-from dfkd.files import size
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.packs import pack_folder
 from dfkd.scores import missing_shards
+from dfkd.storage.files import size
 from dfkd.top_k import TopK
 
 OTHERS = 8 + 8 + 3 * 4  # row id, pseudo-label, confidence, entropy, margin

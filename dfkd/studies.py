@@ -18,9 +18,9 @@ import pandas as pd
 
 from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.experiment import Study
-from dfkd.files import write_json
-from dfkd.ledger import Ledger, Outcome
 from dfkd.seeding import Block
+from dfkd.storage.files import write_json
+from dfkd.storage.ledger import Ledger, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfkd.evidence.statistics import rank_correlation
 from dfkd.evidence.sweeps import Confirmation, Importance, SweepData, Trial
-from dfkd.ledger import Ledger
+from dfkd.storage.ledger import Ledger
 
 if TYPE_CHECKING:  # Optuna takes a second to import
     import optuna

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from dfkd import sweeps
 from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.evidence.sweeps import SweepData
-from dfkd.ledger import Outcome
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Outcome
 from dfkd.studies import StudyRecord, data_of, missing
 from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 

@@ -11,7 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from synthetic import ENVIRONMENT
 
-from dfkd.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger, Outcome
 
 SPACE = {
     "selection.ratio": optuna.distributions.FloatDistribution(0.02, 0.5, log=True),

@@ -10,8 +10,8 @@ from dfkd.cells import Job, Setting, outcome_of
 from dfkd.environment import Environment
 from dfkd.evidence.findings import StudyData
 from dfkd.experiment import Study
-from dfkd.ledger import Ledger, Outcome
 from dfkd.sources import source_key
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import StudyRecord, from_ledger, write
 
 ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")

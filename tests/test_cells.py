@@ -16,9 +16,9 @@ import pytest
 import dfkd.cells
 from dfkd.cells import Computation, Job, compute
 from dfkd.distill import Material, Run
-from dfkd.ledger import Ledger, Outcome
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Confident
+from dfkd.storage.ledger import Ledger, Outcome
 
 # In a process of its own: the first cell in one storage, then the same cell in another, up to the middle of a stretch.
 FIRST_THEN_STALLED = """
@@ -26,7 +26,7 @@ import pickle, sys, time
 from pathlib import Path
 import dfkd.cells
 from dfkd.distill import Run
-from dfkd.ledger import Ledger
+from dfkd.storage.ledger import Ledger
 from dfkd.seeding import use_deterministic
 
 class Stalled(Run):

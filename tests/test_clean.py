@@ -20,12 +20,12 @@ from dfkd.console import Console
 from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Cell, Experiment
-from dfkd.files import size
-from dfkd.lease import using
-from dfkd.ledger import Ledger
 from dfkd.packs import open_pack
 from dfkd.seeding import Block
 from dfkd.sources import Source, load, obtain, score_here
+from dfkd.storage.files import size
+from dfkd.storage.lease import using
+from dfkd.storage.ledger import Ledger
 from dfkd.top_k import TopK
 
 SOURCES = ("pack", "pool", "scores", "teacher")
@@ -131,7 +131,7 @@ def test_leftovers_of_processes_that_are_gone(storage: Path, job_of: Callable[..
 
 
 def _here() -> str:
-    from dfkd.lease import _host
+    from dfkd.storage.lease import _host
 
     return _host()
 

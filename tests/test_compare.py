@@ -12,9 +12,9 @@ from commands import run
 from synthetic import jobs_of, write_cell, write_study
 
 from ablations.components import study as components
-from dfkd.ledger import Ledger
 from dfkd.reports import read_study
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Ledger
 from dfkd.studies import StudyRecord, curves_text, from_ledger
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker

@@ -26,10 +26,10 @@ from dfkd.exporting import load
 from dfkd.exporting.checks import Agreement, agreement, as_floats
 from dfkd.exporting.folder import is_export_of
 from dfkd.handover import export, images_to_compare, student_of
-from dfkd.ledger import Ledger, Outcome
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import predict
 from dfkd.runs import find_outcome
+from dfkd.storage.ledger import Ledger, Outcome
 
 FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
 

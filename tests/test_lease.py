@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-import dfkd.lease
-from dfkd.lease import STALE_S, Lease
+import dfkd.storage.lease
+from dfkd.storage.lease import STALE_S, Lease
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dfkd.lease import Lease
+from dfkd.storage.lease import Lease
 print(Lease(Path(sys.argv[1])).acquire(), flush=True)
 time.sleep(600)
 """
@@ -119,7 +119,7 @@ def test_where_processes_cannot_be_asked_the_heartbeat_decides(path):
 
 
 def test_a_held_lease_beats_and_a_released_one_is_silent(path, monkeypatch):
-    monkeypatch.setattr(dfkd.lease, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(dfkd.storage.lease, "HEARTBEAT_S", 0.01)
     lease = Lease(path)
     assert lease.acquire()
     os.utime(path, (0, 0))
@@ -135,5 +135,5 @@ def test_a_held_lease_beats_and_a_released_one_is_silent(path, monkeypatch):
 def test_a_holder_killed_before_it_wrote_its_name_is_taken_over_soon(path):
     path.touch()
     assert not Lease(path).acquire()
-    os.utime(path, (time.time() - dfkd.lease.HEARTBEAT_S - 1,) * 2)
+    os.utime(path, (time.time() - dfkd.storage.lease.HEARTBEAT_S - 1,) * 2)
     assert Lease(path).acquire()

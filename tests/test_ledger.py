@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfkd.files import check_writable, replace_file, write_json
-from dfkd.ledger import Ledger, Outcome
+from dfkd.storage.files import check_writable, replace_file, write_json
+from dfkd.storage.ledger import Ledger, Outcome
 
 CELL = "key-environment"
 POINTS = [
@@ -112,7 +112,7 @@ def test_a_record_of_another_kind_counts_as_none(ledger, record):
 
 def test_the_record_is_written_last(ledger, monkeypatch):
     """A process that dies in between leaves no record."""
-    monkeypatch.setattr("dfkd.ledger.write_json", _dies)
+    monkeypatch.setattr("dfkd.storage.ledger.write_json", _dies)
     with pytest.raises(KeyboardInterrupt):
         ledger.write(FINISHED, WEIGHTS)
     assert set(files(ledger)) == {"curve.parquet", "student.safetensors"}

@@ -15,7 +15,6 @@ from dfkd.data.tasks import Cifar10
 from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.ledger import Ledger
 from dfkd.method.losses import AttentionTransfer, Similarity
 from dfkd.method.selection import Balanced
 from dfkd.models.networks import CifarResNet, CifarVGG11, Network, WideResNet
@@ -23,6 +22,7 @@ from dfkd.models.teachers import TrainedNetwork, weights_digest
 from dfkd.probe import draw_probe
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import Block, use_deterministic
+from dfkd.storage.ledger import Ledger
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
 PAIRS = [

@@ -30,10 +30,10 @@ from dfkd.cluster.workers import Failure
 from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Study
-from dfkd.ledger import Ledger, Outcome
 from dfkd.recipes import digits
 from dfkd.reports import read_study
 from dfkd.sources import source_key
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import read
 
 

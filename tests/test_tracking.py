@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 from torch import Tensor, nn
 
-from dfkd.ledger import Ledger, Outcome
 from dfkd.recipes import digits
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Parent, Tracker
 
 EXPERIMENTS = iter(range(1000))

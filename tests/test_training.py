@@ -11,9 +11,9 @@ from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
-from dfkd.ledger import Ledger
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Ledger
 
 
 def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: Path) -> None:

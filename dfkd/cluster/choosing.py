@@ -19,8 +19,8 @@ from dfkd.cluster.tuning import BATCH, OnEnd, tune_trials
 from dfkd.cluster.workers import Failure
 from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
-from dfkd.ledger import Ledger, Outcome
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.user_modules import load
 
 SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'

@@ -10,8 +10,8 @@ from dfkd.cluster.session import Compute
 from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
 from dfkd.experiment import Cell
-from dfkd.ledger import Outcome
 from dfkd.provenance import git_commit
+from dfkd.storage.ledger import Outcome
 
 
 class Crew:

@@ -21,8 +21,8 @@ from dfkd.environment import Environment
 from dfkd.evidence.paired import smallest_detectable
 from dfkd.evidence.statistics import by_block, paired_with
 from dfkd.experiment import Experiment, Study
-from dfkd.ledger import Ledger
 from dfkd.sources import source_key
+from dfkd.storage.ledger import Ledger
 from dfkd.studies import StudyRecord, folder_of
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import Fitness
 from dfkd.evidence.fitness_verdict import advice, verdict
 from dfkd.experiment import Cell
-from dfkd.files import replace_file, write_json
 from dfkd.inspecting import Inspection, inspection_key
 from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed, Source
+from dfkd.storage.files import replace_file, write_json
 
 SUMMARY = "summary.json"  # written last: an inspection that has it is complete
 TERMINAL_CLASSES = 20  # rows of the table in the terminal

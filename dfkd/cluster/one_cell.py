@@ -8,11 +8,11 @@ from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Cell
-from dfkd.lease import using
-from dfkd.ledger import Ledger, Outcome
 from dfkd.provenance import git_commit
 from dfkd.seeding import use_deterministic
 from dfkd.sources import check_space, load, obtain, score_here, source_key
+from dfkd.storage.lease import using
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
 
 

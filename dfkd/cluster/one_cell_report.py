@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
-from dfkd.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
 
 COLUMNS = ("step", "probe", "validation", "train.kd", "train.explicit", "train.implicit", "train.total")

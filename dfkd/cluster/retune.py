@@ -27,12 +27,12 @@ from dfkd.cluster.trials import Brief
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment, Study
-from dfkd.files import write_json
 from dfkd.identity import Scalar, digest
-from dfkd.lease import Lease
-from dfkd.ledger import Ledger, Outcome
 from dfkd.seeding import Block
 from dfkd.sources import check, source_key
+from dfkd.storage.files import write_json
+from dfkd.storage.lease import Lease
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Retuned
 from dfkd.tracking import Account, Tracker
 from dfkd.user_modules import load

@@ -24,9 +24,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from dfkd.cells import outcome_of
 from dfkd.cluster.trials import Brief
-from dfkd.files import write_json
 from dfkd.identity import Scalar
-from dfkd.ledger import Ledger
+from dfkd.storage.files import write_json
+from dfkd.storage.ledger import Ledger
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 
 import dfkd
-from dfkd.lease import using
+from dfkd.storage.lease import using
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,11 @@ from dfkd.evidence import racing
 from dfkd.evidence.findings import Findings, find
 from dfkd.evidence.statistics import frame
 from dfkd.experiment import Study
-from dfkd.files import write_json
 from dfkd.identity import digest
-from dfkd.ledger import Ledger, Outcome
 from dfkd.reports import digest_of, write_report
 from dfkd.sources import check, source_key
+from dfkd.storage.files import write_json
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Retuned, StudyRecord, folder_of
 from dfkd.tracking import Account, Tracker
 

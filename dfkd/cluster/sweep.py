@@ -38,13 +38,13 @@ from dfkd.console import Console
 from dfkd.evidence.statistics import paired_interval
 from dfkd.evidence.sweeps import SweepData
 from dfkd.experiment import Cell, Experiment
-from dfkd.files import write_json
 from dfkd.identity import Scalar, digest
-from dfkd.lease import Lease
-from dfkd.ledger import Ledger, Outcome
 from dfkd.reports import digest_of, write_sweep_report
 from dfkd.seeding import Block
 from dfkd.sources import check, source_key
+from dfkd.storage.files import write_json
+from dfkd.storage.lease import Lease
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps import RECORD
 from dfkd.tracking import Account, Tracker
 from dfkd.user_modules import load

@@ -31,12 +31,12 @@ from dfkd.cells import POLL_S, Computation, Job
 from dfkd.cluster.session import Compute
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell
-from dfkd.lease import Lease
-from dfkd.ledger import Ledger, Outcome
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.seeding import use_deterministic
 from dfkd.sources import Packed
+from dfkd.storage.lease import Lease
+from dfkd.storage.ledger import Ledger, Outcome
 
 
 class SharedRun(Run):

@@ -14,9 +14,9 @@ from dfkd.cluster.session import Compute
 from dfkd.cluster.variants import Change, Narrowed
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
-from dfkd.ledger import Ledger
 from dfkd.seeding import Block, use_deterministic
 from dfkd.sources import Packed
+from dfkd.storage.ledger import Ledger
 from dfkd.user_modules import load
 
 

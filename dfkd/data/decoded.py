@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.decoding import VERSION, ImageShape, Rejected, decode
-from dfkd.files import replace_file, write_json
 from dfkd.identity import digest
+from dfkd.storage.files import replace_file, write_json
 
 TOGETHER = 256  # images that are decoded before the first of them is written
 T = TypeVar("T")

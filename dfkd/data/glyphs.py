@@ -21,7 +21,7 @@ from dfkd.data.shards import (
     read_shard,
     write_shard,
 )
-from dfkd.files import write_json
+from dfkd.storage.files import write_json
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached answers, of a smaller.
 ROWS_PER_SHARD = 2_500

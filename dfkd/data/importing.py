@@ -26,7 +26,7 @@ from dfkd.data.places import check_path
 from dfkd.data.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.repeats import Repeats, find_repeats
 from dfkd.data.shards import PoolFiles, Shard, read_shard, write_shard
-from dfkd.files import write_json
+from dfkd.storage.files import write_json
 
 VERSION = 1  # raised when shards or records are written otherwise
 SHARD_BYTES, MOST_ROWS, LEAST_ROWS = 2**26, 10_000, 256  # of pixels in a shard: one is in memory at a time

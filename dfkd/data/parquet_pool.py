@@ -34,8 +34,8 @@ from dfkd.data.shards import (
     read_first,
     read_row_ids,
 )
-from dfkd.files import replace_file, write_json
 from dfkd.identity import later, limit, location
+from dfkd.storage.files import replace_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfkd.files import replace_file
+from dfkd.storage.files import replace_file
 
 Reject = tuple[str, str, str]  # name, reason, detail
 SCHEMA = pa.schema([("name", pa.string()), ("reason", pa.string()), ("detail", pa.string())])

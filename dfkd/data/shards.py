@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.decoding import ImageShape as ImageShape
 from dfkd.data.rejects import SetAside
-from dfkd.files import replace_file
+from dfkd.storage.files import replace_file
 
 ROW_ID_STRIDE = 2**32
 ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not load the whole

@@ -11,9 +11,9 @@ from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
 from dfkd.exporting.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
-from dfkd.ledger import Outcome
 from dfkd.method.labels import OriginalLabels
 from dfkd.seeding import Block
+from dfkd.storage.ledger import Outcome
 
 PERCENT = {
     "test": "accuracy on the task's test set",

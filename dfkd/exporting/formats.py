@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from dfkd.data.tasks import Task
 from dfkd.exporting.standalone import Standalone, assembled
-from dfkd.files import write_json
 from dfkd.identity import Scalar
 from dfkd.rebuild import piece
+from dfkd.storage.files import write_json
 
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # images [B, C, H, W] to logits [B, K]
 CONFIG = "config.json"

@@ -11,7 +11,7 @@ from dfkd.tracking.store import Parent
 from dfkd.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from dfkd.ledger import Outcome
+    from dfkd.storage.ledger import Outcome
 
 
 class Account:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dfkd.files import write_json
+from dfkd.storage.files import write_json
 
 
 class Receipts:

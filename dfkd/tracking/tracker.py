@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
     from pandas import DataFrame
 
     from dfkd.experiment import Experiment
-    from dfkd.ledger import Outcome
+    from dfkd.storage.ledger import Outcome
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Tracker:
 
         Called after `finish`: exporting takes seconds, and a server that takes no models shall miss nothing else.
         """
-        from dfkd.ledger import Ledger
+        from dfkd.storage.ledger import Ledger
 
         if parent is not None and not self._without_files:
             weights = Ledger(self.storage).weights(outcome.cell)
@@ -119,7 +119,7 @@ class Tracker:
 
     def _ended(self, outcome: Outcome) -> float:
         """When the cell was computed, also if it is written much later. The ledger knows best."""
-        from dfkd.ledger import Ledger
+        from dfkd.storage.ledger import Ledger
 
         record = Ledger(self.storage).folder(outcome.cell) / "record.json"
         return record.stat().st_mtime if record.exists() else time.time()

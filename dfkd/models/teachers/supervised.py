@@ -16,12 +16,12 @@ from torch import nn
 from dfkd.data.task import require
 from dfkd.data.tasks import Task
 from dfkd.data.transforms import Crop, to_tensor
-from dfkd.files import replace_file, write_json
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network
 from dfkd.models.teachers.teacher import TrainedNetwork
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
+from dfkd.storage.files import replace_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dfkd.files import replace_file, write_json
 from dfkd.identity import Scalar
-from dfkd.lease import Lease
+from dfkd.storage.files import replace_file, write_json
+from dfkd.storage.lease import Lease
 
 FINAL = ("finished", "diverged")
 

@@ -1,0 +1,1 @@
+"""Where results lie: whole files, leases, and the ledger of finished cells."""
