@@ -10,7 +10,7 @@ and without an implicit loss.
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.data.transforms import Crop
+from dfkd.data.images.transforms import Crop
 from dfkd.experiment import Experiment, Study
 from dfkd.identity import name_of
 from dfkd.method.losses import IMPLICIT, Both, Loss, NTXent, TeacherContrast, needs_of

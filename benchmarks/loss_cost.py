@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from dfkd import recipes
+from dfkd.data.images.transforms import Crop, RandAugment
 from dfkd.data.pools import Glyphs
-from dfkd.data.transforms import Crop, RandAugment
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import (

@@ -25,9 +25,9 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
 
-from dfkd.data.making import making
+from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ImageFolder, MixedPool, ParquetPool, PoolFiles, WebDatasetTars
-from dfkd.data.shards import write_shard
+from dfkd.data.pools.making import making
 from dfkd.data.tasks import Digits
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.models.networks import SmallResNet

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dfkd.data.images.transforms import View, to_tensor
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import View, to_tensor
 from dfkd.method.losses import Outputs
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork

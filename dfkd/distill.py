@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from dfkd.answers import LiveTeacher, PerView, Views, cached
 from dfkd.data.batches import Batches
+from dfkd.data.images.transforms import to_tensor
 from dfkd.data.pools import TrainingImages
 from dfkd.data.tasks import Split
-from dfkd.data.transforms import to_tensor
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import FiltersRows, NoiseMatrix
 from dfkd.method.dropping.noise_matrix import LEARNING_RATE

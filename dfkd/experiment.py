@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast
 
+from dfkd.data.images.transforms import View
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import View
 from dfkd.identity import Json, Scalar, digest, flat, later, spec
 from dfkd.method.dropping import Dropping
 from dfkd.method.labels import OriginalLabels

@@ -14,9 +14,9 @@ from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib import import_module
 from typing import Any
 
+from dfkd.data.images.transforms import VIEWS
 from dfkd.data.pools import POOLS
 from dfkd.data.tasks import TASKS
-from dfkd.data.transforms import VIEWS
 from dfkd.experiment import Experiment, Schedule
 from dfkd.identity import Scalar, name_of_kind
 from dfkd.method.dropping import DROPPINGS

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from dfkd.data.images.transforms import to_tensor
 from dfkd.data.pools import PoolFiles, Shard, read_shard
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import to_tensor
 from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork

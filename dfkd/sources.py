@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfkd.data.pools import PoolFiles
-from dfkd.data.task import require
 from dfkd.data.tasks import Split, Task
+from dfkd.data.tasks.task import require
 from dfkd.distill import Material
 from dfkd.experiment import Cell
 from dfkd.identity import digest, spec

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from dfkd.console import Console
-from dfkd.data.sample import sample
-from dfkd.data.task import NoSplit, Split, Task
+from dfkd.data.pools.sample import sample
+from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scores, score_images, scores_of

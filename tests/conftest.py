@@ -46,7 +46,7 @@ def run_command() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
 def tiny() -> Experiment:
     """The full method in 20 steps, about half a second, evaluated after 5, 10, 15 and 20."""
     from dfkd import recipes
-    from dfkd.data.glyphs import Glyphs
+    from dfkd.data.pools.glyphs import Glyphs
     from dfkd.experiment import Schedule
     from dfkd.method.selection import Balanced
     from dfkd.models.networks import SmallResNet

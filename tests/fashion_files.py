@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.fashion_mnist import FashionMnist, content_of
+from dfkd.data.tasks.fashion_mnist import FashionMnist, content_of
 
 
 def idx(values: NDArray[np.uint8]) -> bytes:

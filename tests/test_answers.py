@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from dfkd.answers import TOGETHER
-from dfkd.data.transforms import Crop, RandAugment, to_tensor
+from dfkd.data.images.transforms import Crop, RandAugment, to_tensor
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, NTXent

@@ -17,8 +17,8 @@ from dfkd.cleaning import remove, unreferenced, users
 from dfkd.cluster.one_cell import compute_one
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
-from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import TrainingImages
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Cell, Experiment
 from dfkd.packs import open_pack
 from dfkd.seeding import Block

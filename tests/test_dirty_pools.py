@@ -12,9 +12,9 @@ import pytest
 from commands import environment
 from hostile_files import encoded, photo, write
 
-from dfkd.data.image_folder import ImageFolder
-from dfkd.data.places import place_of, walk
+from dfkd.data.importing.places import place_of, walk
 from dfkd.data.pools import PoolFiles, WebDatasetTars
+from dfkd.data.pools.image_folder import ImageFolder
 
 SHAPE = (16, 16, 3)
 MEMORY_MB = 200  # above a process that has imported the pools; 37 were measured, one bomb of 64 megapixels takes more
@@ -29,7 +29,7 @@ def hostile(tmp_path_factory) -> tuple[Path, dict[bytes, str], Path]:
 IMPORTED_APART = """
 import resource, sys
 from pathlib import Path
-from dfkd.data.image_folder import ImageFolder
+from dfkd.data.pools.image_folder import ImageFolder
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
 pool = ImageFolder(path=sys.argv[1]).files((16, 16, 3), Path(sys.argv[2]))

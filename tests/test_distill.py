@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.data.transforms import Crop
+from dfkd.data.images.transforms import Crop
 from dfkd.distill import Diverged, Material, Objective, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method import dropping

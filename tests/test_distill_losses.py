@@ -7,7 +7,7 @@ import pytest
 import torch
 from losses import RECIPES
 
-from dfkd.data.transforms import Crop
+from dfkd.data.images.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, Both, FitNet, NTXent, Similarity, TeacherContrast, needs_of

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dfkd.data.batches import Batches
-from dfkd.data.transforms import to_tensor
+from dfkd.data.images.transforms import to_tensor
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Confident, Dynamic

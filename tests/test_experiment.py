@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 
 from dfkd import recipes
-from dfkd.data.glyphs import Glyphs
+from dfkd.data.images.transforms import Crop
 from dfkd.data.pools import ParquetPool
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks import Digits
-from dfkd.data.transforms import Crop
 from dfkd.experiment import Cell, Experiment, Schedule, Study
 from dfkd.method import dropping, selection
 from dfkd.method.dropping import Tail

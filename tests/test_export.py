@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from dfkd.cells import Job, compute
 from dfkd.console import Console
-from dfkd.data.glyphs import Glyphs
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.distill import Material
 from dfkd.experiment import Experiment
 from dfkd.exporting import load

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from fashion_files import idx, write_fashion
 
-from dfkd.data.fashion_mnist import FashionMnist, content_of, download
-from dfkd.data.garments import SHIFTS, WildGarments, shifted
-from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import read_characters, read_shard
+from dfkd.data.pools.garments import SHIFTS, WildGarments, shifted
+from dfkd.data.pools.glyphs import Glyphs
+from dfkd.data.tasks.fashion_mnist import FashionMnist, content_of, download
 from dfkd.experiment import Cell
 from dfkd.recipes import fashion, original
 from dfkd.seeding import Block
@@ -94,7 +94,7 @@ def test_torchvision_downloads_to_where_the_task_looks(
         (tmp_path / "site" / f"{name}.gz").write_bytes(gzip.compress((tmp_path / "site" / name).read_bytes()))
     monkeypatch.setattr(FashionMNIST, "mirrors", [site])
     monkeypatch.setattr(FashionMNIST, "resources", [(f"{name}.gz", None) for name in NAMES])
-    monkeypatch.setattr("dfkd.data.fashion_mnist.DEBIAN", tmp_path / "no package")
+    monkeypatch.setattr("dfkd.data.tasks.fashion_mnist.DEBIAN", tmp_path / "no package")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* apt-get install"):
         FashionMnist().check()
@@ -167,7 +167,7 @@ def test_garments_are_shifted_images_of_the_held_out_half(tmp_path: Path, monkey
     _, images_NHWC, _ = pool.render_shard(0, SHAPE)
     assert not originals & {image.tobytes() for image in images_NHWC}
     for name in SHIFTS:  # all but one shift taken away: what is left over is one of the held-out images
-        monkeypatch.setattr("dfkd.data.garments.SHIFTS", {name: 1.0})
+        monkeypatch.setattr("dfkd.data.pools.garments.SHIFTS", {name: 1.0})
         _, images_NHWC, _ = pool.render_shard(0, SHAPE)
         assert not originals & {image.tobytes() for image in images_NHWC}
         if name == "inverted":

@@ -12,10 +12,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from dfkd.data.decoded import decoded
-from dfkd.data.labelled_files import files_in, statistics
-from dfkd.data.task import require
+from dfkd.data.images.decoded import decoded
 from dfkd.data.tasks import ImageNetFolder, LabelledFolder, NoSplit, Unlabelled
+from dfkd.data.tasks.labelled_files import files_in, statistics
+from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 
 CLASSES = ("bird", "cat", "dog")
@@ -153,8 +153,8 @@ def test_a_finished_task_is_told_without_its_folder(root):
 def test_images_are_decoded_once_and_mapped(root, cache, monkeypatch):
     first = task(root)
     images = first.test().images
-    monkeypatch.setattr("dfkd.data.decoded.decode", None)  # to decode again would fail
-    monkeypatch.setattr("dfkd.data.labelled_files._digest", None)
+    monkeypatch.setattr("dfkd.data.images.decoded.decode", None)  # to decode again would fail
+    monkeypatch.setattr("dfkd.data.tasks.labelled_files._digest", None)
     again = task(root)
     assert np.array_equal(again.test().images, images)
     assert type(images) is np.ndarray and isinstance(images.base, np.memmap)

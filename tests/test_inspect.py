@@ -20,8 +20,8 @@ from dfkd.cluster.inspect_report import inspect
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute
 from dfkd.console import Console
+from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.data.shards import SetAside, write_shard
 from dfkd.distill import Material, Run
 from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile

@@ -12,8 +12,8 @@ from image_trees import write_tree
 from PIL import Image
 
 from dfkd.console import Console
-from dfkd.data.glyphs import Glyphs
-from dfkd.data.sample import sample
+from dfkd.data.pools.glyphs import Glyphs
+from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.scores import Scores, scores_of
 from dfkd.sources import Source

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dfkd import packs
+from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, read_shard
-from dfkd.data.shards import write_shard
 from dfkd.packs import open_pack, pack_folder, write_pack
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.sources import Source, pack, score_here

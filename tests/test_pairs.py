@@ -11,8 +11,8 @@ import torch
 from cifar_files import write_cifar
 
 from dfkd import recipes
+from dfkd.data.images.transforms import Crop
 from dfkd.data.tasks import Cifar10
-from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, Similarity

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dfkd.data.importing import row_id_of
-from dfkd.data.mixture import mixed_ids
+from dfkd.data.importing.importing import row_id_of
 from dfkd.data.pools import (
     Glyphs,
     ImageFolder,
@@ -25,6 +24,7 @@ from dfkd.data.pools import (
     WebDatasetTars,
     read_shard,
 )
+from dfkd.data.pools.mixture import mixed_ids
 from dfkd.rebuild import experiment
 from dfkd.scores import read_scores, score_path
 from dfkd.sources import Source, score_here
@@ -94,7 +94,7 @@ def test_folder_tars_parquet_and_store_give_the_same_scores(everywhere, tiny, so
 
 
 def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfkd.data.image_folder.rows_per_shard", lambda shape: 10)
+    monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
     before = pool.files(SHAPE, tmp_path)
     (folder / "z.png").write_bytes(png(99))
@@ -108,7 +108,7 @@ def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(folder, 
 
 
 def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfkd.data.image_folder.rows_per_shard", lambda shape: 10)
+    monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
     whole = pool.files(SHAPE, tmp_path / "whole")
     work = pool.making(SHAPE, tmp_path / "parts")

@@ -16,10 +16,10 @@ from matplotlib import get_data_path
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
-from dfkd.data.drawing import DIGITS, KINDS
-from dfkd.data.glyphs import ROWS_PER_SHARD, Glyphs
+from dfkd.data.importing.shards import ROW_ID_STRIDE, write_shard
 from dfkd.data.pools import POOLS, ParquetPool, PoolFiles, read_characters, read_shard
-from dfkd.data.shards import ROW_ID_STRIDE, write_shard
+from dfkd.data.pools.drawing import DIGITS, KINDS
+from dfkd.data.pools.glyphs import ROWS_PER_SHARD, Glyphs
 
 SHAPE = (16, 16, 1)
 # The default pool, frozen before anything was distilled from it, and never to be changed because of what was.
@@ -118,7 +118,7 @@ def test_a_second_call_writes_nothing(tmp_path):
 
 
 def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch):
-    monkeypatch.setattr("dfkd.data.glyphs.ROWS_PER_SHARD", 50)
+    monkeypatch.setattr("dfkd.data.pools.glyphs.ROWS_PER_SHARD", 50)
     pool, folder = Glyphs(rows=220), Glyphs(rows=220).folder(SHAPE, tmp_path)
     kept, cut, damaged = (pool.make_shard(index, SHAPE, tmp_path).path for index in (4, 0, 1))
     cut.write_bytes(cut.read_bytes()[:-20])

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from fashion_files import write_fashion
 
 from ablations import baselines
+from dfkd.data.images.transforms import Crop
 from dfkd.data.pools import TrainingImages, WildGarments, read_shard
 from dfkd.data.tasks import Digits
-from dfkd.data.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass

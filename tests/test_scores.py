@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from dfkd.data.images.transforms import to_tensor
+from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, PoolFiles, read_shard
-from dfkd.data.shards import write_shard
 from dfkd.data.tasks import Digits
-from dfkd.data.transforms import to_tensor
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.scores import Scores, missing_shards, read_scores, score_images, score_path, score_shard, scores_of

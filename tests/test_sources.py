@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from dfkd.data.glyphs import Glyphs
 from dfkd.data.pools import ParquetPool
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet

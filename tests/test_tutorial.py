@@ -13,7 +13,7 @@ import torch
 from commands import ROOT
 from PIL import Image
 
-from dfkd.data.drawing import draw_row
+from dfkd.data.pools.drawing import draw_row
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher

@@ -12,7 +12,7 @@ import pytest
 import torch
 from losses import RECIPES
 
-from dfkd.data.transforms import Crop
+from dfkd.data.images.transforms import Crop
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, FitNet, Loss, NTXent, PooledFeatures, ReviewKD

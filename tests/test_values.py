@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from dfkd.data.images.transforms import VIEWS, Crop, RandAugment
 from dfkd.data.pools import (
     POOLS,
     Glyphs,
@@ -18,7 +19,6 @@ from dfkd.data.pools import (
     WildGarments,
 )
 from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, ImageNetFolder, LabelledFolder, Unlabelled
-from dfkd.data.transforms import VIEWS, Crop, RandAugment
 from dfkd.experiment import Schedule
 from dfkd.identity import digest, flat, is_piece, later, location, name_of, spec
 from dfkd.method import dropping, selection

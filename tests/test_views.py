@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from dfkd.data.images.transforms import VIEWS, Crop, RandAugment, View, to_tensor
 from dfkd.data.tasks import Digits
-from dfkd.data.transforms import VIEWS, Crop, RandAugment, View, to_tensor
 
 RECIPES: dict[type, Callable[[], View]] = {Crop: Crop, RandAugment: RandAugment}
 each_view = pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)

@@ -11,8 +11,8 @@ import ray
 
 from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
-from dfkd.data.making import Making, making
 from dfkd.data.pools import PoolFiles
+from dfkd.data.pools.making import Making, making
 from dfkd.environment import Environment, this_environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork

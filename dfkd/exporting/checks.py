@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import to_tensor
 from dfkd.exporting.formats import Answer
 from dfkd.exporting.standalone import Standalone
 

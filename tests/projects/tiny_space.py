@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dfkd.data.glyphs import Glyphs
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks import Digits
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.dropping import Tail

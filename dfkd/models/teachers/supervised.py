@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from dfkd.data.task import require
+from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
-from dfkd.data.transforms import Crop, to_tensor
+from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network
 from dfkd.models.teachers.teacher import TrainedNetwork

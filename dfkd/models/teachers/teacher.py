@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Split, Task
-from dfkd.data.transforms import to_tensor
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, Tapped
 

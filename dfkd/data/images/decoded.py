@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.decoding import VERSION, ImageShape, Rejected, decode
+from dfkd.data.images.decoding import VERSION, ImageShape, Rejected, decode
 from dfkd.identity import digest
 from dfkd.storage.files import replace_file, write_json
 

@@ -1,6 +1,6 @@
-"""Tasks: labelled sets, from which a teacher learns and by which a student is judged; no loss reads them.
+"""Scikit-learn's handwritten digits: the embedded development task.
 
-Legend: N images, H height, W width, C channels, K classes. Images are uint8, 0 to 255, channels last.
+N images, H height, W width. Images are uint8, 0 to 255, channels last.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.cifar import Cifar10, Cifar100
-from dfkd.data.fashion_mnist import FashionMnist
-from dfkd.data.folders import ImageNetFolder, LabelledFolder
-from dfkd.data.task import NoSplit, Split, Task
-from dfkd.data.unlabelled import Unlabelled
+from dfkd.data.tasks.task import Split
 
-__all__ = [
-    "TASKS", "Cifar10", "Cifar100", "Digits", "FashionMnist", "ImageNetFolder", "LabelledFolder", "NoSplit", "Split",
-    "Task", "Unlabelled",
-]  # fmt: skip
+_TRAIN, _VALIDATION, _TEST = 897, 300, 600
+_SPLIT_SEED = 2302_08771
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +41,6 @@ class Digits:
 
     def test(self) -> Split:
         return _copy_of(_TRAIN + _VALIDATION, _TRAIN + _VALIDATION + _TEST)
-
-
-TASKS: tuple[type[Task], ...] = (
-    Digits, FashionMnist, Cifar10, Cifar100, LabelledFolder, ImageNetFolder, Unlabelled,
-)  # fmt: skip
-
-_TRAIN, _VALIDATION, _TEST = 897, 300, 600
-_SPLIT_SEED = 2302_08771
 
 
 def _copy_of(start: int, stop: int) -> Split:

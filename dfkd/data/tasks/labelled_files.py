@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.decoded import side_by_side
+from dfkd.data.images.decoded import side_by_side
 from dfkd.identity import Json, digest
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff", ".jp2", ".avif")

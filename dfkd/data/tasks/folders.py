@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dfkd.data.decoded import decoded, remembered
-from dfkd.data.labelled_files import class_names, files_in, statistics
-from dfkd.data.task import NoSplit, Split
-from dfkd.data.unlabelled import check_images
+from dfkd.data.images.decoded import decoded, remembered
+from dfkd.data.tasks.labelled_files import class_names, files_in, statistics
+from dfkd.data.tasks.task import NoSplit, Split
+from dfkd.data.tasks.unlabelled import check_images
 from dfkd.identity import digest, location
 
 

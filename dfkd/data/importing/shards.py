@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.decoding import ImageShape as ImageShape
-from dfkd.data.rejects import SetAside
+from dfkd.data.images.decoding import ImageShape as ImageShape
+from dfkd.data.importing.rejects import SetAside
 from dfkd.storage.files import replace_file
 
 ROW_ID_STRIDE = 2**32

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.making import Making, making
-from dfkd.data.rejects import SetAside, join_rejects
-from dfkd.data.shards import ImageShape, PoolFiles, Shard, read_row_ids, read_shard, write_shard
+from dfkd.data.importing.rejects import SetAside, join_rejects
+from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, read_row_ids, read_shard, write_shard
+from dfkd.data.pools.making import Making, making
 from dfkd.identity import name_of
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.task import Split
+from dfkd.data.tasks.task import Split
 from dfkd.identity import location
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts the files
@@ -116,7 +116,8 @@ def _folder(path: str) -> Path:
             return folder
     raise ValueError(
         f"there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in {' or '.join(map(str, roots))}: apt-get install "
-        "dataset-fashion-mnist, call dfkd.data.fashion_mnist.download(), or name its folder: task.path, pool.task.path"
+        "dataset-fashion-mnist, call dfkd.data.tasks.fashion_mnist.download(), or name its folder: task.path, "
+        "pool.task.path"
     )
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dfkd.data.task import Split
+from dfkd.data.tasks.task import Split
 from dfkd.identity import location
 
 PIXELS = 3 * 32 * 32

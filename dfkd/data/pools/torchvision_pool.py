@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from dfkd.data.decoding import BROKEN, MOST_PIXELS, Rejected
-from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, rows_per_shard
-from dfkd.data.places import place_of, walk
-from dfkd.data.shards import ImageShape, PoolFiles
+from dfkd.data.images.decoding import BROKEN, MOST_PIXELS, Rejected
+from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, rows_per_shard
+from dfkd.data.importing.places import place_of, walk
+from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.identity import limit, location
 
 

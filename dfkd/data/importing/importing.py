@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from dfkd.data import decoding
-from dfkd.data.decoding import PIL_MODES, ImageShape, Rejected, decode, fitted
-from dfkd.data.places import check_path
-from dfkd.data.rejects import Reject, SetAside, join_rejects, write_rejects
-from dfkd.data.repeats import Repeats, find_repeats
-from dfkd.data.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.data.images import decoding
+from dfkd.data.images.decoding import PIL_MODES, ImageShape, Rejected, decode, fitted
+from dfkd.data.importing.places import check_path
+from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
+from dfkd.data.importing.repeats import Repeats, find_repeats
+from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
 from dfkd.storage.files import write_json
 
 VERSION = 1  # raised when shards or records are written otherwise

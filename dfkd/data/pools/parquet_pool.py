@@ -18,13 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data import decoding
-from dfkd.data.decoding import MOST_PIXELS, ImageShape, Rejected, decode
-from dfkd.data.image_folder import listable
-from dfkd.data.importing import check_limits, check_pool, entry_of, intact, rows_per_shard
-from dfkd.data.places import Local, Place
-from dfkd.data.rejects import Reject, SetAside, join_rejects, write_rejects
-from dfkd.data.shards import (
+from dfkd.data.images import decoding
+from dfkd.data.images.decoding import MOST_PIXELS, ImageShape, Rejected, decode
+from dfkd.data.importing.importing import check_limits, check_pool, entry_of, intact, rows_per_shard
+from dfkd.data.importing.places import Local, Place
+from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
+from dfkd.data.importing.shards import (
     PoolFiles,
     Shard,
     check_columns,
@@ -34,6 +33,7 @@ from dfkd.data.shards import (
     read_first,
     read_row_ids,
 )
+from dfkd.data.pools.image_folder import listable
 from dfkd.identity import later, limit, location
 from dfkd.storage.files import replace_file, write_json
 

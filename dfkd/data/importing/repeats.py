@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.rejects import Reject
+from dfkd.data.importing.rejects import Reject
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.drawing import draw_row
-from dfkd.data.shards import (
+from dfkd.data.importing.shards import (
     ImageShape,
     PoolFiles,
     Shard,
@@ -21,6 +20,7 @@ from dfkd.data.shards import (
     read_shard,
     write_shard,
 )
+from dfkd.data.pools.drawing import draw_row
 from dfkd.storage.files import write_json
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached answers, of a smaller.

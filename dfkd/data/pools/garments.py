@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from dfkd.data.fashion_mnist import FashionMnist
-from dfkd.data.glyphs import Glyphs
-from dfkd.data.shards import ImageShape
+from dfkd.data.importing.shards import ImageShape
+from dfkd.data.pools.glyphs import Glyphs
+from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.identity import digest, spec
 
 SHIFTS = {"rotated": 0.5, "textured": 0.5, "blurred": 0.3, "inverted": 0.3}  # how often each; at least one

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar
 
-from dfkd.data.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.image_folder import listable
-from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of
-from dfkd.data.places import Entry, Place, walk
-from dfkd.data.shards import ImageShape, PoolFiles
+from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
+from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, row_id_of
+from dfkd.data.importing.places import Entry, Place, walk
+from dfkd.data.importing.shards import ImageShape, PoolFiles
+from dfkd.data.pools.image_folder import listable
 from dfkd.identity import limit, location
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dfkd.data.decoding import ImageShape, Rejected, decode, fitted
-from dfkd.data.importing import Import
-from dfkd.data.mixture import Mixing
-from dfkd.data.parquet_pool import ParquetFiles
-from dfkd.data.shards import read_first
+from dfkd.data.images.decoding import ImageShape, Rejected, decode, fitted
+from dfkd.data.importing.importing import Import
+from dfkd.data.importing.shards import read_first
+from dfkd.data.pools.mixture import Mixing
+from dfkd.data.pools.parquet_pool import ParquetFiles
 
 PLACES = 8  # evenly spaced in the pool: its files are often in the order of something
 

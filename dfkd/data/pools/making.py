@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfkd.data.shards import ImageShape, PoolFiles
+from dfkd.data.importing.shards import ImageShape, PoolFiles
 
 
 class Making(Protocol):

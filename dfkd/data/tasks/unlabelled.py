@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
-from dfkd.data.task import NoSplit
+from dfkd.data.tasks.task import NoSplit
 
 
 @dataclass(frozen=True, kw_only=True)

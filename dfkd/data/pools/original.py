@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
-from dfkd.data.task import require
+from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
 from dfkd.data.tasks import Task
+from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 
 ROWS_PER_SHARD = 10_000

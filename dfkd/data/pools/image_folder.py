@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfkd.data.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
-from dfkd.data.places import Entry, Place, place_of, walk
-from dfkd.data.shards import ImageShape, PoolFiles
+from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
+from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
+from dfkd.data.importing.places import Entry, Place, place_of, walk
+from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.identity import limit, location
 
 LISTING = pa.schema(
