@@ -32,8 +32,8 @@ from dfkd.data.tasks import Digits
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.packs import open_pack, pack_folder
 from dfkd.probe import draw_probe
+from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import use_deterministic
 from dfkd.selecting import select
 from dfkd.sources import Source, pack, score_here

@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 
 from dfkd.identity import digest
 from dfkd.models.teachers import weights_digest
-from dfkd.packs import NOTE
+from dfkd.scores.memory_map import NOTE
 from dfkd.storage.lease import IN_USE, Lease
 from dfkd.storage.ledger import FINAL
 

@@ -17,8 +17,8 @@ from dfkd.method.losses import KD, AnswerLoss, Both, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
+from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
-from dfkd.top_k import TopK
 
 DECAYS = ("one_cycle", "cosine", "steps")
 

@@ -25,7 +25,7 @@ from dfkd.method.losses import KDS, LOSSES, Both
 from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
-from dfkd.top_k import CACHES
+from dfkd.scores.top_k import CACHES
 
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
     "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,

@@ -18,10 +18,10 @@ from dfkd.evidence.findings import StudyData
 from dfkd.evidence.sheets import MOST_CLASSES, Picture, Selected, Sheet
 from dfkd.experiment import Experiment
 from dfkd.method.dropping import FiltersRows
-from dfkd.packs import open_pack, pack_folder
 from dfkd.probe import draw_probe
 from dfkd.rebuild import experiment
 from dfkd.scores import Scores
+from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import Block, stream
 from dfkd.selecting import select
 from dfkd.storage.ledger import Ledger

@@ -12,12 +12,12 @@ from dfkd.distill import Material
 from dfkd.experiment import Cell
 from dfkd.identity import digest, spec
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.packs import open_pack, write_pack
 from dfkd.probe import draw_probe
 from dfkd.scores import missing_shards, score_shard
-from dfkd.space import Need, need
+from dfkd.scores.disk_space import Need, need
+from dfkd.scores.memory_map import open_pack, write_pack
+from dfkd.scores.top_k import TopK
 from dfkd.storage.files import check_writable
-from dfkd.top_k import TopK
 
 
 @dataclass(frozen=True, kw_only=True)

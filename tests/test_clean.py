@@ -20,13 +20,13 @@ from dfkd.console import Console
 from dfkd.data.pools import TrainingImages
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Cell, Experiment
-from dfkd.packs import open_pack
+from dfkd.scores.memory_map import open_pack
+from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
 from dfkd.sources import Source, load, obtain, score_here
 from dfkd.storage.files import size
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
-from dfkd.top_k import TopK
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 

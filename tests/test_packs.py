@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfkd import packs
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, read_shard
-from dfkd.packs import open_pack, pack_folder, write_pack
 from dfkd.scores import Scores, read_scores, score_path
+from dfkd.scores import memory_map as packs
+from dfkd.scores.memory_map import open_pack, pack_folder, write_pack
 from dfkd.sources import Source, pack, score_here
 
 

@@ -117,7 +117,7 @@ def test_scoring_goes_on_where_it_stopped(pool, source, tmp_path):
 
 
 def test_an_interrupted_file_is_not_there(pool, source, tmp_path, monkeypatch):
-    monkeypatch.setattr("dfkd.scores.pq.write_table", _dies)
+    monkeypatch.setattr("dfkd.scores.scores.pq.write_table", _dies)
     with pytest.raises(KeyboardInterrupt):
         score_shard(tmp_path, source.teacher, pool.shards[0], TASK)
     assert missing_shards(tmp_path, source.teacher.digest, pool, TASK) == list(pool.shards)
@@ -149,7 +149,7 @@ def test_another_teacher_shard_or_preprocessing_has_other_scores(pool, source, t
         score_path(tmp_path, digest, pool.shards[1], TASK),
         score_path(tmp_path, digest, shard, Darker()),
     }
-    monkeypatch.setattr("dfkd.scores.VERSION", 2)
+    monkeypatch.setattr("dfkd.scores.scores.VERSION", 2)
     paths.add(score_path(tmp_path, digest, shard, TASK))
     assert len(paths) == 5
 

@@ -24,8 +24,8 @@ from dfkd.data.tasks import Task
 from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
+from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
 from dfkd.storage.files import replace_file
-from dfkd.top_k import COLUMNS, TopK, TopLogits
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product

@@ -17,8 +17,8 @@ from dfkd.data.pools import PoolFiles, read_shard
 from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
+from dfkd.scores.top_k import TopK
 from dfkd.storage.files import whole_folder, write_json
-from dfkd.top_k import TopK
 
 VERSION = 1  # raised when the files in a pack change
 NOTE = "pack.json"

@@ -15,10 +15,10 @@ from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Task
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.packs import pack_folder
 from dfkd.scores import missing_shards
+from dfkd.scores.memory_map import pack_folder
+from dfkd.scores.top_k import TopK
 from dfkd.storage.files import size
-from dfkd.top_k import TopK
 
 OTHERS = 8 + 8 + 3 * 4  # row id, pseudo-label, confidence, entropy, margin
 MANY_CLASSES, SUGGESTED = 100, TopK(k=10)

@@ -1,0 +1,25 @@
+"""Scores: the teacher's answer to every row of a pool. Scored once, stored, mapped into memory."""
+
+from dfkd.scores.scores import (
+    Columns,
+    Scores,
+    Summary,
+    missing_shards,
+    read_scores,
+    score_images,
+    score_path,
+    score_shard,
+    scores_of,
+)
+
+__all__ = [
+    "Columns",
+    "Scores",
+    "Summary",
+    "missing_shards",
+    "read_scores",
+    "score_images",
+    "score_path",
+    "score_shard",
+    "scores_of",
+]
