@@ -4,8 +4,9 @@
 """
 
 from dfkd import recipes
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.identity import name_of
+from dfkd.studies import Study
 
 
 def study_of(full: Experiment) -> Study:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from ablations.components import random_selection
 from dfkd import recipes
 from dfkd.evidence.designs import BASE, build_up
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
+from dfkd.studies import Study
 
 
 def study_of(full: Experiment) -> Study:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.evidence.designs import leave_one_out
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.method.selection import Random
+from dfkd.studies import Study
 
 
 def random_selection(e: Experiment) -> Experiment:

@@ -8,9 +8,10 @@ The rules mean different things by a rate; each stands for its idea at one setti
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.identity import name_of
 from dfkd.method.dropping import ByConfidence, NoiseMatrix, Nucleus, Random, Tail, WholeClass
+from dfkd.studies import Study
 
 RATE = 0.3
 RULES = (

@@ -8,9 +8,10 @@ Reference weights come from other tasks and networks: a loss that loses here may
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.identity import name_of
 from dfkd.method.losses import EXPLICIT
+from dfkd.studies import Study
 
 
 def study_of(full: Experiment) -> Study:

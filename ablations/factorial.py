@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.evidence.designs import BASE, full_factorial
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
+from dfkd.studies import Study
 
 
 def study_of(full: Experiment) -> Study:

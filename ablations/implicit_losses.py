@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from dfkd import recipes
 from dfkd.data.images.transforms import Crop
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.identity import name_of
 from dfkd.method.losses import IMPLICIT, Both, Loss, NTXent, TeacherContrast, needs_of
+from dfkd.studies import Study
 
 VIEWS = Crop(padding=1, flip=False)  # a digit is not its mirror image
 ODSD = Both(first=NTXent(), second=TeacherContrast())  # its two relations; their weights are not known to us

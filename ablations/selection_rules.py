@@ -6,9 +6,10 @@
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.identity import name_of
 from dfkd.method.selection import SELECTIONS, Dynamic, Selection
+from dfkd.studies import Study
 
 
 def rules(like: Selection) -> list[Selection]:

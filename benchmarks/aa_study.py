@@ -19,11 +19,11 @@ from dfkd import recipes
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
-from dfkd.evidence import tables
 from dfkd.evidence.paired import holm, t_test
 from dfkd.evidence.statistics import Comparison, compare
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
+from dfkd.studies import tables
 
 SEED = 5000  # its blocks are nobody else's
 BASELINE = "name 0"

@@ -64,7 +64,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
     """Options of commands that work on one cell."""
     result.add_argument(
         "recipe", nargs="?", default=None,
-        help="a recipe of dfkd/recipes.py, or a module with `experiment = ...` (default: digits)",
+        help="a recipe of dfkd/experiment/recipes.py, or a module with `experiment = ...` (default: digits)",
     )  # fmt: skip
     result.add_argument("--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow")
     result.add_argument("--from", dest="source", type=Path, help="the storage that knows the run (default: --storage)")
@@ -80,7 +80,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
 
 def recipe(name: str) -> Experiment:
     """ValueError for an unknown recipe, with those that there are."""
-    from dfkd.recipes import RECIPES
+    from dfkd.experiment.recipes import RECIPES
     from dfkd.user_modules import load, module_exists
 
     if name not in RECIPES and not module_exists(name):
@@ -98,7 +98,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
         return Cell(experiment=recipe(arguments.recipe or "digits"), block=Block(seed=0))
     if arguments.recipe is not None:
         raise ValueError(f"name a recipe or a run, not both, but got {arguments.recipe} and --run {arguments.run}")
-    from dfkd.rebuild import experiment
+    from dfkd.experiment.rebuild import experiment
     from dfkd.runs import find_outcome
 
     tracking_uri = getattr(arguments, "tracking_uri", None)
@@ -110,7 +110,7 @@ def cell_of(arguments: argparse.Namespace) -> Cell:
     """The cell that these options name. ValueError for what there is not."""
     from dataclasses import replace
 
-    from dfkd.rebuild import changed, parse_changes
+    from dfkd.experiment.rebuild import changed, parse_changes
 
     cell = origin_of(arguments)
     given = {"seed": arguments.seed, "draw": arguments.draw, "teacher": arguments.teacher_seed}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfkd.console import Console
-from dfkd.evidence.findings import Findings, find
 from dfkd.evidence.sweeps import SweepData
 from dfkd.reports import (
     digest_of,
@@ -21,6 +20,7 @@ from dfkd.reports import (
     write_report,
     write_sweep_report,
 )
+from dfkd.studies.findings import Findings, find
 from dfkd.tracking import Account, Tracker
 
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from dfkd.console import Console
 from dfkd.environment import this_environment
 from dfkd.experiment import Experiment
+from dfkd.experiment.rebuild import experiment
 from dfkd.exporting.card import card
 from dfkd.exporting.folder import Checked, Student, is_export_of, write_formats
-from dfkd.rebuild import experiment
 from dfkd.seeding import Block
-from dfkd.selected import probe_images
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.studies.selected import probe_images
 
 MOST_IMAGES = 1000  # on which formats are compared
 

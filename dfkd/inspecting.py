@@ -29,9 +29,9 @@ from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import stream
-from dfkd.selected import png, sheet_of
 from dfkd.selecting import select
 from dfkd.sources import Source
+from dfkd.studies.selected import png, sheet_of
 
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 RATIOS = (0.05, 0.1, 0.2, 0.5)

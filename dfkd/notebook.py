@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import Terms
-from dfkd.cluster.study import run_study as run_in_session
-from dfkd.cluster.study_result import StudyResult
 from dfkd.console import Console
-from dfkd.experiment import Study
+from dfkd.studies import Study
+from dfkd.studies.driver import Terms
+from dfkd.studies.driver import run_study as run_in_session
+from dfkd.studies.result import StudyResult
 from dfkd.user_modules import load
 
 

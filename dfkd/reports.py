@@ -6,15 +6,18 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dfkd import studies, sweeps
+from dfkd import sweeps
 from dfkd.console import Console
-from dfkd.evidence import overview, report, sweep_page, tables
-from dfkd.evidence.findings import Findings, StudyData
+from dfkd.evidence import overview, sweep_page
 from dfkd.evidence.sweeps import SweepData
 from dfkd.identity import digest
-from dfkd.selected import selected
 from dfkd.storage.files import replace_file
-from dfkd.studies import folder_of, from_ledger
+from dfkd.studies import page as report
+from dfkd.studies import record as studies
+from dfkd.studies import tables
+from dfkd.studies.findings import Findings, StudyData
+from dfkd.studies.record import folder_of, from_ledger
+from dfkd.studies.selected import selected
 from dfkd.tracked import Tracked
 
 

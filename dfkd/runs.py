@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dfkd.console import Console
-from dfkd.evidence.tables import changed_lines
 from dfkd.experiment import Cell
-from dfkd.rebuild import modules_of
+from dfkd.experiment.rebuild import modules_of
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies import read, recorded
+from dfkd.studies.record import read, recorded
+from dfkd.studies.tables import changed_lines
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
 

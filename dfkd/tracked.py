@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfkd import sweeps
-from dfkd.evidence.findings import MEASURES, StudyData
 from dfkd.evidence.sweeps import SweepData
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Outcome
-from dfkd.studies import StudyRecord, data_of, missing
+from dfkd.studies.findings import MEASURES, StudyData
+from dfkd.studies.record import StudyRecord, data_of, missing
 from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 
 if TYPE_CHECKING:

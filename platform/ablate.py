@@ -27,9 +27,9 @@ def main() -> None:
 
     from dataclasses import replace
 
-    from dfkd.cluster.forecast import forecast
-    from dfkd.cluster.study import Terms, run_study
-    from dfkd.cluster.study_report import show, show_forecast
+    from dfkd.studies.driver import Terms, run_study
+    from dfkd.studies.forecast import forecast
+    from dfkd.studies.terminal import show, show_forecast
     from dfkd.user_modules import load
 
     compute, console = cli.compute_and_console(arguments)
@@ -43,7 +43,7 @@ def main() -> None:
         study = replace(study, blocks=arguments.blocks)
     retuning = None
     if arguments.retune is not None:
-        from dfkd.cluster.retune import Retuning, run_retuned_study  # Tune takes seconds to import
+        from dfkd.studies.retuning import Retuning, run_retuned_study  # Tune takes seconds to import
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"

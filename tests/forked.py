@@ -32,9 +32,6 @@ def in_fork(command: str, arguments: list[str], folder: str, environment: dict[s
 
 
 def main() -> None:
-    import dfkd.cluster.one_cell
-    import dfkd.cluster.study
-    import dfkd.cluster.sweep  # noqa: F401
 
     for line in sys.stdin:
         case = json.loads(line)

@@ -8,11 +8,11 @@ import numpy as np
 
 from dfkd.cells import Job, Setting, outcome_of
 from dfkd.environment import Environment
-from dfkd.evidence.findings import StudyData
-from dfkd.experiment import Study
 from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies import StudyRecord, from_ledger, write
+from dfkd.studies import Study
+from dfkd.studies.findings import StudyData
+from dfkd.studies.record import StudyRecord, from_ledger, write
 
 ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
 

@@ -15,7 +15,7 @@ from ablations.components import study as components
 from dfkd.reports import read_study
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
-from dfkd.studies import StudyRecord, curves_text, from_ledger
+from dfkd.studies.record import StudyRecord, curves_text, from_ledger
 from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
 

@@ -11,7 +11,7 @@ from dfkd.data.images.transforms import Crop
 from dfkd.data.pools import ParquetPool
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks import Digits
-from dfkd.experiment import Cell, Experiment, Schedule, Study
+from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method import dropping, selection
 from dfkd.method.dropping import Tail
 from dfkd.method.losses import KD, PooledFeatures, Similarity
@@ -19,6 +19,7 @@ from dfkd.method.selection import Balanced
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
 from dfkd.seeding import Block
+from dfkd.studies import Study
 
 SMALL = SmallResNet(width=8, stem_stride=2, norm="batch")
 PLAIN = Experiment(

@@ -18,7 +18,7 @@ from dfkd.data.pools.garments import SHIFTS, WildGarments, shifted
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks.fashion_mnist import FashionMnist, content_of, download
 from dfkd.experiment import Cell
-from dfkd.recipes import fashion, original
+from dfkd.experiment.recipes import fashion, original
 from dfkd.seeding import Block
 from dfkd.sources import check
 

@@ -12,10 +12,10 @@ from test_report import GAINS, STUDY, factors, with_classes
 
 from dfkd import recipes
 from dfkd.evidence.designs import full_factorial
-from dfkd.evidence.findings import find
 from dfkd.evidence.latex import cell, escape
-from dfkd.evidence.report import written
-from dfkd.experiment import Study
+from dfkd.studies import Study
+from dfkd.studies.findings import find
+from dfkd.studies.page import written
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")  # the figures' font has no Chinese
 NASTY = 'a_b & 50 % of {x} #1 <~^> \\end "τ" |ü| → 学 ½ \t$5'

@@ -28,7 +28,7 @@ from dfkd.experiment import Schedule
 from dfkd.method.selection import Balanced
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.recipes import digits
+from dfkd.experiment.recipes import digits
 
 SMALL = SmallResNet(width=8, stem_stride=2)
 experiment = replace(
@@ -84,7 +84,7 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
     project: Path, run: Callable[..., Any]
 ) -> None:
     (project / "my_study.py").write_text(
-        "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.experiment import Study\n"
+        "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.studies import Study\n"
         "variants = {'full': experiment, 'plain': replace(experiment, dropping=None)}\n"
         "study = Study(question='?', variants=variants, baseline='full', blocks=2)\n"
     )

@@ -25,7 +25,7 @@ from dfkd.data.pools import (
     read_shard,
 )
 from dfkd.data.pools.mixture import mixed_ids
-from dfkd.rebuild import experiment
+from dfkd.experiment.rebuild import experiment
 from dfkd.scores import read_scores, score_path
 from dfkd.sources import Source, score_here
 

@@ -18,12 +18,12 @@ from ablations.components import study as components
 from dfkd import cli
 from dfkd.data.pools import ParquetPool
 from dfkd.experiment import Experiment
+from dfkd.experiment.rebuild import changed, experiment, parse_changes
+from dfkd.experiment.recipes import RECIPES, digits
 from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
 from dfkd.method.selection import Balanced, Dynamic
 from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.rebuild import changed, experiment, parse_changes
-from dfkd.recipes import RECIPES, digits
 from dfkd.runs import find_cell, find_outcome
 from dfkd.seeding import Block
 from dfkd.tracking import Tracker

@@ -15,12 +15,12 @@ from dfkd.data.pools import TrainingImages, WildGarments, read_shard
 from dfkd.data.tasks import Digits
 from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
+from dfkd.experiment.recipes import BASELINES, RECIPES, digits, fashion, labels
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
 from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
-from dfkd.recipes import BASELINES, RECIPES, digits, fashion, labels
 from dfkd.seeding import Block
 from dfkd.sources import Source, load, obtain, score_here
 

@@ -14,14 +14,15 @@ from synthetic import data
 
 from ablations.components import study as components
 from dfkd import recipes
-from dfkd.evidence import plots, tables
-from dfkd.evidence.classes import by_class
 from dfkd.evidence.designs import build_up, fractional_factorial, full_factorial
-from dfkd.evidence.findings import Findings, StudyData, dose, find, levels_of
-from dfkd.evidence.report import html, written
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Balanced
+from dfkd.studies import Study, tables
+from dfkd.studies import figures as plots
+from dfkd.studies.classes import by_class
+from dfkd.studies.findings import Findings, StudyData, dose, find, levels_of
+from dfkd.studies.page import html, written
 
 STUDY = replace(components, blocks=8)
 GAINS = {"without selection": -0.08, "without dropping": 0.0005}

@@ -11,17 +11,18 @@ from commands import PROJECTS, run
 from mlflow import MlflowClient
 
 from ablations.components import study as components
-from dfkd.cluster.forecast import forecast
-from dfkd.cluster.retune import Retuning, _tuned, run_retuned_study
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import Terms
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
+from dfkd.experiment.recipes import fashion
 from dfkd.method.dropping import Tail
 from dfkd.method.losses import FitNet, PooledFeatures
 from dfkd.method.selection import Balanced, Random
-from dfkd.recipes import fashion
+from dfkd.studies import Study
+from dfkd.studies.driver import Terms
+from dfkd.studies.forecast import forecast
+from dfkd.studies.retuning import Retuning, _tuned, run_retuned_study
 from search_spaces.digits import default, space
 
 RETUNING = Retuning(space="search_spaces.digits", trials=12)
@@ -89,7 +90,7 @@ def test_a_space_of_another_recipe_is_refused() -> None:
 STUDY = """
 from dataclasses import replace
 from tiny_space import default
-from dfkd.experiment import Study
+from dfkd.studies import Study
 from dfkd.method.selection import Balanced
 variants = {"full": default, "few": replace(default, selection=Balanced(ratio=0.2))}
 study = Study(question="Do few suffice?", variants=variants, baseline="full", blocks=2)

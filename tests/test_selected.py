@@ -15,15 +15,16 @@ from synthetic import write_cell
 
 from dfkd.cells import Job
 from dfkd.distill import Material, Run
-from dfkd.evidence.findings import StudyData, find
-from dfkd.evidence.report import html
 from dfkd.evidence.sheets import Selected
-from dfkd.experiment import Cell, Experiment, Study
+from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Confident, Random
 from dfkd.seeding import Block
-from dfkd.selected import GONE, selected
-from dfkd.studies import StudyRecord, from_ledger, write
+from dfkd.studies import Study
+from dfkd.studies.findings import StudyData, find
+from dfkd.studies.page import html
+from dfkd.studies.record import StudyRecord, from_ledger, write
+from dfkd.studies.selected import GONE, selected
 
 
 @pytest.fixture(scope="module")

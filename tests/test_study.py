@@ -21,20 +21,20 @@ from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
 from dfkd.cells import Job, Setting, compute
-from dfkd.cluster import study as cluster_study
-from dfkd.cluster.forecast import forecast
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import Terms, run_study
-from dfkd.cluster.study_result import StudyResult
 from dfkd.cluster.workers import Failure
 from dfkd.console import Console
 from dfkd.environment import this_environment
-from dfkd.experiment import Study
-from dfkd.recipes import digits
+from dfkd.experiment.recipes import digits
 from dfkd.reports import read_study
 from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies import read
+from dfkd.studies import Study
+from dfkd.studies import driver as cluster_study
+from dfkd.studies.driver import Terms, run_study
+from dfkd.studies.forecast import forecast
+from dfkd.studies.record import read
+from dfkd.studies.result import StudyResult
 
 
 def test_two_equal_variants_are_an_error() -> None:

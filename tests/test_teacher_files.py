@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dfkd.data.tasks import Digits
+from dfkd.experiment.rebuild import changed, experiment
 from dfkd.identity import digest, spec
 from dfkd.models.networks import SmallResNet, Torchvision
 from dfkd.models.teachers import (
@@ -25,7 +26,6 @@ from dfkd.models.teachers import (
     predict,
     weights_digest,
 )
-from dfkd.rebuild import changed, experiment
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)

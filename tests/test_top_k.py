@@ -18,9 +18,9 @@ import torch
 from dfkd.cells import Job, compute
 from dfkd.distill import Material
 from dfkd.experiment import Cell, Experiment
+from dfkd.experiment.rebuild import changed, experiment
 from dfkd.method.losses import KD
 from dfkd.method.selection import SELECTIONS, Dynamic
-from dfkd.rebuild import changed, experiment
 from dfkd.scores import Scores, missing_shards, read_scores, score_path, scores_of
 from dfkd.scores.disk_space import Need
 from dfkd.scores.memory_map import open_pack

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from torch import Tensor, nn
 
-from dfkd.recipes import digits
+from dfkd.experiment.recipes import digits
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Parent, Tracker
 

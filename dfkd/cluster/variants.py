@@ -10,8 +10,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from dfkd.experiment import Experiment
+from dfkd.experiment.rebuild import changed, modules_of
 from dfkd.identity import Scalar
-from dfkd.rebuild import changed, modules_of
 
 Space = Callable[[Any], Experiment]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from dfkd.evidence import fitness_plots, fitness_tables, plots
+from dfkd.evidence import fitness_plots, fitness_tables
 from dfkd.evidence.fitness import (
     CONFIDENT,
     COVERED,
@@ -21,6 +21,7 @@ from dfkd.evidence.fitness import (
 from dfkd.evidence.fitness_verdict import advice, counted, percent, ranges, verdict
 from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.evidence.sheets import Sheet, column
+from dfkd.studies import figures as plots
 
 ROW_CLASS = {MISSING: "worse", STARVED: "worse", THIN: "", COVERED: ""}
 READING = {

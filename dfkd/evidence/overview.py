@@ -9,12 +9,15 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from dfkd.evidence import plots, report, sweep_page, sweep_plots, tables
-from dfkd.evidence.captions import READING, conclusion
-from dfkd.evidence.findings import Findings
+from dfkd.evidence import sweep_page, sweep_plots
 from dfkd.evidence.page import figure, head, page, paragraph, plain_table, section
 from dfkd.evidence.sweeps import SweepData
-from dfkd.evidence.tables import markdown_table
+from dfkd.studies import figures as plots
+from dfkd.studies import page as report
+from dfkd.studies import tables
+from dfkd.studies.captions import READING, conclusion
+from dfkd.studies.findings import Findings
+from dfkd.studies.tables import markdown_table
 
 LONGEST = 80  # characters of a folder's name
 SHARED = ("variant", "is the same recipe as", "shared cells")

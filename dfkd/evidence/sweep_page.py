@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from dfkd.evidence import latex as booktabs
-from dfkd.evidence import plots, sweep_plots
+from dfkd.evidence import sweep_plots
 from dfkd.evidence.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.evidence.sweeps import SHOWN, SweepData, short, verdict
-from dfkd.evidence.tables import NEEDS, interval, markdown_table, percent, points
+from dfkd.studies import figures as plots
+from dfkd.studies.tables import NEEDS, interval, markdown_table, percent, points
 
 TITLES = {
     "confirmation": "Winner against default, on fresh blocks",

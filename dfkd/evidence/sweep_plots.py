@@ -16,8 +16,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from dfkd.evidence.plots import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
 from dfkd.evidence.sweeps import SweepData, Trial, short
+from dfkd.studies.figures import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
 
 STATES: dict[str, dict[str, Any]] = {
     "finished": {"marker": "o", "color": BLUE},

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.experiment import Experiment
+from dfkd.experiment.rebuild import modules_of
 from dfkd.exporting.checks import Agreement, Speed, agreement, speed
 from dfkd.exporting.formats import CONFIG, Format, NotExported, formats, write, write_config
 from dfkd.exporting.standalone import Standalone, standalone
 from dfkd.identity import flat
-from dfkd.rebuild import modules_of
 
 
 @dataclass(frozen=True, kw_only=True)

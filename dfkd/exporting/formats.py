@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from dfkd.data.tasks import Task
+from dfkd.experiment.rebuild import piece
 from dfkd.exporting.standalone import Standalone, assembled
 from dfkd.identity import Scalar
-from dfkd.rebuild import piece
 from dfkd.storage.files import write_json
 
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # images [B, C, H, W] to logits [B, K]

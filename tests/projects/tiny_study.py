@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tiny_space import default
 
-from dfkd.experiment import Study
+from dfkd.studies import Study
 
 study = Study(
     question="Does anything matter in thirty steps?",

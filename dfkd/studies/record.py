@@ -16,11 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from dfkd.evidence.findings import MEASURES, StudyData
-from dfkd.experiment import Study
 from dfkd.seeding import Block
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.studies import Study
+from dfkd.studies.findings import MEASURES, StudyData
 
 
 @dataclass(frozen=True, kw_only=True)

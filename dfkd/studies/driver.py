@@ -17,23 +17,23 @@ from pathlib import Path
 
 import torch
 
-from dfkd import studies
 from dfkd.cells import Job, Setting
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
-from dfkd.cluster.study_result import StudyResult, typical_of_best
 from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
 from dfkd.evidence import racing
-from dfkd.evidence.findings import Findings, find
 from dfkd.evidence.statistics import frame
-from dfkd.experiment import Study
 from dfkd.identity import digest
 from dfkd.reports import digest_of, write_report
 from dfkd.sources import check, source_key
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies import Retuned, StudyRecord, folder_of
+from dfkd.studies import Study
+from dfkd.studies import record as studies
+from dfkd.studies.findings import Findings, find
+from dfkd.studies.record import Retuned, StudyRecord, folder_of
+from dfkd.studies.result import StudyResult, typical_of_best
 from dfkd.tracking import Account, Tracker
 
 

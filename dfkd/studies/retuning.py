@@ -21,19 +21,20 @@ from dfkd.cells import Setting
 from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
-from dfkd.cluster.study import Terms, run_study
-from dfkd.cluster.study_result import StudyResult
 from dfkd.cluster.trials import Brief
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
-from dfkd.experiment import Cell, Experiment, Study
+from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.seeding import Block
 from dfkd.sources import check, source_key
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies import Retuned
+from dfkd.studies import Study
+from dfkd.studies.driver import Terms, run_study
+from dfkd.studies.record import Retuned
+from dfkd.studies.result import StudyResult
 from dfkd.tracking import Account, Tracker
 from dfkd.user_modules import load
 

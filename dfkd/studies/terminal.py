@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dfkd.cluster.forecast import POWER, Forecast
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study_result import StudyResult
 from dfkd.console import Console, duration
 from dfkd.reports import show_findings
-from dfkd.studies import folder_of
+from dfkd.studies.forecast import POWER, Forecast
+from dfkd.studies.record import folder_of
+from dfkd.studies.result import StudyResult
 from dfkd.tracking import Tracker
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dfkd.evidence import latex as booktabs
-from dfkd.evidence.classes import Classes, by_class
 from dfkd.evidence.factorial import Effect
-from dfkd.evidence.findings import Findings
 from dfkd.evidence.statistics import UNDECIDED, Comparison, frame
+from dfkd.studies.classes import Classes, by_class
+from dfkd.studies.findings import Findings
 
 HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 EFFECTS_HEADER = ("effect", "points", "95 % interval", "p (Holm)", "mixed with")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from html import escape
 
-from dfkd.evidence import plots, sheets, tables
-from dfkd.evidence.captions import READING, conclusion
-from dfkd.evidence.classes import by_class
-from dfkd.evidence.findings import Findings
+from dfkd.evidence import sheets
 from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.evidence.sheets import NO_IMAGES, Selected
 from dfkd.evidence.statistics import BETTER, WORSE, Comparison
-from dfkd.evidence.tables import interval, p, percent, points
+from dfkd.studies import figures as plots
+from dfkd.studies import tables
+from dfkd.studies.captions import READING, conclusion
+from dfkd.studies.classes import by_class
+from dfkd.studies.findings import Findings
+from dfkd.studies.tables import interval, p, percent, points
 
 TITLES = {
     "effects": "Differences to the baseline",

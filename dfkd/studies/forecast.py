@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfkd import studies
 from dfkd.cells import Job, Setting
 from dfkd.cluster.session import Compute
-from dfkd.cluster.study import device_hours, known_setting
 from dfkd.environment import Environment
 from dfkd.evidence.paired import smallest_detectable
 from dfkd.evidence.statistics import by_block, paired_with
-from dfkd.experiment import Experiment, Study
+from dfkd.experiment import Experiment
 from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger
-from dfkd.studies import StudyRecord, folder_of
+from dfkd.studies import Study
+from dfkd.studies import record as studies
+from dfkd.studies.driver import device_hours, known_setting
+from dfkd.studies.record import StudyRecord, folder_of
 
 if TYPE_CHECKING:
-    from dfkd.cluster.retune import Retuning
+    from dfkd.studies.retuning import Retuning
 
 POWER = 0.8
 
@@ -59,7 +60,7 @@ def forecast(
     """
     searches = _open_searches(name, study, retuning, compute)
     if retuning is not None and not searches:
-        from dfkd.cluster.retune import known
+        from dfkd.studies.retuning import known
 
         study = known(name, study, retuning, compute)
     setting = _setting(name, study, compute)
@@ -91,7 +92,7 @@ def forecast(
 def _open_searches(name: str, study: Study, retuning: Retuning | None, compute: Compute) -> list[str]:
     if retuning is None:
         return []
-    from dfkd.cluster.retune import open_searches  # Tune takes seconds to import
+    from dfkd.studies.retuning import open_searches  # Tune takes seconds to import
 
     return open_searches(name, study, retuning, compute)
 

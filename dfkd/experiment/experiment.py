@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast
 
@@ -180,35 +179,3 @@ class Cell:
         spec = self.experiment.spec()
         block: list[Json] = [self.block.seed, self.block.draw, self.block.teacher]
         return digest([spec, block, teacher_digest, pool_digest])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """A question and the recipes that answer it, each in the same blocks.
-
-    variants: name -> experiment; baseline: the name all others are compared with; blocks: how many.
-    """
-
-    question: str
-    variants: Mapping[str, Experiment]
-    baseline: str
-    blocks: int = 5
-
-    def __post_init__(self) -> None:
-        if self.baseline not in self.variants:
-            raise ValueError(f"the baseline must be one of {list(self.variants)}, but got {self.baseline=}")
-        if self.blocks < 2:
-            raise ValueError(f"a study needs 2 blocks or more, but got {self.blocks=}")
-        seen: dict[str, str] = {}
-        for name, experiment in self.variants.items():
-            twin = seen.setdefault(experiment.fingerprint(), name)
-            if twin != name:
-                raise ValueError(f"the variants {twin!r} and {name!r} are one experiment: the study changes nothing")
-
-    def cells(self) -> dict[tuple[str, int], Cell]:
-        """(variant, block) -> cell, block by block, so that an interrupted study has whole blocks. Seeds 0, 1, ..."""
-        return {
-            (name, seed): Cell(experiment=experiment, block=Block(seed=seed))
-            for seed in range(self.blocks)
-            for name, experiment in self.variants.items()
-        }

@@ -18,10 +18,10 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.evidence.classes import by_class
-from dfkd.evidence.findings import Findings, dose
 from dfkd.evidence.statistics import BETTER, WORSE
-from dfkd.evidence.tables import interval, points
+from dfkd.studies.classes import by_class
+from dfkd.studies.findings import Findings, dose
+from dfkd.studies.tables import interval, points
 
 BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
 COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfkd.evidence import plots
-from dfkd.evidence.findings import Findings
 from dfkd.evidence.statistics import Comparison, frame
+from dfkd.studies import figures as plots
+from dfkd.studies.findings import Findings
 
 
 @dataclass(frozen=True, kw_only=True)
