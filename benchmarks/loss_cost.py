@@ -23,7 +23,6 @@ import torch
 from dfkd import recipes
 from dfkd.data.images.transforms import Crop, RandAugment
 from dfkd.data.pools import Glyphs
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import (
     CRD,
@@ -42,7 +41,8 @@ from dfkd.method.losses import (
 from dfkd.models.networks import CifarResNet, Network, SmallResNet, WideResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.seeding import Block, use_deterministic
-from dfkd.sources import load, obtain, score_here
+from dfkd.training.distill import Material, Run
+from dfkd.training.inputs import load, obtain, score_here
 
 CROP = Crop(padding=1, flip=False)
 PAIRS: dict[str, tuple[Network, Network]] = {

@@ -30,13 +30,13 @@ from dfkd.data.pools import ImageFolder, MixedPool, ParquetPool, PoolFiles, WebD
 from dfkd.data.pools.making import making
 from dfkd.data.tasks import Digits
 from dfkd.method.selection import Balanced, Confident, Random
+from dfkd.method.selection.selecting import select
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.probe import draw_probe
 from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import use_deterministic
-from dfkd.selecting import select
-from dfkd.sources import Source, pack, score_here
+from dfkd.training.inputs import Source, pack, score_here
+from dfkd.training.probe import draw_probe
 
 SHARES = (0.7, 0.2, 0.1)
 SPARE = 1.05  # of each kind more files are written than the mixture takes

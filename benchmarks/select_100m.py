@@ -27,9 +27,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout
 from dfkd.cluster.session import Compute, session
 from dfkd.method.selection import Balanced, Confident, Entropy, Hardest, Margin, Mixture, Random, Selection
 from dfkd.method.selection.mixture import clean_posterior
-from dfkd.probe import probe_rows
+from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores
-from dfkd.selecting import select
+from dfkd.training.probe import probe_rows
 
 SHARD, CLASSES, RATIO, SEED = 1_000_000, 1000, 0.1, 0
 COMPARED = 5_000_000  # rows up to which a full sort is affordable

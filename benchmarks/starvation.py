@@ -19,13 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfkd import recipes
-from dfkd.distill import Material, Run
 from dfkd.evidence.fitness import CONFIDENT
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.teachers import predict
-from dfkd.probe import Probe
 from dfkd.seeding import Block, use_deterministic
-from dfkd.sources import load, obtain, score_here
+from dfkd.training.distill import Material, Run
+from dfkd.training.inputs import load, obtain, score_here
+from dfkd.training.probe import Probe
 
 CLASSES = (1, 3, 4, 7, 8, 9)  # those with sure rows for a whole quota
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from dfkd.console import Console
-from dfkd.environment import this_environment
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
 from dfkd.exporting.card import card
@@ -22,6 +21,7 @@ from dfkd.seeding import Block
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.selected import probe_images
+from dfkd.training.environment import this_environment
 
 MOST_IMAGES = 1000  # on which formats are compared
 

@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from dfkd.data.duplicates import find_duplicates
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.tasks import Digits, Task
-from dfkd.distill import Material
 from dfkd.evidence.fitness import BINS, CONFIDENT, Choice, ClassFit, Copies, Fitness, Profile, RuleSheets
 from dfkd.evidence.sheets import Picture
 from dfkd.experiment import Cell
 from dfkd.identity import Json, digest, flat, name_of, spec
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
+from dfkd.method.selection.selecting import select
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import stream
-from dfkd.selecting import select
-from dfkd.sources import Source
 from dfkd.studies.selected import png, sheet_of
+from dfkd.training.distill import Material
+from dfkd.training.inputs import Source
 
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 RATIOS = (0.05, 0.1, 0.2, 0.5)

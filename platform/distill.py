@@ -13,7 +13,7 @@ def main() -> None:
     from dfkd.cluster.one_cell import compute_one
     from dfkd.cluster.one_cell_report import show
     from dfkd.runs import show_difference
-    from dfkd.sources import check
+    from dfkd.training.inputs import check
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)

@@ -16,8 +16,8 @@ def main() -> None:
     from dfkd.console import Console
     from dfkd.models.teachers import SupervisedTeacher
     from dfkd.seeding import use_deterministic
-    from dfkd.sources import check
     from dfkd.teaching import show
+    from dfkd.training.inputs import check
 
     cell, storage, console = cli.cell_of(arguments), cli.storage_folder(arguments.storage), Console()
     check(cell, storage)

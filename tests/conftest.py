@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from dfkd.cells import Job
-    from dfkd.distill import Material
     from dfkd.experiment import Experiment
-    from dfkd.sources import Source
+    from dfkd.training.cells import Job
+    from dfkd.training.distill import Material
+    from dfkd.training.inputs import Source
 
 
 LONGEST = ("test_sweep.py", "test_study.py", "test_training.py", "test_bad_input.py")  # on Ray: they wait a lot
@@ -73,7 +73,7 @@ def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def source(tiny: Experiment, source_storage: Path) -> Source:
     from dfkd.experiment import Cell
     from dfkd.seeding import Block, use_deterministic
-    from dfkd.sources import obtain
+    from dfkd.training.inputs import obtain
 
     use_deterministic(1)
     return obtain(Cell(experiment=tiny, block=Block(seed=0)), source_storage)
@@ -81,7 +81,7 @@ def source(tiny: Experiment, source_storage: Path) -> Source:
 
 @pytest.fixture(scope="session")
 def material(source: Source, source_storage: Path) -> Material:
-    from dfkd.sources import load, score_here
+    from dfkd.training.inputs import load, score_here
 
     score_here(source, source_storage)
     return load(source, source_storage)
@@ -90,10 +90,10 @@ def material(source: Source, source_storage: Path) -> Material:
 @pytest.fixture(scope="session")
 def job_of(source: Source) -> Callable[..., Job]:
     """`job_of(experiment, seed=0, read_test=False)`: a job on the tiny teacher and pool."""
-    from dfkd.cells import Job
-    from dfkd.environment import this_environment
     from dfkd.experiment import Cell
     from dfkd.seeding import Block
+    from dfkd.training.cells import Job
+    from dfkd.training.environment import this_environment
 
     def job(experiment: Experiment, seed: int = 0, read_test: bool = False) -> Job:
         return Job(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dfkd.cells import Job, Setting, outcome_of
-from dfkd.environment import Environment
-from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, from_ledger, write
+from dfkd.training.cells import Job, Setting, outcome_of
+from dfkd.training.environment import Environment
+from dfkd.training.inputs import source_key
 
 ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
 

@@ -12,9 +12,9 @@ from dfkd.evidence.designs import resolution_of
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.losses import EXPLICIT, IMPLICIT, Both
 from dfkd.method.selection import SELECTIONS, Confident
-from dfkd.sources import source_key
 from dfkd.studies import Study
 from dfkd.studies.findings import levels_of
+from dfkd.training.inputs import source_key
 
 NAMES = sorted(path.stem for path in Path(ablations.__file__).parent.glob("[!_]*.py"))
 OF_ONE_RECIPE = [name for name in NAMES if name != "baselines"]  # that one compares recipes, also on other pools

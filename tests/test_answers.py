@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.answers import TOGETHER
 from dfkd.data.images.transforms import Crop, RandAugment, to_tensor
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.seeding import Block
+from dfkd.training.distill import Material, Run
+from dfkd.training.teacher_outputs import TOGETHER
 
 CROP = Crop(padding=1, flip=False)
 LIVE, PER_ROW = replace(CROP, answer="live"), replace(CROP, answer="live", per_row=3)

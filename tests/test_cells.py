@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dfkd.cells
-from dfkd.cells import Computation, Job, compute
-from dfkd.distill import Material, Run
+import dfkd.training.cells
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Confident
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Computation, Job, compute
+from dfkd.training.distill import Material, Run
 
 # In a process of its own: the first cell in one storage, then the same cell in another, up to the middle of a stretch.
 FIRST_THEN_STALLED = """
 import pickle, sys, time
 from pathlib import Path
-import dfkd.cells
-from dfkd.distill import Run
+import dfkd.training.cells
+from dfkd.training.distill import Run
 from dfkd.storage.ledger import Ledger
 from dfkd.seeding import use_deterministic
 
@@ -37,10 +37,10 @@ class Stalled(Run):
         super()._train_step()
 
 use_deterministic(1)
-dfkd.cells.CHECKPOINT_EVERY_S = 0
+dfkd.training.cells.CHECKPOINT_EVERY_S = 0
 job, material, calm, killed = pickle.loads(Path(sys.argv[1]).read_bytes())
-dfkd.cells.compute(job, material, calm)
-computation = dfkd.cells.Computation(job, material, Ledger(killed), run_type=Stalled)
+dfkd.training.cells.compute(job, material, calm)
+computation = dfkd.training.cells.Computation(job, material, Ledger(killed), run_type=Stalled)
 while computation.advance():
     pass
 """
@@ -178,7 +178,7 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(job, material, calm_and_kille
 
 @pytest.mark.parametrize("evaluations", [1, 3, 4])
 def test_a_closed_computation_is_taken_up_again(job, material, tmp_path, steps, monkeypatch, evaluations):
-    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
     first = Computation(job, material, Ledger(tmp_path))
     seen = [first.advance() for _ in range(evaluations)]
     first.close()  # as a search does that stops it
@@ -189,7 +189,7 @@ def test_a_closed_computation_is_taken_up_again(job, material, tmp_path, steps, 
 
 
 def test_a_damaged_checkpoint_costs_time_only(job, material, tmp_path, monkeypatch, steps):
-    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
     first = Computation(job, material, Ledger(tmp_path))
     first.advance()
     first.close()
@@ -219,7 +219,7 @@ def test_a_pruned_cell_is_finished_when_it_is_asked_for(job, material, tmp_path)
 
 @pytest.mark.parametrize("where", ["_select", "evaluate", "restore"])
 def test_an_error_leaves_neither_lease_nor_record(job, material, tmp_path, monkeypatch, where):
-    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
     started = Computation(job, material, Ledger(tmp_path))
     started.advance()
     started.close()
@@ -311,7 +311,7 @@ def waiting(job: Job, material: Material, storage: Path) -> tuple[threading.Thre
 
 
 def test_who_finds_a_cell_under_way_waits_and_is_told(job, material, tmp_path, monkeypatch, steps):
-    monkeypatch.setattr(dfkd.cells, "POLL_S", 0.01)
+    monkeypatch.setattr(dfkd.training.cells, "POLL_S", 0.01)
     holder = Computation(job, material, Ledger(tmp_path))
     thread, outcomes = waiting(job, material, tmp_path)
     while holder.advance():
@@ -322,8 +322,8 @@ def test_who_finds_a_cell_under_way_waits_and_is_told(job, material, tmp_path, m
 
 
 def test_who_waits_goes_on_where_the_other_let_go(job, material, tmp_path, monkeypatch, steps):
-    monkeypatch.setattr(dfkd.cells, "POLL_S", 0.01)
-    monkeypatch.setattr(dfkd.cells, "CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr(dfkd.training.cells, "POLL_S", 0.01)
+    monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
     holder = Computation(job, material, Ledger(tmp_path))
     holder.advance()
     thread, outcomes = waiting(job, material, tmp_path)

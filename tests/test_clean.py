@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.cells import Job, compute
 from dfkd.cleaning import remove, unreferenced, users
 from dfkd.cluster.one_cell import compute_one
 from dfkd.cluster.session import Compute
@@ -23,10 +22,11 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.scores.memory_map import open_pack
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
-from dfkd.sources import Source, load, obtain, score_here
 from dfkd.storage.files import size
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
+from dfkd.training.cells import Job, compute
+from dfkd.training.inputs import Source, load, obtain, score_here
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 

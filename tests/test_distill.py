@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from dfkd.data.images.transforms import Crop
-from dfkd.distill import Diverged, Material, Objective, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method import dropping
 from dfkd.method.losses import PooledFeatures, Similarity
 from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
+from dfkd.training.distill import Diverged, Material, Objective, Run
 
 SCHEDULES = {
     "adamw, one cycle": {},

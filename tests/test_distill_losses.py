@@ -8,10 +8,10 @@ import torch
 from losses import RECIPES
 
 from dfkd.data.images.transforms import Crop
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, Both, FitNet, NTXent, Similarity, TeacherContrast, needs_of
 from dfkd.seeding import Block
+from dfkd.training.distill import Material, Run
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
 each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)

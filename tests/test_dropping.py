@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from dfkd.distill import Run
 from dfkd.experiment import Cell
 from dfkd.method.dropping import (
     DROPPINGS,
@@ -23,6 +22,7 @@ from dfkd.method.dropping import (
 )
 from dfkd.method.losses import KD
 from dfkd.seeding import Block, generator
+from dfkd.training.distill import Run
 
 RECIPES: dict[type[Dropping], Callable[[float], Dropping]] = {
     Tail: lambda rate: Tail(rate=rate),

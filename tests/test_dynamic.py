@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dfkd.data.batches import Batches
 from dfkd.data.images.transforms import to_tensor
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.seeding import Block
+from dfkd.training.batches import Batches
+from dfkd.training.distill import Material, Run
 
 
 @pytest.fixture(scope="module")

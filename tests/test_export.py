@@ -17,10 +17,8 @@ from safetensors.torch import load_file
 from synthetic import write_cell
 from torch import Tensor, nn
 
-from dfkd.cells import Job, compute
 from dfkd.console import Console
 from dfkd.data.pools.glyphs import Glyphs
-from dfkd.distill import Material
 from dfkd.experiment import Experiment
 from dfkd.exporting import load
 from dfkd.exporting.checks import Agreement, agreement, as_floats
@@ -30,6 +28,8 @@ from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import predict
 from dfkd.runs import find_outcome
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Job, compute
+from dfkd.training.distill import Material
 
 FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
 

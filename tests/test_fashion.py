@@ -20,7 +20,7 @@ from dfkd.data.tasks.fashion_mnist import FashionMnist, content_of, download
 from dfkd.experiment import Cell
 from dfkd.experiment.recipes import fashion, original
 from dfkd.seeding import Block
-from dfkd.sources import check
+from dfkd.training.inputs import check
 
 SHAPE = (28, 28, 1)
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -22,7 +22,6 @@ from dfkd.cluster.session import Compute
 from dfkd.console import Console
 from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.distill import Material, Run
 from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile
 from dfkd.evidence.fitness_verdict import advice, largest_ratio, ranges, verdict
@@ -30,10 +29,11 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspecting import Inspection, inspection_key
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Balanced, Confident, Dynamic
-from dfkd.probe import draw_probe
 from dfkd.scores import scores_of
 from dfkd.seeding import Block
-from dfkd.sources import Source
+from dfkd.training.distill import Material, Run
+from dfkd.training.inputs import Source
+from dfkd.training.probe import draw_probe
 
 ROWS, CLASSES = 3000, 10
 SURE, UNSURE = 6.0, 1.0  # logits above the others: confidence .98 and .23

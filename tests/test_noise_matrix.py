@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import NoiseMatrix
 from dfkd.method.dropping.noise_matrix import MOST_ACCURATE, NoiseAdaptation
 from dfkd.method.losses import Outputs, Sizes
 from dfkd.models.teachers import accuracy
 from dfkd.seeding import Block
+from dfkd.training.distill import Material, Run
 
 SIZES = Sizes(classes=10, student_width=4, teacher_width=4, teacher_accuracy=0.9)
 

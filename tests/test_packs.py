@@ -12,7 +12,7 @@ from dfkd.data.pools import ParquetPool, read_shard
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores import memory_map as packs
 from dfkd.scores.memory_map import open_pack, pack_folder, write_pack
-from dfkd.sources import Source, pack, score_here
+from dfkd.training.inputs import Source, pack, score_here
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,16 @@ from cifar_files import write_cifar
 from dfkd import recipes
 from dfkd.data.images.transforms import Crop
 from dfkd.data.tasks import Cifar10
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, Similarity
 from dfkd.method.selection import Balanced
 from dfkd.models.networks import CifarResNet, CifarVGG11, Network, WideResNet
 from dfkd.models.teachers import TrainedNetwork, weights_digest
-from dfkd.probe import draw_probe
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage.ledger import Ledger
+from dfkd.training.distill import Material, Run
+from dfkd.training.probe import draw_probe
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
 PAIRS = [

@@ -27,7 +27,7 @@ from dfkd.data.pools import (
 from dfkd.data.pools.mixture import mixed_ids
 from dfkd.experiment.rebuild import experiment
 from dfkd.scores import read_scores, score_path
-from dfkd.sources import Source, score_here
+from dfkd.training.inputs import Source, score_here
 
 SHAPE = (16, 16, 1)
 

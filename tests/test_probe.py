@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dfkd.probe import STRATA, Probe, draw_probe
 from dfkd.scores import Scores, scores_of
+from dfkd.training.probe import STRATA, Probe, draw_probe
 
 
 def random_scores(rows: int, seed: int = 0) -> Scores:
@@ -34,8 +34,8 @@ def test_the_rows_are_golden():
 
 
 def test_no_run_selects_a_row_of_the_probe(tiny, material, job_of):
-    from dfkd.distill import Run
     from dfkd.method.selection import SELECTIONS, Dynamic, Random
+    from dfkd.training.distill import Run
 
     for kind in SELECTIONS:
         rule = Dynamic(rule=Random(ratio=1.0)) if kind is Dynamic else kind(ratio=1.0)

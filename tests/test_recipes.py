@@ -13,7 +13,6 @@ from ablations import baselines
 from dfkd.data.images.transforms import Crop
 from dfkd.data.pools import TrainingImages, WildGarments, read_shard
 from dfkd.data.tasks import Digits
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.recipes import BASELINES, RECIPES, digits, fashion, labels
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
@@ -22,7 +21,8 @@ from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
-from dfkd.sources import Source, load, obtain, score_here
+from dfkd.training.distill import Material, Run
+from dfkd.training.inputs import Source, load, obtain, score_here
 
 ORIGINAL = ("digits_labels", "digits_original")
 ON_DIGITS = [name for name in RECIPES if name.startswith("digits")]

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from dfkd.cells import Setting
 from dfkd.cluster.search import BatchedHalving, Journal, SweepSearch, TrialRecord
 from dfkd.cluster.session import Compute
 from dfkd.cluster.trials import Brief
-from dfkd.environment import this_environment
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
-from dfkd.sources import source_key
+from dfkd.training.cells import Setting
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import source_key
 from search_spaces import digits
 
 BLOCK = Block(seed=1000)

@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 from synthetic import write_cell
 
-from dfkd.cells import Job
-from dfkd.distill import Material, Run
 from dfkd.evidence.sheets import Selected
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import WholeClass
@@ -25,6 +23,8 @@ from dfkd.studies.findings import StudyData, find
 from dfkd.studies.page import html
 from dfkd.studies.record import StudyRecord, from_ledger, write
 from dfkd.studies.selected import GONE, selected
+from dfkd.training.cells import Job
+from dfkd.training.distill import Material, Run
 
 
 @pytest.fixture(scope="module")

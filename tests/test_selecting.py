@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Random, Selection
-from dfkd.probe import probe_rows
+from dfkd.method.selection.selecting import columns_of, select
 from dfkd.scores import Scores, scores_of
-from dfkd.selecting import columns_of, select
+from dfkd.training.probe import probe_rows
 
 ON_COLUMNS = [kind for kind in SELECTIONS if hasattr(kind, "columns")]
 

@@ -13,7 +13,7 @@ from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
 from dfkd.seeding import Block
-from dfkd.sources import check, load, obtain, score_here, source_key
+from dfkd.training.inputs import check, load, obtain, score_here, source_key
 
 SMALL = SmallResNet(width=8)
 

@@ -20,14 +20,11 @@ from mlflow_server import Gate, Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
-from dfkd.cells import Job, Setting, compute
 from dfkd.cluster.session import Compute
 from dfkd.cluster.workers import Failure
 from dfkd.console import Console
-from dfkd.environment import this_environment
 from dfkd.experiment.recipes import digits
 from dfkd.reports import read_study
-from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies import driver as cluster_study
@@ -35,6 +32,9 @@ from dfkd.studies.driver import Terms, run_study
 from dfkd.studies.forecast import forecast
 from dfkd.studies.record import read
 from dfkd.studies.result import StudyResult
+from dfkd.training.cells import Job, Setting, compute
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import source_key
 
 
 def test_two_equal_variants_are_an_error() -> None:
@@ -57,7 +57,7 @@ def gate() -> Gate:
 def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the server starts beside it
     """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
     from dfkd.seeding import use_deterministic
-    from dfkd.sources import load, obtain, score_here
+    from dfkd.training.inputs import load, obtain, score_here
 
     folder = tmp_path_factory.mktemp("project")
     for file in PROJECTS.glob("*.py"):

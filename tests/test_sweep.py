@@ -16,14 +16,14 @@ from mlflow import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from dfkd.cells import Setting, compute
 from dfkd.cluster.choosing import SEARCH
 from dfkd.comparing import compare
 from dfkd.console import Console
-from dfkd.environment import this_environment
 from dfkd.experiment import Cell
 from dfkd.seeding import Block, use_deterministic
-from dfkd.sources import load, obtain, score_here, source_key
+from dfkd.training.cells import Setting, compute
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import load, obtain, score_here, source_key
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
 

@@ -15,19 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dfkd.cells import Job, compute
-from dfkd.distill import Material
 from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.rebuild import changed, experiment
 from dfkd.method.losses import KD
 from dfkd.method.selection import SELECTIONS, Dynamic
+from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores, missing_shards, read_scores, score_path, scores_of
 from dfkd.scores.disk_space import Need
 from dfkd.scores.memory_map import open_pack
 from dfkd.scores.top_k import TopK, TopLogits
 from dfkd.seeding import Block
-from dfkd.selecting import select
-from dfkd.sources import Source, check_space, load, obtain, score_here, source_key
+from dfkd.training.cells import Job, compute
+from dfkd.training.distill import Material
+from dfkd.training.inputs import Source, check_space, load, obtain, score_here, source_key
 
 ROWS, CLASSES, WIDTH = 400, 100, 16
 RNG = np.random.default_rng(0)

@@ -6,7 +6,6 @@ from pathlib import Path
 import ray
 import torch
 
-from dfkd.cells import compute
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
@@ -14,6 +13,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
+from dfkd.training.cells import compute
 
 
 def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import torch
 from losses import RECIPES
 
 from dfkd.data.images.transforms import Crop
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, FitNet, Loss, NTXent, PooledFeatures, ReviewKD
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block, use_deterministic
+from dfkd.training.distill import Material, Run
 
 STEPS = 4
 LOSSES = {CRD: 0.8, ReviewKD: 0.5, FitNet: 1.0, NTXent: 1.0}

@@ -9,12 +9,12 @@ import pytest
 import torch
 from test_two_workers import STEPS, port, work
 
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
+from dfkd.training.distill import Material, Run
 
 # 16 rows in batches of 16: half of them are drawn anew before every step but the first
 CHANGES = {

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dfkd.cells import Job, Setting
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.search import Journal, SweepSearch, TrialRecord
 from dfkd.cluster.trials import Brief
@@ -21,6 +20,7 @@ from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Job, Setting
 from dfkd.user_modules import load
 
 SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dfkd.cells import Job, Setting
 from dfkd.cluster.preparing import Prepared, environment_of_workers, prepare
 from dfkd.cluster.session import Compute
 from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
 from dfkd.experiment import Cell
-from dfkd.provenance import git_commit
 from dfkd.storage.ledger import Outcome
+from dfkd.training.cells import Job, Setting
+from dfkd.training.provenance import git_commit
 
 
 class Crew:

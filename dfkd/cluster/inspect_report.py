@@ -18,8 +18,8 @@ from dfkd.evidence.fitness_verdict import advice, verdict
 from dfkd.experiment import Cell
 from dfkd.inspecting import Inspection, inspection_key
 from dfkd.seeding import use_deterministic
-from dfkd.sources import Packed, Source
 from dfkd.storage.files import replace_file, write_json
+from dfkd.training.inputs import Packed, Source
 
 SUMMARY = "summary.json"  # written last: an inspection that has it is complete
 TERMINAL_CLASSES = 20  # rows of the table in the terminal

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dfkd.cells import Computation, Setting
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
-from dfkd.environment import this_environment
 from dfkd.experiment import Cell
-from dfkd.provenance import git_commit
 from dfkd.seeding import use_deterministic
-from dfkd.sources import check_space, load, obtain, score_here, source_key
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
+from dfkd.training.cells import Computation, Setting
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import check_space, load, obtain, score_here, source_key
+from dfkd.training.provenance import git_commit
 
 
 def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:

@@ -13,12 +13,12 @@ from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.data.pools import PoolFiles
 from dfkd.data.pools.making import Making, making
-from dfkd.environment import Environment, this_environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
 from dfkd.seeding import use_deterministic
-from dfkd.sources import Packed, Source, check, check_space, pack, source_key
+from dfkd.training.environment import Environment, this_environment
+from dfkd.training.inputs import Packed, Source, check, check_space, pack, source_key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dfkd.console import Console
 from dfkd.scores import read_scores, score_path
-from dfkd.sources import Source
 from dfkd.teaching import profile, show_by_class
+from dfkd.training.inputs import Source
 
 
 def show(source: Source, storage: Path, console: Console) -> None:

@@ -15,7 +15,7 @@ from dfkd.data.pools import Shard
 from dfkd.experiment import Cell
 from dfkd.scores import missing_shards, score_shard
 from dfkd.seeding import use_deterministic
-from dfkd.sources import Source
+from dfkd.training.inputs import Source
 
 POLL_S = 1.0
 

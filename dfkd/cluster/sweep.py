@@ -19,7 +19,6 @@ import pandas as pd
 import torch
 
 from dfkd import sweeps
-from dfkd.cells import Job, Setting
 from dfkd.cluster.choosing import (
     SEARCH,
     Archive,
@@ -41,12 +40,13 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reports import digest_of, write_sweep_report
 from dfkd.seeding import Block
-from dfkd.sources import check, source_key
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps import RECORD
 from dfkd.tracking import Account, Tracker
+from dfkd.training.cells import Job, Setting
+from dfkd.training.inputs import check, source_key
 from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed

@@ -26,17 +26,17 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
-from dfkd.answers import LiveTeacher
-from dfkd.cells import POLL_S, Computation, Job
 from dfkd.cluster.session import Compute
-from dfkd.distill import Material, Run
 from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.seeding import use_deterministic
-from dfkd.sources import Packed
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import POLL_S, Computation, Job
+from dfkd.training.distill import Material, Run
+from dfkd.training.inputs import Packed
+from dfkd.training.teacher_outputs import LiveTeacher
 
 
 class SharedRun(Run):

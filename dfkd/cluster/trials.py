@@ -9,14 +9,14 @@ from typing import Any
 import optuna
 from ray import tune
 
-from dfkd.cells import Computation, Job, Setting
 from dfkd.cluster.session import Compute
 from dfkd.cluster.variants import Change, Narrowed
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic
-from dfkd.sources import Packed
 from dfkd.storage.ledger import Ledger
+from dfkd.training.cells import Computation, Job, Setting
+from dfkd.training.inputs import Packed
 from dfkd.user_modules import load
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import ray
 from ray.exceptions import RayError
 
-from dfkd.cells import Job, compute
 from dfkd.cluster.preparing import Prepared
 from dfkd.cluster.session import Compute, slots
 from dfkd.seeding import use_deterministic
-from dfkd.sources import Packed, source_key
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Job, compute
+from dfkd.training.inputs import Packed, source_key
 
 
 @dataclass(frozen=True, kw_only=True)

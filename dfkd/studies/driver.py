@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from dfkd.cells import Job, Setting
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
 from dfkd.cluster.workers import Failure, outcomes
@@ -26,7 +25,6 @@ from dfkd.evidence import racing
 from dfkd.evidence.statistics import frame
 from dfkd.identity import digest
 from dfkd.reports import digest_of, write_report
-from dfkd.sources import check, source_key
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
@@ -35,6 +33,8 @@ from dfkd.studies.findings import Findings, find
 from dfkd.studies.record import Retuned, StudyRecord, folder_of
 from dfkd.studies.result import StudyResult, typical_of_best
 from dfkd.tracking import Account, Tracker
+from dfkd.training.cells import Job, Setting
+from dfkd.training.inputs import check, source_key
 
 
 @dataclass(frozen=True, kw_only=True)

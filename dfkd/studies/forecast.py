@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfkd.cells import Job, Setting
 from dfkd.cluster.session import Compute
-from dfkd.environment import Environment
 from dfkd.evidence.paired import smallest_detectable
 from dfkd.evidence.statistics import by_block, paired_with
 from dfkd.experiment import Experiment
-from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies import record as studies
 from dfkd.studies.driver import device_hours, known_setting
 from dfkd.studies.record import StudyRecord, folder_of
+from dfkd.training.cells import Job, Setting
+from dfkd.training.environment import Environment
+from dfkd.training.inputs import source_key
 
 if TYPE_CHECKING:
     from dfkd.studies.retuning import Retuning

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dfkd.cells import Setting
 from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
 from dfkd.cluster.crew import Crew
 from dfkd.cluster.session import Compute, session
@@ -27,7 +26,6 @@ from dfkd.console import Console
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.seeding import Block
-from dfkd.sources import check, source_key
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
@@ -36,6 +34,8 @@ from dfkd.studies.driver import Terms, run_study
 from dfkd.studies.record import Retuned
 from dfkd.studies.result import StudyResult
 from dfkd.tracking import Account, Tracker
+from dfkd.training.cells import Setting
+from dfkd.training.inputs import check, source_key
 from dfkd.user_modules import load
 
 CHOICE_BLOCKS = 3

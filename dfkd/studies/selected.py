@@ -18,13 +18,13 @@ from dfkd.evidence.sheets import MOST_CLASSES, Picture, Selected, Sheet
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
 from dfkd.method.dropping import FiltersRows
-from dfkd.probe import draw_probe
+from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import Block, stream
-from dfkd.selecting import select
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
+from dfkd.training.probe import draw_probe
 
 LARGEST = 64  # pixels a side on the page
 GONE = "the pool and the teacher's scores of this study are not in the storage that the report was made from"

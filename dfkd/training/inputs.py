@@ -8,16 +8,16 @@ from pathlib import Path
 from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Split, Task
 from dfkd.data.tasks.task import require
-from dfkd.distill import Material
 from dfkd.experiment import Cell
 from dfkd.identity import digest, spec
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.probe import draw_probe
 from dfkd.scores import missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_pack, write_pack
 from dfkd.scores.top_k import TopK
 from dfkd.storage.files import check_writable
+from dfkd.training.distill import Material
+from dfkd.training.probe import draw_probe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from dfkd.distill import Diverged, Material, Run
-from dfkd.environment import Environment
 from dfkd.experiment import Cell
 from dfkd.models.teachers import predict
-from dfkd.sources import source_key
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.distill import Diverged, Material, Run
+from dfkd.training.environment import Environment
+from dfkd.training.inputs import source_key
 
 CHECKPOINT_EVERY_S = 30.0
 POLL_S = 1.0  # how often a cell that another process computes is looked for

@@ -18,8 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dfkd.answers import LiveTeacher, PerView, Views, cached
-from dfkd.data.batches import Batches
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.pools import TrainingImages
 from dfkd.data.tasks import Split
@@ -30,13 +28,15 @@ from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.method.selection.dynamic import efficiency
+from dfkd.method.selection.selecting import select
 from dfkd.models.networks import stages_of
 from dfkd.models.teachers import TrainedNetwork, accuracy, predict
-from dfkd.objective import Objective
-from dfkd.probe import Probe
 from dfkd.scores import Scores
 from dfkd.seeding import drawing_from, generator, stream
-from dfkd.selecting import select
+from dfkd.training.batches import Batches
+from dfkd.training.objective import Objective
+from dfkd.training.probe import Probe
+from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views, cached
 
 SCORED_TOGETHER = 512  # rows, for a dynamic selection
 

@@ -1,0 +1,1 @@
+"""Training: one run in plain PyTorch, and the cell that records it."""
