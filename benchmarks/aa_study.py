@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from dfkd import recipes
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.evidence.paired import holm, t_test
 from dfkd.evidence.statistics import Comparison, compare
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
 from dfkd.studies import tables

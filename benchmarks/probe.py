@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.evidence.statistics import rank_correlation
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.seeding import Block

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
 
-from dfkd.cluster.session import Compute, session
+from dfkd.execution.session import Compute, session
 from dfkd.method.selection import Balanced, Confident, Entropy, Hardest, Margin, Mixture, Random, Selection
 from dfkd.method.selection.mixture import clean_posterior
 from dfkd.method.selection.selecting import select

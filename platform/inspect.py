@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.cluster.inspect_report import inspect
-    from dfkd.cluster.preparing import prepared_cell
+    from dfkd.execution.preparing import prepared_cell
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)

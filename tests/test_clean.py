@@ -14,10 +14,10 @@ import pytest
 
 from dfkd.cleaning import remove, unreferenced, users
 from dfkd.cluster.one_cell import compute_one
-from dfkd.cluster.session import Compute
 from dfkd.console import Console
 from dfkd.data.pools import TrainingImages
 from dfkd.data.pools.glyphs import Glyphs
+from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.scores.memory_map import open_pack
 from dfkd.scores.top_k import TopK

@@ -11,9 +11,9 @@ from commands import PROJECTS, run
 from mlflow import MlflowClient
 
 from ablations.components import study as components
-from dfkd.cluster.session import Compute
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
+from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
 from dfkd.experiment.recipes import fashion
 from dfkd.method.dropping import Tail

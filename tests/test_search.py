@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dfkd.cluster.search import BatchedHalving, Journal, SweepSearch, TrialRecord
-from dfkd.cluster.session import Compute
 from dfkd.cluster.trials import Brief
+from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
 from dfkd.training.cells import Setting

@@ -20,9 +20,9 @@ from mlflow_server import Gate, Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
-from dfkd.cluster.session import Compute
-from dfkd.cluster.workers import Failure
 from dfkd.console import Console
+from dfkd.execution.session import Compute
+from dfkd.execution.workers import Failure
 from dfkd.experiment.recipes import digits
 from dfkd.reports import read_study
 from dfkd.storage.ledger import Ledger, Outcome

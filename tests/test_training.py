@@ -6,9 +6,9 @@ from pathlib import Path
 import ray
 import torch
 
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block

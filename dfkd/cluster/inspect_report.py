@@ -9,12 +9,12 @@ from typing import Any
 
 import ray
 
-from dfkd.cluster.preparing import Prepared
-from dfkd.cluster.session import Compute
 from dfkd.console import Console
 from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import Fitness
 from dfkd.evidence.fitness_verdict import advice, verdict
+from dfkd.execution.preparing import Prepared
+from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.inspecting import Inspection, inspection_key
 from dfkd.seeding import use_deterministic

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import using

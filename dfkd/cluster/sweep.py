@@ -29,13 +29,13 @@ from dfkd.cluster.choosing import (
     search_trials,
     source_of,
 )
-from dfkd.cluster.crew import Crew
 from dfkd.cluster.search import Journal, TrialRecord
-from dfkd.cluster.session import Compute, session
 from dfkd.cluster.trials import Brief
 from dfkd.console import Console
 from dfkd.evidence.statistics import paired_interval
 from dfkd.evidence.sweeps import SweepData
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reports import digest_of, write_sweep_report

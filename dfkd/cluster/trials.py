@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 from ray import tune
 
-from dfkd.cluster.session import Compute
 from dfkd.cluster.variants import Change, Narrowed
+from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic
@@ -81,7 +81,7 @@ def train_trial(config: dict[str, Any], brief: Brief, packed: Packed) -> None:
     if known is None or not known.final:
         from ray.tune.integration.ray_train import TuneReportCallback
 
-        from dfkd.cluster.training import fit  # Ray Train takes seconds to import
+        from dfkd.execution.train_group import fit  # Ray Train takes seconds to import
 
         fit(job, packed, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
         return

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
-from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
 from dfkd.evidence import racing
 from dfkd.evidence.statistics import frame
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
+from dfkd.execution.workers import Failure, outcomes
 from dfkd.identity import digest
 from dfkd.reports import digest_of, write_report
 from dfkd.storage.files import write_json

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfkd.cluster.session import Compute
 from dfkd.evidence.paired import smallest_detectable
 from dfkd.evidence.statistics import by_block, paired_with
+from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study

@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 
 from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
-from dfkd.cluster.crew import Crew
-from dfkd.cluster.session import Compute, session
 from dfkd.cluster.trials import Brief
 from dfkd.cluster.variants import Change, without_effect
 from dfkd.console import Console
+from dfkd.execution.executor import Crew
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.seeding import Block

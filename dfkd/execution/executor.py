@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dfkd.cluster.preparing import Prepared, environment_of_workers, prepare
-from dfkd.cluster.session import Compute
-from dfkd.cluster.workers import Failure, outcomes
 from dfkd.console import Console
+from dfkd.execution.preparing import Prepared, environment_of_workers, prepare
+from dfkd.execution.session import Compute
+from dfkd.execution.workers import Failure, outcomes
 from dfkd.experiment import Cell
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, Setting

@@ -10,8 +10,8 @@ import numpy as np
 import ray
 import ray.data
 
-from dfkd.cluster.session import Compute, slots
 from dfkd.data.pools import Shard
+from dfkd.execution.session import Compute, slots
 from dfkd.experiment import Cell
 from dfkd.scores import missing_shards, score_shard
 from dfkd.seeding import use_deterministic

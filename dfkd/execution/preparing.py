@@ -9,10 +9,10 @@ from pathlib import Path
 
 import ray
 
-from dfkd.cluster.session import Compute, session
 from dfkd.console import Console
 from dfkd.data.pools import PoolFiles
 from dfkd.data.pools.making import Making, making
+from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
@@ -48,7 +48,7 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
     missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task, source.cache)
     if missing:
         console.line(check_space(source, compute.storage).line())
-        from dfkd.cluster.scoring import score  # Ray Data takes seconds to import
+        from dfkd.execution.scoring import score  # Ray Data takes seconds to import
 
         with console.progress("scoring the pool with the teacher", sum(s.rows for s in missing), "rows") as advance:
             for rows in score(cell, source, compute):

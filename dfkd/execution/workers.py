@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import ray
 from ray.exceptions import RayError
 
-from dfkd.cluster.preparing import Prepared
-from dfkd.cluster.session import Compute, slots
+from dfkd.execution.preparing import Prepared
+from dfkd.execution.session import Compute, slots
 from dfkd.seeding import use_deterministic
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, compute
@@ -34,7 +34,7 @@ def _compute(job: Job, packed: Packed, where: Compute) -> Outcome:
 def outcomes(jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute) -> Iterator[Outcome | Failure]:
     """The cells' outcomes in the order in which they end. A worker that dies is replaced and its cell resumed."""
     if where.workers > 1:
-        from dfkd.cluster.training import distribute  # Ray Train takes seconds to import
+        from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
 
         for job in jobs:
             yield distribute(job, ray.get(prepared[source_key(job.cell)].packed), where)
