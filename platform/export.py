@@ -21,7 +21,7 @@ def main() -> None:
     import torch
 
     from dfkd.console import Console
-    from dfkd.handover import export, student_of
+    from dfkd.export.handover import export, student_of
     from dfkd.runs import find_outcome
 
     storage = cli.storage_folder(arguments.storage)

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from dfkd.console import Console
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Experiment
-from dfkd.exporting import load
-from dfkd.exporting.checks import Agreement, agreement, as_floats
-from dfkd.exporting.folder import is_export_of
-from dfkd.handover import export, images_to_compare, student_of
+from dfkd.export import load
+from dfkd.export.checks import Agreement, agreement, as_floats
+from dfkd.export.folder import is_export_of
+from dfkd.export.handover import export, images_to_compare, student_of
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import predict
 from dfkd.runs import find_outcome

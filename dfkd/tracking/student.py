@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfkd.exporting.standalone import standalone
+from dfkd.export.standalone import standalone
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from dfkd.console import Console
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
-from dfkd.exporting.card import card
-from dfkd.exporting.folder import Checked, Student, is_export_of, write_formats
+from dfkd.export.card import card
+from dfkd.export.folder import Checked, Student, is_export_of, write_formats
 from dfkd.seeding import Block
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import modules_of
-from dfkd.exporting.checks import Agreement, Speed, agreement, speed
-from dfkd.exporting.formats import CONFIG, Format, NotExported, formats, write, write_config
-from dfkd.exporting.standalone import Standalone, standalone
+from dfkd.export.checks import Agreement, Speed, agreement, speed
+from dfkd.export.formats import CONFIG, Format, NotExported, formats, write, write_config
+from dfkd.export.standalone import Standalone, standalone
 from dfkd.identity import flat
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from dfkd.data.tasks import Task
 from dfkd.experiment.rebuild import piece
-from dfkd.exporting.standalone import Standalone, assembled
+from dfkd.export.standalone import Standalone, assembled
 from dfkd.identity import Scalar
 from dfkd.storage.files import write_json
 
@@ -156,6 +156,6 @@ logits = session.run(["logits"], {{"images": numpy.random.rand({shape}).astype("
 def _use_safetensors(modules: Iterable[str]) -> str:
     where = ", ".join(['"."', *([f"modules={list(modules)}"] if list(modules) else [])])
     return f"""\
-import torch, dfkd.exporting
-model = dfkd.exporting.load({where})
+import torch, dfkd.export
+model = dfkd.export.load({where})
 logits = model(torch.rand({{shape}}))"""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Task
-from dfkd.exporting.formats import Answer
-from dfkd.exporting.standalone import Standalone
+from dfkd.export.formats import Answer
+from dfkd.export.standalone import Standalone
 
 TOLERANCE = 1e-4  # of the largest logit: runtimes sum in another order, and differ in the last bits of float32
 SINGLE, BATCH = 8, 64  # images that are asked about one by one; images of a batch

@@ -9,7 +9,7 @@ from typing import Any
 
 from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
-from dfkd.exporting.folder import Checked, Student
+from dfkd.export.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
 from dfkd.method.labels import OriginalLabels
 from dfkd.seeding import Block
