@@ -15,7 +15,7 @@ def main() -> None:
     if not arguments.older_than >= 0:
         raise ValueError(f"--older-than must be 0 hours or more, but got {arguments.older_than}")
 
-    from dfkd.cleaning_report import clean
+    from dfkd.cleaning.terminal import clean
     from dfkd.console import Console
 
     storage = cli.storage_folder(arguments.storage)

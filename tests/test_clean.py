@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.cleaning import remove, unreferenced, users
+from dfkd.cleaning.cleaning import remove, unreferenced, users
 from dfkd.cluster.one_cell import compute_one
 from dfkd.console import Console
 from dfkd.data.pools import TrainingImages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dfkd.cleaning import COSTS, Item, remove, unreferenced, users
+from dfkd.cleaning.cleaning import COSTS, Item, remove, unreferenced, users
 from dfkd.console import Console
 from dfkd.storage.files import size
 

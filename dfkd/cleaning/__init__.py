@@ -1,0 +1,1 @@
+"""Cleaning: what nothing in a storage refers to, shown and removed."""
