@@ -18,7 +18,7 @@ from dfkd.studies import tables
 from dfkd.studies.findings import Findings, StudyData
 from dfkd.studies.record import folder_of, from_ledger
 from dfkd.studies.selected import selected
-from dfkd.tracked import Tracked
+from dfkd.tracking.reading import Tracked
 
 
 def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:

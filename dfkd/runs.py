@@ -13,8 +13,8 @@ from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded
 from dfkd.studies.tables import changed_lines
-from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
+from dfkd.tracking.reading import Tracked
 
 SHORTEST = 4  # characters of a name's beginning
 CURVE = ("step", "probe", "validation")  # and every term of the loss

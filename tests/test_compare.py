@@ -16,8 +16,8 @@ from dfkd.reports import read_study
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.record import StudyRecord, curves_text, from_ledger
-from dfkd.tracked import Tracked
 from dfkd.tracking import Tracker
+from dfkd.tracking.reading import Tracked
 
 STUDY = replace(components, blocks=4)
 

@@ -10,10 +10,10 @@ missing at the end is written by the next run. Of a finished study or sweep the 
 its record say which address was told all of it.
 """
 
-from dfkd.tracking.account import Account
 from dfkd.tracking.address import is_database, knock, settle, without_credentials
-from dfkd.tracking.receipts import Receipts
 from dfkd.tracking.store import PAGE, Parent
+from dfkd.tracking.sync import Account
+from dfkd.tracking.sync_state import Receipts
 from dfkd.tracking.tracker import Tracker
 
 __all__ = ["PAGE", "Account", "Parent", "Receipts", "Tracker", "is_database", "knock", "settle", "without_credentials"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfkd.tracking.receipts import Receipts
 from dfkd.tracking.store import Parent
+from dfkd.tracking.sync_state import Receipts
 from dfkd.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
