@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from ablations.components import random_selection
 from dfkd import recipes
-from dfkd.evidence.designs import BASE, build_up
 from dfkd.experiment import Experiment
+from dfkd.stats.designs import BASE, build_up
 from dfkd.studies import Study
 
 

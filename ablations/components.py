@@ -6,9 +6,9 @@
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.evidence.designs import leave_one_out
 from dfkd.experiment import Experiment
 from dfkd.method.selection import Random
+from dfkd.stats.designs import leave_one_out
 from dfkd.studies import Study
 
 

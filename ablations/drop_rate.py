@@ -6,9 +6,9 @@
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.evidence.designs import BASE, one_at_a_time
 from dfkd.experiment import Experiment
 from dfkd.method.dropping import Tail
+from dfkd.stats.designs import BASE, one_at_a_time
 from dfkd.studies import Study
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7)

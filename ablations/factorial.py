@@ -6,8 +6,8 @@
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.evidence.designs import BASE, full_factorial
 from dfkd.experiment import Experiment
+from dfkd.stats.designs import BASE, full_factorial
 from dfkd.studies import Study
 
 

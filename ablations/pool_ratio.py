@@ -6,8 +6,8 @@
 from dataclasses import replace
 
 from dfkd import recipes
-from dfkd.evidence.designs import BASE, one_at_a_time
 from dfkd.experiment import Experiment
+from dfkd.stats.designs import BASE, one_at_a_time
 from dfkd.studies import Study
 
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)

@@ -17,12 +17,12 @@ import pandas as pd
 
 from dfkd import recipes
 from dfkd.console import Console
-from dfkd.evidence.paired import holm, t_test
-from dfkd.evidence.statistics import Comparison, compare
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
+from dfkd.stats.paired import holm, t_test
+from dfkd.stats.statistics import Comparison, compare
 from dfkd.studies import tables
 
 SEED = 5000  # its blocks are nobody else's

@@ -25,8 +25,8 @@ from scipy import special, stats
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
 
-from dfkd.evidence.racing import Plan, nominal_levels, race, sequential_p, usual_looks
-from dfkd.evidence.statistics import UNDECIDED, Comparison, compare, smallest_detectable
+from dfkd.stats.racing import Plan, nominal_levels, race, sequential_p, usual_looks
+from dfkd.stats.statistics import UNDECIDED, Comparison, compare, smallest_detectable
 
 VARIANTS, EFFECTS = 5, 2  # four comparisons; in "half effects" the first two variants carry one
 ALPHA = 0.05

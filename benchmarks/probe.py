@@ -16,12 +16,12 @@ import numpy as np
 import optuna
 
 from dfkd.console import Console
-from dfkd.evidence.statistics import rank_correlation
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.seeding import Block
+from dfkd.stats.statistics import rank_correlation
 from search_spaces.digits import default, space
 
 METRICS = ("probe", "probe.low", "probe.middle", "probe.high")

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfkd.evidence.statistics import rank_correlation
 from dfkd.evidence.sweeps import Confirmation, Importance, SweepData, Trial
+from dfkd.stats.statistics import rank_correlation
 from dfkd.storage.ledger import Ledger
 
 if TYPE_CHECKING:  # Optuna takes a second to import

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from pydoe import fracfact_aliasing, fracfact_by_res
 
-from dfkd.evidence import designs
-from dfkd.evidence.factorial import effects, shapley_values
+from dfkd.stats import designs
+from dfkd.stats.factorial import effects, shapley_values
 
 Recipe = frozenset[str]
 

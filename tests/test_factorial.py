@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from dfkd.evidence.factorial import effects, shapley_values
+from dfkd.stats.factorial import effects, shapley_values
 
 
 def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:

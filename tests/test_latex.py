@@ -11,8 +11,8 @@ from synthetic import data
 from test_report import GAINS, STUDY, factors, with_classes
 
 from dfkd import recipes
-from dfkd.evidence.designs import full_factorial
 from dfkd.evidence.latex import cell, escape
+from dfkd.stats.designs import full_factorial
 from dfkd.studies import Study
 from dfkd.studies.findings import find
 from dfkd.studies.page import written

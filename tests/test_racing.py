@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dfkd.evidence.racing import Plan, nominal_levels, race, sequential_p, usual_looks
-from dfkd.evidence.statistics import IDENTICAL, NO_BLOCKS, UNDECIDED, Comparison, compare
+from dfkd.stats.racing import Plan, nominal_levels, race, sequential_p, usual_looks
+from dfkd.stats.statistics import IDENTICAL, NO_BLOCKS, UNDECIDED, Comparison, compare
 
 
 def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:

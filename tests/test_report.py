@@ -14,10 +14,10 @@ from synthetic import data
 
 from ablations.components import study as components
 from dfkd import recipes
-from dfkd.evidence.designs import build_up, fractional_factorial, full_factorial
 from dfkd.experiment import Experiment
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Balanced
+from dfkd.stats.designs import build_up, fractional_factorial, full_factorial
 from dfkd.studies import Study, tables
 from dfkd.studies import figures as plots
 from dfkd.studies.classes import by_class

@@ -27,8 +27,8 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from dfkd.evidence import paired
-from dfkd.evidence.statistics import (
+from dfkd.stats import paired
+from dfkd.stats.statistics import (
     CONSTANT,
     IDENTICAL,
     NO_BLOCKS,

@@ -32,7 +32,6 @@ from dfkd.cluster.choosing import (
 from dfkd.cluster.search import Journal, TrialRecord
 from dfkd.cluster.trials import Brief
 from dfkd.console import Console
-from dfkd.evidence.statistics import paired_interval
 from dfkd.evidence.sweeps import SweepData
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
@@ -40,6 +39,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reports import digest_of, write_sweep_report
 from dfkd.seeding import Block
+from dfkd.stats.statistics import paired_interval
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfkd.evidence.paired import Interval, paired_interval
+from dfkd.stats.paired import Interval, paired_interval
 
 SHOWN = 10  # trials in the table of the best
 

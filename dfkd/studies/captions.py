@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dfkd.evidence.statistics import BETTER, WORSE, Comparison
+from dfkd.stats.statistics import BETTER, WORSE, Comparison
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
 from dfkd.studies.tables import interval, percent, points

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfkd.evidence.paired import paired_interval
+from dfkd.stats.paired import paired_interval
 from dfkd.studies.findings import PER_CLASS, StudyData
 
 AT_ONCE = 20  # classes that a figure or a printed table can hold; of more, so many worst and so many best are shown

@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 from dfkd.console import Console
-from dfkd.evidence import racing
-from dfkd.evidence.statistics import frame
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.identity import digest
 from dfkd.reports import digest_of, write_report
+from dfkd.stats import racing
+from dfkd.stats.statistics import frame
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study

@@ -18,7 +18,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.evidence.statistics import BETTER, WORSE
+from dfkd.stats.statistics import BETTER, WORSE
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
 from dfkd.studies.tables import interval, points

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfkd.evidence.designs import Levels, column, resolution_of
-from dfkd.evidence.factorial import Effect, effects
-from dfkd.evidence.racing import Plan, race
-from dfkd.evidence.statistics import Comparison, compare, summarise
+from dfkd.stats.designs import Levels, column, resolution_of
+from dfkd.stats.factorial import Effect, effects
+from dfkd.stats.racing import Plan, race
+from dfkd.stats.statistics import Comparison, compare, summarise
 
 MEASURES = ("probe", "validation")  # what learning curves are drawn of
 PER_CLASS = "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfkd.evidence.paired import smallest_detectable
-from dfkd.evidence.statistics import by_block, paired_with
 from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
+from dfkd.stats.paired import smallest_detectable
+from dfkd.stats.statistics import by_block, paired_with
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies import record as studies

@@ -11,7 +11,7 @@ from html import escape
 from dfkd.evidence import sheets
 from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.evidence.sheets import NO_IMAGES, Selected
-from dfkd.evidence.statistics import BETTER, WORSE, Comparison
+from dfkd.stats.statistics import BETTER, WORSE, Comparison
 from dfkd.studies import figures as plots
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion

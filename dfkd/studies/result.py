@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfkd.evidence.statistics import Comparison, frame
+from dfkd.stats.statistics import Comparison, frame
 from dfkd.studies import figures as plots
 from dfkd.studies.findings import Findings
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dfkd.evidence import latex as booktabs
-from dfkd.evidence.factorial import Effect
-from dfkd.evidence.statistics import UNDECIDED, Comparison, frame
+from dfkd.stats.factorial import Effect
+from dfkd.stats.statistics import UNDECIDED, Comparison, frame
 from dfkd.studies.classes import Classes, by_class
 from dfkd.studies.findings import Findings
 

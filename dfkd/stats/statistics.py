@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from dfkd.evidence.paired import (
+from dfkd.stats.paired import (
     SAME,
     Floats,
     Interval,

@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from dfkd.evidence.paired import Floats, check_confidence, holm, t_test
-from dfkd.evidence.statistics import Comparison, by_block, cell_note, describe, differences_of
+from dfkd.stats.paired import Floats, check_confidence, holm, t_test
+from dfkd.stats.statistics import Comparison, by_block, cell_note, describe, differences_of
 
 Block: TypeAlias = str | int
 

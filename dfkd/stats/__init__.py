@@ -1,0 +1,1 @@
+"""Statistics: designs, paired tests, corrections, racing and effects, from numbers only."""
