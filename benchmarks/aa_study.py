@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from dfkd import recipes
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.stats.paired import holm, t_test
 from dfkd.stats.statistics import Comparison, compare

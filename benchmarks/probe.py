@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.stats.statistics import rank_correlation
 from search_spaces.digits import default, space

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dfkd.console import Console
     from dfkd.execution.session import Compute
     from dfkd.experiment import Cell, Experiment
+    from dfkd.reporting.console import Console
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -129,8 +129,8 @@ def arguments_of(arguments: argparse.Namespace) -> str:
 
 def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console]:
     """What the options say of where to compute, checked; and the terminal."""
-    from dfkd.console import Console
     from dfkd.execution.session import Compute
+    from dfkd.reporting.console import Console
 
     compute = Compute(
         storage=storage_folder(arguments.storage), tracking_uri=arguments.tracking_uri, workers=arguments.workers,

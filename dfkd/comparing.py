@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfkd.console import Console
 from dfkd.evidence.sweeps import SweepData
+from dfkd.reporting.console import Console
 from dfkd.reports import (
     digest_of,
     kinds_of,

@@ -21,12 +21,12 @@ from dfkd.data.duplicates import find_duplicates
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.tasks import Digits, Task
 from dfkd.evidence.fitness import BINS, CONFIDENT, Choice, ClassFit, Copies, Fitness, Profile, RuleSheets
-from dfkd.evidence.sheets import Picture
 from dfkd.experiment import Cell
 from dfkd.identity import Json, digest, flat, name_of, spec
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
 from dfkd.method.selection.selecting import select
+from dfkd.reporting.sheets import Picture
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import stream
 from dfkd.studies.selected import png, sheet_of

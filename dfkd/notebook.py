@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from dfkd.console import Console
 from dfkd.execution.session import Compute
+from dfkd.reporting.console import Console
 from dfkd.studies import Study
 from dfkd.studies.driver import Terms
 from dfkd.studies.driver import run_study as run_in_session

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfkd import sweeps
-from dfkd.console import Console
 from dfkd.evidence import overview, sweep_page
 from dfkd.evidence.sweeps import SweepData
 from dfkd.identity import digest
+from dfkd.reporting.console import Console
 from dfkd.storage.files import replace_file
 from dfkd.studies import page as report
 from dfkd.studies import record as studies

@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from dfkd.console import Console
 from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded

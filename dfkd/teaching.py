@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dfkd.console import Console
 from dfkd.data.pools.sample import sample
 from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, accuracy
+from dfkd.reporting.console import Console
 from dfkd.scores import Scores, score_images, scores_of
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence

@@ -16,7 +16,7 @@ def main() -> None:
         raise ValueError(f"--older-than must be 0 hours or more, but got {arguments.older_than}")
 
     from dfkd.cleaning.terminal import clean
-    from dfkd.console import Console
+    from dfkd.reporting.console import Console
 
     storage = cli.storage_folder(arguments.storage)
     clean(storage, arguments.older_than, arguments.remove, arguments.paths, Console())

@@ -18,7 +18,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.comparing import compare
-    from dfkd.console import Console
+    from dfkd.reporting.console import Console
 
     storage = cli.storage_folder(arguments.storage)
     compare(arguments.names, storage, arguments.tracking_uri, log=not arguments.no_log, console=Console())

@@ -20,8 +20,8 @@ def main() -> None:
 
     import torch
 
-    from dfkd.console import Console
     from dfkd.export.handover import export, student_of
+    from dfkd.reporting.console import Console
     from dfkd.runs import find_outcome
 
     storage = cli.storage_folder(arguments.storage)

@@ -8,7 +8,7 @@ def main() -> None:
     parser.add_argument("cell", help="the cell's name in the ledger, or the beginning of it")
     arguments = parser.parse_args()
 
-    from dfkd.console import Console
+    from dfkd.reporting.console import Console
     from dfkd.runs import find_cell, nearest, show_cell
 
     storage = cli.storage_folder(arguments.storage)

@@ -13,8 +13,8 @@ def main() -> None:
     cli.add_recipe(parser)
     arguments = parser.parse_args()
 
-    from dfkd.console import Console
     from dfkd.models.teachers import SupervisedTeacher
+    from dfkd.reporting.console import Console
     from dfkd.seeding import use_deterministic
     from dfkd.teaching import show
     from dfkd.training.inputs import check

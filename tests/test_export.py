@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from synthetic import write_cell
 from torch import Tensor, nn
 
-from dfkd.console import Console
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Experiment
 from dfkd.export import load
@@ -26,6 +25,7 @@ from dfkd.export.folder import is_export_of
 from dfkd.export.handover import export, images_to_compare, student_of
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import predict
+from dfkd.reporting.console import Console
 from dfkd.runs import find_outcome
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, compute

@@ -17,7 +17,6 @@ from commands import ROOT, run
 from test_report import _Balanced
 
 from dfkd.cluster.inspect_report import inspect
-from dfkd.console import Console
 from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.evidence import fitness_page, fitness_tables
@@ -29,6 +28,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspecting import Inspection, inspection_key
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Balanced, Confident, Dynamic
+from dfkd.reporting.console import Console
 from dfkd.scores import scores_of
 from dfkd.seeding import Block
 from dfkd.training.distill import Material, Run

@@ -11,7 +11,7 @@ from synthetic import data
 from test_report import GAINS, STUDY, factors, with_classes
 
 from dfkd import recipes
-from dfkd.evidence.latex import cell, escape
+from dfkd.reporting.latex import cell, escape
 from dfkd.stats.designs import full_factorial
 from dfkd.studies import Study
 from dfkd.studies.findings import find

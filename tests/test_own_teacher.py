@@ -11,10 +11,10 @@ from commands import in_forks
 from image_trees import write_tree
 from PIL import Image
 
-from dfkd.console import Console
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
+from dfkd.reporting.console import Console
 from dfkd.scores import Scores, scores_of
 from dfkd.teaching import doubtful, profile, show_by_class
 from dfkd.training.inputs import Source

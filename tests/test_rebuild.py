@@ -174,7 +174,7 @@ def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: P
 
 
 def test_show_tells_why_a_cell_has_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from dfkd.console import Console
+    from dfkd.reporting.console import Console
     from dfkd.runs import show_cell
     from dfkd.storage.ledger import Ledger
 

@@ -12,13 +12,13 @@ from mlflow import MlflowClient
 
 from ablations.components import study as components
 from dfkd.cluster.variants import Change, without_effect
-from dfkd.console import Console
 from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
 from dfkd.experiment.recipes import fashion
 from dfkd.method.dropping import Tail
 from dfkd.method.losses import FitNet, PooledFeatures
 from dfkd.method.selection import Balanced, Random
+from dfkd.reporting.console import Console
 from dfkd.studies import Study
 from dfkd.studies.driver import Terms
 from dfkd.studies.forecast import forecast

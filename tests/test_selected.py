@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from synthetic import write_cell
 
-from dfkd.evidence.sheets import Selected
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Confident, Random
+from dfkd.reporting.sheets import Selected
 from dfkd.seeding import Block
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData, find

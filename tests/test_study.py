@@ -20,10 +20,10 @@ from mlflow_server import Gate, Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
-from dfkd.console import Console
 from dfkd.execution.session import Compute
 from dfkd.execution.workers import Failure
 from dfkd.experiment.recipes import digits
+from dfkd.reporting.console import Console
 from dfkd.reports import read_study
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study

@@ -18,8 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from dfkd.cluster.choosing import SEARCH
 from dfkd.comparing import compare
-from dfkd.console import Console
 from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.training.cells import Setting, compute
 from dfkd.training.environment import this_environment

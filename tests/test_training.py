@@ -6,11 +6,11 @@ from pathlib import Path
 import ray
 import torch
 
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
 from dfkd.training.cells import compute

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dfkd.cleaning.cleaning import COSTS, Item, remove, unreferenced, users
-from dfkd.console import Console
+from dfkd.reporting.console import Console
 from dfkd.storage.files import size
 
 HOUR_S = 3600.0

@@ -14,10 +14,10 @@ import numpy as np
 from dfkd.cluster.search import Journal, SweepSearch, TrialRecord
 from dfkd.cluster.trials import Brief
 from dfkd.cluster.tuning import BATCH, OnEnd, tune_trials
-from dfkd.console import Console
 from dfkd.execution.preparing import Prepared
 from dfkd.execution.workers import Failure
 from dfkd.experiment import Cell, Experiment
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, Setting

@@ -9,7 +9,6 @@ from typing import Any
 
 import ray
 
-from dfkd.console import Console
 from dfkd.evidence import fitness_page, fitness_tables
 from dfkd.evidence.fitness import Fitness
 from dfkd.evidence.fitness_verdict import advice, verdict
@@ -17,6 +16,7 @@ from dfkd.execution.preparing import Prepared
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.inspecting import Inspection, inspection_key
+from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage.files import replace_file, write_json
 from dfkd.training.inputs import Packed, Source

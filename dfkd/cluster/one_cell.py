@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome

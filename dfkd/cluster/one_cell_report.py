@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dfkd.console import Console
 from dfkd.execution.session import Compute
+from dfkd.reporting.console import Console
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfkd.console import Console
+from dfkd.reporting.console import Console
 from dfkd.scores import read_scores, score_path
 from dfkd.teaching import profile, show_by_class
 from dfkd.training.inputs import Source

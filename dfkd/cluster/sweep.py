@@ -31,12 +31,12 @@ from dfkd.cluster.choosing import (
 )
 from dfkd.cluster.search import Journal, TrialRecord
 from dfkd.cluster.trials import Brief
-from dfkd.console import Console
 from dfkd.evidence.sweeps import SweepData
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
+from dfkd.reporting.console import Console
 from dfkd.reports import digest_of, write_sweep_report
 from dfkd.seeding import Block
 from dfkd.stats.statistics import paired_interval

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dfkd.evidence.sheets import Picture, Sheet
+from dfkd.reporting.sheets import Picture, Sheet
 
 CONFIDENT = 0.9  # the teacher's confidence from which a row counts as a sure example of its pseudo-class
 BINS = 20  # of the histogram of confidence

@@ -19,8 +19,8 @@ from dfkd.evidence.fitness import (
     RuleSheets,
 )
 from dfkd.evidence.fitness_verdict import advice, counted, percent, ranges, verdict
-from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
-from dfkd.evidence.sheets import Sheet, column
+from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
+from dfkd.reporting.sheets import Sheet, column
 from dfkd.studies import figures as plots
 
 ROW_CLASS = {MISSING: "worse", STARVED: "worse", THIN: "", COVERED: ""}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from html import escape
 
 from dfkd.evidence import sweep_page, sweep_plots
-from dfkd.evidence.page import figure, head, page, paragraph, plain_table, section
 from dfkd.evidence.sweeps import SweepData
+from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
 from dfkd.studies import figures as plots
 from dfkd.studies import page as report
 from dfkd.studies import tables

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfkd.evidence import latex as booktabs
 from dfkd.evidence import sweep_plots
-from dfkd.evidence.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.evidence.sweeps import SHOWN, SweepData, short, verdict
+from dfkd.reporting import latex as booktabs
+from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.studies import figures as plots
 from dfkd.studies.tables import NEEDS, interval, markdown_table, percent, points
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dfkd.console import Console
 from dfkd.execution.preparing import Prepared, environment_of_workers, prepare
 from dfkd.execution.session import Compute
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, Setting
 from dfkd.training.provenance import git_commit

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import ray
 
-from dfkd.console import Console
 from dfkd.data.pools import PoolFiles
 from dfkd.data.pools.making import Making, making
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
+from dfkd.reporting.console import Console
 from dfkd.scores import missing_shards
 from dfkd.seeding import use_deterministic
 from dfkd.training.environment import Environment, this_environment

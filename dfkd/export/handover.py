@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfkd.console import Console
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
 from dfkd.export.card import card
 from dfkd.export.folder import Checked, Student, is_export_of, write_formats
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome

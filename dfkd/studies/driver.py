@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.identity import digest
+from dfkd.reporting.console import Console
 from dfkd.reports import digest_of, write_report
 from dfkd.stats import racing
 from dfkd.stats.statistics import frame

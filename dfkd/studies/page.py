@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from html import escape
 
-from dfkd.evidence import sheets
-from dfkd.evidence.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
-from dfkd.evidence.sheets import NO_IMAGES, Selected
+from dfkd.reporting import sheets
+from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
+from dfkd.reporting.sheets import NO_IMAGES, Selected
 from dfkd.stats.statistics import BETTER, WORSE, Comparison
 from dfkd.studies import figures as plots
 from dfkd.studies import tables

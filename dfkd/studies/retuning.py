@@ -20,11 +20,11 @@ import torch
 from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
 from dfkd.cluster.trials import Brief
 from dfkd.cluster.variants import Change, without_effect
-from dfkd.console import Console
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
+from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dfkd.data.pools import PoolFiles
-from dfkd.evidence.sheets import MOST_CLASSES, Picture, Selected, Sheet
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection.selecting import select
+from dfkd.reporting.sheets import MOST_CLASSES, Picture, Selected, Sheet
 from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import Block, stream

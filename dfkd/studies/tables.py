@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dfkd.evidence import latex as booktabs
+from dfkd.reporting import latex as booktabs
 from dfkd.stats.factorial import Effect
 from dfkd.stats.statistics import UNDECIDED, Comparison, frame
 from dfkd.studies.classes import Classes, by_class

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dfkd.console import Console, duration
 from dfkd.execution.session import Compute
+from dfkd.reporting.console import Console, duration
 from dfkd.reports import show_findings
 from dfkd.studies.forecast import POWER, Forecast
 from dfkd.studies.record import folder_of

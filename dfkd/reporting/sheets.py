@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from dfkd.evidence.page import listed, paragraph
+from dfkd.reporting.page import listed, paragraph
 
 MOST_CLASSES = 20  # on a sheet; of more, this many spread evenly
 PLACES = ("most", "middle", "least")  # by the teacher's confidence, among the selected rows of a pseudo-class
