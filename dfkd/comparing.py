@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfkd.evidence.sweeps import SweepData
 from dfkd.reporting.console import Console
 from dfkd.reports import (
     digest_of,
@@ -21,6 +20,7 @@ from dfkd.reports import (
     write_sweep_report,
 )
 from dfkd.studies.findings import Findings, find
+from dfkd.sweeps.findings import SweepData
 from dfkd.tracking import Account, Tracker
 
 

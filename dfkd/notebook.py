@@ -52,7 +52,7 @@ def run_sweep(
     `sweep`: fields of `Sweep`, such as trials or seed. The confirmed comparison of winner and default lies in
     `frame.attrs`: "winner", "winner_test", "default_test", "difference" (mean, low, high).
     """
-    from dfkd.cluster.sweep import Sweep, run_sweep  # Tune takes seconds to import
+    from dfkd.sweeps.driver import Sweep, run_sweep  # Tune takes seconds to import
 
     result = run_sweep(Sweep(space=space, **sweep), _where(storage, compute or {}), Console(quiet=quiet))
     rows = [{"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell} for t in result.trials]

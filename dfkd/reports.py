@@ -6,9 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dfkd import sweeps
-from dfkd.evidence import overview, sweep_page
-from dfkd.evidence.sweeps import SweepData
+from dfkd.evidence import overview
 from dfkd.identity import digest
 from dfkd.reporting.console import Console
 from dfkd.storage.files import replace_file
@@ -18,6 +16,9 @@ from dfkd.studies import tables
 from dfkd.studies.findings import Findings, StudyData
 from dfkd.studies.record import folder_of, from_ledger
 from dfkd.studies.selected import selected
+from dfkd.sweeps import page as sweep_page
+from dfkd.sweeps import record as sweeps
+from dfkd.sweeps.findings import SweepData
 from dfkd.tracking.reading import Tracked
 
 

@@ -13,8 +13,8 @@ def main() -> None:
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
-    from dfkd.cluster.sweep import Sweep, run_sweep
-    from dfkd.cluster.sweep_report import show
+    from dfkd.sweeps.driver import Sweep, run_sweep
+    from dfkd.sweeps.terminal import show
 
     compute, console = cli.compute_and_console(arguments)
     sweep = Sweep(

@@ -11,7 +11,6 @@ from commands import PROJECTS, run
 from mlflow import MlflowClient
 
 from ablations.components import study as components
-from dfkd.cluster.variants import Change, without_effect
 from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
 from dfkd.experiment.recipes import fashion
@@ -23,6 +22,7 @@ from dfkd.studies import Study
 from dfkd.studies.driver import Terms
 from dfkd.studies.forecast import forecast
 from dfkd.studies.retuning import Retuning, _tuned, run_retuned_study
+from dfkd.sweeps.variants import Change, without_effect
 from search_spaces.digits import default, space
 
 RETUNING = Retuning(space="search_spaces.digits", trials=12)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dfkd.cluster.search import BatchedHalving, Journal, SweepSearch, TrialRecord
-from dfkd.cluster.trials import Brief
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
+from dfkd.sweeps.search import BatchedHalving, Journal, SweepSearch, TrialRecord
+from dfkd.sweeps.trials import Brief
 from dfkd.training.cells import Setting
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import source_key

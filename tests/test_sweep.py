@@ -16,11 +16,11 @@ from mlflow import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from dfkd.cluster.choosing import SEARCH
 from dfkd.comparing import compare
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
+from dfkd.sweeps.choosing import SEARCH
 from dfkd.training.cells import Setting, compute
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import load, obtain, score_here, source_key

@@ -13,11 +13,11 @@ from searches import write_sweep
 from synthetic import write_study
 from test_report import STUDY, _Balanced
 
-from dfkd import sweeps
-from dfkd.evidence import sweep_plots
-from dfkd.evidence.sweep_page import conclusion, written
-from dfkd.evidence.sweeps import SweepData, verdict
 from dfkd.reports import kinds_of, write_overview, write_sweep_report
+from dfkd.sweeps import figures as sweep_plots
+from dfkd.sweeps import record as sweeps
+from dfkd.sweeps.findings import SweepData, verdict
+from dfkd.sweeps.page import conclusion, written
 
 NAME = "digits-174ed102"
 

@@ -9,8 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from dfkd.evidence import sweep_page, sweep_plots
-from dfkd.evidence.sweeps import SweepData
 from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
 from dfkd.studies import figures as plots
 from dfkd.studies import page as report
@@ -18,6 +16,9 @@ from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.findings import Findings
 from dfkd.studies.tables import markdown_table
+from dfkd.sweeps import figures as sweep_plots
+from dfkd.sweeps import page as sweep_page
+from dfkd.sweeps.findings import SweepData
 
 LONGEST = 80  # characters of a folder's name
 SHARED = ("variant", "is the same recipe as", "shared cells")

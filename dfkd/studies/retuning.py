@@ -17,9 +17,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dfkd.cluster.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
-from dfkd.cluster.trials import Brief
-from dfkd.cluster.variants import Change, without_effect
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
@@ -33,6 +30,9 @@ from dfkd.studies import Study
 from dfkd.studies.driver import Terms, run_study
 from dfkd.studies.record import Retuned
 from dfkd.studies.result import StudyResult
+from dfkd.sweeps.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
+from dfkd.sweeps.trials import Brief
+from dfkd.sweeps.variants import Change, without_effect
 from dfkd.tracking import Account, Tracker
 from dfkd.training.cells import Setting
 from dfkd.training.inputs import check, source_key

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfkd import sweeps
-from dfkd.evidence.sweeps import SweepData
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Outcome
 from dfkd.studies.findings import MEASURES, StudyData
 from dfkd.studies.record import StudyRecord, data_of, missing
+from dfkd.sweeps import record as sweeps
+from dfkd.sweeps.findings import SweepData
 from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 
 if TYPE_CHECKING:

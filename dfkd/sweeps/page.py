@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfkd.evidence import sweep_plots
-from dfkd.evidence.sweeps import SHOWN, SweepData, short, verdict
 from dfkd.reporting import latex as booktabs
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.studies import figures as plots
 from dfkd.studies.tables import NEEDS, interval, markdown_table, percent, points
+from dfkd.sweeps import figures as sweep_plots
+from dfkd.sweeps.findings import SHOWN, SweepData, short, verdict
 
 TITLES = {
     "confirmation": "Winner against default, on fresh blocks",

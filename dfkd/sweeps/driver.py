@@ -18,20 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfkd import sweeps
-from dfkd.cluster.choosing import (
-    SEARCH,
-    Archive,
-    Computing,
-    all_of,
-    choose,
-    finished,
-    search_trials,
-    source_of,
-)
-from dfkd.cluster.search import Journal, TrialRecord
-from dfkd.cluster.trials import Brief
-from dfkd.evidence.sweeps import SweepData
 from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
@@ -43,7 +29,21 @@ from dfkd.stats.statistics import paired_interval
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.sweeps import RECORD
+from dfkd.sweeps import record as sweeps
+from dfkd.sweeps.choosing import (
+    SEARCH,
+    Archive,
+    Computing,
+    all_of,
+    choose,
+    finished,
+    search_trials,
+    source_of,
+)
+from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.record import RECORD
+from dfkd.sweeps.search import Journal, TrialRecord
+from dfkd.sweeps.trials import Brief
 from dfkd.tracking import Account, Tracker
 from dfkd.training.cells import Job, Setting
 from dfkd.training.inputs import check, source_key

@@ -9,12 +9,12 @@ from typing import Any
 import optuna
 from ray import tune
 
-from dfkd.cluster.variants import Change, Narrowed
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage.ledger import Ledger
+from dfkd.sweeps.variants import Change, Narrowed
 from dfkd.training.cells import Computation, Job, Setting
 from dfkd.training.inputs import Packed
 from dfkd.user_modules import load

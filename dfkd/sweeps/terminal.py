@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dfkd.cluster.sweep import Sweep, SweepResult
-from dfkd.evidence.sweeps import Confirmation, short, verdict
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console
-from dfkd.sweeps import folder_of
+from dfkd.sweeps.driver import Sweep, SweepResult
+from dfkd.sweeps.findings import Confirmation, short, verdict
+from dfkd.sweeps.record import folder_of
 from dfkd.tracking import Tracker
 
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfkd.evidence.sweeps import Confirmation, Importance, SweepData, Trial
 from dfkd.stats.statistics import rank_correlation
 from dfkd.storage.ledger import Ledger
+from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial
 
 if TYPE_CHECKING:  # Optuna takes a second to import
     import optuna

@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dfkd.cluster.search import Journal, SweepSearch, TrialRecord
-from dfkd.cluster.trials import Brief
-from dfkd.cluster.tuning import BATCH, OnEnd, tune_trials
 from dfkd.execution.preparing import Prepared
 from dfkd.execution.workers import Failure
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
+from dfkd.sweeps.trials import Brief
+from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
 from dfkd.training.cells import Job, Setting
 from dfkd.user_modules import load
 

@@ -1,7 +1,7 @@
 """Figures of a sweep: history, slices, importance, parallel coordinates, the probe's worth, the confirmation.
 
 Optuna's own plots show completed trials only, and halving leaves few of them: these show stopped trials as well, as
-hollow marks at the probe where they were stopped. Optuna computes the importance (`dfkd/sweeps.py`).
+hollow marks at the probe where they were stopped. Optuna computes the importance (`dfkd/sweeps/record.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from dfkd.evidence.sweeps import SweepData, Trial, short
 from dfkd.studies.figures import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
+from dfkd.sweeps.findings import SweepData, Trial, short
 
 STATES: dict[str, dict[str, Any]] = {
     "finished": {"marker": "o", "color": BLUE},

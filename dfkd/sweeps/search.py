@@ -22,10 +22,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from dfkd.cluster.trials import Brief
 from dfkd.identity import Scalar
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger
+from dfkd.sweeps.trials import Brief
 from dfkd.training.cells import outcome_of
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything

@@ -13,10 +13,10 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from dfkd.cluster.search import BatchedHalving, SweepSearch
-from dfkd.cluster.trials import CellTrial, train_trial
 from dfkd.execution.preparing import Prepared
 from dfkd.execution.session import Compute, slots
+from dfkd.sweeps.search import BatchedHalving, SweepSearch
+from dfkd.sweeps.trials import CellTrial, train_trial
 
 BATCH = 8  # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
 ATTEMPTS = 3
