@@ -20,10 +20,10 @@ from dfkd.execution.executor import Crew
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
+from dfkd.reporting.numbers import interval, p, points
 from dfkd.seeding import Block
 from dfkd.stats.paired import holm, t_test
 from dfkd.stats.statistics import Comparison, compare
-from dfkd.studies import tables
 
 SEED = 5000  # its blocks are nobody else's
 BASELINE = "name 0"
@@ -55,7 +55,7 @@ def accuracies(count: int, where: Compute, console: Console) -> np.ndarray:
 
 
 def row(c: Comparison) -> list[str]:
-    numbers = [tables.points(c.difference), tables.interval(c.low, c.high), tables.p(c.p_holm)]
+    numbers = [points(c.difference), interval(c.low, c.high), p(c.p_holm)]
     return [c.variant, str(c.n), *numbers, c.verdict]
 
 

@@ -8,19 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfkd.reporting.console import Console
-from dfkd.reports import (
-    digest_of,
-    kinds_of,
-    read_study,
-    read_sweep,
-    show_findings,
-    show_sweep,
-    write_overview,
-    write_report,
-    write_sweep_report,
-)
+from dfkd.reporting.report_files import digest_of
+from dfkd.reports import kinds_of, read_study, read_sweep, write_overview
 from dfkd.studies.findings import Findings, find
+from dfkd.studies.page import write_report
+from dfkd.studies.terminal import show_findings
 from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.page import write_report as write_sweep_report
+from dfkd.sweeps.terminal import show_sweep
 from dfkd.tracking import Account, Tracker
 
 

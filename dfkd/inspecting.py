@@ -26,10 +26,9 @@ from dfkd.identity import Json, digest, flat, name_of, spec
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
 from dfkd.method.selection.selecting import select
-from dfkd.reporting.sheets import Picture
+from dfkd.reporting.sheets import Picture, png, sheet_of
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import stream
-from dfkd.studies.selected import png, sheet_of
 from dfkd.training.distill import Material
 from dfkd.training.inputs import Source
 

@@ -15,7 +15,7 @@ from ablations.components import study as components
 from dfkd.reports import read_study
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
-from dfkd.studies.record import StudyRecord, curves_text, from_ledger
+from dfkd.studies.record import StudyRecord, curves_text, from_ledger, from_mlflow
 from dfkd.tracking import Tracker
 from dfkd.tracking.reading import Tracked
 
@@ -48,7 +48,7 @@ def uri(storage: Path) -> str:
 
 
 def test_ledger_and_mlflow_give_the_same_study(storage: Path) -> None:
-    ledger, tracked = from_ledger(storage, "parts"), Tracked(uri(storage)).study("parts")
+    ledger, tracked = from_ledger(storage, "parts"), from_mlflow(Tracked(uri(storage)), "parts")
     assert len(ledger.cells) == 20 and len(ledger.curves) == 60
     pd.testing.assert_frame_equal(tracked.cells, ledger.cells, check_exact=True)
     pd.testing.assert_frame_equal(tracked.curves, ledger.curves, check_exact=True)
@@ -66,7 +66,7 @@ def test_with_the_file_of_curves_no_cell_is_asked_for_its_history(
     with closing(Tracker(tmp_path, warn=pytest.fail)) as tracker:
         track(tracker, record, ledger, **{"curves.json": curves_text(outcomes)})
     monkeypatch.setattr(MlflowClient, "get_metric_history", lambda *_: pytest.fail("a call for a single cell"))
-    tracked = Tracked(uri(tmp_path)).study("parts")
+    tracked = from_mlflow(Tracked(uri(tmp_path)), "parts")
     pd.testing.assert_frame_equal(tracked.curves, from_ledger(tmp_path, "parts").curves, check_exact=True)
 
 

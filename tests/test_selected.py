@@ -22,9 +22,10 @@ from dfkd.studies import Study
 from dfkd.studies.findings import StudyData, find
 from dfkd.studies.page import html
 from dfkd.studies.record import StudyRecord, from_ledger, write
-from dfkd.studies.selected import GONE, selected
+from dfkd.studies.selected import selected
 from dfkd.training.cells import Job
 from dfkd.training.distill import Material, Run
+from dfkd.training.recorded_inputs import GONE
 
 
 @pytest.fixture(scope="module")

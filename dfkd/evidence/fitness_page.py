@@ -21,7 +21,7 @@ from dfkd.evidence.fitness import (
 from dfkd.evidence.fitness_verdict import advice, counted, percent, ranges, verdict
 from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.reporting.sheets import Sheet, column
-from dfkd.studies import figures as plots
+from dfkd.reporting.style import svg
 
 ROW_CLASS = {MISSING: "worse", STARVED: "worse", THIN: "", COVERED: ""}
 READING = {
@@ -39,7 +39,7 @@ def written(fitness: Fitness) -> dict[str, str]:
 
 
 def html(fitness: Fitness) -> str:
-    drawn = {name: plots.svg(drawing) for name, drawing in fitness_plots.figures(fitness).items()}
+    drawn = {name: svg(drawing) for name, drawing in fitness_plots.figures(fitness).items()}
     parts = [
         head(
             f"Pool inspection, recipe {fitness.recipe}", "Can this pool teach?", verdict(fitness),

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dfkd.evidence.fitness import BINS, CONFIDENT, COVERED, Fitness
-from dfkd.studies.figures import BLUE, FAINT, NUMBERED, ORANGE, Plot, blank, styled
+from dfkd.reporting.style import BLUE, FAINT, NUMBERED, ORANGE, Plot, blank, styled
 
 NAMED = 40  # classes that have room for their names
 SHARE = LinearSegmentedColormap.from_list("share", (ORANGE, "#f7d9c4", "#ffffff", "#cfe3f0", BLUE))

@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
+from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
+from dfkd.reporting.style import svg
 from dfkd.studies import figures as plots
 from dfkd.studies import page as report
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.findings import Findings
-from dfkd.studies.tables import markdown_table
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import page as sweep_page
 from dfkd.sweeps.findings import SweepData
@@ -76,7 +77,7 @@ def _study(findings: Findings) -> str:
     drawing = plots.figures(findings).get("effects")
     name = findings.data.name
     shown = "" if drawing is None else figure(
-        f"differences of {name}", plots.svg(drawing), conclusion("effects", findings), READING["effects"]
+        f"differences of {name}", svg(drawing), conclusion("effects", findings), READING["effects"]
     )  # fmt: skip
     conditions = f"{findings.varies}; {findings.conditions}"
     return section(
@@ -89,7 +90,7 @@ def _sweep(data: SweepData) -> str:
     drawn = sweep_plots.figures(data)
     name = next((name for name in ("confirmation", "history") if name in drawn), None)
     shown = "" if name is None else figure(
-        sweep_page.TITLES[name], plots.svg(drawn[name]), sweep_page.conclusion(name, data), sweep_page.READING[name]
+        sweep_page.TITLES[name], svg(drawn[name]), sweep_page.conclusion(name, data), sweep_page.READING[name]
     )  # fmt: skip
     title, lead = sweep_page.said(data)
     return section(

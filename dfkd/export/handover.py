@@ -20,8 +20,8 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.studies.selected import probe_images
 from dfkd.training.environment import this_environment
+from dfkd.training.recorded_inputs import probe_images
 
 MOST_IMAGES = 1000  # on which formats are compared
 

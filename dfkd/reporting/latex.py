@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+NEEDS = "% needs \\usepackage{booktabs}\n"  # the first line of a file of tables
 ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",

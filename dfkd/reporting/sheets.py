@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from dfkd.reporting.page import listed, paragraph
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from dfkd.reporting.page import listed, paragraph
+from dfkd.scores import Scores
+
+LARGEST = 64  # pixels a side on the page
 MOST_CLASSES = 20  # on a sheet; of more, this many spread evenly
 PLACES = ("most", "middle", "least")  # by the teacher's confidence, among the selected rows of a pseudo-class
 
@@ -79,3 +86,29 @@ def _picture(what: str, picture: Picture) -> str:
     sure = f"{picture.confidence:.2f}"
     alt = f"{escape(what)}, confidence {sure}"
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{sure}</figcaption></figure>'
+
+
+def sheet_of(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores) -> Sheet:
+    label_N = np.asarray(scores.pseudo_label_N)[rows_N]
+    confidence_N = np.asarray(scores.confidence_N)[rows_N]
+    counts_K = np.bincount(label_N, minlength=scores.classes)
+    count = min(scores.classes, MOST_CLASSES)
+    shown = np.unique(np.linspace(0, scores.classes - 1, count).round().astype(int))
+    pictures = {}
+    for label in shown.tolist():
+        own = np.flatnonzero(label_N == label)
+        own = own[np.argsort(-confidence_N[own], kind="stable")]
+        places = own[sorted({0, len(own) // 2, len(own) - 1})] if len(own) else own
+        pictures[label] = [Picture(png=png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i])) for i in places]
+    return Sheet(
+        variants=(variant,), rows=len(rows_N), of_rows=len(images_NHWC), pictures=pictures,
+        counts={label: int(n) for label, n in enumerate(counts_K)},
+    )  # fmt: skip
+
+
+def png(image_HWC: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else np.ascontiguousarray(image_HWC))
+    image.thumbnail((LARGEST, LARGEST))
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue()

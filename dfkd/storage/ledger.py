@@ -32,6 +32,7 @@ from dfkd.storage.files import replace_file, write_json
 from dfkd.storage.lease import Lease
 
 FINAL = ("finished", "diverged")
+MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow gives back
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dfkd.reporting.numbers import interval, percent, points
 from dfkd.stats.statistics import BETTER, WORSE, Comparison
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
-from dfkd.studies.tables import interval, percent, points
 
 READING = {
     "effects": "Paired by block. Thick: the 95 % interval of one comparison; thin: the interval that holds for all "

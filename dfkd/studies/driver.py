@@ -22,7 +22,7 @@ from dfkd.execution.session import Compute, session
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.identity import digest
 from dfkd.reporting.console import Console
-from dfkd.reports import digest_of, write_report
+from dfkd.reporting.report_files import digest_of
 from dfkd.stats import racing
 from dfkd.stats.statistics import frame
 from dfkd.storage.files import write_json
@@ -30,6 +30,7 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies import record as studies
 from dfkd.studies.findings import Findings, find
+from dfkd.studies.page import write_report
 from dfkd.studies.record import Retuned, StudyRecord, folder_of
 from dfkd.studies.result import StudyResult, typical_of_best
 from dfkd.tracking import Account, Tracker

@@ -5,73 +5,32 @@ Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.colors import Colormap, LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.colors import Colormap
 from matplotlib.ticker import MaxNLocator
 
+from dfkd.reporting.numbers import interval, points
+from dfkd.reporting.style import (
+    ACCURACY,
+    BLUE,
+    CHANGE,
+    COLOURS,
+    FAINT,
+    GREY,
+    MARKERS,
+    NUMBERED,
+    ORANGE,
+    Plot,
+    blank,
+    styled,
+)
 from dfkd.stats.statistics import BETTER, WORSE
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
-from dfkd.studies.tables import interval, points
-
-BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
-COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
-MARKERS = "osD^vP*X"
-CHANGE = LinearSegmentedColormap.from_list("change", (ORANGE, "#ffffff", BLUE))  # worse, none, better
-ACCURACY = LinearSegmentedColormap.from_list("accuracy", (GREY, "#f4f4f4"))
-STYLE: dict[str, Any] = {
-    "svg.hashsalt": "dfkd",  # otherwise ids are random
-    "svg.fonttype": "path",  # looks the same where the font is not installed
-    "text.parse_math": False,  # a "$" in the name of a variant is a "$"
-    "font.family": "DejaVu Sans",  # matplotlib's own, on every machine
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-}
-WIDTH = 8.2  # inches: the page's text width
-NUMBERED = 24  # columns of tiles that have room for numbers
-
-
-class Plot(Figure):
-    """A figure that a notebook shows by itself."""
-
-    def _repr_svg_(self) -> str:
-        return svg(self)
-
-
-def svg(figure: Figure) -> str:
-    """An SVG element without XML header, date, version and the ids of groups: several fit into one page."""
-    text = io.StringIO()
-    with styled():
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    element = text.getvalue()
-    element = element[element.index("<svg") :]
-    return re.sub(r'<g id="[^"]*"', "<g", element)
-
-
-@contextmanager
-def styled() -> Iterator[None]:
-    with mpl.rc_context():
-        mpl.rcdefaults()  # not the user's own style
-        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # where matplotlib lists all names
-        yield
-
-
-def blank(height: float) -> Plot:
-    return Plot(figsize=(WIDTH, height), layout="constrained")
 
 
 def figures(findings: Findings) -> dict[str, Plot]:

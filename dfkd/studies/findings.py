@@ -16,7 +16,6 @@ from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.statistics import Comparison, compare, summarise
 
-MEASURES = ("probe", "validation")  # what learning curves are drawn of
 PER_CLASS = "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
 
 

@@ -7,17 +7,22 @@ machine that the records do not hold.
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from dfkd.reporting import sheets
+from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
+from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.sheets import NO_IMAGES, Selected
+from dfkd.reporting.style import svg
 from dfkd.stats.statistics import BETTER, WORSE, Comparison
 from dfkd.studies import figures as plots
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings
-from dfkd.studies.tables import interval, p, percent, points
+from dfkd.studies.record import folder_of
+from dfkd.studies.selected import selected
 
 TITLES = {
     "effects": "Differences to the baseline",
@@ -28,9 +33,15 @@ TITLES = {
 }
 
 
+def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
+    """Write the report's files. Returns them by their names in MLflow, and whether any had to be written anew."""
+    texts = written(findings, selected(findings.data, storage))
+    return write_report_files(folder_of(storage, findings.data.name) / "report", texts)
+
+
 def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:
     """File name -> content."""
-    drawn = {name: plots.svg(figure) for name, figure in plots.figures(findings).items()}
+    drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     found = by_class(findings.data)
     per_class = {} if found is None else {
         "classes.csv": tables.classes_csv(found), "classes.tex": tables.classes_latex(found, findings.data.name),
@@ -50,7 +61,7 @@ def html(findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, st
     """The whole page."""
     data = findings.data
     if drawn is None:
-        drawn = {name: plots.svg(figure) for name, figure in plots.figures(findings).items()}
+        drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     figures = {
         name: figure(TITLES[name], drawing, conclusion(name, findings), READING[name])
         for name, drawing in drawn.items()

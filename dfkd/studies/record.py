@@ -6,7 +6,6 @@ read from a ledger or from MLflow: `data_of` takes either, and what it returns i
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,11 +15,15 @@ from typing import Any
 
 import pandas as pd
 
+from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.files import write_json
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import MEASURES, Ledger, Outcome
 from dfkd.studies import Study
-from dfkd.studies.findings import MEASURES, StudyData
+from dfkd.studies.findings import StudyData
+from dfkd.tracking.reading import Tracked
+
+RECORD, CURVES = "study.json", "curves.json"  # artifacts of the study's run in MLflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,20 +132,21 @@ def recorded(storage: Path) -> list[str]:
     return sorted(path.parent.name for path in storage.glob("studies/*/study.json"))
 
 
-def missing(name: str, where: str, known: Iterable[str], kind: str = "study") -> ValueError:
-    """The error for a study or sweep that is not there, with the nearest that are."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}" if names else "there are none"
-    return ValueError(f"there is no {kind} {name!r} in {where}: {hint}")
-
-
 def from_ledger(storage: Path, name: str) -> StudyData:
     """ValueError where the storage has no such study."""
     record, ledger = read(storage, name), Ledger(storage)
     if record is None:
-        raise missing(name, str(storage), recorded(storage))
+        raise ValueError(f"there is no study {name!r} in {storage}: {nearest(name, recorded(storage))}")
     return data_of(record, ledger.read)
+
+
+def from_mlflow(tracked: Tracked, name: str) -> StudyData:
+    """As `from_ledger`, and equal to it. ValueError where MLflow has no such study."""
+    record = StudyRecord.parse(tracked.record("study", name, RECORD))
+    text = tracked.record("study", name, CURVES, needed=False)  # tracked before there was this file: none
+    curves: dict[str, list[dict[str, float]]] = json.loads(text) if text else {}
+    runs = tracked.runs_of_study(name)
+    return data_of(record, lambda cell: tracked.outcome(runs[cell], curves.get(cell)) if cell in runs else None)
 
 
 def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> StudyData:

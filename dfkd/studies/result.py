@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dfkd.reporting.style import Plot
 from dfkd.stats.statistics import Comparison, frame
 from dfkd.studies import figures as plots
 from dfkd.studies.findings import Findings
@@ -42,7 +43,7 @@ class StudyResult:
         """One row per comparison with the baseline."""
         return frame(self.findings.comparisons)
 
-    def figures(self) -> dict[str, plots.Plot]:
+    def figures(self) -> dict[str, Plot]:
         return plots.figures(self.findings)
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dfkd.reporting import latex as booktabs
+from dfkd.reporting.latex import NEEDS
+from dfkd.reporting.markdown import markdown_table
+from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.stats.factorial import Effect
 from dfkd.stats.statistics import UNDECIDED, Comparison, frame
 from dfkd.studies.classes import Classes, by_class
@@ -19,7 +22,6 @@ CAPTION = (
     "Test accuracy in per cent; differences to the baseline in points, paired by block, with t-intervals; p corrected "
     "by Holm over the study."
 )
-NEEDS = "% needs \\usepackage{booktabs}\n"
 
 
 def rows(findings: Findings) -> list[list[str]]:
@@ -36,24 +38,6 @@ def _row(c: Comparison) -> list[str]:
 
 def effect_rows(effects: Sequence[Effect]) -> list[list[str]]:
     return [[e.term, points(e.effect), interval(e.low, e.high), p(e.p_holm), e.aliases] for e in effects]
-
-
-def percent(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def points(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:+.1f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    return "none" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
-
-
-def p(value: float | None) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.3f}" if value >= 0.001 else "< .001"
 
 
 def changes(findings: Findings, variant: str) -> list[str]:
@@ -98,12 +82,6 @@ def markdown(findings: Findings) -> str:
     lines += [f"- {note}" for note in (findings.varies, findings.conditions, *findings.notes)]
     lines += [f"- {name}: {', '.join(values)}" for name, values in data.provenance.items()]
     return "\n".join(lines) + "\n"
-
-
-def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in header[1:])]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, rule, *body)]
-    return [f"| {' | '.join(row)} |" for row in cells]
 
 
 def latex(findings: Findings) -> str:

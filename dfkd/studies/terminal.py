@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console, duration
-from dfkd.reports import show_findings
+from dfkd.studies import tables
+from dfkd.studies.findings import Findings
 from dfkd.studies.forecast import POWER, Forecast
 from dfkd.studies.record import folder_of
 from dfkd.studies.result import StudyResult
@@ -55,3 +56,16 @@ def _detectable(f: Forecast) -> str:
         return f"{what} {f.detectable:.1f} standard deviations of the paired differences; state one: --sd POINTS"
     sd = f"an sd of the paired differences of {100 * f.sd:.1f} points, {f.sd_from}"
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"
+
+
+def show_findings(findings: Findings, console: Console) -> None:
+    """The table of the study and what has to be known beside it."""
+    data = findings.data
+    console.table(f"{data.question} ({data.name})", tables.HEADER, tables.rows(findings))
+    if findings.effects:
+        rows = tables.effect_rows(findings.effects)
+        console.table("Effects, averaged over the other factors", tables.EFFECTS_HEADER, rows)
+    console.line("differences to the baseline, paired by block, in points of test accuracy; p corrected by Holm")
+    console.line(f"{findings.varies}; {findings.conditions}")
+    for note in findings.notes:
+        console.line(note)

@@ -23,7 +23,7 @@ from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
-from dfkd.reports import digest_of, write_sweep_report
+from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
 from dfkd.stats.statistics import paired_interval
 from dfkd.storage.files import write_json
@@ -41,6 +41,7 @@ from dfkd.sweeps.choosing import (
     source_of,
 )
 from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.page import write_report
 from dfkd.sweeps.record import RECORD
 from dfkd.sweeps.search import Journal, TrialRecord
 from dfkd.sweeps.trials import Brief
@@ -241,7 +242,7 @@ class _Driver:
 
     def _report(self) -> tuple[SweepData, dict[str, Path | str]]:
         data = sweeps.read(self.compute.storage, self.sweep.name())
-        return data, write_sweep_report(data, self.compute.storage)[0]
+        return data, write_report(data, self.compute.storage)[0]
 
     def _tell(self, result: SweepResult, data: SweepData, files: dict[str, Path | str]) -> None:
         difference, low, high = result.difference()

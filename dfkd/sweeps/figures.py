@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from dfkd.studies.figures import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
+from dfkd.reporting.style import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
 from dfkd.sweeps.findings import SweepData, Trial, short
 
 STATES: dict[str, dict[str, Any]] = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from dfkd.reporting import latex as booktabs
+from dfkd.reporting.latex import NEEDS
+from dfkd.reporting.markdown import markdown_table
+from dfkd.reporting.numbers import interval, percent, points
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
-from dfkd.studies import figures as plots
-from dfkd.studies.tables import NEEDS, interval, markdown_table, percent, points
+from dfkd.reporting.report_files import write_report_files
+from dfkd.reporting.style import svg
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps.findings import SHOWN, SweepData, short, verdict
+from dfkd.sweeps.record import folder_of
 
 TITLES = {
     "confirmation": "Winner against default, on fresh blocks",
@@ -35,9 +41,14 @@ READING = {
 HEADER = ("what", "test %", "n", "difference", "95 % interval")
 
 
+def write_report(data: SweepData, storage: Path) -> tuple[dict[str, Path | str], bool]:
+    """Write the report's files. Returns them by their names in MLflow, and whether any had to be written anew."""
+    return write_report_files(folder_of(storage, data.name) / "report", written(data))
+
+
 def written(data: SweepData) -> dict[str, str]:
     """File name -> content."""
-    drawn = {name: plots.svg(drawing) for name, drawing in sweep_plots.figures(data).items()}
+    drawn = {name: svg(drawing) for name, drawing in sweep_plots.figures(data).items()}
     return {
         "index.html": html(data, drawn),
         "report.md": markdown(data),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dfkd.stats.statistics import rank_correlation
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial
+from dfkd.tracking.reading import Tracked
 
 if TYPE_CHECKING:  # Optuna takes a second to import
     import optuna
@@ -51,6 +52,11 @@ def read(storage: Path, name: str) -> SweepData:
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
     )
+
+
+def from_mlflow(tracked: Tracked, name: str) -> SweepData:
+    """As `read` at the end of the sweep's last call, and equal to it. ValueError where MLflow has no such sweep."""
+    return parse(tracked.record("sweep", name, RECORD))
 
 
 def text(data: SweepData) -> str:

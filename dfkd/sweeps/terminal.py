@@ -6,8 +6,9 @@ from collections import Counter
 
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console
+from dfkd.sweeps import page
 from dfkd.sweeps.driver import Sweep, SweepResult
-from dfkd.sweeps.findings import Confirmation, short, verdict
+from dfkd.sweeps.findings import Confirmation, SweepData, short, verdict
 from dfkd.sweeps.record import folder_of
 from dfkd.tracking import Tracker
 
@@ -33,3 +34,12 @@ def confirmation_of(result: SweepResult) -> Confirmation:
     return Confirmation(
         winner=result.winner, winner_test=tuple(result.winner_test), default_test=tuple(result.default_test)
     )
+
+
+def show_sweep(data: SweepData, console: Console) -> None:
+    """The best trials, what was confirmed, and what has to be known beside it."""
+    console.table(f"Best trials of {data.name}, by the probe", *page.best(data))
+    if data.confirmation is not None:
+        console.table("Confirmation", page.HEADER, page.confirmed(data))
+    for line in page.facts(data):
+        console.line(line)

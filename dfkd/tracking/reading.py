@@ -1,25 +1,22 @@
-"""What MLflow holds, read back: cells as outcomes, studies and sweeps as data. Nothing is written to it."""
+"""What MLflow holds, read back: cells as outcomes, the records of studies and sweeps as text.
+
+Nothing is written to it.
+"""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
-from dfkd.storage.ledger import Outcome
-from dfkd.studies.findings import MEASURES, StudyData
-from dfkd.studies.record import StudyRecord, data_of, missing
-from dfkd.sweeps import record as sweeps
-from dfkd.sweeps.findings import SweepData
+from dfkd.storage.ledger import MEASURES, Outcome
 from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-RECORD, CURVES = "study.json", "curves.json"  # the artifacts' names
 
 
 class Tracked:
@@ -51,42 +48,27 @@ class Tracked:
     def where(self) -> str:
         return f"the MLflow experiment {self.experiment} at {without_credentials(self.uri).split('?')[0]}"
 
-    def study(self, name: str) -> StudyData:
-        """As `studies.from_ledger`, and equal to it."""
-        record, curves = self.record(name), self._curves(name)
-        wanted = set(record.names())
-        runs = {cell: run for run in self._search(f"tags.study LIKE '%{name}%'") if (cell := _cell(run)) in wanted}
-        return data_of(record, lambda cell: self.outcome(runs[cell], curves.get(cell)) if cell in runs else None)
-
-    def record(self, name: str) -> StudyRecord:
-        return StudyRecord.parse(self._artifact("study", name, f"study {name}", RECORD))
-
-    def _curves(self, name: str) -> dict[str, list[dict[str, float]]]:
-        """By cell; empty where the study was tracked before there was this file."""
-        text = self._artifact("study", name, f"study {name}", CURVES, needed=False)
-        curves: dict[str, list[dict[str, float]]] = json.loads(text) if text else {}
-        return curves
-
-    def sweep(self, name: str) -> SweepData:
-        """As `sweeps.read` at the end of the sweep's last call, and equal to it."""
-        return sweeps.parse(self._artifact("sweep", name, name, sweeps.RECORD))
-
-    def names(self, kind: str, condition: str = "") -> list[str]:
-        """Of all studies, or all sweeps ("study", "sweep")."""
-        runs = self._search(f"tags.kind = '{kind}'{condition}")
-        return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
-
-    def _artifact(self, kind: str, name: str, identity: str, file: str, needed: bool = True) -> str:
-        """A text that stands beside the run of a study or sweep. Empty where it is not there and not needed."""
+    def record(self, kind: str, name: str, file: str, needed: bool = True) -> str:
+        """A text beside the run of a study or sweep ("study", "sweep"). Empty where it need not be there."""
+        identity = f"study {name}" if kind == "study" else name
         run = next(self._search(f"tags.identity = '{identity}'"), None)
         if run is None:
-            raise missing(name, self.where, self.names(kind), kind)
+            raise ValueError(f"there is no {kind} {name!r} in {self.where}: {nearest(name, self.names(kind))}")
         if not any(found.path == file for found in self._client.list_artifacts(run.info.run_id)):
             if needed:
                 raise ValueError(f"the {kind} {name} in {self.where} was never finished: run it again")
             return ""
         with tempfile.TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
+
+    def runs_of_study(self, name: str) -> dict[str, Run]:
+        """Every run of the study's cells, by the cell's name."""
+        return {_cell(run): run for run in self._search(f"tags.study LIKE '%{name}%'") if _cell(run)}
+
+    def names(self, kind: str, condition: str = "") -> list[str]:
+        """Of all studies, or all sweeps ("study", "sweep")."""
+        runs = self._search(f"tags.kind = '{kind}'{condition}")
+        return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
 
     def run(self, id_or_cell: str) -> Run:
         """By MLflow's id of the run, or by the cell's name."""

@@ -1,0 +1,47 @@
+"""What a recorded cell was computed from, opened again: nothing is scored, drawn or trained for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.data.pools import PoolFiles
+from dfkd.experiment import Experiment
+from dfkd.scores.memory_map import open_pack, pack_folder
+from dfkd.seeding import Block
+from dfkd.training.probe import draw_probe
+
+GONE = "the pool and the teacher's scores of this study are not in the storage that the report was made from"
+
+
+class Absent(ValueError):
+    """Why a variant's selection cannot be shown, in one line."""
+
+
+def probe_images(e: Experiment, block: Block, tags: Mapping[str, str], storage: Path) -> NDArray[np.uint8]:
+    """The images on which a cell with these tags was judged without labels. ValueError where they are not there."""
+    images_NHWC, scores = open_pack(recorded_pack(e, block, tags["teacher"], tags["pool"], storage))
+    images_PHWC: NDArray[np.uint8] = images_NHWC[draw_probe(scores).rows_P]
+    return images_PHWC
+
+
+def recorded_pack(e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path) -> Path:
+    folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache)
+    if not folder.exists():
+        raise Absent(GONE)
+    return folder
+
+
+def _pool(e: Experiment, block: Block, digest: str, storage: Path) -> PoolFiles:
+    """The pool as it lies there. It is not drawn for a report."""
+    folder = getattr(e.pool, "folder", None)
+    drawn = folder is None or (folder(e.task.image_shape, storage, block.draw) / "pool.json").exists()
+    if not (drawn and (storage / "packs").exists()):
+        raise Absent(GONE)
+    pool = e.pool.files(e.task.image_shape, storage, block.draw)
+    if pool.digest != digest:
+        raise Absent("the pool in the storage has other pixels than the study's")
+    return pool
