@@ -4,7 +4,7 @@
 
 Of one class so many sure rows stay in the pool as fill a share of its quota; its unsure rows are taken out as well, or
 stay. Then the recipe runs as ever, on as many rows. Recall is that of the class on training and validation images of
-the task, which no student sees. `dfkd/evidence/fitness.py` has its marks from here.
+the task, which no student sees. `dfkd/inspection/fitness.py` has its marks from here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfkd import recipes
-from dfkd.evidence.fitness import CONFIDENT
 from dfkd.experiment import Cell, Experiment
+from dfkd.inspection.fitness import CONFIDENT
 from dfkd.models.teachers import predict
 from dfkd.seeding import Block, use_deterministic
 from dfkd.training.distill import Material, Run

@@ -19,8 +19,8 @@ def main() -> None:
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
-    from dfkd.cluster.inspect_report import inspect
     from dfkd.execution.preparing import prepared_cell
+    from dfkd.inspection.driver import inspect
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)

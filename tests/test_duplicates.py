@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dfkd.data import duplicates
-from dfkd.data.duplicates import find_duplicates, reduced
+from dfkd.inspection import duplicates
+from dfkd.inspection.duplicates import find_duplicates, reduced
 
 Images = NDArray[np.uint8]
 

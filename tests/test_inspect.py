@@ -16,16 +16,17 @@ import pytest
 from commands import ROOT, run
 from test_report import _Balanced
 
-from dfkd.cluster.inspect_report import inspect
 from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.evidence import fitness_page, fitness_tables
-from dfkd.evidence.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile
-from dfkd.evidence.fitness_verdict import advice, largest_ratio, ranges, verdict
 from dfkd.execution.preparing import Prepared
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
-from dfkd.inspecting import Inspection, inspection_key
+from dfkd.inspection import page as fitness_page
+from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.driver import inspect
+from dfkd.inspection.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile
+from dfkd.inspection.inspecting import Inspection, inspection_key
+from dfkd.inspection.verdict import advice, largest_ratio, ranges, verdict
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Balanced, Confident, Dynamic
 from dfkd.reporting.console import Console

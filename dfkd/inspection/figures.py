@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from dfkd.evidence.fitness import BINS, CONFIDENT, COVERED, Fitness
+from dfkd.inspection.fitness import BINS, CONFIDENT, COVERED, Fitness
 from dfkd.reporting.style import BLUE, FAINT, NUMBERED, ORANGE, Plot, blank, styled
 
 NAMED = 40  # classes that have room for their names

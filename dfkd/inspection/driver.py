@@ -9,13 +9,14 @@ from typing import Any
 
 import ray
 
-from dfkd.evidence import fitness_page, fitness_tables
-from dfkd.evidence.fitness import Fitness
-from dfkd.evidence.fitness_verdict import advice, verdict
 from dfkd.execution.preparing import Prepared
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
-from dfkd.inspecting import Inspection, inspection_key
+from dfkd.inspection import page as fitness_page
+from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.fitness import Fitness
+from dfkd.inspection.inspecting import Inspection, inspection_key
+from dfkd.inspection.verdict import advice, verdict
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage.files import replace_file, write_json

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dfkd.evidence.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
-from dfkd.evidence.fitness_verdict import percent, ranges, short
+from dfkd.inspection.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
+from dfkd.inspection.verdict import percent, ranges, short
 
 MOST_CLASSES = 40  # rows of a table that is read; of more classes the worst, all of them are in classes.csv
 Table = tuple[list[str], list[list[str]]]  # header and rows

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from dfkd.evidence import fitness_plots, fitness_tables
-from dfkd.evidence.fitness import (
+from dfkd.inspection import figures as fitness_plots
+from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.fitness import (
     CONFIDENT,
     COVERED,
     MISSING,
@@ -18,7 +19,7 @@ from dfkd.evidence.fitness import (
     Fitness,
     RuleSheets,
 )
-from dfkd.evidence.fitness_verdict import advice, counted, percent, ranges, verdict
+from dfkd.inspection.verdict import advice, counted, percent, ranges, verdict
 from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
 from dfkd.reporting.sheets import Sheet, column
 from dfkd.reporting.style import svg

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.duplicates import find_duplicates
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.tasks import Digits, Task
-from dfkd.evidence.fitness import BINS, CONFIDENT, Choice, ClassFit, Copies, Fitness, Profile, RuleSheets
 from dfkd.experiment import Cell
 from dfkd.identity import Json, digest, flat, name_of, spec
+from dfkd.inspection.duplicates import find_duplicates
+from dfkd.inspection.fitness import BINS, CONFIDENT, Choice, ClassFit, Copies, Fitness, Profile, RuleSheets
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
 from dfkd.method.selection.selecting import select

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dfkd.evidence.fitness import CONFIDENT, MISSING, STARVED, STARVED_TAKEN, THIN, ClassFit, Fitness
+from dfkd.inspection.fitness import CONFIDENT, MISSING, STARVED, STARVED_TAKEN, THIN, ClassFit, Fitness
 
 MANY_COPIES = 0.1  # of the rows: a tenth of what is scored and selected is then paid for twice
 MANY_BLANK = 0.02  # of the rows: no natural pool has many pictures of one colour

@@ -1,0 +1,1 @@
+"""Inspection: can this pool teach? What each rule would take of it, which classes starve, near-duplicates."""
