@@ -99,7 +99,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
     if arguments.recipe is not None:
         raise ValueError(f"name a recipe or a run, not both, but got {arguments.recipe} and --run {arguments.run}")
     from dfkd.experiment.rebuild import experiment
-    from dfkd.runs import find_outcome
+    from dfkd.runs.finding import find_outcome
 
     tracking_uri = getattr(arguments, "tracking_uri", None)
     outcome = find_outcome(arguments.run, storage_folder(arguments.source or arguments.storage), tracking_uri)

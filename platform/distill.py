@@ -10,9 +10,9 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
     arguments = parser.parse_args()
 
-    from dfkd.cluster.one_cell import compute_one
-    from dfkd.cluster.one_cell_report import show
-    from dfkd.runs import show_difference
+    from dfkd.runs.finding import show_difference
+    from dfkd.runs.one_cell import compute_one
+    from dfkd.runs.one_cell_terminal import show
     from dfkd.training.inputs import check
 
     cell = cli.cell_of(arguments)

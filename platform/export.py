@@ -22,7 +22,7 @@ def main() -> None:
 
     from dfkd.export.handover import export, student_of
     from dfkd.reporting.console import Console
-    from dfkd.runs import find_outcome
+    from dfkd.runs.finding import find_outcome
 
     storage = cli.storage_folder(arguments.storage)
     torch.set_num_threads(arguments.threads)

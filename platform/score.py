@@ -9,8 +9,8 @@ def main() -> None:
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
-    from dfkd.cluster.scores_report import show
     from dfkd.execution.preparing import prepared_cell
+    from dfkd.runs.scores_terminal import show
 
     compute, console = cli.compute_and_console(arguments)
     with prepared_cell(cli.cell_of(arguments), compute, console) as prepared:

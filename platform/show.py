@@ -9,7 +9,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.reporting.console import Console
-    from dfkd.runs import find_cell, nearest, show_cell
+    from dfkd.runs.finding import find_cell, nearest, show_cell
 
     storage = cli.storage_folder(arguments.storage)
     cell = find_cell(arguments.cell, storage)

@@ -15,8 +15,8 @@ def main() -> None:
 
     from dfkd.models.teachers import SupervisedTeacher
     from dfkd.reporting.console import Console
+    from dfkd.runs.teaching import show
     from dfkd.seeding import use_deterministic
-    from dfkd.teaching import show
     from dfkd.training.inputs import check
 
     cell, storage, console = cli.cell_of(arguments), cli.storage_folder(arguments.storage), Console()

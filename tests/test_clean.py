@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import pytest
 
 from dfkd.cleaning.cleaning import remove, unreferenced, users
-from dfkd.cluster.one_cell import compute_one
 from dfkd.data.pools import TrainingImages
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
+from dfkd.runs.one_cell import compute_one
 from dfkd.scores.memory_map import open_pack
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block

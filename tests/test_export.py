@@ -26,7 +26,7 @@ from dfkd.export.handover import export, images_to_compare, student_of
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import predict
 from dfkd.reporting.console import Console
-from dfkd.runs import find_outcome
+from dfkd.runs.finding import find_outcome
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, compute
 from dfkd.training.distill import Material

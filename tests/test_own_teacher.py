@@ -15,8 +15,8 @@ from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.reporting.console import Console
+from dfkd.runs.teaching import doubtful, profile, show_by_class
 from dfkd.scores import Scores, scores_of
-from dfkd.teaching import doubtful, profile, show_by_class
 from dfkd.training.inputs import Source
 
 RECIPE = '''

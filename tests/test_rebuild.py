@@ -24,7 +24,7 @@ from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
 from dfkd.method.selection import Balanced, Dynamic
 from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.runs import find_cell, find_outcome
+from dfkd.runs.finding import find_cell, find_outcome
 from dfkd.seeding import Block
 from dfkd.tracking import Tracker
 
@@ -175,7 +175,7 @@ def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: P
 
 def test_show_tells_why_a_cell_has_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from dfkd.reporting.console import Console
-    from dfkd.runs import show_cell
+    from dfkd.runs.finding import show_cell
     from dfkd.storage.ledger import Ledger
 
     Ledger(tmp_path).write_error("abcde", "out of memory")

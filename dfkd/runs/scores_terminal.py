@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfkd.reporting.console import Console
+from dfkd.runs.teaching import profile, show_by_class
 from dfkd.scores import read_scores, score_path
-from dfkd.teaching import profile, show_by_class
 from dfkd.training.inputs import Source
 
 

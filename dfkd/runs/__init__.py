@@ -1,0 +1,1 @@
+"""Runs: one cell computed, found again and shown; one teacher and one pool's scores shown."""
