@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--no-log", action="store_true", help="do not log the report to the run in MLflow")
     arguments = parser.parse_args()
 
-    from dfkd.comparing import compare
+    from dfkd.comparison.comparing import compare
     from dfkd.reporting.console import Console
 
     storage = cli.storage_folder(arguments.storage)

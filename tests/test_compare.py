@@ -12,7 +12,7 @@ from commands import run
 from synthetic import jobs_of, write_cell, write_study
 
 from ablations.components import study as components
-from dfkd.reports import read_study
+from dfkd.comparison.reports import read_study
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.record import StudyRecord, curves_text, from_ledger, from_mlflow

@@ -20,11 +20,11 @@ from mlflow_server import Gate, Server, serving
 from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
 
 from ablations.components import study as components
+from dfkd.comparison.reports import read_study
 from dfkd.execution.session import Compute
 from dfkd.execution.workers import Failure
 from dfkd.experiment.recipes import digits
 from dfkd.reporting.console import Console
-from dfkd.reports import read_study
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies import driver as cluster_study

@@ -13,7 +13,7 @@ from searches import write_sweep
 from synthetic import write_study
 from test_report import STUDY, _Balanced
 
-from dfkd.reports import kinds_of, write_overview, write_sweep_report
+from dfkd.comparison.reports import kinds_of, write_overview, write_sweep_report
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import record as sweeps
 from dfkd.sweeps.findings import SweepData, verdict

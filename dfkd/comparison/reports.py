@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfkd.evidence import overview
+from dfkd.comparison import page as overview
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.report_files import write_report_files
 from dfkd.studies import record as studies

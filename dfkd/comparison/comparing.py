@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfkd.comparison.reports import kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
-from dfkd.reports import kinds_of, read_study, read_sweep, write_overview
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
 from dfkd.studies.terminal import show_findings

@@ -1,0 +1,1 @@
+"""Comparison: several studies and sweeps side by side."""
