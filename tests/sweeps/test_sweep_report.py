@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from balanced_tags import BalancedTags
 from commands import run
 from papers import check
 from searches import write_sweep
-from synthetic import write_study
-from test_report import STUDY, _Balanced
+from synthetic import STUDY, write_study
 
-from dfkd.comparison.reports import kinds_of, write_overview, write_sweep_report
+from dfkd.comparison.reports import kinds_of, write_overview
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import record as sweeps
 from dfkd.sweeps.findings import SweepData, verdict
-from dfkd.sweeps.page import conclusion, written
+from dfkd.sweeps.page import conclusion, write_report, written
 
 NAME = "digits-174ed102"
 
@@ -59,7 +59,7 @@ def test_the_same_records_give_the_same_bytes(storage: Path, files: dict[str, st
     write_sweep(tmp_path)
     again = sweeps.read(tmp_path, NAME)
     assert written(again) == files
-    assert write_sweep_report(again, tmp_path)[1] and not write_sweep_report(again, tmp_path)[1]
+    assert write_report(again, tmp_path)[1] and not write_report(again, tmp_path)[1]
 
 
 @pytest.mark.parametrize("name", [NAME, "running-1"])
@@ -72,7 +72,7 @@ def test_the_text_that_mlflow_holds_gives_the_same_page(storage: Path, name: str
 def test_the_page_is_whole_small_and_well_formed(files: dict[str, str]) -> None:
     page = files["index.html"]
     assert not re.search(r"<(script|iframe|object)|@import|src=|url\((?!#)", page)
-    _Balanced().feed(page)
+    BalancedTags().feed(page)
     assert page.count("<svg") == 7 and len(page.encode()) < 2_000_000
     assert "mathdefault" not in page
     for expected in ("+0.5 points", "12 (winner)", "0 (default)", "Rank correlation", "abc1234", "better"):
@@ -134,7 +134,7 @@ def test_studies_and_sweeps_are_compared_by_name_with_an_overview_of_several(sto
     links = re.findall(r'href="(\.\./[^"]*)"', page)
     assert len(links) == 3 and all((overview / link).exists() for link in links)
     assert "parts: full" in page and "again: full" in page  # shared cells
-    _Balanced().feed(page)
+    BalancedTags().feed(page)
     assert "is the same recipe as" in (overview / "report.md").read_text()
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = [name for name in ("platform", "dfkd", "search_spaces", "ablations") if (ROOT / name).is_dir()]
 COMMANDS = sorted(path.stem for path in (ROOT / "platform").glob("*.py") if not path.stem.startswith("_"))
 WHEREABOUTS = """

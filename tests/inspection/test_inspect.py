@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from balanced_tags import BalancedTags
 from commands import ROOT, run
-from test_report import _Balanced
 
 from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
@@ -244,7 +244,7 @@ def test_ranges() -> None:
 def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str) -> None:
     assert not re.search(r"<(script|iframe|object)|@import|src=\"(?!data:)|url\((?!#)", page)
     assert all(link.startswith(("#", "data:")) for link in re.findall(r'href="([^"]*)"', page))
-    _Balanced().feed(page)
+    BalancedTags().feed(page)
     assert page.count("<svg") == 3 and len(page) < 3_000_000
     for heading in ("What to do", "Classes", "What each rule would take", "What is taken and what is left",
                     "Copies and near-duplicates", "Evaluation of the selection", "Provenance"):  # fmt: skip
@@ -285,7 +285,7 @@ TINY = (
 def test_the_command_writes_a_page_once(
     tiny: Experiment, source: Source, material: Material, source_storage: Path, tmp_path: Path
 ) -> None:
-    """On a pool that is scored already: scoring on Ray is what tests/test_study.py waits for."""
+    """On a pool that is scored already: scoring on Ray is what tests/studies/test_study.py waits for."""
     storage = tmp_path / "runs"
     shutil.copytree(source_storage, storage)
     done = run("inspect", "digits", "--set", *TINY, "--storage", "runs", folder=tmp_path)

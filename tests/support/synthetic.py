@@ -5,7 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from ablations.components import study as components
+from dfkd import recipes
+from dfkd.experiment import Experiment
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
@@ -14,6 +18,8 @@ from dfkd.training.cells import Job, Setting, outcome_of
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import source_key
 
+STUDY = replace(components, blocks=8)
+GAINS = {"without selection": -0.08, "without dropping": 0.0005}
 ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
 
 
@@ -67,3 +73,18 @@ def write_study(
 def data(storage: Path, study: Study, gains: Mapping[str, float], **kwargs: object) -> StudyData:
     write_study(storage, "made", study, gains, **kwargs)  # type: ignore[arg-type]
     return from_ledger(storage, "made")
+
+
+def factors() -> tuple[Experiment, dict]:
+    full = recipes.digits()
+    bare = replace(full, dropping=None, explicit=None, implicit=None)
+    return bare, {n: lambda e, n=n: replace(e, **{n: getattr(full, n)}) for n in ("dropping", "explicit", "implicit")}
+
+
+def with_classes(made: StudyData, count: int) -> StudyData:
+    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class 2 besides."""
+    lost = [0.1 * (variant == "without selection") for variant in made.cells["variant"]]
+    of_class = {
+        f"test.class.{k}": made.cells["value"] - k / 1000 - (np.array(lost) if k == 2 else 0.0) for k in range(count)
+    }
+    return replace(made, cells=pd.concat([made.cells, pd.DataFrame(of_class)], axis=1))

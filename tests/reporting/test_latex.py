@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from papers import check, document
-from synthetic import data
-from test_report import GAINS, STUDY, factors, with_classes
+from synthetic import GAINS, STUDY, data, factors, with_classes
 
 from dfkd import recipes
 from dfkd.reporting.latex import cell, escape

@@ -277,7 +277,7 @@ def read_all(files) -> tuple[list[int], np.ndarray]:
 
 def test_the_benchmark_of_a_million_rows_runs_with_few(tmp_path, monkeypatch, capsys):
     """In this process: what its steps cost is measured where it is run."""
-    path = Path(__file__).parents[1] / "benchmarks" / "mixture_pool.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "mixture_pool.py"
     specification = importlib.util.spec_from_file_location("mixture_pool", path)
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)

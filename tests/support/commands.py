@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PROJECTS = Path(__file__).parent / "projects"
+ROOT = Path(__file__).parents[2]
+PROJECTS = Path(__file__).parents[1] / "projects"
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -135,7 +135,7 @@ def calm_and_killed(tiny, material, job_of, tmp_path_factory) -> Iterator[tuple[
     (folder / "work").write_bytes(pickle.dumps(work))
     process = subprocess.Popen(
         [sys.executable, "-c", FIRST_THEN_STALLED, str(folder / "work")],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
     )

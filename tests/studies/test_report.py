@@ -4,28 +4,23 @@ import csv
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from synthetic import data
+from balanced_tags import BalancedTags
+from synthetic import GAINS, STUDY, data, factors, with_classes
 
 from ablations.components import study as components
 from dfkd import recipes
-from dfkd.experiment import Experiment
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Balanced
 from dfkd.stats.designs import build_up, fractional_factorial, full_factorial
 from dfkd.studies import Study, tables
 from dfkd.studies import figures as plots
 from dfkd.studies.classes import by_class
-from dfkd.studies.findings import Findings, StudyData, dose, find, levels_of
+from dfkd.studies.findings import Findings, dose, find, levels_of
 from dfkd.studies.page import html, written
-
-STUDY = replace(components, blocks=8)
-GAINS = {"without selection": -0.08, "without dropping": 0.0005}
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +45,10 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str
     assert not re.search(r"<(script|iframe|object)|@import|src=\"(?!data:)|url\((?!#)", page)
     links = set(re.findall(r'href="([^"]*)"', page))
     assert all(link.startswith(("#", "data:")) for link in links)
-    _Balanced().feed(page)
+    BalancedTags().feed(page)
     ids = re.findall(r' id="([^"]*)"', page)
     references = {link[1:] for link in links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", page))
     assert references <= set(ids)
-
-
-class _Balanced(HTMLParser):
-    """Fails where a tag is closed that is not the innermost open one."""
-
-    VOID = ("meta", "link", "br", "img", "wbr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def test_what_the_page_says(page: str) -> None:
@@ -132,12 +107,6 @@ def test_no_such_piece_at_all_counts_as_zero_and_two_numbers_are_no_curve(tmp_pa
     assert dose(data(tmp_path / "components", replace(components, blocks=2), {})) is None
 
 
-def factors() -> tuple[Experiment, dict]:
-    full = recipes.digits()
-    bare = replace(full, dropping=None, explicit=None, implicit=None)
-    return bare, {n: lambda e, n=n: replace(e, **{n: getattr(full, n)}) for n in ("dropping", "explicit", "implicit")}
-
-
 def test_a_factorial_gets_its_effects_and_a_build_up_does_not(tmp_path: Path) -> None:
     bare, changes = factors()
     study = Study(question="?", variants=full_factorial(bare, changes), baseline="base", blocks=3)
@@ -167,15 +136,6 @@ def test_variants_on_pools_of_their_own_are_said(tmp_path: Path) -> None:
 def test_blocks_added_after_a_look_are_said(tmp_path: Path) -> None:
     found = find(replace(data(tmp_path, STUDY, GAINS), looked=(5, 8)))
     assert any("seen after 5 and 8 blocks" in note for note in found.notes)
-
-
-def with_classes(made: StudyData, count: int) -> StudyData:
-    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class 2 besides."""
-    lost = [0.1 * (variant == "without selection") for variant in made.cells["variant"]]
-    of_class = {
-        f"test.class.{k}": made.cells["value"] - k / 1000 - (np.array(lost) if k == 2 else 0.0) for k in range(count)
-    }
-    return replace(made, cells=pd.concat([made.cells, pd.DataFrame(of_class)], axis=1))
 
 
 def test_accuracy_per_class_is_a_figure_and_a_table_in_every_format(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Holder:
 
     def __init__(self, path: Path) -> None:
         command = [sys.executable, "-c", HOLDER, str(path)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
         assert self.process.stdout is not None
         self.got_it = self.process.stdout.readline() == "True\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(path.stem for path in (ROOT / "platform").glob("*.py") if not path.stem.startswith("_"))
 SLOW_IMPORTS = {"mlflow", "numpy", "optuna", "pandas", "pyarrow", "ray", "scipy", "torch"}
 DESCRIBE_NAMES = """

@@ -11,7 +11,7 @@ import ray.autoscaler
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-TEXT = (Path(__file__).parents[1] / "ray_cluster.yaml").read_text()
+TEXT = (Path(__file__).parents[2] / "ray_cluster.yaml").read_text()
 Config = dict[str, Any]
 
 
@@ -48,7 +48,7 @@ def test_nobody_gets_in_without_the_token() -> None:
 
 
 def test_the_image_has_the_ray_of_the_constraints() -> None:
-    constraints = (Path(__file__).parents[1] / "constraints.txt").read_text()
+    constraints = (Path(__file__).parents[2] / "constraints.txt").read_text()
     version = re.search(r"^ray==(.+)$", constraints, re.MULTILINE)
     assert version is not None
     assert cloud()["docker"]["image"].startswith(f"rayproject/ray:{version[1]}-py311")

@@ -18,7 +18,7 @@ ALARM_SE, COVERAGE_SE = 0.005, 0.0035
 
 def load() -> ModuleType:
     """By its path: a folder without __init__ would lose to any installed package called benchmarks."""
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "calibration.py"
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
     spec = importlib.util.spec_from_file_location("calibration_benchmark", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
