@@ -1,1 +1,3 @@
-"""Ablation studies: one module each, with `study = Study(...)` and `study_of(recipe)`, the same of another recipe."""
+"""Ablation studies: one module each, with `study = Study(...)` and `study_of(recipe)`, the same of
+another recipe.
+"""

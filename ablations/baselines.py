@@ -1,6 +1,7 @@
 """What is the full method worth beside its baselines, at equal steps, batch and student?
 
-`python -m platform.ablate ablations.baselines --blocks 10`, on Fashion-MNIST with `--recipe fashion`
+`python -m platform.ablate ablations.baselines --blocks 10`, on Fashion-MNIST with `--recipe
+fashion`
 """
 
 from dfkd import recipes

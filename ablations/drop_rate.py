@@ -19,7 +19,11 @@ def at(full: Experiment, rate: float) -> Experiment:
 
 
 def study_of(full: Experiment) -> Study:
-    values = {f"{r:g}": lambda e, r=r: at(e, r) for r in RATES if at(full, r).fingerprint() != full.fingerprint()}
+    values = {
+        f"{r:g}": lambda e, r=r: at(e, r)
+        for r in RATES
+        if at(full, r).fingerprint() != full.fingerprint()
+    }
     return Study(
         question="How many of the teacher's classes should be dropped?",
         variants=one_at_a_time(full, {"rate": values}),

@@ -1,6 +1,8 @@
-"""Which explicit loss? Every one at its reference weight, against none; the rest of the recipe as it is.
+"""Which explicit loss? Every one at its reference weight, against none; the rest of the recipe as
+it is.
 
-Reference weights come from other tasks and networks: a loss that loses here may win at another weight.
+Reference weights come from other tasks and networks: a loss that loses here may win at another
+weight.
 
 `python -m platform.ablate ablations.explicit_losses`
 """

@@ -1,8 +1,9 @@
-"""Which implicit loss? Every one at its reference weight, against none; the rest of the recipe as it is.
+"""Which implicit loss? Every one at its reference weight, against none; the rest of the recipe as
+it is.
 
-Reference weights come from other tasks and networks: a loss that loses here may win at another weight. A loss that
-compares two views of an image needs views, which the recipe may not have: it stands beside the recipe with these views
-and without an implicit loss.
+Reference weights come from other tasks and networks: a loss that loses here may win at another
+weight. A loss that compares two views of an image needs views, which the recipe may not have: it
+stands beside the recipe with these views and without an implicit loss.
 
 `python -m platform.ablate ablations.implicit_losses`
 """
@@ -17,7 +18,9 @@ from dfkd.method.losses import IMPLICIT, Both, Loss, NTXent, TeacherContrast, ne
 from dfkd.studies import Study
 
 VIEWS = Crop(padding=1, flip=False)  # a digit is not its mirror image
-ODSD = Both(first=NTXent(), second=TeacherContrast())  # its two relations; their weights are not known to us
+ODSD = Both(
+    first=NTXent(), second=TeacherContrast()
+)  # its two relations; their weights are not known to us
 
 
 def with_loss(full: Experiment, loss: Loss) -> tuple[str, Experiment]:
@@ -29,7 +32,9 @@ def with_loss(full: Experiment, loss: Loss) -> tuple[str, Experiment]:
 def study_of(full: Experiment) -> Study:
     """The recipe's own loss at the recipe's weight."""
     losses = [full.implicit, *(kind() for kind in IMPLICIT if kind is not type(full.implicit))]
-    variants = {"none": replace(full, implicit=None)} | dict(with_loss(full, loss) for loss in losses)
+    variants = {"none": replace(full, implicit=None)} | dict(
+        with_loss(full, loss) for loss in losses
+    )
     views = full.views or VIEWS
     variants["nt_xent and teacher_contrast, views"] = replace(full, implicit=ODSD, views=views)
     if any(e.views != full.views for e in variants.values()):

@@ -18,7 +18,11 @@ def at(full: Experiment, ratio: float) -> Experiment:
 
 
 def study_of(full: Experiment) -> Study:
-    values = {f"{r:g}": lambda e, r=r: at(e, r) for r in RATIOS if at(full, r).fingerprint() != full.fingerprint()}
+    values = {
+        f"{r:g}": lambda e, r=r: at(e, r)
+        for r in RATIOS
+        if at(full, r).fingerprint() != full.fingerprint()
+    }
     return Study(
         question="How much of the pool should be selected?",
         variants=one_at_a_time(full, {"ratio": values}),

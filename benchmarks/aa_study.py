@@ -1,10 +1,12 @@
-"""An A/A study with real cells: one recipe under several names, each on blocks of its own. It has to find nothing.
+"""An A/A study with real cells: one recipe under several names, each on blocks of its own. It has
+to find nothing.
 
     python benchmarks/aa_study.py [--variants 5] [--blocks 10] [--storage runs]
 
-Prints the table as a study would, and then how often the same cells, dealt out anew at random, give a false alarm: the
-share of studies in which anything is called better or worse, which the family-wise level promises to keep at 5 %.
-Blocks are disjoint, so that nothing is paired but by position: differences between names are noise and nothing else.
+Prints the table as a study would, and then how often the same cells, dealt out anew at random, give
+a false alarm: the share of studies in which anything is called better or worse, which the
+family-wise level promises to keep at 5 %. Blocks are disjoint, so that nothing is paired but by
+position: differences between names are noise and nothing else.
 """
 
 from __future__ import annotations
@@ -33,14 +35,24 @@ def deal(values_N: np.ndarray, variants: int) -> pd.DataFrame:
     """The accuracies as the outcomes of a study: as many blocks each for `variants` names."""
     blocks = len(values_N) // variants
     names = [f"name {i}" for i in range(variants) for _ in range(blocks)]
-    rows = {"variant": names, "block": list(range(blocks)) * variants, "state": "finished", "value": values_N}
+    rows = {
+        "variant": names,
+        "block": list(range(blocks)) * variants,
+        "state": "finished",
+        "value": values_N,
+    }
     return pd.DataFrame(rows)
 
 
 def alarm(values_N: np.ndarray, variants: int) -> bool:
-    """Whether `compare` would call any name of this deal better or worse: its test without all that it describes."""
+    """Whether `compare` would call any name of this deal better or worse: its test without all that
+    it describes.
+    """
     baseline_B, *others = values_N.reshape(variants, -1)
-    return any(p is not None and p <= 0.05 for p in holm([t_test(other_B - baseline_B) for other_B in others]))
+    return any(
+        p is not None and p <= 0.05
+        for p in holm([t_test(other_B - baseline_B) for other_B in others])
+    )
 
 
 def accuracies(count: int, where: Compute, console: Console) -> np.ndarray:
@@ -50,7 +62,9 @@ def accuracies(count: int, where: Compute, console: Console) -> np.ndarray:
         jobs = [crew.setting.job(cell, read_test=True) for cell in cells]
         done, failures = crew.compute("A/A study", jobs, lambda outcome: None)
     if failures:
-        raise SystemExit(f"{len(failures)} cells failed, such as {failures[0].job.name}: {failures[0].reason}")
+        raise SystemExit(
+            f"{len(failures)} cells failed, such as {failures[0].job.name}: {failures[0].reason}"
+        )
     return np.array([done[job.name].metrics["test"] for job in jobs])
 
 
@@ -60,7 +74,9 @@ def row(c: Comparison) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--variants", type=int, default=5)
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--deals", type=int, default=1000)
@@ -73,14 +89,20 @@ def main() -> None:
     values_N = accuracies(arguments.variants * arguments.blocks, where, console)
     study = deal(values_N, arguments.variants)
     header = ("against name 0", "n", "difference", "95 % interval", "p (Holm)", "verdict")
-    console.table("One recipe under several names", header, [row(c) for c in compare(study, baseline=BASELINE)])
+    console.table(
+        "One recipe under several names",
+        header,
+        [row(c) for c in compare(study, baseline=BASELINE)],
+    )
     rng = np.random.default_rng(0)
     alarms = [alarm(rng.permutation(values_N), arguments.variants) for _ in range(arguments.deals)]
     mean, sd = 100 * values_N.mean(), 100 * values_N.std(ddof=1)
     console.line(
         f"{len(values_N)} cells, {mean:.1f} % test accuracy, sd {sd:.1f} points; "
-        f"this study: {'A FALSE ALARM' if alarm(values_N, arguments.variants) else 'nothing found'}; "
-        f"false alarms over {arguments.deals} random deals of these cells: {100 * np.mean(alarms):.1f} %"
+        f"this study: "
+        f"{'A FALSE ALARM' if alarm(values_N, arguments.variants) else 'nothing found'}; "
+        f"false alarms over {arguments.deals} random deals of these cells: "
+        f"{100 * np.mean(alarms):.1f} %"
     )
 
 

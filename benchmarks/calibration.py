@@ -1,11 +1,13 @@
-"""Do the statistics keep their promises? Simulated studies with known truth, analysed as the product analyses them.
+"""Do the statistics keep their promises? Simulated studies with known truth, analysed as the
+product analyses them.
 
     python benchmarks/calibration.py [--studies 20000]
 
-prints a Markdown table; 20,000 studies a row take a minute or two on one core. A study has four variants and a
-baseline; its truth is either "no effects" or "half effects": two of the four carry the effect that a fixed design of
-so many blocks finds with 80 % power (statistics.smallest_detectable). The analysis is written once more here, over
-many studies at a time; `disagreements` runs the product's own functions on some of the same studies, and has to find
+prints a Markdown table; 20,000 studies a row take a minute or two on one core. A study has four
+variants and a baseline; its truth is either "no effects" or "half effects": two of the four carry
+the effect that a fixed design of so many blocks finds with 80 % power
+(statistics.smallest_detectable). The analysis is written once more here, over many studies at a
+time; `disagreements` runs the product's own functions on some of the same studies, and has to find
 none.
 
 Shapes: S studies, N blocks, V variants with the baseline last, M = V - 1 comparisons.
@@ -23,7 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
+sys.path.append(
+    str(Path(__file__).resolve().parents[1])
+)  # run from a checkout that is not installed
 
 from dfkd.stats.racing import Plan, nominal_levels, race, sequential_p, usual_looks
 from dfkd.stats.statistics import UNDECIDED, Comparison, compare, smallest_detectable
@@ -37,15 +41,23 @@ DIFFERENCE_SD = CELL_SD * math.sqrt(2)
 BLOCKS_COLLAPSE, CELLS_COLLAPSE = 0.1, 0.05
 
 Array = NDArray[np.float64]
-World = Callable[[np.random.Generator, Array, tuple[int, int, int]], tuple[Array, Array]]  # -> values_SNV, means_V
+World = Callable[
+    [np.random.Generator, Array, tuple[int, int, int]], tuple[Array, Array]
+]  # -> values_SNV, means_V
 
 
-def normal(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]) -> tuple[Array, Array]:
+def normal(
+    rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
+) -> tuple[Array, Array]:
     """Normal blocks, normal cells: where the t-test is exact."""
-    return LEVEL + effects_V + _blocks(rng, shape_SNV) + CELL_SD * rng.standard_normal(shape_SNV), LEVEL + effects_V
+    return LEVEL + effects_V + _blocks(rng, shape_SNV) + CELL_SD * rng.standard_normal(
+        shape_SNV
+    ), LEVEL + effects_V
 
 
-def skewed(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]) -> tuple[Array, Array]:
+def skewed(
+    rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
+) -> tuple[Array, Array]:
     """Cells with a tail downwards (gamma of shape 2, skewness -1.4), alike for all variants."""
     tail_SNV = CELL_SD * (2 - rng.standard_gamma(2.0, shape_SNV)) / math.sqrt(2)
     return LEVEL + effects_V + _blocks(rng, shape_SNV) + tail_SNV, LEVEL + effects_V
@@ -54,27 +66,41 @@ def skewed(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int
 def collapsed_blocks(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """In one block of ten, say with a bad teacher, every variant ends near chance and effects vanish."""
+    """In one block of ten, say with a bad teacher, every variant ends near chance and effects
+    vanish.
+    """
     values_SNV, means_V = normal(rng, effects_V, shape_SNV)
     collapsed_SN1 = rng.random((*shape_SNV[:2], 1)) < BLOCKS_COLLAPSE
     near_chance_SNV = CHANCE + CELL_SD * rng.standard_normal(shape_SNV)
     return np.where(collapsed_SN1, near_chance_SNV, values_SNV), _mixed(means_V, BLOCKS_COLLAPSE)
 
 
-def long_tails(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]) -> tuple[Array, Array]:
-    """Stress: cells with a long tail downwards (exponential, skewness -2), alike for all variants."""
+def long_tails(
+    rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
+) -> tuple[Array, Array]:
+    """Stress: cells with a long tail downwards (exponential, skewness -2), alike for all
+    variants.
+    """
     tail_SNV = CELL_SD * (1 - rng.standard_exponential(shape_SNV))
     return LEVEL + effects_V + _blocks(rng, shape_SNV) + tail_SNV, LEVEL + effects_V
 
 
-def collapsed_cells(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]) -> tuple[Array, Array]:
+def collapsed_cells(
+    rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
+) -> tuple[Array, Array]:
     """Stress: one cell in twenty diverges and counts as chance, in every variant alike."""
     values_SNV, means_V = normal(rng, effects_V, shape_SNV)
-    return np.where(rng.random(shape_SNV) < CELLS_COLLAPSE, CHANCE, values_SNV), _mixed(means_V, CELLS_COLLAPSE)
+    return np.where(rng.random(shape_SNV) < CELLS_COLLAPSE, CHANCE, values_SNV), _mixed(
+        means_V, CELLS_COLLAPSE
+    )
 
 
-def unequal_tails(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]) -> tuple[Array, Array]:
-    """Stress: as `long_tails`, but those of the variants are three times as long as the baseline's."""
+def unequal_tails(
+    rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
+) -> tuple[Array, Array]:
+    """Stress: as `long_tails`, but those of the variants are three times as long as the
+    baseline's.
+    """
     values_SNV, means_V = long_tails(rng, effects_V, shape_SNV)
     more_SNM = 2 * CELL_SD * (1 - rng.standard_exponential((*shape_SNV[:2], VARIANTS - 1)))
     values_SNV[..., :-1] += more_SNM
@@ -84,7 +110,9 @@ def unequal_tails(rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[i
 def unequal_collapse(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """Stress: one cell in twenty diverges in every variant, none in the baseline; truly, all have a lower mean."""
+    """Stress: one cell in twenty diverges in every variant, none in the baseline; truly, all have a
+    lower mean.
+    """
     values_SNV, means_V = normal(rng, effects_V, shape_SNV)
     collapsed_SNV = rng.random(shape_SNV) < CELLS_COLLAPSE
     collapsed_SNV[..., -1] = False
@@ -93,7 +121,12 @@ def unequal_collapse(
 
 
 WORLDS: tuple[World, ...] = (normal, skewed, collapsed_blocks)
-STRESS: tuple[World, ...] = (long_tails, collapsed_cells, unequal_tails, unequal_collapse)  # shown, nothing promised
+STRESS: tuple[World, ...] = (
+    long_tails,
+    collapsed_cells,
+    unequal_tails,
+    unequal_collapse,
+)  # shown, nothing promised
 
 
 def _blocks(rng: np.random.Generator, shape_SNV: tuple[int, int, int]) -> Array:
@@ -106,7 +139,9 @@ def _mixed(means_V: Array, rate: float | Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What the analysis of many studies said: decided or not, the interval's ends, and after how many blocks."""
+    """What the analysis of many studies said: decided or not, the interval's ends, and after how
+    many blocks.
+    """
 
     differences_SM: Array
     decided_SM: NDArray[np.bool_]
@@ -138,13 +173,18 @@ def raced(differences_SNM: Array, looks: tuple[int, ...]) -> Analysis:
         blocks_SM = np.where(running_SM, n, blocks_SM)
         stopped_SM |= holm_many(p_SM) <= ALPHA
     return Analysis(
-        differences_SM=mean_SM, decided_SM=stopped_SM, low_SM=mean_SM - half_SM, high_SM=mean_SM + half_SM,
+        differences_SM=mean_SM,
+        decided_SM=stopped_SM,
+        low_SM=mean_SM - half_SM,
+        high_SM=mean_SM + half_SM,
         blocks_SM=blocks_SM,
-    )  # fmt: skip
+    )
 
 
 def peeked(differences_SNM: Array, looks: tuple[int, ...]) -> NDArray[np.bool_]:
-    """What not to do: the fixed analysis at every look, stopping at the first that is significant."""
+    """What not to do: the fixed analysis at every look, stopping at the first that is
+    significant.
+    """
     found_SM = np.zeros((differences_SNM.shape[0], differences_SNM.shape[2]), dtype=bool)
     for n in looks:
         found_SM |= fixed(differences_SNM[:, :n]).decided_SM
@@ -155,7 +195,9 @@ def holm_many(p_SM: Array) -> Array:
     """Holm's correction within each study."""
     order_SM = np.argsort(p_SM, axis=1)
     factors_M = np.arange(p_SM.shape[1], 0, -1)
-    sorted_SM = np.maximum.accumulate(np.take_along_axis(p_SM, order_SM, axis=1) * factors_M, axis=1)
+    sorted_SM = np.maximum.accumulate(
+        np.take_along_axis(p_SM, order_SM, axis=1) * factors_M, axis=1
+    )
     corrected_SM = np.empty_like(p_SM)
     np.put_along_axis(corrected_SM, order_SM, np.minimum(sorted_SM, 1.0), axis=1)
     return corrected_SM
@@ -163,14 +205,18 @@ def holm_many(p_SM: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Shares in [0, 1] for one world and number of blocks; `alarms` are family-wise, `coverage` is per interval."""
+    """Shares in [0, 1] for one world and number of blocks; `alarms` are family-wise, `coverage` is
+    per interval.
+    """
 
     world: str
     blocks: int
-    alarms_fixed: float  # a variant without effect called better or worse; the worse of "no effects", "half effects"
+    # a variant without effect called better or worse; the worse of "no effects", "half effects"
+    alarms_fixed: float
     alarms_raced: float
     alarms_peeked: float
-    alarms_single: float  # raced, every comparison as if it were a study of its own: no slack from Holm's correction
+    # raced, every comparison as if it were a study of its own: no slack from Holm's correction
+    alarms_single: float
     coverage_fixed: float  # both truths together
     coverage_raced: float
     power_fixed: float  # variants with the known effect decided in the direction of the truth
@@ -186,7 +232,9 @@ def calibrate(world: World, blocks: int, *, studies: int, seed: int) -> Row:
     effect = smallest_detectable(blocks, DIFFERENCE_SD, comparisons=VARIANTS - 1)
     looks = usual_looks(blocks)
     shape_SNV = (studies, blocks, VARIANTS)
-    none, half, twice = (_simulate(world, rng, size, shape_SNV) for size in (0.0, effect, 2 * effect))
+    none, half, twice = (
+        _simulate(world, rng, size, shape_SNV) for size in (0.0, effect, 2 * effect)
+    )
     both = (none, half)
     fixed_both = [fixed(differences_SNM) for differences_SNM, _ in both]
     raced_both = [raced(differences_SNM, looks) for differences_SNM, _ in both]
@@ -197,7 +245,9 @@ def calibrate(world: World, blocks: int, *, studies: int, seed: int) -> Row:
         blocks=blocks,
         alarms_fixed=_alarms([analysis.decided_SM for analysis in fixed_both], is_null),
         alarms_raced=_alarms([analysis.decided_SM for analysis in raced_both], is_null),
-        alarms_peeked=_alarms([peeked(differences_SNM, looks) for differences_SNM, _ in both], is_null),
+        alarms_peeked=_alarms(
+            [peeked(differences_SNM, looks) for differences_SNM, _ in both], is_null
+        ),
         alarms_single=_single(none[0], looks, is_null[0]),
         coverage_fixed=_coverage(fixed_both, truths),
         coverage_raced=_coverage(raced_both, truths),
@@ -213,22 +263,32 @@ def _simulate(
     world: World, rng: np.random.Generator, effect: float, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
     """Paired differences_SNM to the baseline, and their true means_M."""
-    values_SNV, means_V = world(rng, np.where(np.arange(VARIANTS) < EFFECTS, effect, 0.0), shape_SNV)
+    values_SNV, means_V = world(
+        rng, np.where(np.arange(VARIANTS) < EFFECTS, effect, 0.0), shape_SNV
+    )
     return values_SNV[..., :-1] - values_SNV[..., -1:], means_V[:-1] - means_V[-1]
 
 
 def _alarms(decided: list[NDArray[np.bool_]], is_null: list[NDArray[np.bool_]]) -> float:
-    shares = [decided_SM[:, null_M].any(axis=1).mean() for decided_SM, null_M in zip(decided, is_null, strict=True)]
+    shares = [
+        decided_SM[:, null_M].any(axis=1).mean()
+        for decided_SM, null_M in zip(decided, is_null, strict=True)
+    ]
     return max(map(float, shares)) if any(null_M.any() for null_M in is_null) else math.nan
 
 
 def _single(differences_SNM: Array, looks: tuple[int, ...], null_M: NDArray[np.bool_]) -> float:
-    alone = [raced(differences_SNM[..., [m]], looks).decided_SM.mean() for m in np.flatnonzero(null_M)]
+    alone = [
+        raced(differences_SNM[..., [m]], looks).decided_SM.mean() for m in np.flatnonzero(null_M)
+    ]
     return float(np.mean(alone)) if alone else math.nan
 
 
 def _coverage(analyses: list[Analysis], truths: list[Array]) -> float:
-    inside = [(a.low_SM <= truth_M) & (truth_M <= a.high_SM) for a, truth_M in zip(analyses, truths, strict=True)]
+    inside = [
+        (a.low_SM <= truth_M) & (truth_M <= a.high_SM)
+        for a, truth_M in zip(analyses, truths, strict=True)
+    ]
     return float(np.mean(inside))
 
 
@@ -242,7 +302,9 @@ def _saved(analysis: Analysis, blocks: int) -> float:
 
 
 def disagreements(world: World, blocks: int, *, studies: int, seed: int) -> list[str]:
-    """Studies where `compare` or `race` and this script differ in a verdict, an interval or the blocks."""
+    """Studies where `compare` or `race` and this script differ in a verdict, an interval or the
+    blocks.
+    """
     rng = np.random.default_rng(seed)
     looks = usual_looks(blocks)
     effects_V = np.where(np.arange(VARIANTS) < EFFECTS, 1.5 * DIFFERENCE_SD, 0.0)
@@ -264,7 +326,9 @@ def disagreements(world: World, blocks: int, *, studies: int, seed: int) -> list
 
 def outcomes_frame(values_NV: Array, names: list[str]) -> pd.DataFrame:
     wide = pd.DataFrame(values_NV, columns=names).rename_axis("block").reset_index()
-    return wide.melt(id_vars="block", var_name="variant", value_name="value").assign(state="finished")
+    return wide.melt(id_vars="block", var_name="variant", value_name="value").assign(
+        state="finished"
+    )
 
 
 def _same(comparisons: list[Comparison], many: Analysis, study: int) -> bool:
@@ -272,14 +336,26 @@ def _same(comparisons: list[Comparison], many: Analysis, study: int) -> bool:
     numbers = [[c.n, c.difference, c.low, c.high] for c in comparisons]
     arrays = (many.blocks_SM, many.differences_SM, many.low_SM, many.high_SM)
     expected = np.stack([array_SM[study] for array_SM in arrays], axis=1)
-    return decided == many.decided_SM[study].tolist() and np.allclose(np.array(numbers, dtype=float), expected)
+    return decided == many.decided_SM[study].tolist() and np.allclose(
+        np.array(numbers, dtype=float), expected
+    )
 
 
 HEADERS = (
-    "outcomes", "blocks", "false alarms", "with racing", "when peeking", "one comparison, racing", "coverage",
+    "outcomes",
+    "blocks",
+    "false alarms",
     "with racing",
-    "power", "with racing", "blocks saved, no effect", "known effect", "twice that",
-)  # fmt: skip
+    "when peeking",
+    "one comparison, racing",
+    "coverage",
+    "with racing",
+    "power",
+    "with racing",
+    "blocks saved, no effect",
+    "known effect",
+    "twice that",
+)
 
 
 def rows(studies: int, seed: int, blocks: tuple[int, ...] = (5, 10, 20)) -> Iterator[Row]:
@@ -295,18 +371,30 @@ def markdown(row: Row) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Calibration of the statistics on simulated studies.")
+    parser = argparse.ArgumentParser(
+        description="Calibration of the statistics on simulated studies."
+    )
     parser.add_argument("--studies", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(f"{arguments.studies} studies a row, {VARIANTS - 1} comparisons, seed {arguments.seed}; all figures in %.\n")
+    print(
+        f"{arguments.studies} studies a row, {VARIANTS - 1} comparisons, seed {arguments.seed}; "
+        "all figures in %.\n"
+    )
     print("| " + " | ".join(HEADERS) + " |")
     print("|---|" + "---:|" * (len(HEADERS) - 1))
     for row in rows(arguments.studies, arguments.seed):
         print(markdown(row), flush=True)
-    differing = [found for world in WORLDS for found in disagreements(world, 20, studies=CHECKED, seed=arguments.seed)]
+    differing = [
+        found
+        for world in WORLDS
+        for found in disagreements(world, 20, studies=CHECKED, seed=arguments.seed)
+    ]
     checked = CHECKED * len(WORLDS)
-    print(f"\n`compare` and `race` on {checked} such studies: {len(differing)} differ. {' '.join(differing)}".rstrip())
+    print(
+        f"\n`compare` and `race` on {checked} such studies: {len(differing)} differ. "
+        f"{' '.join(differing)}".rstrip()
+    )
 
 
 if __name__ == "__main__":

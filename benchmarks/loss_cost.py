@@ -1,11 +1,13 @@
-"""What each loss costs: milliseconds per training step against plain KD, side by side in one process.
+"""What each loss costs: milliseconds per training step against plain KD, side by side in one
+process.
 
     python benchmarks/loss_cost.py --rounds 30
 
-One run per loss on the same pool, teacher and student; in each round every run takes a few steps in turn, so that a
-machine that slows down slows all of them. A row is the median over the rounds, and the median of the quotients with
-plain KD of the same round. The first round is not counted. What a step costs depends on the networks: the smaller the
-student, the more a loss weighs; losses that ask the teacher cost its pass as well.
+One run per loss on the same pool, teacher and student; in each round every run takes a few steps in
+turn, so that a machine that slows down slows all of them. A row is the median over the rounds, and
+the median of the quotients with plain KD of the same round. The first round is not counted. What a
+step costs depends on the networks: the smaller the student, the more a loss weighs; losses that ask
+the teacher cost its pass as well.
 """
 
 from __future__ import annotations
@@ -66,7 +68,10 @@ def variants(plain: Experiment) -> Iterator[tuple[str, Experiment]]:
     yield "NTXent, two views, teacher live", replace(plain, implicit=NTXent(), views=CROP)
     yield "KD, crops, teacher cached", replace(plain, views=CROP)
     yield "KD, crops, teacher live", replace(plain, views=replace(CROP, answer="live"))
-    yield "KD, crops, teacher kept for 4 views", replace(plain, views=replace(CROP, answer="live", per_row=4))
+    yield (
+        "KD, crops, teacher kept for 4 views",
+        replace(plain, views=replace(CROP, answer="live", per_row=4)),
+    )
     yield "KD, RandAugment, teacher live", replace(plain, views=RandAugment(padding=1, flip=False))
 
 
@@ -75,7 +80,9 @@ def experiment(pair: str, batch: int, rows: int) -> Experiment:
     return replace(
         recipes.digits(),
         pool=Glyphs(rows=rows),
-        teacher=SupervisedTeacher(network=teacher, steps=5, batch=32),  # what it knows does not change the cost
+        teacher=SupervisedTeacher(
+            network=teacher, steps=5, batch=32
+        ),  # what it knows does not change the cost
         student=student,
         dropping=None,
         explicit=None,
@@ -116,15 +123,21 @@ def main() -> None:
     with TemporaryDirectory() as storage:
         given = material(plain, Path(storage))
     named = dict(variants(plain))
-    runs = [Run(Cell(experiment=e, block=Block(seed=0)), given, arguments.device) for e in named.values()]
+    runs = [
+        Run(Cell(experiment=e, block=Block(seed=0)), given, arguments.device)
+        for e in named.values()
+    ]
     taken = milliseconds(runs, arguments.rounds, arguments.steps)
     print(
         f"{arguments.pair}: {plain.teacher.network} -> {plain.student}, batch {arguments.batch}, "
-        f"{len(runs[0].rows_N)} rows, {arguments.threads} thread(s), {arguments.device}, PyTorch {torch.__version__}; "
+        f"{len(runs[0].rows_N)} rows, {arguments.threads} thread(s), {arguments.device}, PyTorch "
+        f"{torch.__version__}; "
         f"median of {arguments.rounds} rounds of {arguments.steps} steps.\n"
     )
     print("| loss beside KD | ms per step | against plain KD |\n|---|---:|---:|")
-    for name, own, quotient in zip(named, np.median(taken, 0), np.median(taken / taken[:, :1], 0), strict=True):
+    for name, own, quotient in zip(
+        named, np.median(taken, 0), np.median(taken / taken[:, :1], 0), strict=True
+    ):
         print(f"| {name} | {own:.1f} | {quotient:.2f} |")
 
 

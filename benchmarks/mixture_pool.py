@@ -1,11 +1,13 @@
-"""A mixture pool of a million rows, put in place, scored, packed and selected from: seconds and memory of each step.
+"""A mixture pool of a million rows, put in place, scored, packed and selected from: seconds and
+memory of each step.
 
     python benchmarks/mixture_pool.py [--rows 1000000] [--folder /tmp]
 
-A folder of Parquet (70 %), one of tars (20 %) and one of image files (10 %, one in fifty of them no image) are written
-first, of 16x16 noise in squares, and deleted at the end. Each step then runs in a process of its own, as a Ray task
-does, one after the other, and its largest resident size (ru_maxrss) is printed: Python, PyTorch and mapped files
-included. The teacher is SmallResNet 8 wide, trained for some steps: this measures what a large pool costs, no accuracy.
+A folder of Parquet (70 %), one of tars (20 %) and one of image files (10 %, one in fifty of them no
+image) are written first, of 16x16 noise in squares, and deleted at the end. Each step then runs in
+a process of its own, as a Ray task does, one after the other, and its largest resident size
+(ru_maxrss) is printed: Python, PyTorch and mapped files included. The teacher is SmallResNet 8
+wide, trained for some steps: this measures what a large pool costs, no accuracy.
 """
 
 import argparse
@@ -23,7 +25,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
+sys.path.append(
+    str(Path(__file__).resolve().parents[1])
+)  # run from a checkout that is not installed
 
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ImageFolder, MixedPool, ParquetPool, PoolFiles, WebDatasetTars
@@ -42,7 +46,9 @@ SHARES = (0.7, 0.2, 0.1)
 SPARE = 1.05  # of each kind more files are written than the mixture takes
 SHARD, TAR = 10_000, 5_000
 SHAPE = (16, 16, 1)
-LIMIT_GB = 1.5  # of each process, whatever the number of rows up to millions: shards are made and read one at a time
+# of each process, whatever the number of rows up to millions: shards are made and read one at a
+# time
+LIMIT_GB = 1.5
 NETWORK = SmallResNet(width=8, stem_stride=2)
 
 
@@ -78,8 +84,14 @@ def write_sources(folder: Path, rows: int) -> MixedPool:
     for index, count in chunks(counts[2], 1_000):
         (files / f"{index:05d}").mkdir(parents=True)
         for i, image in enumerate(images(20_000 + index, count)):
-            (files / f"{index:05d}" / f"{i:03d}.png").write_bytes(b"no image" if i % 50 == 7 else png(image))
-    pools = (ParquetPool(path=str(parquet)), WebDatasetTars(path=str(tars)), ImageFolder(path=str(files)))
+            (files / f"{index:05d}" / f"{i:03d}.png").write_bytes(
+                b"no image" if i % 50 == 7 else png(image)
+            )
+    pools = (
+        ParquetPool(path=str(parquet)),
+        WebDatasetTars(path=str(tars)),
+        ImageFolder(path=str(files)),
+    )
     return MixedPool(pools=pools, shares=SHARES, rows=rows)
 
 
@@ -95,7 +107,11 @@ def measured(step: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[floa
     use_deterministic(1)
     started = time.perf_counter()
     result = step(*arguments)
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, result
+    return (
+        time.perf_counter() - started,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        result,
+    )
 
 
 def put_in_place(pool: MixedPool, storage: Path) -> PoolFiles:
@@ -120,9 +136,13 @@ def choose(source: Source, storage: Path, rule: Any) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, default=None, help="where some 2 GB for each million rows fit")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where some 2 GB for each million rows fit"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         run(arguments.rows, Path(name))

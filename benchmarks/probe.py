@@ -1,9 +1,11 @@
-"""Does the label-free probe rank recipes as labelled validation does? Random recipes on digits, one block.
+"""Does the label-free probe rank recipes as labelled validation does? Random recipes on digits, one
+block.
 
     python benchmarks/probe.py [--recipes 40] [--storage runs]
 
-Prints Spearman's rank correlation of each candidate metric with validation accuracy, over all recipes and over the
-better half (by validation). The rule of selection is drawn as well, so that bad recipes of several kinds are there.
+Prints Spearman's rank correlation of each candidate metric with validation accuracy, over all
+recipes and over the better half (by validation). The rule of selection is drawn as well, so that
+bad recipes of several kinds are there.
 """
 
 from __future__ import annotations
@@ -32,11 +34,16 @@ def random_recipes(count: int) -> list[Experiment]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     rules = np.random.default_rng(0).choice([Balanced, Confident, Random], count)
     recipes = [space(study.ask()) for _ in range(count)]
-    return [replace(e, selection=rule(ratio=e.selection.ratio)) for e, rule in zip(recipes, rules, strict=True)]
+    return [
+        replace(e, selection=rule(ratio=e.selection.ratio))
+        for e, rule in zip(recipes, rules, strict=True)
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recipes", type=int, default=40)
     parser.add_argument("--storage", type=Path, default=Path("runs"))
     arguments = parser.parse_args()
@@ -44,7 +51,10 @@ def main() -> None:
     where, console = Compute(storage=arguments.storage.absolute()), Console()
     with session(where):
         crew = Crew([Cell(experiment=default, block=BLOCK)], where, console)
-        cells = [Cell(experiment=experiment, block=BLOCK) for experiment in random_recipes(arguments.recipes)]
+        cells = [
+            Cell(experiment=experiment, block=BLOCK)
+            for experiment in random_recipes(arguments.recipes)
+        ]
         jobs = [crew.setting.job(cell, read_test=False) for cell in cells]
         done, _ = crew.compute("random recipes", jobs, lambda outcome: None)
     outcomes = list(done.values())
@@ -54,9 +64,16 @@ def main() -> None:
     for metric in METRICS:
         values = np.array([outcome.metrics.get(metric, 0.1) for outcome in outcomes])
         all_of_them = rank_correlation(values, validation)
-        rows.append([metric, f"{all_of_them:.2f}", f"{rank_correlation(values[better], validation[better]):.2f}"])
+        rows.append(
+            [
+                metric,
+                f"{all_of_them:.2f}",
+                f"{rank_correlation(values[better], validation[better]):.2f}",
+            ]
+        )
     console.table(
-        f"Rank correlation with validation accuracy ({validation.min():.2f} to {validation.max():.2f})",
+        f"Rank correlation with validation accuracy ({validation.min():.2f} to "
+        f"{validation.max():.2f})",
         ("metric", f"all {len(outcomes)}", f"better {len(better)}"),
         rows,
     )

@@ -1,11 +1,13 @@
-"""Selection from a score table of 100 million rows: seconds, memory, and whether the rows are the right ones.
+"""Selection from a score table of 100 million rows: seconds, memory, and whether the rows are the
+right ones.
 
     python benchmarks/select_100m.py [--rows 100000000] [--folder /tmp]
 
-writes the columns as a pack has them (2.8 GB in all at 100 million; they are deleted afterwards), lets every rule
-that reads single columns select a tenth of them in a Ray task, and prints a Markdown table. Memory is the task's
-largest resident size (ru_maxrss), Python, libraries and the mapped parts of the files included. Confidences,
-entropies and margins are rounded, so that thousands of rows tie. With 5 million rows or fewer, each choice is
+writes the columns as a pack has them (2.8 GB in all at 100 million; they are deleted afterwards),
+lets every rule that reads single columns select a tenth of them in a Ray task, and prints a
+Markdown table. Memory is the task's largest resident size (ru_maxrss), Python, libraries and the
+mapped parts of the files included. Confidences, entropies and margins are rounded, so that
+thousands of rows tie. With 5 million rows or fewer, each choice is
 compared with an exact one: a stable sort of the whole table, rule by rule, written down here again.
 """
 
@@ -22,10 +24,21 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # run from a checkout that is not installed
+sys.path.append(
+    str(Path(__file__).resolve().parents[1])
+)  # run from a checkout that is not installed
 
 from dfkd.execution.session import Compute, session
-from dfkd.method.selection import Balanced, Confident, Entropy, Hardest, Margin, Mixture, Random, Selection
+from dfkd.method.selection import (
+    Balanced,
+    Confident,
+    Entropy,
+    Hardest,
+    Margin,
+    Mixture,
+    Random,
+    Selection,
+)
 from dfkd.method.selection.mixture import clean_posterior
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores
@@ -43,13 +56,18 @@ def shard(index: int, rows: int) -> Table:
     """Frequent and rare pseudo-classes, sure and unsure rows; values on a grid of 2^-16."""
     rng = np.random.default_rng([SEED, index])
     label = np.minimum(rng.exponential(CLASSES / 5, rows), CLASSES - 1).astype(np.int64)
-    confidence = np.where(rng.random(rows) < 0.4, rng.beta(20, 1.2, rows), rng.beta(2, 3, rows)).clip(1 / CLASSES, 1)
+    confidence = np.where(
+        rng.random(rows) < 0.4, rng.beta(20, 1.2, rows), rng.beta(2, 3, rows)
+    ).clip(1 / CLASSES, 1)
     columns = {
         "confidence": confidence,
         "entropy": (1 - confidence) * rng.uniform(1, 6, rows),
         "margin": -np.log1p(-confidence.clip(0, 0.9999)) * rng.uniform(0.5, 1.5, rows),
     }
-    grid = {name: (np.round(values * 2**16) / 2**16).astype(np.float32) for name, values in columns.items()}
+    grid = {
+        name: (np.round(values * 2**16) / 2**16).astype(np.float32)
+        for name, values in columns.items()
+    }
     return {"row_id": np.arange(index * SHARD, index * SHARD + rows), "pseudo_label": label, **grid}
 
 
@@ -63,7 +81,10 @@ def write(folder: Path, rows: int) -> None:
 
 def table_of(folder: Path) -> Table:
     kinds = {"row_id": np.int64, "pseudo_label": np.int64}
-    return {path.name: np.memmap(path, kinds.get(path.name, np.float32), "r") for path in folder.iterdir()}
+    return {
+        path.name: np.memmap(path, kinds.get(path.name, np.float32), "r")
+        for path in folder.iterdir()
+    }
 
 
 @dataclass(frozen=True)
@@ -78,8 +99,12 @@ def selected(rule: Selection, folder: Path) -> Selected:
     started = time.monotonic()
     columns = {f"{name}_N": values for name, values in table_of(folder).items()}
     rows = len(columns["row_id_N"])
-    nothing = np.broadcast_to(np.float32(0), (rows, CLASSES))  # a rule on columns reads no logits and no features
-    chosen = select(rule, Scores(**columns, logits_NK=nothing, features_ND=nothing), probe_rows(rows), SEED)
+    nothing = np.broadcast_to(
+        np.float32(0), (rows, CLASSES)
+    )  # a rule on columns reads no logits and no features
+    chosen = select(
+        rule, Scores(**columns, logits_NK=nothing, features_ND=nothing), probe_rows(rows), SEED
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     return Selected(chosen, time.monotonic() - started, peak)
 
@@ -99,7 +124,10 @@ def first(values: NDArray, count: int) -> NDArray[np.int64]:
 
 def exact_balanced(table: Table, count: int) -> NDArray[np.int64]:
     label, confidence = table["pseudo_label"], table["confidence"].astype(np.float64)
-    sizes, sums = np.bincount(label, minlength=CLASSES), np.bincount(label, weights=confidence, minlength=CLASSES)
+    sizes, sums = (
+        np.bincount(label, minlength=CLASSES),
+        np.bincount(label, weights=confidence, minlength=CLASSES),
+    )
     means = sums / np.maximum(sizes, 1)
     best = np.argsort(-confidence, kind="stable")
     by_class = best[np.argsort(label[best], kind="stable")]
@@ -124,7 +152,9 @@ EXACT: dict[type, Callable[[Table, int], NDArray[np.int64]]] = {
     Margin: lambda table, count: first(-table["margin"], count),
     Hardest: lambda table, count: first(-table["entropy"], count),
     Mixture: exact_mixture,
-    Random: lambda table, count: np.random.default_rng(SEED).choice(len(table["row_id"]), count, replace=False),
+    Random: lambda table, count: np.random.default_rng(SEED).choice(
+        len(table["row_id"]), count, replace=False
+    ),
 }
 
 
@@ -135,9 +165,13 @@ def verdict(rule: Selection, found: Selected, table: Table | None) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=100_000_000)
-    parser.add_argument("--folder", type=Path, default=None, help="where the table is written for the time being")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where the table is written for the time being"
+    )
     arguments = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -145,9 +179,15 @@ def main() -> int:
         folder.mkdir()
         write(folder, arguments.rows)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        print(f"{arguments.rows:,} rows, {size / 1e9:.2f} GB, written in {time.monotonic() - started:.0f} s\n")
+        print(
+            f"{arguments.rows:,} rows, {size / 1e9:.2f} GB, written in "
+            f"{time.monotonic() - started:.0f} s\n"
+        )
         table = table_of(folder) if arguments.rows <= COMPARED else None
-        print("| rule | rows | seconds | memory, GB | against a full sort |\n|---|---|---|---|---|", flush=True)
+        print(
+            "| rule | rows | seconds | memory, GB | against a full sort |\n|---|---|---|---|---|",
+            flush=True,
+        )
         with session(Compute(storage=Path(name) / "storage")):
             for kind in RULES:
                 rule = kind(ratio=RATIO)

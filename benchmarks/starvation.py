@@ -2,9 +2,10 @@
 
     python benchmarks/starvation.py --seeds 2    # 20 minutes on one core
 
-Of one class so many sure rows stay in the pool as fill a share of its quota; its unsure rows are taken out as well, or
-stay. Then the recipe runs as ever, on as many rows. Recall is that of the class on training and validation images of
-the task, which no student sees. `dfkd/inspection/fitness.py` has its marks from here.
+Of one class so many sure rows stay in the pool as fill a share of its quota; its unsure rows are
+taken out as well, or stay. Then the recipe runs as ever, on as many rows. Recall is that of the
+class on training and validation images of the task, which no student sees.
+`dfkd/inspection/fitness.py` has its marks from here.
 """
 
 from __future__ import annotations
@@ -41,15 +42,21 @@ def starved(material: Material, label: int, rows: int, unsure: bool) -> Material
     stays_N &= (label_N != label) | (unsure & (confidence_N < CONFIDENT))
     stays_N[np.random.default_rng(label).choice(sure, rows, replace=False)] = True
     kept = np.concatenate([probe.rows_P, np.flatnonzero(stays_N)])
-    first = Probe(rows_P=np.arange(len(probe.rows_P)), label_P=probe.label_P, stratum_P=probe.stratum_P)
+    first = Probe(
+        rows_P=np.arange(len(probe.rows_P)), label_P=probe.label_P, stratum_P=probe.stratum_P
+    )
     images = np.ascontiguousarray(material.images_NHWC[kept])
-    return replace(material, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None)
+    return replace(
+        material, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None
+    )
 
 
 def measured(e: Experiment, material: Material, seeds: int) -> Iterator[dict[str, float]]:
     splits = [e.task.train(), e.task.validation()]
     images = np.concatenate([split.images for split in splits if split is not None])
-    labels: NDArray[np.int64] = np.concatenate([split.labels for split in splits if split is not None])
+    labels: NDArray[np.int64] = np.concatenate(
+        [split.labels for split in splits if split is not None]
+    )
     count = round((e.selection.ratio or 0) * (len(material.scores) - len(material.probe.rows_P)))
     e = replace(e, selection=replace(e.selection, ratio=None, rows=count))  # type: ignore[type-var]
     for seed in range(seeds):
@@ -57,16 +64,25 @@ def measured(e: Experiment, material: Material, seeds: int) -> Iterator[dict[str
             for unsure in (False, True):
                 for share in SHARES:
                     rows = round(share * count / e.task.classes)
-                    run = Run(Cell(experiment=e, block=Block(seed=seed)), starved(material, label, rows, unsure))
+                    run = Run(
+                        Cell(experiment=e, block=Block(seed=seed)),
+                        starved(material, label, rows, unsure),
+                    )
                     run.advance(e.schedule.steps)
                     answer = predict(run.objective.student.network, images, e.task)
                     own = labels == label
-                    yield {"unsure rows": unsure, "share": share, "recall": (answer[own] == label).mean(),
-                           "others": (answer[~own] == labels[~own]).mean()}  # fmt: skip
+                    yield {
+                        "unsure rows": unsure,
+                        "share": share,
+                        "recall": (answer[own] == label).mean(),
+                        "others": (answer[~own] == labels[~own]).mean(),
+                    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--storage", type=Path, default=Path("runs"))
     arguments = parser.parse_args()
@@ -76,9 +92,12 @@ def main() -> None:
     score_here(source, arguments.storage)
     rows = pd.DataFrame(measured(e, load(source, arguments.storage), arguments.seeds))
     table = rows.groupby(["unsure rows", "share"]).agg(
-        recall=("recall", "mean"), lowest=("recall", "min"), highest=("recall", "max"), others=("others", "mean"),
+        recall=("recall", "mean"),
+        lowest=("recall", "min"),
+        highest=("recall", "max"),
+        others=("others", "mean"),
         n=("recall", "count"),
-    )  # fmt: skip
+    )
     print(table.round(3).to_string())
 
 

@@ -13,7 +13,10 @@ _MODULES = {"recipes": "dfkd.experiment.recipes"}
 
 
 def __getattr__(name: str) -> Any:
-    """A public name of the package, from the module that defines it. AttributeError for any other."""
+    """A public name of the package, from the module that defines it.
+
+    AttributeError for any other.
+    """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(_MODULES[name])

@@ -1,4 +1,6 @@
-"""What every command shares: common options, one line for bad input, an orderly end. Imports nothing heavy."""
+"""What every command shares: common options, one line for bad input, an orderly end. Imports
+nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
         "--storage",
         type=Path,
         default=None,
-        help="folder for teachers, scores, cells and MLflow's database; on a cluster one that every node sees "
+        help="folder for teachers, scores, cells and MLflow's database; on a cluster one that "
+        "every node sees "
         "(default: $DFKD_STORAGE, else ./runs, in a Ray job ~/dfkd-runs)",
     )
     return result
@@ -39,10 +42,24 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
 def add_compute(result: argparse.ArgumentParser) -> None:
     """Options of commands that compute cells."""
     where = result.add_argument_group("where it is computed")
-    where.add_argument("--workers", type=int, default=1, help="Ray Train workers per cell (default: 1, no Ray Train)")
-    where.add_argument("--cpus", type=int, default=1, help="CPUs and threads per worker (default: 1)")
-    where.add_argument("--gpus", type=float, default=0.0, help="GPUs per worker; 0.25: four cells on one (default: 0)")
-    where.add_argument("--concurrency", type=int, default=None, help="cells at a time (default: all that fit)")
+    where.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="Ray Train workers per cell (default: 1, no Ray Train)",
+    )
+    where.add_argument(
+        "--cpus", type=int, default=1, help="CPUs and threads per worker (default: 1)"
+    )
+    where.add_argument(
+        "--gpus",
+        type=float,
+        default=0.0,
+        help="GPUs per worker; 0.25: four cells on one (default: 0)",
+    )
+    where.add_argument(
+        "--concurrency", type=int, default=None, help="cells at a time (default: all that fit)"
+    )
     where.add_argument(
         "--tracking-uri",
         default=None,
@@ -57,25 +74,51 @@ def storage_folder(chosen: Path | None) -> Path:
     if "DFKD_STORAGE" in os.environ:
         return Path(os.environ["DFKD_STORAGE"]).expanduser().absolute()
     # a job's working directory is a scratch folder of Ray's: results written there would be lost
-    return Path.home() / "dfkd-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("runs").absolute()
+    return (
+        Path.home() / "dfkd-runs"
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+        else Path("runs").absolute()
+    )
 
 
 def add_recipe(result: argparse.ArgumentParser) -> None:
     """Options of commands that work on one cell."""
     result.add_argument(
-        "recipe", nargs="?", default=None,
-        help="a recipe of dfkd/experiment/recipes.py, or a module with `experiment = ...` (default: digits)",
-    )  # fmt: skip
-    result.add_argument("--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow")
-    result.add_argument("--from", dest="source", type=Path, help="the storage that knows the run (default: --storage)")
+        "recipe",
+        nargs="?",
+        default=None,
+        help="a recipe of dfkd/experiment/recipes.py, or a module with `experiment = ...` "
+        "(default: digits)",
+    )
     result.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+        "--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow"
+    )
+    result.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        help="the storage that knows the run (default: --storage)",
+    )
+    result.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
         help="parameters to change, as they are named in MLflow: selection.ratio=0.3 dropping=none",
-    )  # fmt: skip
-    result.add_argument("--module", action="append", default=[], help="a module of yours with classes of the run")
-    result.add_argument("--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)")
-    result.add_argument("--draw", type=int, default=None, help="the block's draw of the pool (default: alike)")
-    result.add_argument("--teacher-seed", type=int, default=None, help="the block's teacher (default: alike)")
+    )
+    result.add_argument(
+        "--module", action="append", default=[], help="a module of yours with classes of the run"
+    )
+    result.add_argument(
+        "--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)"
+    )
+    result.add_argument(
+        "--draw", type=int, default=None, help="the block's draw of the pool (default: alike)"
+    )
+    result.add_argument(
+        "--teacher-seed", type=int, default=None, help="the block's teacher (default: alike)"
+    )
 
 
 def recipe(name: str) -> Experiment:
@@ -84,26 +127,40 @@ def recipe(name: str) -> Experiment:
     from dfkd.user_modules import load, module_exists
 
     if name not in RECIPES and not module_exists(name):
-        raise ValueError(f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, my.module")
-    experiment: Experiment = RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
+        raise ValueError(
+            f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, "
+            "my.module"
+        )
+    experiment: Experiment = (
+        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
+    )
     return experiment
 
 
 def origin_of(arguments: argparse.Namespace) -> Cell:
-    """The cell that these options start from, before anything is changed: a recipe's, or that of a run."""
+    """The cell that these options start from, before anything is changed: a recipe's, or that of a
+    run.
+    """
     from dfkd.experiment import Cell
     from dfkd.seeding import Block
 
     if arguments.run is None:
         return Cell(experiment=recipe(arguments.recipe or "digits"), block=Block(seed=0))
     if arguments.recipe is not None:
-        raise ValueError(f"name a recipe or a run, not both, but got {arguments.recipe} and --run {arguments.run}")
+        raise ValueError(
+            f"name a recipe or a run, not both, but got {arguments.recipe} and --run "
+            f"{arguments.run}"
+        )
     from dfkd.experiment.rebuild import experiment
     from dfkd.runs.finding import find_outcome
 
     tracking_uri = getattr(arguments, "tracking_uri", None)
-    outcome = find_outcome(arguments.run, storage_folder(arguments.source or arguments.storage), tracking_uri)
-    return Cell(experiment=experiment(outcome.params, {}, arguments.module), block=Block(**outcome.block))
+    outcome = find_outcome(
+        arguments.run, storage_folder(arguments.source or arguments.storage), tracking_uri
+    )
+    return Cell(
+        experiment=experiment(outcome.params, {}, arguments.module), block=Block(**outcome.block)
+    )
 
 
 def cell_of(arguments: argparse.Namespace) -> Cell:
@@ -114,9 +171,13 @@ def cell_of(arguments: argparse.Namespace) -> Cell:
 
     cell = origin_of(arguments)
     given = {"seed": arguments.seed, "draw": arguments.draw, "teacher": arguments.teacher_seed}
-    block = replace(cell.block, **{name: value for name, value in given.items() if value is not None})
+    block = replace(
+        cell.block, **{name: value for name, value in given.items() if value is not None}
+    )
     changes = parse_changes(arguments.set)
-    return replace(cell, experiment=changed(cell.experiment, changes, arguments.module), block=block)
+    return replace(
+        cell, experiment=changed(cell.experiment, changes, arguments.module), block=block
+    )
 
 
 def arguments_of(arguments: argparse.Namespace) -> str:
@@ -133,9 +194,13 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
     from dfkd.reporting.console import Console
 
     compute = Compute(
-        storage=storage_folder(arguments.storage), tracking_uri=arguments.tracking_uri, workers=arguments.workers,
-        cpus=arguments.cpus, gpus=arguments.gpus, concurrency=arguments.concurrency,
-    )  # fmt: skip
+        storage=storage_folder(arguments.storage),
+        tracking_uri=arguments.tracking_uri,
+        workers=arguments.workers,
+        cpus=arguments.cpus,
+        gpus=arguments.gpus,
+        concurrency=arguments.concurrency,
+    )
     return compute, Console()
 
 
@@ -147,5 +212,8 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        print("\nstopped; everything that was finished is kept. Go on with the same command.", file=sys.stderr)
+        print(
+            "\nstopped; everything that was finished is kept. Go on with the same command.",
+            file=sys.stderr,
+        )
         sys.exit(INTERRUPTED)

@@ -1,8 +1,10 @@
 """Values: how a frozen dataclass becomes readable parameters and an identity.
 
-A *piece* (a selection rule, a loss, a network, a task, ...) is a frozen, keyword-only dataclass: its fields are its
-configuration, its class attribute `version` is raised when its mathematics changes. Two functions read pieces:
-`spec` for identity (what is hashed into a cell's key) and `flat` for people (MLflow's params, tables).
+A *piece* (a selection rule, a loss, a network, a task, ...) is a frozen, keyword-only dataclass:
+its fields are its configuration, its class attribute `version` is raised when its mathematics
+changes. Two functions read pieces:
+`spec` for identity (what is hashed into a cell's key) and `flat` for people (MLflow's params,
+tables).
 """
 
 from __future__ import annotations
@@ -11,17 +13,24 @@ import dataclasses
 import hashlib
 import json
 import re
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Scalar: TypeAlias = bool | int | float | str
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
-FLOATS = ("float", float, "float | None", float | None)  # types of fields whose whole numbers are floats as well
+FLOATS = (
+    "float",
+    float,
+    "float | None",
+    float | None,
+)  # types of fields whose whole numbers are floats as well
 
 
 def later(default: Any) -> Any:
-    """A field added after cells exist: left out of the identity at `default`, so that no finished cell goes stale.
+    """A field added after cells exist: left out of the identity at `default`, so that no finished
+    cell goes stale.
 
-    The value stays what it was when the field was introduced, even if the field's default changes one day: write
+    The value stays what it was when the field was introduced, even if the field's default changes
+    one day: write
     `field(default=new, metadata={"left_out_at": old})` then.
     """
     return dataclasses.field(default=default, metadata={"left_out_at": default})
@@ -32,13 +41,24 @@ def location(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={"location": True}, **kwargs)
 
 
+def location_fields(piece: object) -> set[str]:
+    """The names of the fields of a piece that say where something lies; none for what is no piece."""
+    if not is_piece(piece):
+        return set()
+    return {f.name for f in dataclasses.fields(cast(Any, piece)) if f.metadata.get("location")}
+
+
 def limit(default: Any) -> Any:
-    """A field that stops a run where something is beyond it, and changes nothing that is computed: not identity."""
+    """A field that stops a run where something is beyond it, and changes nothing that is computed:
+    not identity.
+    """
     return dataclasses.field(default=default, metadata={"limit": True})
 
 
 def name_of(piece: object) -> str:
-    """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module: "my_project.losses.Mine"."""
+    """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module:
+    "my_project.losses.Mine".
+    """
     return name_of_kind(type(piece))
 
 
@@ -55,10 +75,13 @@ def is_piece(value: object) -> bool:
 def spec(piece: Any) -> dict[str, Json]:
     """What a piece computes, as JSON: name, version and fields. The input of every identity.
 
-    Raises TypeError for what is no piece, and for a field that is neither a scalar, None, a tuple nor a piece.
+    Raises TypeError for what is no piece, and for a field that is neither a scalar, None, a tuple
+    nor a piece.
     """
     if not is_piece(piece):  # it would have no identity: two configurations of it would be one cell
-        raise TypeError(f"a part of an experiment must be an instance of a frozen dataclass, but got {piece!r}")
+        raise TypeError(
+            f"a part of an experiment must be an instance of a frozen dataclass, but got {piece!r}"
+        )
     result: dict[str, Json] = {"piece": name_of(piece), "version": getattr(piece, "version", 1)}
     for field in dataclasses.fields(piece):
         value = getattr(piece, field.name)
@@ -77,11 +100,15 @@ def _json(value: Any, field: dataclasses.Field[Any]) -> Json:
         return float(value)  # weight=1 and weight=1.0 are one experiment
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"the field {field.name} must hold a scalar, None, a tuple or a piece, but got {value!r}")
+    raise TypeError(
+        f"the field {field.name} must hold a scalar, None, a tuple or a piece, but got {value!r}"
+    )
 
 
 def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
-    """A piece as parameters with dotted names: `{"selection": "balanced", "selection.ratio": 0.2, ...}`."""
+    """A piece as parameters with dotted names: `{"selection": "balanced", "selection.ratio": 0.2,
+    ...}`.
+    """
     if piece is None:
         return {prefix: "none"}
     result: dict[str, Scalar] = {prefix: name_of(piece)}

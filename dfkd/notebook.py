@@ -1,10 +1,11 @@
-"""Studies and sweeps from Python, in a notebook say: the same runs, records and reports as from the commands.
+"""Studies and sweeps from Python, in a notebook say: the same runs, records and reports as from the
+commands.
 
-    from dfkd.notebook import run_study
-    result = run_study("ablations.components", blocks=5)
-    result.effects                # a pandas frame: differences to the baseline, intervals, p-values, verdicts
-    result.outcomes               # one row per cell
-    result.figures()["effects"]   # a matplotlib figure
+from dfkd.notebook import run_study
+result = run_study("ablations.components", blocks=5)
+result.effects                # a pandas frame: differences to the baseline, intervals, p-values,
+verdicts result.outcomes               # one row per cell
+result.figures()["effects"]   # a matplotlib figure
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ from dfkd.user_modules import load
 
 
 def run_study(
-    study: Study | str, *, name: str | None = None, blocks: int | None = None, terms: Terms | None = None,
-    storage: str | Path = "runs", quiet: bool = False, **compute: Any,
-) -> StudyResult:  # fmt: skip
-    """A study by its module's name, or as a value with a name. `compute`: fields of `Compute`, such as cpus or gpus.
+    study: Study | str,
+    *,
+    name: str | None = None,
+    blocks: int | None = None,
+    terms: Terms | None = None,
+    storage: str | Path = "runs",
+    quiet: bool = False,
+    **compute: Any,
+) -> StudyResult:
+    """A study by its module's name, or as a value with a name. `compute`: fields of `Compute`, such
+    as cpus or gpus.
 
     What the storage has already is not computed again. ValueError for input that cannot work.
     """
@@ -40,27 +48,42 @@ def run_study(
         raise ValueError("a study that is not a module needs a name: run_study(study, name=...)")
     if blocks is not None:
         study = replace(study, blocks=blocks)
-    return run_in_session(name, study, _where(storage, compute), Console(quiet=quiet), terms or Terms())
+    return run_in_session(
+        name, study, _where(storage, compute), Console(quiet=quiet), terms or Terms()
+    )
 
 
 def run_sweep(
-    space: str, *, storage: str | Path = "runs", quiet: bool = False, compute: dict[str, Any] | None = None,
+    space: str,
+    *,
+    storage: str | Path = "runs",
+    quiet: bool = False,
+    compute: dict[str, Any] | None = None,
     **sweep: Any,
-) -> pd.DataFrame:  # fmt: skip
-    """A sweep over a module's space: one row per trial with its parameters, probe and state, the best first.
+) -> pd.DataFrame:
+    """A sweep over a module's space: one row per trial with its parameters, probe and state, the
+    best first.
 
-    `sweep`: fields of `Sweep`, such as trials or seed. The confirmed comparison of winner and default lies in
+    `sweep`: fields of `Sweep`, such as trials or seed. The confirmed comparison of winner and
+    default lies in
     `frame.attrs`: "winner", "winner_test", "default_test", "difference" (mean, low, high).
     """
     from dfkd.sweeps.driver import Sweep, run_sweep  # Tune takes seconds to import
 
-    result = run_sweep(Sweep(space=space, **sweep), _where(storage, compute or {}), Console(quiet=quiet))
-    rows = [{"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell} for t in result.trials]
+    result = run_sweep(
+        Sweep(space=space, **sweep), _where(storage, compute or {}), Console(quiet=quiet)
+    )
+    rows = [
+        {"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell}
+        for t in result.trials
+    ]
     frame = pd.DataFrame(rows).sort_values("probe", ascending=False, ignore_index=True)
     frame.attrs = {
-        "winner": result.winner, "winner_test": result.winner_test, "default_test": result.default_test,
+        "winner": result.winner,
+        "winner_test": result.winner_test,
+        "default_test": result.default_test,
         "difference": result.difference(),
-    }  # fmt: skip
+    }
     return frame
 
 

@@ -1,4 +1,6 @@
-"""Randomness: one stream per block and purpose, so that adding a consumer never moves another's numbers."""
+"""Randomness: one stream per block and purpose, so that adding a consumer never moves another's
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ import torch
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Block:
-    """What all variants of a comparison share: a seed, a draw of the pool and a teacher. Differences are paired in it.
+    """What all variants of a comparison share: a seed, a draw of the pool and a teacher.
+    Differences are paired in it.
 
-    seed: of the student's start, batches, masks, random selection; draw: of a pool that can be drawn anew (glyphs);
+    seed: of the student's start, batches, masks, random selection; draw: of a pool that can be
+    drawn anew (glyphs);
     teacher: the seed that the teacher is trained with.
     """
 
@@ -42,20 +46,25 @@ def stream(seed: int, purpose: str, *counters: int) -> int:
 
 
 def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
-    """A CPU generator on that stream. CPU, whatever the device, so that a mask is the same everywhere."""
+    """A CPU generator on that stream. CPU, whatever the device, so that a mask is the same
+    everywhere.
+    """
     return torch.Generator().manual_seed(stream(seed, purpose, *counters))
 
 
 @contextmanager
 def drawing_from(seed: int, device: str) -> Iterator[None]:
-    """What PyTorch draws by itself inside, on the CPU and this device, comes from `seed`; outside nothing moves.
+    """What PyTorch draws by itself inside, on the CPU and this device, comes from `seed`; outside
+    nothing moves.
 
     Not `torch.manual_seed`, which takes half a millisecond for all the devices that there might be.
     """
     generators = [torch.default_generator]
     if torch.device(device).type == "cuda":
         index = torch.device(device).index
-        generators.append(torch.cuda.default_generators[torch.cuda.current_device() if index is None else index])
+        generators.append(
+            torch.cuda.default_generators[torch.cuda.current_device() if index is None else index]
+        )
     states = [generator.get_state() for generator in generators]
     try:
         for generator in generators:
@@ -67,8 +76,12 @@ def drawing_from(seed: int, device: str) -> Iterator[None]:
 
 
 def use_deterministic(threads: int) -> None:
-    """Called once in each process that computes cells: a fixed number of threads and deterministic kernels only."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+    """Called once in each process that computes cells: a fixed number of threads and deterministic
+    kernels only.
+    """
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # without it cuBLAS refuses to be deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False

@@ -1,4 +1,6 @@
-"""The user's modules: a search space or a study is named as Python names it, `my_project.my_space`."""
+"""The user's modules: a search space or a study is named as Python names it,
+`my_project.my_space`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,18 @@ from typing import Any
 
 
 def load(name: str, attribute: str, folder: str) -> Any:
-    """`attribute` of the module `name`. ValueError with one line if there is no such module or attribute.
+    """`attribute` of the module `name`. ValueError with one line if there is no such module or
+    attribute.
 
-    The working directory is on the path, as for `python -m`. `folder` is where ours lie, to name the nearest ones.
+    The working directory is on the path, as for `python -m`. `folder` is where ours lie, to name
+    the nearest ones.
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     if not all(part.isidentifier() for part in name.split(".")):  # a path, say
-        raise ValueError(f"a module is named as in an import, but got {name!r}{_nearest(name, folder)}")
+        raise ValueError(
+            f"a module is named as in an import, but got {name!r}{_nearest(name, folder)}"
+        )
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -26,7 +32,9 @@ def load(name: str, attribute: str, folder: str) -> Any:
             raise  # the module is there, but something that it imports is not
         raise ValueError(f"there is no module {name}{_nearest(name, folder)}") from error
     if not hasattr(module, attribute):
-        raise ValueError(f"the module {name} has no `{attribute}`: define it there, as in {folder}/")
+        raise ValueError(
+            f"the module {name} has no `{attribute}`: define it there, as in {folder}/"
+        )
     return getattr(module, attribute)
 
 
@@ -43,8 +51,10 @@ def _find_in_working_directory() -> None:
 
 def _nearest(name: str, folder: str) -> str:
     package = importlib.import_module(folder)
-    ours = [f"{folder}.{path.stem}" for root in package.__path__ for path in sorted(Path(root).glob("[!_]*.py"))]
+    ours = [
+        f"{folder}.{path.stem}"
+        for root in package.__path__
+        for path in sorted(Path(root).glob("[!_]*.py"))
+    ]
     close = difflib.get_close_matches(name, ours, n=1, cutoff=0.4)
     return f": did you mean {close[0]}?" if close else f": ours are {', '.join(ours)}"
-
-

@@ -1,4 +1,5 @@
-# `python -m platform` describes the machine, as without this folder: the standard library's code, run as `__main__`.
+# `python -m platform` describes the machine, as without this folder: the standard library's code,
+# run as `__main__`.
 import os
 from importlib.machinery import PathFinder
 

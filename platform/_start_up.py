@@ -1,8 +1,9 @@
 """Makes `python -m platform.<command>` work from any directory where the project is installed.
 
-The standard library comes before installed packages, so `platform` is its module there. The wheel therefore puts this
-file, as `_dfkd_platform`, and a .pth file that imports it into site-packages (pyproject.toml). At the start of every
-Python they arrange that this module, once someone imports it, finds the commands as its submodules. Nothing that can
+The standard library comes before installed packages, so `platform` is its module there. The wheel
+therefore puts this file, as `_dfkd_platform`, and a .pth file that imports it into site-packages
+(pyproject.toml). At the start of every Python they arrange that this module, once someone imports
+it, finds the commands as its submodules. Nothing that can
 wait is imported here: this is paid at every start.
 """
 
@@ -30,7 +31,9 @@ class CommandFolder:
 
 
 class CommandFinder:
-    """Finds `platform` as Python does, and gives a plain module (the standard library's) the folder of commands."""
+    """Finds `platform` as Python does, and gives a plain module (the standard library's) the folder
+    of commands.
+    """
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
@@ -39,7 +42,9 @@ class CommandFinder:
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is None:  # else it is a checkout, complete in itself
+        if (
+            spec is not None and spec.submodule_search_locations is None
+        ):  # else it is a checkout, complete in itself
             spec.submodule_search_locations = CommandFolder()  # type: ignore[assignment]
         return spec
 

@@ -1,27 +1,57 @@
-"""`python -m platform.ablate`: compute an ablation study and test its differences, paired by block."""
+"""`python -m platform.ablate`: compute an ablation study and test its differences, paired by
+block.
+"""
 
 from dfkd import cli
 
 
 def main() -> None:
-    parser = cli.parser("ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10")
-    parser.add_argument("study", nargs="?", default="ablations.components", help="module with `study = Study(...)`")
-    parser.add_argument("--recipe", default=None, help="ask it of another recipe, if the module has `study_of(recipe)`")
-    parser.add_argument("--blocks", type=int, default=None, help="blocks instead of the study's own number")
-    parser.add_argument(
-        "--race", action="store_true", help="look at planned numbers of blocks and stop computing what is decided"
+    parser = cli.parser(
+        "ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10"
     )
     parser.add_argument(
-        "--retune", type=int, default=None, metavar="TRIALS",
-        help="first search the best settings of each variant, label-free, with so many trials for each",
-    )  # fmt: skip
-    parser.add_argument(
-        "--space", default="search_spaces.digits", help="for --retune: module with `space` and `default`, the recipe"
+        "study", nargs="?", default="ablations.components", help="module with `study = Study(...)`"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what it would cost and could find, compute nothing")
-    parser.add_argument("--sd", type=float, default=None, help="for --dry-run: sd of paired differences, in points")
-    parser.add_argument("--no-check", action="store_true", help="do not compute one reused cell again as a check")
-    parser.add_argument("--max-device-hours", type=float, default=None, help="begin no block that would go beyond")
+    parser.add_argument(
+        "--recipe",
+        default=None,
+        help="ask it of another recipe, if the module has `study_of(recipe)`",
+    )
+    parser.add_argument(
+        "--blocks", type=int, default=None, help="blocks instead of the study's own number"
+    )
+    parser.add_argument(
+        "--race",
+        action="store_true",
+        help="look at planned numbers of blocks and stop computing what is decided",
+    )
+    parser.add_argument(
+        "--retune",
+        type=int,
+        default=None,
+        metavar="TRIALS",
+        help="first search the best settings of each variant, label-free, with so many trials "
+        "for each",
+    )
+    parser.add_argument(
+        "--space",
+        default="search_spaces.digits",
+        help="for --retune: module with `space` and `default`, the recipe",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what it would cost and could find, compute nothing",
+    )
+    parser.add_argument(
+        "--sd", type=float, default=None, help="for --dry-run: sd of paired differences, in points"
+    )
+    parser.add_argument(
+        "--no-check", action="store_true", help="do not compute one reused cell again as a check"
+    )
+    parser.add_argument(
+        "--max-device-hours", type=float, default=None, help="begin no block that would go beyond"
+    )
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
@@ -43,11 +73,18 @@ def main() -> None:
         study = replace(study, blocks=arguments.blocks)
     retuning = None
     if arguments.retune is not None:
-        from dfkd.studies.retuning import Retuning, run_retuned_study  # Tune takes seconds to import
+        from dfkd.studies.retuning import (
+            Retuning,
+            run_retuned_study,
+        )  # Tune takes seconds to import
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"
-    terms = Terms(race=arguments.race, check=not arguments.no_check, max_device_hours=arguments.max_device_hours)
+    terms = Terms(
+        race=arguments.race,
+        check=not arguments.no_check,
+        max_device_hours=arguments.max_device_hours,
+    )
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100
         show_forecast(forecast(name, study, compute, sd, retuning), compute, console)

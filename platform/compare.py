@@ -1,4 +1,6 @@
-"""`python -m platform.compare`: what finished studies and sweeps say: table, web page, Markdown, LaTeX, CSV."""
+"""`python -m platform.compare`: what finished studies and sweeps say: table, web page, Markdown,
+LaTeX, CSV.
+"""
 
 from dfkd import cli
 
@@ -6,22 +8,34 @@ from dfkd import cli
 def main() -> None:
     parser = cli.parser("compare", str(__doc__), "python -m platform.compare components")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME",
-        help="studies, and sweeps as they are named in storage and MLflow (default: all); of several also an overview",
-    )  # fmt: skip
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="studies, and sweeps as they are named in storage and MLflow (default: all); of "
+        "several also an overview",
+    )
     parser.add_argument(
         "--tracking-uri",
         default=None,
-        help="read from this MLflow server instead of the storage, to which the report is written all the same",
+        help="read from this MLflow server instead of the storage, to which the report is "
+        "written all the same",
     )
-    parser.add_argument("--no-log", action="store_true", help="do not log the report to the run in MLflow")
+    parser.add_argument(
+        "--no-log", action="store_true", help="do not log the report to the run in MLflow"
+    )
     arguments = parser.parse_args()
 
     from dfkd.comparison.comparing import compare
     from dfkd.reporting.console import Console
 
     storage = cli.storage_folder(arguments.storage)
-    compare(arguments.names, storage, arguments.tracking_uri, log=not arguments.no_log, console=Console())
+    compare(
+        arguments.names,
+        storage,
+        arguments.tracking_uri,
+        log=not arguments.no_log,
+        console=Console(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
-"""`python -m platform.distill`: compute one cell, in this process or with `--workers 2` under Ray Train."""
+"""`python -m platform.distill`: compute one cell, in this process or with `--workers 2` under Ray
+Train.
+"""
 
 from dfkd import cli
 
 
 def main() -> None:
-    parser = cli.parser("distill", str(__doc__), "python -m platform.distill digits --set selection.ratio=0.3 --seed 7")
+    parser = cli.parser(
+        "distill",
+        str(__doc__),
+        "python -m platform.distill digits --set selection.ratio=0.3 --seed 7",
+    )
     cli.add_recipe(parser)
     cli.add_compute(parser)
     parser.add_argument("--test", action="store_true", help="read the test set at the end")

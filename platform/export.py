@@ -1,4 +1,6 @@
-"""`python -m platform.export`: a student as torch.export, ONNX and safetensors, each checked, with a model card."""
+"""`python -m platform.export`: a student as torch.export, ONNX and safetensors, each checked, with
+a model card.
+"""
 
 from pathlib import Path
 
@@ -7,12 +9,25 @@ from dfkd import cli
 
 def main() -> None:
     parser = cli.parser("export", str(__doc__), "python -m platform.export 3f9a1c --out my-student")
-    parser.add_argument("cell", help="the cell's name in the ledger, or the beginning of it; or a run's id in MLflow")
-    parser.add_argument("--out", type=Path, help="the folder to write (default: exports/<cell> in the storage folder)")
-    parser.add_argument("--module", action="append", default=[], help="a module of yours with classes of the run")
-    parser.add_argument("--threads", type=int, default=1, help="with which speed is measured (default: 1)")
     parser.add_argument(
-        "--tracking-uri", default=None, help="MLflow server that knows the run (default: as for platform.distill)"
+        "cell",
+        help="the cell's name in the ledger, or the beginning of it; or a run's id in MLflow",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="the folder to write (default: exports/<cell> in the storage folder)",
+    )
+    parser.add_argument(
+        "--module", action="append", default=[], help="a module of yours with classes of the run"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="with which speed is measured (default: 1)"
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        default=None,
+        help="MLflow server that knows the run (default: as for platform.distill)",
     )
     arguments = parser.parse_args()
     if arguments.threads < 1:

@@ -1,4 +1,6 @@
-"""`python -m platform.inspect`: can this pool teach? What each rule would take, copies, sheets; before training."""
+"""`python -m platform.inspect`: can this pool teach? What each rule would take, copies, sheets;
+before training.
+"""
 
 import os
 import sys
@@ -7,14 +9,18 @@ from importlib.util import module_from_spec
 
 from dfkd import cli
 
-if __name__ == "inspect":  # this folder is on sys.path, as after `python platform/score.py`: give what was meant
+if (
+    __name__ == "inspect"
+):  # this folder is on sys.path, as after `python platform/score.py`: give what was meant
     _meant = PathFinder.find_spec(__name__, [os.path.dirname(os.__file__)])
     sys.modules[__name__] = module_from_spec(_meant)
     _meant.loader.exec_module(sys.modules[__name__])
 
 
 def main() -> None:
-    parser = cli.parser("inspect", str(__doc__), "python -m platform.inspect digits --set selection.ratio=0.2")
+    parser = cli.parser(
+        "inspect", str(__doc__), "python -m platform.inspect digits --set selection.ratio=0.2"
+    )
     cli.add_recipe(parser)
     cli.add_compute(parser)
     arguments = parser.parse_args()
@@ -25,8 +31,12 @@ def main() -> None:
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
     with prepared_cell(cell, compute, console) as prepared:
-        folder = inspect(cell, arguments.recipe or arguments.run or "digits", prepared, compute, console)
-    console.line(f"written to {folder}: index.html (open it in a browser), classes.csv, duplicates.csv")
+        folder = inspect(
+            cell, arguments.recipe or arguments.run or "digits", prepared, compute, console
+        )
+    console.line(
+        f"written to {folder}: index.html (open it in a browser), classes.csv, duplicates.csv"
+    )
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 
 

@@ -1,4 +1,6 @@
-"""`python -m platform.score`: the teacher's answer to every row of the pool, with Ray Data, once."""
+"""`python -m platform.score`: the teacher's answer to every row of the pool, with Ray Data,
+once.
+"""
 
 from dfkd import cli
 

@@ -1,4 +1,6 @@
-"""`python -m platform.show`: one cell - its recipe, curve and environment, and the command that computes it alone."""
+"""`python -m platform.show`: one cell - its recipe, curve and environment, and the command that
+computes it alone.
+"""
 
 from dfkd import cli
 
@@ -15,8 +17,10 @@ def main() -> None:
     cell = find_cell(arguments.cell, storage)
     if cell is None:
         raise ValueError(
-            f"there is no cell {arguments.cell!r} in {storage}: its name, or 4 characters or more of its beginning, "
-            f"is in the table of cells of a report, and in MLflow the tag cell_key{nearest(arguments.cell, storage)}"
+            f"there is no cell {arguments.cell!r} in {storage}: its name, or 4 characters or more "
+            "of its beginning, "
+            f"is in the table of cells of a report, and in MLflow the tag "
+            f"cell_key{nearest(arguments.cell, storage)}"
         )
     show_cell(cell, storage, Console())
 

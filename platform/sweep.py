@@ -1,15 +1,31 @@
-"""`python -m platform.sweep`: search a space with Ray Tune and Optuna, confirm the winner, record all in MLflow."""
+"""`python -m platform.sweep`: search a space with Ray Tune and Optuna, confirm the winner, record
+all in MLflow.
+"""
 
 from dfkd import cli
 
 
 def main() -> None:
-    parser = cli.parser("sweep", str(__doc__), "python -m platform.sweep search_spaces.digits --trials 24")
-    parser.add_argument("space", nargs="?", default="search_spaces.digits", help="module with `space` and `default`")
-    parser.add_argument("--trials", type=int, default=24, help="trials in all, those of earlier calls included")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampler; another seed is another sweep")
-    parser.add_argument("--deterministic", action="store_true", help="in fixed batches: the same table on any cluster")
-    parser.add_argument("--blocks", type=int, default=10, help="blocks of the confirmation, winner against default")
+    parser = cli.parser(
+        "sweep", str(__doc__), "python -m platform.sweep search_spaces.digits --trials 24"
+    )
+    parser.add_argument(
+        "space", nargs="?", default="search_spaces.digits", help="module with `space` and `default`"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=24, help="trials in all, those of earlier calls included"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the sampler; another seed is another sweep"
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="in fixed batches: the same table on any cluster",
+    )
+    parser.add_argument(
+        "--blocks", type=int, default=10, help="blocks of the confirmation, winner against default"
+    )
     cli.add_compute(parser)
     arguments = parser.parse_args()
 
@@ -18,9 +34,12 @@ def main() -> None:
 
     compute, console = cli.compute_and_console(arguments)
     sweep = Sweep(
-        space=arguments.space, trials=arguments.trials, seed=arguments.seed,
-        deterministic=arguments.deterministic, confirmation_blocks=arguments.blocks,
-    )  # fmt: skip
+        space=arguments.space,
+        trials=arguments.trials,
+        seed=arguments.seed,
+        deterministic=arguments.deterministic,
+        confirmation_blocks=arguments.blocks,
+    )
     show(run_sweep(sweep, compute, console), sweep, compute, console)
 
 

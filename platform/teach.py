@@ -1,10 +1,13 @@
-"""`python -m platform.teach`: train the teacher of a recipe, or check the one that it names, and say how good it is."""
+"""`python -m platform.teach`: train the teacher of a recipe, or check the one that it names, and
+say how good it is.
+"""
 
 from dfkd import cli
 
 EXAMPLE = """python -m platform.teach digits
   python -m platform.teach my_project.my_recipe      # a module with `experiment = Experiment(...)`
-  python -m platform.teach digits --set teacher=teacher_file teacher.path=mine.pt teacher.network=small_res_net \\
+  python -m platform.teach digits --set teacher=teacher_file teacher.path=mine.pt \\
+      teacher.network=small_res_net \\
     teacher.network.width=16 task=labelled_folder task.path=photographs task.image_shape=32,32,1"""
 
 
@@ -19,14 +22,21 @@ def main() -> None:
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import check
 
-    cell, storage, console = cli.cell_of(arguments), cli.storage_folder(arguments.storage), Console()
+    cell, storage, console = (
+        cli.cell_of(arguments),
+        cli.storage_folder(arguments.storage),
+        Console(),
+    )
     check(cell, storage)
     use_deterministic(1)
     with console.step("teacher"):
         teacher = cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
     show(teacher, cell, storage, console)
     trained = isinstance(cell.experiment.teacher, SupervisedTeacher)
-    console.line(f"teacher {teacher.digest[:12]}" + (f" written to {storage / 'teachers'}" if trained else ""))
+    console.line(
+        f"teacher {teacher.digest[:12]}"
+        + (f" written to {storage / 'teachers'}" if trained else "")
+    )
     console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 
 

@@ -26,6 +26,7 @@ def space(trial: optuna.trial.BaseTrial) -> Experiment:
         explicit=PooledFeatures(weight=trial.suggest_float("explicit.weight", 0.0, 10.0, step=0.5)),
         implicit=Similarity(weight=trial.suggest_float("implicit.weight", 0.0, 4.0, step=0.25)),
         schedule=replace(
-            default.schedule, learning_rate=trial.suggest_float("schedule.learning_rate", 1e-3, 5e-2, log=True)
+            default.schedule,
+            learning_rate=trial.suggest_float("schedule.learning_rate", 1e-3, 5e-2, log=True),
         ),
     )

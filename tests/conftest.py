@@ -1,4 +1,5 @@
-"""Shared by all tests: one thread, Ray without tokens, and a tiny experiment whose teacher and pool are made once.
+"""Shared by all tests: one thread, Ray without tokens, and a tiny experiment whose teacher and pool
+are made once.
 
 What is heavy is imported by the fixtures that need it, so that light tests start at once.
 """
@@ -25,17 +26,28 @@ if TYPE_CHECKING:
     from dfkd.training.inputs import Source
 
 
-LONGEST = ("test_sweep.py", "test_study.py", "test_training.py", "test_bad_input.py")  # on Ray: they wait a lot
+LONGEST = (
+    "test_sweep.py",
+    "test_study.py",
+    "test_training.py",
+    "test_bad_input.py",
+)  # on Ray: they wait a lot
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: with two processes, none of them is left over at the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    items.sort(
+        key=lambda item: (
+            LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+        )
+    )
 
 
 @pytest.fixture(scope="session")
 def run_command() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """`run_command("show", "3f9a1c", folder=tmp_path)`: a command in a fork of a process that is started once."""
+    """`run_command("show", "3f9a1c", folder=tmp_path)`: a command in a fork of a process that is
+    started once.
+    """
     from commands import in_forks
 
     with in_forks() as run:
@@ -65,7 +77,9 @@ def tiny() -> Experiment:
 
 @pytest.fixture(scope="session")
 def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny teacher, pool and scores lie. Read only: cells are computed in storages of their own."""
+    """Where the tiny teacher, pool and scores lie. Read only: cells are computed in storages of
+    their own.
+    """
     return tmp_path_factory.mktemp("sources")
 
 

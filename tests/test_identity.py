@@ -18,7 +18,16 @@ from dfkd.data.pools import (
     WebDatasetTars,
     WildGarments,
 )
-from dfkd.data.tasks import TASKS, Cifar10, Cifar100, Digits, FashionMnist, ImageNetFolder, LabelledFolder, Unlabelled
+from dfkd.data.tasks import (
+    TASKS,
+    Cifar10,
+    Cifar100,
+    Digits,
+    FashionMnist,
+    ImageNetFolder,
+    LabelledFolder,
+    Unlabelled,
+)
 from dfkd.experiment import Schedule
 from dfkd.identity import digest, flat, is_piece, later, location, name_of, spec
 from dfkd.method import dropping, selection
@@ -40,21 +49,41 @@ from dfkd.method.losses import (
     Similarity,
     TeacherContrast,
 )
-from dfkd.models.networks import NETWORKS, CifarResNet, CifarVGG11, SmallResNet, Torchvision, WideResNet
-from dfkd.models.teachers import TEACHERS, ModuleTeacher, SupervisedTeacher, TeacherFile, TorchvisionWeights
+from dfkd.models.networks import (
+    NETWORKS,
+    CifarResNet,
+    CifarVGG11,
+    SmallResNet,
+    Torchvision,
+    WideResNet,
+)
+from dfkd.models.teachers import (
+    TEACHERS,
+    ModuleTeacher,
+    SupervisedTeacher,
+    TeacherFile,
+    TorchvisionWeights,
+)
 
-# Every piece, and its identity for ever. If one of these changes, all cells that hold it are orphans: give a new field
-# its default with `values.later`, and raise `version` only where the same fields begin to give other numbers.
+# Every piece, and its identity for ever. If one of these changes, all cells that hold it are
+# orphans: give a new field its default with `values.later`, and raise `version` only where the same
+# fields begin to give other numbers.
 GOLDEN = [
     (selection.Balanced(ratio=0.1, threshold=0.95), "80397bb46c0bfa37919b"),
     (selection.Confident(ratio=0.1), "6126cc7e01e807076c04"),
     (selection.Random(ratio=0.1), "cdeeadcbecaf768fb31e"),
     (selection.Entropy(ratio=0.1), "836a5bc0df75873e3db7"),
     (selection.Margin(ratio=0.1), "3e5ee1a02b32d3a72101"),
-    (selection.Prototype(ratio=0.1, confidence=1.0, closeness=1.0, rarity=1.0, clusters=5), "f7be7d90b9d41530a999"),
+    (
+        selection.Prototype(ratio=0.1, confidence=1.0, closeness=1.0, rarity=1.0, clusters=5),
+        "f7be7d90b9d41530a999",
+    ),
     (selection.Mixture(ratio=0.1), "9e34c249698fe3db980e"),
     (selection.Hardest(ratio=0.1), "3047cbda9ab43d019093"),
-    (selection.Dynamic(rule=selection.Random(ratio=0.1), every=5, fraction=0.5), "fd7537cfd562dfff0d7a"),
+    (
+        selection.Dynamic(rule=selection.Random(ratio=0.1), every=5, fraction=0.5),
+        "fd7537cfd562dfff0d7a",
+    ),
     (dropping.Tail(rate=0.3), "594d3efeab4d92dee69b"),
     (dropping.Random(rate=0.3), "02a668e59fb7fcb3a88e"),
     (dropping.Nucleus(mass=0.9), "000ae10d00b45558eca0"),
@@ -100,10 +129,15 @@ GOLDEN = [
         "21511ac9a76c08caf2c3",
     ),
     (
-        TeacherFile(path="t.safetensors", network=SmallResNet(width=8, stem_stride=1, norm="batch")),
+        TeacherFile(
+            path="t.safetensors", network=SmallResNet(width=8, stem_stride=1, norm="batch")
+        ),
         "b8122442815d3d587bdc",
     ),
-    (TorchvisionWeights(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1"), "a0a082d8b7c1e7b67ea8"),
+    (
+        TorchvisionWeights(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1"),
+        "a0a082d8b7c1e7b67ea8",
+    ),
     (
         ModuleTeacher(kind="my_project.Net", content="0123456789abcdef0123", revision=1, stages=()),
         "1609b6763cb42ce4a1af",
@@ -124,18 +158,36 @@ GOLDEN = [
         ),
         "f551a1bded31590dc849",
     ),
-    (ImageNetFolder(path="folder", image_shape=(224, 224, 3), shorter_side=256), "b4b27c43ce705c2af2f9"),
-    (Unlabelled(classes=10, image_shape=(8, 8, 1), mean=(0.5,), std=(0.2,)), "38164adbad7c98efa8f2"),
-    (Glyphs(rows=20_000), "02d51494d22fa836043f"),
-    (WildGarments(rows=60_000, share=0.3, task=FashionMnist(content="14410854cf7a289477dc")), "fa4080fde8846d51db8d"),
-    (ImageFolder(path="folder", most_pixels=50_000_000), "7bf698e4193f5fff715e"),
-    (WebDatasetTars(path="folder", most_pixels=50_000_000, unique_names=True), "6f1818fb6d099b63f2e5"),
     (
-        MixedPool(pools=(Glyphs(rows=20_000), ParquetPool(path="folder")), shares=(0.75, 0.25), rows=20_000),
+        ImageNetFolder(path="folder", image_shape=(224, 224, 3), shorter_side=256),
+        "b4b27c43ce705c2af2f9",
+    ),
+    (
+        Unlabelled(classes=10, image_shape=(8, 8, 1), mean=(0.5,), std=(0.2,)),
+        "38164adbad7c98efa8f2",
+    ),
+    (Glyphs(rows=20_000), "02d51494d22fa836043f"),
+    (
+        WildGarments(rows=60_000, share=0.3, task=FashionMnist(content="14410854cf7a289477dc")),
+        "fa4080fde8846d51db8d",
+    ),
+    (ImageFolder(path="folder", most_pixels=50_000_000), "7bf698e4193f5fff715e"),
+    (
+        WebDatasetTars(path="folder", most_pixels=50_000_000, unique_names=True),
+        "6f1818fb6d099b63f2e5",
+    ),
+    (
+        MixedPool(
+            pools=(Glyphs(rows=20_000), ParquetPool(path="folder")),
+            shares=(0.75, 0.25),
+            rows=20_000,
+        ),
         "0757a478ebd06a302149",
     ),
     (
-        TorchvisionPool(name="SVHN", arguments=(("split", "extra"),), path="folder", most_pixels=50_000_000),
+        TorchvisionPool(
+            name="SVHN", arguments=(("split", "extra"),), path="folder", most_pixels=50_000_000
+        ),
         "5b0f94e4077a7921a2d5",
     ),
     (ParquetPool(path="pool"), "5e6500bedaf77cacc040"),
@@ -175,7 +227,12 @@ def grown(kind: Any, extra: Any) -> Any:
     """The class as a later version of the code might have it: with one field more."""
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     return dataclasses.make_dataclass(
-        kind.__name__, [("extra", "float", extra)], bases=(kind,), namespace=names, frozen=True, kw_only=True
+        kind.__name__,
+        [("extra", "float", extra)],
+        bases=(kind,),
+        namespace=names,
+        frozen=True,
+        kw_only=True,
     )
 
 
@@ -236,7 +293,9 @@ def test_every_field_but_locations_and_limits_is_part_of_the_identity(piece):
 
 @pytest.mark.parametrize("kind", [TeacherFile, ParquetPool])
 def test_paths_of_teachers_and_pools_are_locations(kind):
-    assert [field.name for field in dataclasses.fields(kind) if field.metadata.get("location")] == ["path"]
+    assert [field.name for field in dataclasses.fields(kind) if field.metadata.get("location")] == [
+        "path"
+    ]
 
 
 # ---- single rules
@@ -254,7 +313,9 @@ def test_a_default_may_change_later_without_orphans():
 def test_whole_numbers_and_floats_are_one_value_where_a_float_is_meant():
     assert spec(PooledFeatures(weight=1)) == spec(PooledFeatures(weight=1.0))
     assert digest(spec(PooledFeatures(weight=1))) == digest(spec(PooledFeatures(weight=1.0)))
-    assert repr(flat(PooledFeatures(weight=1), "explicit")) == repr(flat(PooledFeatures(weight=1.0), "explicit"))
+    assert repr(flat(PooledFeatures(weight=1), "explicit")) == repr(
+        flat(PooledFeatures(weight=1.0), "explicit")
+    )
 
 
 def test_names():

@@ -7,11 +7,19 @@ from dfkd.seeding import Block, drawing_from, generator, stream
 
 
 def test_streams_are_golden():
-    assert [stream(0, "student"), stream(3, "batches", 7)] == [2362970561312117047, 1755912548192783026]
+    assert [stream(0, "student"), stream(3, "batches", 7)] == [
+        2362970561312117047,
+        1755912548192783026,
+    ]
 
 
 def test_generators_are_golden():
-    assert torch.randint(1000, (4,), generator=generator(0, "dropping", 5)).tolist() == [893, 694, 257, 669]
+    assert torch.randint(1000, (4,), generator=generator(0, "dropping", 5)).tolist() == [
+        893,
+        694,
+        257,
+        669,
+    ]
 
 
 def test_streams_are_seeds_and_all_different():

@@ -20,7 +20,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("digits", "cifar", "_hidden"):
         (tmp_path / "our_spaces" / f"{name}.py").write_text("def space(trial):\n    return 0\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(Path.cwd()))])
+    monkeypatch.setattr(
+        sys, "path", [path for path in sys.path if path not in ("", str(Path.cwd()))]
+    )
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:
@@ -32,9 +34,13 @@ def test_a_module_of_the_working_directory_is_found():
     assert load("our_spaces.digits", "space", "our_spaces")(None) == 0
 
 
-@pytest.mark.parametrize("name", ["our_spaces.digit", "our_spaces.digitz", "digits", "our_space.digits"])
+@pytest.mark.parametrize(
+    "name", ["our_spaces.digit", "our_spaces.digitz", "digits", "our_space.digits"]
+)
 def test_the_nearest_of_ours_is_named(name):
-    with pytest.raises(ValueError, match=rf"^there is no module {name}: did you mean our_spaces\.digits\?$"):
+    with pytest.raises(
+        ValueError, match=rf"^there is no module {name}: did you mean our_spaces\.digits\?$"
+    ):
         load(name, "space", "our_spaces")
 
 
@@ -44,14 +50,20 @@ def test_where_none_is_near_all_of_ours_are_named(name):
         load(name, "space", "our_spaces")
 
 
-@pytest.mark.parametrize("name", ["./our_spaces/digits.py", "our_spaces/digits.py", ".digits", "", "a b", "a..b"])
+@pytest.mark.parametrize(
+    "name", ["./our_spaces/digits.py", "our_spaces/digits.py", ".digits", "", "a b", "a..b"]
+)
 def test_what_is_no_name_of_a_module_is_refused(name):
-    with pytest.raises(ValueError, match=r"^a module is named as in an import, but got .*our_spaces\.digits"):
+    with pytest.raises(
+        ValueError, match=r"^a module is named as in an import, but got .*our_spaces\.digits"
+    ):
         load(name, "space", "our_spaces")
 
 
 def test_a_module_without_what_is_looked_for_is_refused():
-    with pytest.raises(ValueError, match=r"^the module my_project.my_space has no `study`: define it there,"):
+    with pytest.raises(
+        ValueError, match=r"^the module my_project.my_space has no `study`: define it there,"
+    ):
         load("my_project.my_space", "study", "our_spaces")
 
 

@@ -1,7 +1,9 @@
-"""Cleaning: what lies in a storage without anything referring to it, how large it is, and what it costs to have again.
+"""Cleaning: what lies in a storage without anything referring to it, how large it is, and what it
+costs to have again.
 
-What refers: the records of cells and the settings of studies and sweeps, each to a teacher and a pool by their digests,
-and packs, whose notes name the pool's shards and the files of scores. Where that cannot be told, a thing is kept.
+What refers: the records of cells and the settings of studies and sweeps, each to a teacher and a
+pool by their digests, and packs, whose notes name the pool's shards and the files of scores. Where
+that cannot be told, a thing is kept.
 """
 
 from __future__ import annotations
@@ -42,7 +44,18 @@ COSTS = {  # what it takes to have it again, by kind
     "lease": "nothing: its holder is gone",
 }
 ALWAYS = ("checkpoint", "lease")  # kinds that no running process can need
-FOLDERS = ("cells", "exports", "inspections", "packs", "pools", "reports", "scores", "studies", "sweeps", "teachers")
+FOLDERS = (
+    "cells",
+    "exports",
+    "inspections",
+    "packs",
+    "pools",
+    "reports",
+    "scores",
+    "studies",
+    "sweeps",
+    "teachers",
+)
 ASK_EVERY_S = 1.0
 HALF = re.compile(r"\.(.+\.)?[0-9a-f]{32}")  # as files.py names what is not yet in place
 NOBODY = "no recorded cell uses it"
@@ -61,7 +74,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Use:
-    """A teacher and a pool that were used together, by their digests. kept: of the logits; 0 is all, None unknown."""
+    """A teacher and a pool that were used together, by their digests. kept: of the logits; 0 is
+    all, None unknown.
+    """
 
     teacher: str
     pool: str
@@ -83,7 +98,11 @@ class References:
     @cached_property
     def notes(self) -> dict[Path, dict[str, Any]]:
         """What each pack says of itself; one of an earlier version says nothing."""
-        folders = [path for path in self.storage.glob("packs/*") if path.is_dir() and not HALF.fullmatch(path.name)]
+        folders = [
+            path
+            for path in self.storage.glob("packs/*")
+            if path.is_dir() and not HALF.fullmatch(path.name)
+        ]
         return {folder: _read_json(folder / NOTE) for folder in folders}
 
     def uses_pack(self, folder: Path) -> bool:
@@ -96,7 +115,9 @@ class References:
         return frozenset(shard for note in used for shard in note["shards"])
 
     def scores(self, teacher: str) -> frozenset[str] | None:
-        """Names of the score files in use of the teacher whose digest begins so; None where some cannot be told."""
+        """Names of the score files in use of the teacher whose digest begins so; None where some
+        cannot be told.
+        """
         uses = [use for use in self.uses if use.teacher.startswith(teacher)]
         served = [[note for note in self.notes.values() if use.is_of(note)] for use in uses]
         if not all(served):
@@ -108,39 +129,63 @@ def references(storage: Path) -> References:
     """From every cell, study and sweep."""
     cells = [_read_json(path) for path in storage.glob("cells/*/record.json")]
     settings = [_read_json(path) for path in storage.glob("studies/*/setting.json")]
-    settings += [_read_json(path).get("setting", {}) for path in storage.glob("sweeps/*/result-*.json")]
+    settings += [
+        _read_json(path).get("setting", {}) for path in storage.glob("sweeps/*/result-*.json")
+    ]
     uses = {
         Use(cell["tags"]["teacher"], cell["tags"]["pool"], int(cell["params"].get("cache.k", 0)))
-        for cell in cells if {"teacher", "pool"} <= cell.get("tags", {}).keys()
-    }  # fmt: skip
-    uses |= {Use(pair[0], pair[1], None) for setting in settings for pair in setting.get("digests", {}).values()}
+        for cell in cells
+        if {"teacher", "pool"} <= cell.get("tags", {}).keys()
+    }
+    uses |= {
+        Use(pair[0], pair[1], None)
+        for setting in settings
+        for pair in setting.get("digests", {}).values()
+    }
     return References(storage, frozenset(uses))
 
 
 def users(storage: Path) -> list[str]:
-    """Who works in this storage now, as one word or two each. It is looked at once: ask again before each removal."""
+    """Who works in this storage now, as one word or two each. It is looked at once: ask again
+    before each removal.
+    """
     drivers = ["a command" for path in storage.glob(f"{IN_USE}*") if Lease(path).held()]
-    return drivers + [f"cell {path.parent.name}" for path in storage.glob("cells/*/lease") if Lease(path).held()]
+    return drivers + [
+        f"cell {path.parent.name}" for path in storage.glob("cells/*/lease") if Lease(path).held()
+    ]
 
 
 def unreferenced(storage: Path, older_than_s: float) -> list[Item]:
-    """Everything that may go and was not touched for so long; while someone works there, only what no one can need.
+    """Everything that may go and was not touched for so long; while someone works there, only what
+    no one can need.
 
     Links and what lies outside the storage are left alone.
     """
     known, busy, mapped = references(storage), bool(users(storage)), _mapped()
     scores = list(_scores(known))
-    found = [*_packs(known), *scores, *_pools(known, scores), *_teachers(known, scores), *_leftovers(storage)]
+    found = [
+        *_packs(known),
+        *scores,
+        *_pools(known, scores),
+        *_teachers(known, scores),
+        *_leftovers(storage),
+    ]
     newest = time.time() - older_than_s
     return [
-        item for item in found
-        if _inside(item.path, storage) and item.touched <= newest
-        and not (busy and item.kind not in ALWAYS) and not any(_inside(path, item.path) for path in mapped)
-    ]  # fmt: skip
+        item
+        for item in found
+        if _inside(item.path, storage)
+        and item.touched <= newest
+        and not (busy and item.kind not in ALWAYS)
+        and not any(_inside(path, item.path) for path in mapped)
+    ]
 
 
 def remove(items: Iterable[Item], storage: Path) -> int:
-    """The bytes that are free now. A folder is renamed first, so that none is ever there in parts."""
+    """The bytes that are free now.
+
+    A folder is renamed first, so that none is ever there in parts.
+    """
     freed, asked = 0, 0.0
     for item in sorted(items, key=lambda item: item.kind not in ALWAYS):
         if item.kind not in ALWAYS and time.monotonic() > asked + ASK_EVERY_S:
@@ -169,7 +214,11 @@ def _remove(path: Path) -> None:
 def _packs(known: References) -> Iterator[Item]:
     for folder, note in known.notes.items():
         if not known.uses_pack(folder):
-            yield _item("pack", folder, NOBODY if note else "an earlier version made it, and does not say from what")
+            yield _item(
+                "pack",
+                folder,
+                NOBODY if note else "an earlier version made it, and does not say from what",
+            )
 
 
 def _scores(known: References) -> Iterator[Item]:
@@ -179,8 +228,14 @@ def _scores(known: References) -> Iterator[Item]:
         if used is None:
             continue
         of_pool = any(teacher.startswith(folder.name) for teacher in teachers)
-        why = "of a pool that no recorded cell uses" if of_pool else "of a teacher that no recorded cell uses"
-        items = [_item("scores", path, why) for path in folder.glob("*.parquet") if path.name not in used]
+        why = (
+            "of a pool that no recorded cell uses"
+            if of_pool
+            else "of a teacher that no recorded cell uses"
+        )
+        items = [
+            _item("scores", path, why) for path in folder.glob("*.parquet") if path.name not in used
+        ]
         yield from _as_young_as(items, items)  # a pool is scored for hours, and is of one piece
 
 
@@ -199,8 +254,12 @@ def _unused_pools(known: References) -> Iterator[Item]:
     pools = {use.pool for use in known.uses}
     for folder in known.storage.glob("pools/*"):
         if folder.is_dir() and not HALF.fullmatch(folder.name):
-            shards = [found for path in sorted(folder.glob("*.parquet")) if (found := _shard_digest(path))]
-            if not (known.shards & set(shards) or pools & {*_digests(folder), _pool_digest(shards)}):
+            shards = [
+                found for path in sorted(folder.glob("*.parquet")) if (found := _shard_digest(path))
+            ]
+            if not (
+                known.shards & set(shards) or pools & {*_digests(folder), _pool_digest(shards)}
+            ):
                 yield _item("pool", folder, NOBODY)
 
 
@@ -231,7 +290,11 @@ def _teachers(known: References, scores: Iterable[Item]) -> Iterator[Item]:
             continue
         found = _teacher_digest(folder)
         if found not in teachers:
-            own = [item for item in scores if found is not None and found.startswith(item.path.parent.name)]
+            own = [
+                item
+                for item in scores
+                if found is not None and found.startswith(item.path.parent.name)
+            ]
             yield from _as_young_as([_item("teacher", folder, NOBODY)], own)
 
 
@@ -269,7 +332,9 @@ def _half_written(storage: Path) -> Iterator[Path]:
 def _item(kind: str, path: Path, why: str) -> Item:
     stats = [one.lstat() for one in (path, *(path.rglob("*") if path.is_dir() else ()))]
     size = sum(stat.st_size for stat in stats) if path.is_dir() else stats[0].st_size
-    return Item(kind=kind, path=path, bytes=size, touched=max(stat.st_mtime for stat in stats), why=why)
+    return Item(
+        kind=kind, path=path, bytes=size, touched=max(stat.st_mtime for stat in stats), why=why
+    )
 
 
 def _inside(path: Path, folder: Path) -> bool:
@@ -277,11 +342,17 @@ def _inside(path: Path, folder: Path) -> bool:
 
 
 def _mapped() -> set[Path]:
-    """Files that processes of this machine have mapped into their memory, such as a notebook that opened a pack."""
+    """Files that processes of this machine have mapped into their memory, such as a notebook that
+    opened a pack.
+    """
     found = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):  # another user's, or gone
-            found |= {line.split(maxsplit=5)[5] for line in maps.read_text().splitlines() if line.endswith(".npy")}
+            found |= {
+                line.split(maxsplit=5)[5]
+                for line in maps.read_text().splitlines()
+                if line.endswith(".npy")
+            }
     return {Path(name) for name in found}
 
 

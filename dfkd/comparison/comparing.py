@@ -1,4 +1,6 @@
-"""The comparison of what is finished: each study and sweep that is named is shown, written and logged."""
+"""The comparison of what is finished: each study and sweep that is named is shown, written and
+logged.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,19 @@ class _Comparison:
         self.console.line(f"{'written to' if changed else 'unchanged:'} {page.parent}")
         self.console.line(f"open:  {page}\n")
 
-    def _log(self, tracker: Tracker, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
-        """Beside the run of the study or sweep, as its driver has made it; also what an MLflow that was away missed."""
-        identity, folder = f"study {name}" if kind == "study" else name, Path(files["report/index.html"]).parents[1]
-        account = Account(tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name})
+    def _log(
+        self, tracker: Tracker, kind: str, name: str, files: dict[str, Path | str], changed: bool
+    ) -> None:
+        """Beside the run of the study or sweep, as its driver has made it; also what an MLflow that
+        was away missed.
+        """
+        identity, folder = (
+            f"study {name}" if kind == "study" else name,
+            Path(files["report/index.html"]).parents[1],
+        )
+        account = Account(
+            tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name}
+        )
         told = {"report": digest_of(files)}
         if account.is_due(told) and (changed or account.is_known()):
             account.open()
@@ -60,11 +71,18 @@ class _Comparison:
             account.settle(told)
 
 
-def compare(names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console) -> None:
-    """By name, studies also as modules; none: all in the storage. ValueError for what there is not, first of all."""
+def compare(
+    names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console
+) -> None:
+    """By name, studies also as modules; none: all in the storage. ValueError for what there is not,
+    first of all.
+    """
     kinds = kinds_of([name.split(".")[-1] for name in names], storage, tracking_uri)
     if not kinds:
-        raise ValueError(f"there is no study in {storage}: run one with python -m platform.ablate, or name --storage")
+        raise ValueError(
+            f"there is no study in {storage}: run one with python -m platform.ablate, or name "
+            "--storage"
+        )
     with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
         call = _Comparison(storage, tracking_uri, console, tracker if log else None)
         for name, searched in kinds.items():
@@ -72,5 +90,10 @@ def compare(names: Sequence[str], storage: Path, tracking_uri: str | None, *, lo
     if len(kinds) > 1:
         page = write_overview(call.findings, call.searches, storage)
         console.line(f"side by side, with what they share:  {page}\n")
-    cells = [f.data.cells["cell"].iloc[0] for f in call.findings] + [s.trials[0].cell for s in call.searches]
-    console.line(f"next:  python -m platform.show {cells[0]}    a cell: its record, its curve, how to compute it again")
+    cells = [f.data.cells["cell"].iloc[0] for f in call.findings] + [
+        s.trials[0].cell for s in call.searches
+    ]
+    console.line(
+        f"next:  python -m platform.show {cells[0]}    a cell: its record, its curve, how to "
+        "compute it again"
+    )

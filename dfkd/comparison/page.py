@@ -1,6 +1,8 @@
-"""Several studies and sweeps on one page: each with its result and its main figure, and what the studies share.
+"""Several studies and sweeps on one page: each with its result and its main figure, and what the
+studies share.
 
-Each keeps its own full page; this one shows them side by side and does not test anything across them.
+Each keeps its own full page; this one shows them side by side and does not test anything across
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ LONGEST = 80  # characters of a folder's name
 SHARED = ("variant", "is the same recipe as", "shared cells")
 NOTHING_SHARED = "These studies share no cells."
 NOT_TESTED = (
-    "Nothing is tested across studies: p-values are corrected within each. Shared cells were computed once and stand "
+    "Nothing is tested across studies: p-values are corrected within each. Shared cells were "
+    "computed once and stand "
     "in each study that names them, so that their results are not independent evidence."
 )
 
@@ -33,7 +36,11 @@ NOT_TESTED = (
 def folder_name(names: Sequence[str]) -> str:
     """The same for the same names in the same order."""
     joined = "+".join(names)
-    return joined if len(joined) <= LONGEST else f"{len(names)}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    return (
+        joined
+        if len(joined) <= LONGEST
+        else f"{len(names)}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    )
 
 
 def written(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> dict[str, str]:
@@ -59,7 +66,12 @@ def shared(studies: Sequence[Findings]) -> list[list[str]]:
 def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
     names = [findings.data.name for findings in studies] + [data.name for data in sweeps]
     parts = [
-        head("Overview", ", ".join(names), _lead(studies, sweeps), [NOT_TESTED] if len(studies) > 1 else []),
+        head(
+            "Overview",
+            ", ".join(names),
+            _lead(studies, sweeps),
+            [NOT_TESTED] if len(studies) > 1 else [],
+        ),
         *(_study(findings) for findings in studies),
         *(_sweep(data) for data in sweeps),
         section("Cells in common", _shared(studies)) if len(studies) > 1 else "",
@@ -76,25 +88,45 @@ def _lead(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
 def _study(findings: Findings) -> str:
     drawing = plots.figures(findings).get("effects")
     name = findings.data.name
-    shown = "" if drawing is None else figure(
-        f"differences of {name}", svg(drawing), conclusion("effects", findings), READING["effects"]
-    )  # fmt: skip
+    shown = (
+        ""
+        if drawing is None
+        else figure(
+            f"differences of {name}",
+            svg(drawing),
+            conclusion("effects", findings),
+            READING["effects"],
+        )
+    )
     conditions = f"{findings.varies}; {findings.conditions}"
     return section(
-        findings.data.question, paragraph(f"{name}. {report.headline(findings)}"), shown, paragraph(conditions),
+        findings.data.question,
+        paragraph(f"{name}. {report.headline(findings)}"),
+        shown,
+        paragraph(conditions),
         _link(f"../../studies/{name}/report/index.html"),
-    )  # fmt: skip
+    )
 
 
 def _sweep(data: SweepData) -> str:
     drawn = sweep_plots.figures(data)
     name = next((name for name in ("confirmation", "history") if name in drawn), None)
-    shown = "" if name is None else figure(
-        sweep_page.TITLES[name], svg(drawn[name]), sweep_page.conclusion(name, data), sweep_page.READING[name]
-    )  # fmt: skip
+    shown = (
+        ""
+        if name is None
+        else figure(
+            sweep_page.TITLES[name],
+            svg(drawn[name]),
+            sweep_page.conclusion(name, data),
+            sweep_page.READING[name],
+        )
+    )
     title, lead = sweep_page.said(data)
     return section(
-        title, paragraph(f"{data.name}. {lead}"), shown, _link(f"../../sweeps/{data.name}/report/index.html")
+        title,
+        paragraph(f"{data.name}. {lead}"),
+        shown,
+        _link(f"../../sweeps/{data.name}/report/index.html"),
     )
 
 
@@ -108,7 +140,9 @@ def _shared(studies: Sequence[Findings]) -> str:
 
 
 def markdown(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
-    sections = [tables.markdown(findings) for findings in studies] + [sweep_page.markdown(data) for data in sweeps]
+    sections = [tables.markdown(findings) for findings in studies] + [
+        sweep_page.markdown(data) for data in sweeps
+    ]
     if len(studies) > 1:
         rows = shared(studies)
         table = markdown_table(SHARED, rows) if rows else [NOTHING_SHARED]

@@ -1,4 +1,6 @@
-"""Finished studies and sweeps, read from a ledger or MLflow, and the page that shows several side by side."""
+"""Finished studies and sweeps, read from a ledger or MLflow, and the page that shows several side
+by side.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,23 @@ def read_sweep(name: str, storage: Path, tracking_uri: str | None) -> SweepData:
 
 
 def kinds_of(names: Sequence[str], storage: Path, tracking_uri: str | None) -> dict[str, bool]:
-    """Which of these are sweeps; no names: all that there are. ValueError for what is neither a study nor a sweep."""
+    """Which of these are sweeps; no names: all that there are. ValueError for what is neither a
+    study nor a sweep.
+    """
     if tracking_uri is None:
         where, found = str(storage), (studies.recorded(storage), sweeps.recorded(storage))
     else:
-        tracked, done = Tracked(tracking_uri), "" if names else " AND attributes.status = 'FINISHED'"
+        tracked, done = (
+            Tracked(tracking_uri),
+            "" if names else " AND attributes.status = 'FINISHED'",
+        )
         where, found = tracked.where, (tracked.names("study", done), tracked.names("sweep", done))
     known = {**dict.fromkeys(found[0], False), **dict.fromkeys(found[1], True)}
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no study {name!r} in {where}, nor a sweep: {nearest(name, known)}")
+            raise ValueError(
+                f"there is no study {name!r} in {where}, nor a sweep: {nearest(name, known)}"
+            )
     return {name: known[name] for name in names or known}
 
 

@@ -1,1 +1,3 @@
-"""Labelled tasks, which teach a teacher and judge a student; unlabelled pools, from which one distils."""
+"""Labelled tasks, which teach a teacher and judge a student; unlabelled pools, from which one
+distils.
+"""

@@ -1,4 +1,6 @@
-"""The crew of one call: what was prepared, the workers, and MLflow, for drivers that need many cells computed."""
+"""The crew of one call: what was prepared, the workers, and MLflow, for drivers that need many
+cells computed.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ class Crew:
             for key, prepared in self.prepared.items()
         }
         environment = environment_of_workers(compute)
-        self.setting = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()})
+        self.setting = Setting(
+            environment=environment, digests=digests, tags={"git_commit": git_commit()}
+        )
 
     def compute(
         self, title: str, jobs: Iterable[Job], on_outcome: Callable[[Outcome], None]
     ) -> tuple[dict[str, Outcome], list[Failure]]:
-        """These cells by name, each once, and those that could not be computed after all attempts."""
+        """These cells by name, each once, and those that could not be computed after all
+        attempts.
+        """
         distinct = {job.name: job for job in jobs}
         done: dict[str, Outcome] = {}
         failures: list[Failure] = []

@@ -23,7 +23,9 @@ from dfkd.training.inputs import Packed, Source, check, check_space, pack, sourc
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A source with all that its cells read on disk, to be mapped by workers: one copy in the memory of each node."""
+    """A source with all that its cells read on disk, to be mapped by workers: one copy in the
+    memory of each node.
+    """
 
     source: Source
     packed: ray.ObjectRef[Packed]
@@ -31,26 +33,34 @@ class Prepared:
 
 @contextmanager
 def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[Prepared]:
-    """A session in which all that one cell reads is in place. ValueError before anything is written if it cannot be."""
+    """A session in which all that one cell reads is in place. ValueError before anything is written
+    if it cannot be.
+    """
     check(cell, compute.storage)
     with session(compute):
         yield prepare([cell], compute, console)[source_key(cell)]
 
 
 def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, Prepared]:
-    """Everything that these cells share, by source key. What is on disk already is read, nothing is made twice."""
+    """Everything that these cells share, by source key. What is on disk already is read, nothing is
+    made twice.
+    """
     distinct = {source_key(cell): cell for cell in cells}
     return {key: _prepare(cell, compute, console) for key, cell in distinct.items()}
 
 
 def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
     source = _obtain(cell, compute.storage, console)
-    missing = missing_shards(compute.storage, source.teacher.digest, source.pool, source.task, source.cache)
+    missing = missing_shards(
+        compute.storage, source.teacher.digest, source.pool, source.task, source.cache
+    )
     if missing:
         console.line(check_space(source, compute.storage).line())
         from dfkd.execution.scoring import score  # Ray Data takes seconds to import
 
-        with console.progress("scoring the pool with the teacher", sum(s.rows for s in missing), "rows") as advance:
+        with console.progress(
+            "scoring the pool with the teacher", sum(s.rows for s in missing), "rows"
+        ) as advance:
             for rows in score(cell, source, compute):
                 advance(rows)
     packed = _pack.remote(source, compute.storage)

@@ -21,24 +21,36 @@ POLL_S = 1.0
 
 
 class ShardScorer:
-    """One actor: keeps the teacher, scores whole shards, writes each into its content-addressed file."""
+    """One actor: keeps the teacher, scores whole shards, writes each into its content-addressed
+    file.
+    """
 
     def __init__(self, cell: Cell, shards: list[Shard], compute: Compute) -> None:
         use_deterministic(compute.cpus)
         e = cell.experiment
-        # Read again from storage: as an argument, Ray would lose it when the actor has to be restarted
+        # Read again from storage: as an argument, Ray would lose it when the actor has to be
+        # restarted
         self.teacher = e.teacher.obtain(e.task, compute.storage, cell.block.teacher)
         self.task, self.cache, self.shards, self.compute = e.task, e.cache, shards, compute
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         shards = [self.shards[index] for index in batch["item"]]
         for shard in shards:
-            score_shard(self.compute.storage, self.teacher, shard, self.task, self.compute.device, self.cache)
+            score_shard(
+                self.compute.storage,
+                self.teacher,
+                shard,
+                self.task,
+                self.compute.device,
+                self.cache,
+            )
         return {"rows": np.array([shard.rows for shard in shards])}
 
 
 def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
-    """Score what is missing; yields now and then how many rows were done. Killed, it goes on with the next shard."""
+    """Score what is missing; yields now and then how many rows were done. Killed, it goes on with
+    the next shard.
+    """
     storage, digest = compute.storage, source.teacher.digest
     missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
     running = _score.remote(cell, missing, compute)
@@ -55,14 +67,21 @@ def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
 
 @ray.remote(num_cpus=0)
 def _score(cell: Cell, missing: list[Shard], compute: Compute) -> None:
-    """Ray Data's own driver, in a task: its log does not mix with ours, and the head of a cluster stays free."""
+    """Ray Data's own driver, in a task: its log does not mix with ours, and the head of a cluster
+    stays free.
+    """
     ray.data.DataContext.get_current().enable_progress_bars = False
-    dataset = ray.data.from_items(list(range(len(missing))), override_num_blocks=len(missing)).map_batches(
+    dataset = ray.data.from_items(
+        list(range(len(missing))), override_num_blocks=len(missing)
+    ).map_batches(
         ShardScorer,
         fn_constructor_kwargs={"cell": cell, "shards": missing, "compute": compute},
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(len(missing), slots(replace(compute, workers=1)))),
-        # Not whole CPUs: actors that hold every CPU leave none for Ray Data's own tasks, and it waits for ever
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1, max_size=min(len(missing), slots(replace(compute, workers=1)))
+        ),
+        # Not whole CPUs: actors that hold every CPU leave none for Ray Data's own tasks, and it
+        # waits for ever
         num_cpus=0.75 * compute.cpus,
         num_gpus=compute.gpus or None,
     )

@@ -1,4 +1,6 @@
-"""A Ray session: join the cluster that submitted us, or start a local one that is gone when we are."""
+"""A Ray session: join the cluster that submitted us, or start a local one that is gone when we
+are.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from dfkd.storage.lease import using
 class Compute:
     """WHERE cells are computed.
 
-    storage: a folder that every node sees. workers: Train workers per cell; 1 is the warm path. cpus, gpus: of one
-    worker. concurrency: cells at a time, None for as many as the cluster holds. device: "cpu" or "cuda".
+    storage: a folder that every node sees. workers: Train workers per cell; 1 is the warm path.
+    cpus, gpus: of one
+    worker. concurrency: cells at a time, None for as many as the cluster holds. device: "cpu" or
+    "cuda".
     """
 
     storage: Path
@@ -43,20 +47,24 @@ class Compute:
 
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
-    """Ray, ready. ValueError if the cluster can never hold one cell: nothing would ever be scheduled.
+    """Ray, ready. ValueError if the cluster can never hold one cell: nothing would ever be
+    scheduled.
 
-    `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which `ray job submit` sets,
-    makes us join one.
+    `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
+    `ray job submit` sets, makes us join one.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
     local = address == "local"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences Ray's warning
+    os.environ.setdefault(
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+    )  # the coming default; silences Ray's warning
     ray.init(
         address=address,
         include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
         log_to_driver=False,
         logging_level=logging.ERROR,
-        # a worker that has imported torch waits for the next phase instead of being replaced by a cold one
+        # a worker that has imported torch waits for the next phase instead of being replaced by a
+        # cold one
         _system_config={"idle_worker_killing_time_threshold_ms": 600_000} if local else None,
         runtime_env={"env_vars": worker_environment(compute)},
     )
@@ -69,11 +77,21 @@ def session(compute: Compute) -> Iterator[None]:
 
 
 def worker_environment(compute: Compute) -> dict[str, str]:
-    """OpenMP must know its threads before torch is imported: one stray thread pool makes two trials 7 times slower."""
+    """OpenMP must know its threads before torch is imported: one stray thread pool makes two trials
+    7 times slower.
+    """
     threads = str(compute.cpus)
-    variables = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    if "RAY_ADDRESS" not in os.environ:  # the same sources as the driver's, from whichever directory it was started
-        variables["PYTHONPATH"] = os.pathsep.join([str(Path(dfkd.__file__).parents[1]), *_python_path()])
+    variables = {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+    if (
+        "RAY_ADDRESS" not in os.environ
+    ):  # the same sources as the driver's, from whichever directory it was started
+        variables["PYTHONPATH"] = os.pathsep.join(
+            [str(Path(dfkd.__file__).parents[1]), *_python_path()]
+        )
     return variables
 
 
@@ -82,21 +100,26 @@ def _python_path() -> list[str]:
 
 
 def check_capacity(compute: Compute) -> None:
-    """ValueError with one line if the cluster as it stands, and as it may grow, cannot hold one cell."""
+    """ValueError with one line if the cluster as it stands, and as it may grow, cannot hold one
+    cell.
+    """
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     need = {"CPU": compute.workers * compute.cpus, "GPU": compute.workers * compute.gpus}
     for kind, amount in need.items():
         if amount > have.get(kind, 0) and not _autoscales():
             raise ValueError(
-                f"one cell needs {amount:g} {kind} ({compute.workers} workers), but the cluster has "
-                f"{have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or use a larger cluster"
+                f"one cell needs {amount:g} {kind} ({compute.workers} workers), but the cluster "
+                "has "
+                f"{have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or use a "
+                "larger cluster"
             )
 
 
 def _autoscales() -> bool:
     """A cluster with an autoscaler may grow to what is asked of it."""
     return "RAY_ADDRESS" in os.environ and any(
-        name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES" for name in os.environ
+        name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES"
+        for name in os.environ
     )
 
 

@@ -1,9 +1,11 @@
-"""One cell over several workers with Ray Train: the same loop, each worker with its part of every batch.
+"""One cell over several workers with Ray Train: the same loop, each worker with its part of every
+batch.
 
-Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the student's outputs
-together again, with gradients, before the losses: relations see the whole batch, and the loss is the one of a single
-worker. BatchNorm in the student normalises with its worker's part only, so students with BatchNorm agree between
-numbers of workers in distribution, not in numbers.
+Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the
+student's outputs together again, with gradients, before the losses: relations see the whole batch,
+and the loss is the one of a single worker. BatchNorm in the student normalises with its worker's
+part only, so students with BatchNorm agree between numbers of workers in distribution, not in
+numbers.
 """
 
 from __future__ import annotations
@@ -40,16 +42,22 @@ from dfkd.training.teacher_outputs import LiveTeacher
 
 
 class SharedRun(Run):
-    """A run of which this worker does its part. Raises ValueError if a batch cannot be split evenly."""
+    """A run of which this worker does its part. Raises ValueError if a batch cannot be split
+    evenly.
+    """
 
     def __init__(self, cell: Cell, material: Material, device: str) -> None:
         super().__init__(cell, material, device)
         self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
         batch = self.experiment.schedule.batch
         if batch % self.workers:
-            raise ValueError(f"schedule.batch must be a multiple of the workers, but got {batch=}, {self.workers=}")
-        # what is no parameter need not be sent round: statistics are those of the first worker, which writes the
-        # student; what a loss remembers of each row is equal everywhere, because losses see the whole batch
+            raise ValueError(
+                f"schedule.batch must be a multiple of the workers, but got {batch=}, "
+                f"{self.workers=}"
+            )
+        # what is no parameter need not be sent round: statistics are those of the first worker,
+        # which writes the student; what a loss remembers of each row is equal everywhere, because
+        # losses see the whole batch
         self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
 
     def terms(
@@ -61,13 +69,17 @@ class SharedRun(Run):
         return terms
 
     def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
-        """The first worker's draw: statistics of BatchNorm differ between workers, and so might what they draw."""
+        """The first worker's draw: statistics of BatchNorm differ between workers, and so might
+        what they draw.
+        """
         places = torch.from_numpy(super().drawn(dynamic)).to(self.device)
         torch.distributed.broadcast(places, 0)
         return places.cpu().numpy()
 
     def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
-        """Each worker asks about its part; what a teacher in eval mode says of an image depends on that alone."""
+        """Each worker asks about its part; what a teacher in eval mode says of an image depends on
+        that alone.
+        """
         with torch.no_grad():
             return super().ask(teacher, self.part(images_BCHW)).each(_gather)
 
@@ -105,14 +117,20 @@ class FollowersLedger(Ledger):
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Runs in each Train worker; the first one owns the cell. Every report is one point of the curve."""
+    """Runs in each Train worker; the first one owns the cell. Every report is one point of the
+    curve.
+    """
     job, where = config["job"], config["where"]
     use_deterministic(where.cpus)
     leads = ray.train.get_context().get_world_rank() == 0
     ledger = Ledger(where.storage) if leads else FollowersLedger(where.storage)
     material = config["packed"].open()
     computation = Computation(
-        job if leads else replace(job, read_test=False), material, ledger, _device(where), run_type=SharedRun
+        job if leads else replace(job, read_test=False),
+        material,
+        ledger,
+        _device(where),
+        run_type=SharedRun,
     )
     try:
         while not computation.ended:
@@ -126,7 +144,9 @@ def _device(where: Compute) -> str:
 
 
 def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
-    """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices, not for small."""
+    """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices,
+    not for small.
+    """
     _wait_for(Ledger(where.storage).lease(job.name))
     scratch = where.storage / "train" / uuid.uuid4().hex
     trainer = TorchTrainer(
@@ -142,7 +162,8 @@ def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
             name=job.name,
             storage_path=str(scratch),
             callbacks=callbacks,
-            # -1, the default, would try to start workers for ever on a cluster that cannot hold them
+            # -1, the default, would try to start workers for ever on a cluster that cannot hold
+            # them
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=5),  # type: ignore[call-arg]
         ),
     )
@@ -153,7 +174,9 @@ def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
 
 
 def _wait_for(lease: Lease) -> None:
-    """Until no other driver computes this cell: here, because workers that wait differently long hang for good."""
+    """Until no other driver computes this cell: here, because workers that wait differently long
+    hang for good.
+    """
     while not lease.acquire():
         time.sleep(POLL_S)
     lease.release()

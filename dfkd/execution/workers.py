@@ -1,4 +1,6 @@
-"""Warm workers: many cells, one per core or slice of a GPU, in processes that Ray keeps between them."""
+"""Warm workers: many cells, one per core or slice of a GPU, in processes that Ray keeps between
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from dfkd.training.inputs import Packed, source_key
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A cell that could not be computed. Not an outcome: the next call tries it again. Its log lies in the ledger."""
+    """A cell that could not be computed. Not an outcome: the next call tries it again. Its log lies
+    in the ledger.
+    """
 
     job: Job
     reason: str
@@ -31,8 +35,12 @@ def _compute(job: Job, packed: Packed, where: Compute) -> Outcome:
     return compute(job, packed.open(), where.storage, where.device)
 
 
-def outcomes(jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute) -> Iterator[Outcome | Failure]:
-    """The cells' outcomes in the order in which they end. A worker that dies is replaced and its cell resumed."""
+def outcomes(
+    jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute
+) -> Iterator[Outcome | Failure]:
+    """The cells' outcomes in the order in which they end. A worker that dies is replaced and its
+    cell resumed.
+    """
     if where.workers > 1:
         from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
 

@@ -1,4 +1,6 @@
-"""Experiments: WHAT is computed, as values; complete recipes; and experiments back from flat parameters."""
+"""Experiments: WHAT is computed, as values; complete recipes; and experiments back from flat
+parameters.
+"""
 
 from dfkd.experiment.experiment import Cell, Experiment, Schedule
 

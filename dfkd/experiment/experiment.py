@@ -1,4 +1,6 @@
-"""Experiment: WHAT is computed, as one value. Its parameters for people, its fingerprint for identity."""
+"""Experiment: WHAT is computed, as one value. Its parameters for people, its fingerprint for
+identity.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ DECAYS = ("one_cycle", "cosine", "steps")
 class Schedule:
     """Optimizer steps and how the learning rate moves over them.
 
-    steps: the budget; batch: images per step over all workers; learning_rate: the peak; optimizer: "adamw" or "sgd"
-    (momentum 0.9); decay: "one_cycle", "cosine" or "steps" (a tenth at 40 % and at 80 % of the steps, DFND's);
+    steps: the budget; batch: images per step over all workers; learning_rate: the peak; optimizer:
+    "adamw" or "sgd" (momentum 0.9); decay: "one_cycle", "cosine" or "steps" (a tenth at 40 % and at
+    80 % of the steps, DFND's);
     evaluations: how often, evenly spaced, the probe is looked at.
     """
 
@@ -42,9 +45,15 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
-            raise ValueError(f"schedule needs 1 step and a batch of 2 or more, but got {self.steps=}, {self.batch=}")
+            raise ValueError(
+                f"schedule needs 1 step and a batch of 2 or more, but got {self.steps=}, "
+                f"{self.batch=}"
+            )
         if not 1 <= self.evaluations <= self.steps:
-            raise ValueError(f"schedule.evaluations must lie in 1..steps, but got {self.evaluations=}, {self.steps=}")
+            raise ValueError(
+                f"schedule.evaluations must lie in 1..steps, but got {self.evaluations=}, "
+                f"{self.steps=}"
+            )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 "schedule.learning_rate must be above 0 and schedule.weight_decay 0 or more, "
@@ -63,7 +72,8 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its environment.
+    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its
+    environment.
 
     cache: what is kept of the teacher's logits on disk; None is all.
     """
@@ -84,23 +94,34 @@ class Experiment:
     def __post_init__(self) -> None:
         for loss in self.losses().values():
             if "second_view" in needs_of(loss) and self.views is None:
-                raise ValueError(f"{type(loss).__name__} compares two views of an image, but got {self.views=}")
+                raise ValueError(
+                    f"{type(loss).__name__} compares two views of an image, but got {self.views=}"
+                )
         taught = self.dropping is not None or self.losses() or self.asks_teacher
-        if isinstance(self.kd, OriginalLabels) and (taught or self.pool != TrainingImages(task=self.task)):
+        if isinstance(self.kd, OriginalLabels) and (
+            taught or self.pool != TrainingImages(task=self.task)
+        ):
             raise ValueError(
-                "original labels need the pool TrainingImages of the same task, and nothing beside them that asks the "
-                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, {self.implicit=}, {self.views=}"
+                "original labels need the pool TrainingImages of the same task, and nothing beside "
+                "them that asks the "
+                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, "
+                f"{self.implicit=}, {self.views=}"
             )
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""
-        named: dict[str, Any] = {**_apart("explicit", self.explicit), **_apart("implicit", self.implicit)}
+        named: dict[str, Any] = {
+            **_apart("explicit", self.explicit),
+            **_apart("implicit", self.implicit),
+        }
         if hasattr(self.dropping, "module"):  # a noise matrix is a loss term as well
             named["dropping"] = self.dropping
         return {name: loss for name, loss in named.items() if loss is not None and loss.weight > 0}
 
     def canonical(self) -> Experiment:
-        """The one form of all equal experiments: a part that does nothing (weight 0, nothing dropped) is None."""
+        """The one form of all equal experiments: a part that does nothing (weight 0, nothing
+        dropped) is None.
+        """
         return replace(
             self,
             dropping=self.dropping and self.dropping.canonical(self.task.classes),
@@ -123,7 +144,9 @@ class Experiment:
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether the teacher is asked while the student learns; the cached answers are enough otherwise."""
+        """Whether the teacher is asked while the student learns; the cached answers are enough
+        otherwise.
+        """
         views = self._canonical_views()
         return "maps" in self.needs() or (views is not None and views.answer == "live")
 
@@ -142,7 +165,10 @@ class Experiment:
         return result
 
     def spec(self) -> dict[str, Json]:
-        """What is hashed: every part's name, version and fields. A part that is None is left out."""
+        """What is hashed: every part's name, version and fields.
+
+        A part that is None is left out.
+        """
         canonical = self.canonical()
         parts = {field.name: getattr(canonical, field.name) for field in fields(canonical)}
         return {name: spec(part) for name, part in parts.items() if part is not None}
@@ -151,14 +177,20 @@ class Experiment:
         return digest(self.spec())
 
     def diff(self, other: Experiment) -> dict[str, tuple[Scalar | None, Scalar | None]]:
-        """Parameters that differ: name -> (mine, the other's), None where one has no such parameter."""
+        """Parameters that differ: name -> (mine, the other's), None where one has no such
+        parameter.
+        """
         mine, others = self.params(), other.params()
         names = [*mine, *(name for name in others if name not in mine)]
         return {n: (mine.get(n), others.get(n)) for n in names if mine.get(n) != others.get(n)}
 
 
 def _apart(name: str, loss: Loss | None) -> dict[str, Loss | None]:
-    return {f"{name}_first": loss.first, f"{name}_second": loss.second} if isinstance(loss, Both) else {name: loss}
+    return (
+        {f"{name}_first": loss.first, f"{name}_second": loss.second}
+        if isinstance(loss, Both)
+        else {name: loss}
+    )
 
 
 def _canonical_loss(loss: Loss | None) -> Loss | None:
@@ -175,7 +207,9 @@ class Cell:
     block: Block
 
     def key(self, teacher_digest: str, pool_digest: str) -> str:
-        """Identity by content: where the teacher and the pool lie, or how they came to be, is not part of it."""
+        """Identity by content: where the teacher and the pool lie, or how they came to be, is not
+        part of it.
+        """
         spec = self.experiment.spec()
         block: list[Json] = [self.block.seed, self.block.draw, self.block.teacher]
         return digest([spec, block, teacher_digest, pool_digest])

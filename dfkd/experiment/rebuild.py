@@ -1,7 +1,9 @@
-"""Experiments from flat parameters: any run again, from what the ledger, MLflow or a report says of it.
+"""Experiments from flat parameters: any run again, from what the ledger, MLflow or a report says of
+it.
 
-`experiment(e.params())` is `e`, also when every value has become text on the way. Only our own classes are found by
-name; a user's class must lie in a module that the user names, so that no tracking server chooses what is imported.
+`experiment(e.params())` is `e`, also when every value has become text on the way. Only our own
+classes are found by name; a user's class must lie in a module that the user names, so that no
+tracking server chooses what is imported.
 """
 
 from __future__ import annotations
@@ -28,32 +30,51 @@ from dfkd.models.teachers import TEACHERS
 from dfkd.scores.top_k import CACHES
 
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
-    "task": TASKS, "pool": POOLS, "teacher": TEACHERS, "student": NETWORKS, "network": NETWORKS,
-    "selection": SELECTIONS, "rule": SELECTIONS, "dropping": DROPPINGS, "kd": (*KDS, OriginalLabels),
-    "explicit": (*LOSSES, Both), "implicit": (*LOSSES, Both), "first": LOSSES, "second": LOSSES, "views": VIEWS,
+    "task": TASKS,
+    "pool": POOLS,
+    "teacher": TEACHERS,
+    "student": NETWORKS,
+    "network": NETWORKS,
+    "selection": SELECTIONS,
+    "rule": SELECTIONS,
+    "dropping": DROPPINGS,
+    "kd": (*KDS, OriginalLabels),
+    "explicit": (*LOSSES, Both),
+    "implicit": (*LOSSES, Both),
+    "first": LOSSES,
+    "second": LOSSES,
+    "views": VIEWS,
     "cache": CACHES,
-}  # fmt: skip
+}
 SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
 def experiment(
-    params: Mapping[str, Scalar], changes: Mapping[str, str] | None = None, modules: Iterable[str] = ()
+    params: Mapping[str, Scalar],
+    changes: Mapping[str, str] | None = None,
+    modules: Iterable[str] = (),
 ) -> Experiment:
     """The experiment with these parameters, `changes` in the place of some of them.
 
-    A piece of another kind takes over what it has in common with the one it replaces. ValueError for a name or a value
-    that does not fit, with the nearest ones.
+    A piece of another kind takes over what it has in common with the one it replaces. ValueError
+    for a name or a value that does not fit, with the nearest ones.
     """
     changes = changes or {}
     reader = _Reader({n: str(v) for n, v in params.items()}, dict(changes), tuple(modules))
-    parts = {field.name: reader.part(field.name, field) for field in fields(Experiment) if field.name != "schedule"}
+    parts = {
+        field.name: reader.part(field.name, field)
+        for field in fields(Experiment)
+        if field.name != "schedule"
+    }
     result = Experiment(**parts, schedule=reader.build(Schedule, "schedule"))
     reader.check_all_used()
     return result
 
 
 def piece(params: Mapping[str, Scalar], name: str, modules: Iterable[str] = ()) -> Any:
-    """One piece alone, from its parameters and no others: `flat(piece, name)` the other way round."""
+    """One piece alone, from its parameters and no others: `flat(piece, name)` the other way
+    round.
+    """
     return _Reader({n: str(v) for n, v in params.items()}, {}, tuple(modules)).part(name)
 
 
@@ -62,8 +83,14 @@ def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = 
     if not changes:
         return e
     result = experiment(e.params(), changes, {*modules, *modules_of(e.params())})
-    same = {f.name: getattr(e, f.name) for f in fields(e) if getattr(e, f.name) == getattr(result, f.name)}
-    return replace(result, **same)  # a part may hold more than its parameters say, such as a user's module
+    same = {
+        f.name: getattr(e, f.name)
+        for f in fields(e)
+        if getattr(e, f.name) == getattr(result, f.name)
+    }
+    return replace(
+        result, **same
+    )  # a part may hold more than its parameters say, such as a user's module
 
 
 def modules_of(params: Mapping[str, Scalar]) -> list[str]:
@@ -83,25 +110,34 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.asked: list[str] = []
-        self.replaced: list[str] = []  # pieces whose kind was changed: what they leave over is forgotten
+        self.replaced: list[
+            str
+        ] = []  # pieces whose kind was changed: what they leave over is forgotten
 
     def text(self, name: str) -> str | None:
         self.asked.append(name)
         return self.changes.get(name, self.params.get(name))
 
     def part(self, name: str, field: Field[Any] | None = None) -> Any:
-        """The piece at this name, or None. field: of an experiment; the run may be older than it."""
+        """The piece at this name, or None.
+
+        field: of an experiment; the run may be older than it.
+        """
         kind = self.text(name)
         if kind is None and field is not None and "left_out_at" in field.metadata:
             return field.metadata["left_out_at"]
         if kind is None:
-            raise ValueError(f"the parameters do not say what {name} is{_nearest(name, self.params)}")
+            raise ValueError(
+                f"the parameters do not say what {name} is{_nearest(name, self.params)}"
+            )
         if kind != self.params.get(name):
             self.replaced.append(name)
         return None if kind == "none" else self.build(self._class(name, kind), name)
 
     def _class(self, name: str, kind: str) -> type[Any]:
-        ours = {name_of_kind(found): found for found in KINDS.get(name.split(".")[-1], _all_kinds())}
+        ours = {
+            name_of_kind(found): found for found in KINDS.get(name.split(".")[-1], _all_kinds())
+        }
         if kind in ours:
             return ours[kind]
         if "." in kind:
@@ -111,18 +147,26 @@ class _Reader:
     def _users_class(self, name: str, kind: str) -> type[Any]:
         module, _, attribute = kind.rpartition(".")
         if module not in self.modules:
-            raise ValueError(f"{name} is {kind}, a class of your own: name its module with --module {module}")
+            raise ValueError(
+                f"{name} is {kind}, a class of your own: name its module with --module {module}"
+            )
         try:
             found = getattr(import_module(module), attribute, None)
         except ModuleNotFoundError as error:
-            raise ValueError(f"{name} is {kind}, but there is no module {error.name} here") from error
+            raise ValueError(
+                f"{name} is {kind}, but there is no module {error.name} here"
+            ) from error
         if not isinstance(found, type):
             raise ValueError(f"{name} is {kind}, but the module {module} has no class {attribute}")
         return found
 
     def build(self, kind: type[Any], prefix: str) -> Any:
         """A piece of this class from the parameters below `prefix`."""
-        given = {field.name: self._field(field, f"{prefix}.{field.name}") for field in fields(kind) if field.init}
+        given = {
+            field.name: self._field(field, f"{prefix}.{field.name}")
+            for field in fields(kind)
+            if field.init
+        }
         return kind(**{name: value for name, value in given.items() if value is not MISSING})
 
     def _field(self, field: Field[Any], name: str) -> Any:
@@ -137,7 +181,9 @@ class _Reader:
         if "left_out_at" in field.metadata:  # the run is older than the field
             return field.metadata["left_out_at"]
         if field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"the parameters do not say what {name} is: set it with --set {name}=...")
+            raise ValueError(
+                f"the parameters do not say what {name} is: set it with --set {name}=..."
+            )
         return MISSING
 
     def _parts(self, name: str) -> tuple[Any, ...]:
@@ -147,13 +193,17 @@ class _Reader:
         return tuple(self.part(f"{name}.{index}") for index in range(count))
 
     def check_all_used(self) -> None:
-        """ValueError for a change of nothing, and for a parameter that this version does not know."""
+        """ValueError for a change of nothing, and for a parameter that this version does not
+        know.
+        """
         for name in self.changes:
             if name not in self.asked:
                 raise ValueError(f"there is no parameter {name!r}{_nearest(name, self.asked)}")
         for name in self.params.keys() - set(self.asked):
             if not any(name.startswith(f"{piece}.") for piece in self.replaced):
-                raise ValueError(f"the run has a parameter {name!r} that this version does not know")
+                raise ValueError(
+                    f"the run has a parameter {name!r} that this version does not know"
+                )
 
 
 def _all_kinds() -> tuple[type[Any], ...]:
@@ -163,7 +213,11 @@ def _all_kinds() -> tuple[type[Any], ...]:
 def _scalar(field: Field[Any]) -> list[str] | None:
     """The types of a field that holds no piece, None for one that does."""
     types = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
-    return types if all(part in (*SCALARS, "bool", "None") or part.startswith("tuple") for part in types) else None
+    return (
+        types
+        if all(part in (*SCALARS, "bool", "None") or part.startswith("tuple") for part in types)
+        else None
+    )
 
 
 def _parsed(text: str, types: list[str], name: str) -> Any:
@@ -187,7 +241,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if not close:  # a last part without what stands before it
         close = [other for other in names if other.split(".")[-1] == name.split(".")[-1]][:3]
-    return f": did you mean {' or '.join(close)}?" if close else f": there are {', '.join(sorted(names))}"
+    return (
+        f": did you mean {' or '.join(close)}?"
+        if close
+        else f": there are {', '.join(sorted(names))}"
+    )
 
 
 def parse_changes(settings: Iterable[str]) -> dict[str, str]:
@@ -196,6 +254,8 @@ def parse_changes(settings: Iterable[str]) -> dict[str, str]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"--set takes name=value, as in --set selection.ratio=0.3, but got {setting!r}")
+            raise ValueError(
+                f"--set takes name=value, as in --set selection.ratio=0.3, but got {setting!r}"
+            )
         changes[name.strip()] = value.strip()
     return changes

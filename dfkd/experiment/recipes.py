@@ -1,6 +1,8 @@
-"""Recipes: complete, named experiments. The full method on each task, and the baselines that are made from it.
+"""Recipes: complete, named experiments. The full method on each task, and the baselines that are
+made from it.
 
-A baseline takes as many steps with as many images as the full method, so that they are compared at equal cost.
+A baseline takes as many steps with as many images as the full method, so that they are compared at
+equal cost.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from dfkd.models.teachers import SupervisedTeacher
 
 
 def digits() -> Experiment:
-    """The full method on scikit-learn's digits with the embedded glyph pool. A laptop core trains it in seconds."""
+    """The full method on scikit-learn's digits with the embedded glyph pool. A laptop core trains
+    it in seconds.
+    """
     return Experiment(
         task=Digits(),
         pool=Glyphs(),
@@ -37,12 +41,15 @@ def digits() -> Experiment:
 
 
 def fashion() -> Experiment:
-    """The full method on Fashion-MNIST with the pool of glyphs, crops and shifted garments. Half a minute on a core.
+    """The full method on Fashion-MNIST with the pool of glyphs, crops and shifted garments. Half a
+    minute on a core.
 
-    Everything is taken over from `digits` but two things, looked at by validation accuracy alone. The teacher, tried at
-    seed 0, width 16: 2,000 steps, 3,000, and 3,000 at shift 2: 91.7, 92.1 and 91.7 %; 2,000 at stem_stride 1: 92.6 %,
-    at four times the cost, not taken. The student's steps, tried at seeds 100 and 101: 500, 1,000 and 2,000: 74.2, 78.0
-    and 80.5 %; 1,000, so that ten blocks of all baselines take minutes: more steps are better.
+    Everything is taken over from `digits` but two things, looked at by validation accuracy alone.
+    The teacher, tried at
+    seed 0, width 16: 2,000 steps, 3,000, and 3,000 at shift 2: 91.7, 92.1 and 91.7 %; 2,000 at
+    stem_stride 1: 92.6 %, at four times the cost, not taken. The student's steps, tried at seeds
+    100 and 101: 500, 1,000 and 2,000: 74.2, 78.0 and 80.5 %; 1,000, so that ten blocks of all
+    baselines take minutes: more steps are better.
     """
     return replace(
         digits(),
@@ -54,34 +61,44 @@ def fashion() -> Experiment:
 
 
 def balanced(full: Experiment) -> Experiment:
-    """Plain KD on the rows that the full method selects: without dropping, explicit and implicit loss."""
+    """Plain KD on the rows that the full method selects: without dropping, explicit and implicit
+    loss.
+    """
     return replace(full, dropping=None, explicit=None, implicit=None)
 
 
 def random(full: Experiment) -> Experiment:
     """Plain KD on a random part of the pool, as large as what the full method selects."""
-    return replace(balanced(full), selection=Random(ratio=full.selection.ratio, rows=full.selection.rows))
+    return replace(
+        balanced(full), selection=Random(ratio=full.selection.ratio, rows=full.selection.rows)
+    )
 
 
 def original(full: Experiment) -> Experiment:
-    """Plain KD on the original images, without their labels. An oracle: what better selection could reach."""
+    """Plain KD on the original images, without their labels. An oracle: what better selection could
+    reach.
+    """
     return replace(balanced(full), pool=TrainingImages(task=full.task), selection=Random(ratio=1.0))
 
 
 def labels(full: Experiment) -> Experiment:
     """The student alone, on the original images and labels. Not data-free."""
-    views: Any = full.views and replace(cast(Any, full.views), answer="cached")  # the teacher is not asked
+    views: Any = full.views and replace(
+        cast(Any, full.views), answer="cached"
+    )  # the teacher is not asked
     return replace(original(full), kd=OriginalLabels(), views=views)
 
 
 def dfnd(full: Experiment) -> Experiment:
-    """DFND (Chen et al., CVPR 2021): the most confident rows, KD, the noise matrix, SGD in three steps.
+    """DFND (Chen et al., CVPR 2021): the most confident rows, KD, the noise matrix, SGD in three
+    steps.
 
-    As in the published script: global order by confidence, KD at temperature 4 and the noise matrix with weights 1:1,
-    Adam 1e-3 for the matrix, SGD with learning rate 0.1, momentum 0.9, weight decay 5e-4, a tenth of it at 40 % and
-    80 %. Other than there: as many rows, steps and images per step as the full method (there 600,000 of 1.28 million
-    rows, 77,000 steps of 256); the full method's views, as a rule clean images (there: crops and flips, of which the
-    teacher is asked as well); the matrix's diagonal from validation labels (there: the test set's); the last student is
+    As in the published script: global order by confidence, KD at temperature 4 and the noise matrix
+    with weights 1:1, Adam 1e-3 for the matrix, SGD with learning rate 0.1, momentum 0.9, weight
+    decay 5e-4, a tenth of it at 40 % and 80 %. Other than there: as many rows, steps and images per
+    step as the full method (there 600,000 of 1.28 million rows, 77,000 steps of 256); the full
+    method's views, as a rule clean images (there: crops and flips, of which the teacher is asked as
+    well); the matrix's diagonal from validation labels (there: the test set's); the last student is
     judged (there: the best one on the test set).
     """
     return replace(
@@ -89,7 +106,9 @@ def dfnd(full: Experiment) -> Experiment:
         selection=Confident(ratio=full.selection.ratio, rows=full.selection.rows),
         kd=KD(temperature=4.0),
         dropping=NoiseMatrix(),
-        schedule=replace(full.schedule, learning_rate=0.1, weight_decay=5e-4, optimizer="sgd", decay="steps"),
+        schedule=replace(
+            full.schedule, learning_rate=0.1, weight_decay=5e-4, optimizer="sgd", decay="steps"
+        ),
     )
 
 
@@ -102,7 +121,9 @@ BASELINES: dict[str, Callable[[Experiment], Experiment]] = {
 }
 
 
-def _with_baselines(name: str, full: Callable[[], Experiment]) -> dict[str, Callable[[], Experiment]]:
+def _with_baselines(
+    name: str, full: Callable[[], Experiment]
+) -> dict[str, Callable[[], Experiment]]:
     """`name`, `name_labels`, ...: each recipe is made when it is asked for."""
 
     def recipe(baseline: Callable[[Experiment], Experiment]) -> Callable[[], Experiment]:

@@ -1,4 +1,6 @@
-"""Hand-over: a student as files that need nothing of this project, each checked against the original, with its card."""
+"""Hand-over: a student as files that need nothing of this project, each checked against the
+original, with its card.
+"""
 
 from dfkd.export.formats import load
 from dfkd.export.standalone import Standalone, standalone

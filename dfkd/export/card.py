@@ -24,25 +24,38 @@ WEAKEST = 3  # classes that are named
 
 
 def card(
-    student: Student, outcome: Outcome, checked: Sequence[Checked], images_are: str, measured_on: str
+    student: Student,
+    outcome: Outcome,
+    checked: Sequence[Checked],
+    images_are: str,
+    measured_on: str,
 ) -> str:
-    """Markdown. images_are: on what the formats were compared; measured_on: machine and threads of the timings."""
+    """Markdown. images_are: on what the formats were compared; measured_on: machine and threads of
+    the timings.
+    """
     e = student.experiment
     parts = [
         _front(student, outcome),
         f"# {_title(e)}",
         _what(e, student),
-        "## Load it", _loading(e, checked),
-        "## Accuracy", _accuracy(outcome),
-        "## Formats", _formats(checked, images_are, measured_on),
-        "## How it was made", _recipe(e, outcome),
-        "## Limits", _limits(e, outcome),
-    ]  # fmt: skip
+        "## Load it",
+        _loading(e, checked),
+        "## Accuracy",
+        _accuracy(outcome),
+        "## Formats",
+        _formats(checked, images_are, measured_on),
+        "## How it was made",
+        _recipe(e, outcome),
+        "## Limits",
+        _limits(e, outcome),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
 def _title(e: Experiment) -> str:
-    return f"{name_of(e.student)} for {name_of(e.task)}, distilled from {name_of(e.teacher.network)}"
+    return (
+        f"{name_of(e.student)} for {name_of(e.task)}, distilled from {name_of(e.teacher.network)}"
+    )
 
 
 def _front(student: Student, outcome: Outcome) -> str:
@@ -67,48 +80,74 @@ def _front(student: Student, outcome: Outcome) -> str:
 def _what(e: Experiment, student: Student) -> str:
     height, width, channels = e.task.image_shape
     return (
-        f"An image classifier with {student.parameters:,} parameters and {e.task.classes} classes. It learned from "
+        f"An image classifier with {student.parameters:,} parameters and {e.task.classes} classes. "
+        "It learned from "
         f"{_source(e)}.\n\n"
-        f"In: `images`, float32 [batch, {channels}, {height}, {width}], scaled to 0..1; the normalisation is inside. "
+        f"In: `images`, float32 [batch, {channels}, {height}, {width}], scaled to 0..1; the "
+        "normalisation is inside. "
         f"Out: `logits`, float32 [batch, {e.task.classes}]; softmax makes probabilities of them."
     )
 
 
 def _source(e: Experiment) -> str:
     if not isinstance(e.pool, TrainingImages):
-        return "a teacher's answers to unlabelled images, without the data that the teacher was trained on"
+        return (
+            "a teacher's answers to unlabelled images, without the data that the teacher was "
+            "trained on"
+        )
     original = "the task's own training images, which a data-free method does not have: a baseline"
-    return f"the labels of {original}" if isinstance(e.kd, OriginalLabels) else f"a teacher's answers to {original}"
+    return (
+        f"the labels of {original}"
+        if isinstance(e.kd, OriginalLabels)
+        else f"a teacher's answers to {original}"
+    )
 
 
 def _loading(e: Experiment, checked: Iterable[Checked]) -> str:
     height, width, channels = e.task.image_shape
     shape = f"4, {channels}, {height}, {width}"
     blocks = [
-        f"{one.format.name}, `{one.format.file}`:\n\n```python\n{one.format.use.format(shape=shape)}\n```"
+        f"{one.format.name}, "
+        f"`{one.format.file}`:\n\n```python\n{one.format.use.format(shape=shape)}\n```"
         for one in checked
     ]
-    last = "The first two need no code of the project that made this; the last is for going on with it, with `dfkd`."
+    last = (
+        "The first two need no code of the project that made this; the last is for going on "
+        "with it, with `dfkd`."
+    )
     return "\n\n".join([*blocks, last])
 
 
 def _accuracy(outcome: Outcome) -> str:
-    known = [(outcome.metrics[name], what) for name, what in PERCENT.items() if name in outcome.metrics]
+    known = [
+        (outcome.metrics[name], what) for name, what in PERCENT.items() if name in outcome.metrics
+    ]
     rows = [f"- {100 * value:.1f} %: {what}" for value, what in known]
-    by_class = {n.removeprefix("test.class."): v for n, v in outcome.metrics.items() if n.startswith("test.class.")}
+    by_class = {
+        n.removeprefix("test.class."): v
+        for n, v in outcome.metrics.items()
+        if n.startswith("test.class.")
+    }
     if by_class:
         weakest = sorted(by_class, key=lambda label: by_class[label])[:WEAKEST]
-        rows.append(f"- weakest classes: {', '.join(f'{k} ({100 * by_class[k]:.1f} %)' for k in weakest)}")
+        rows.append(
+            f"- weakest classes: {', '.join(f'{k} ({100 * by_class[k]:.1f} %)' for k in weakest)}"
+        )
     return "As recorded when it was trained:\n\n" + "\n".join(rows)
 
 
 def _formats(checked: Iterable[Checked], images_are: str, measured_on: str) -> str:
-    header = "| file | bytes | largest difference of a logit | same answer | latency, batch 1 | images/s, batch 64 |"
+    header = (
+        "| file | bytes | largest difference of a logit | same answer | latency, batch 1 | "
+        "images/s, batch 64 |"
+    )
     lines = [header, "|---|---|---|---|---|---|", *(_row(one) for one in checked)]
     return (
         "\n".join(lines)
-        + f"\n\nCompared with the student as it was trained, on {images_are}, one by one and in batches. "
-        f"Latency: median and, in brackets, the range of the middle 80 % of the runs. Measured on {measured_on}; "
+        + f"\n\nCompared with the student as it was trained, on {images_are}, one by one and in "
+        "batches. "
+        f"Latency: median and, in brackets, the range of the middle 80 % of the runs. Measured on "
+        f"{measured_on}; "
         "`model.safetensors` as plain PyTorch."
     )
 
@@ -117,24 +156,32 @@ def _row(one: Checked) -> str:
     agreed, speed = one.agreement, one.speed
     return (
         f"| {one.format.file} | {one.bytes:,} | {agreed.difference:.1e} of {agreed.largest:.1f} "
-        f"| {agreed.same} of {agreed.images} | {speed.median_ms:.3g} ms ({speed.low_ms:.3g} to {speed.high_ms:.3g}), "
+        f"| {agreed.same} of {agreed.images} | {speed.median_ms:.3g} ms ({speed.low_ms:.3g} to "
+        f"{speed.high_ms:.3g}), "
         f"n {speed.runs} | {speed.images_per_s:,.0f}, n {speed.batches} |"
     )
 
 
 def _recipe(e: Experiment, outcome: Outcome) -> str:
-    """Teacher, pool and recipe. Where files lay on the machine that trained it is nobody's business."""
+    """Teacher, pool and recipe. Where files lay on the machine that trained it is nobody's
+    business.
+    """
     hidden = _locations(e, "")
     rows = [f"| {name} | {value} |" for name, value in e.params().items() if name not in hidden]
     facts = {
-        "cell": outcome.cell, "block": str(Block(**outcome.block)), "steps": str(outcome.step),
+        "cell": outcome.cell,
+        "block": str(Block(**outcome.block)),
+        "steps": str(outcome.step),
         "digest of the teacher": outcome.tags.get("teacher", "not recorded"),
         "digest of the pool": outcome.tags.get("pool", "not recorded"),
         "commit": outcome.tags.get("git_commit") or "not recorded",
         **{str(name): str(value) for name, value in outcome.environment.items()},
-    }  # fmt: skip
+    }
     rows += [f"| {name} | {value} |" for name, value in facts.items()]
-    where = f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` computes the same again."
+    where = (
+        f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` "
+        "computes the same again."
+    )
     return "\n".join(["| what | value |", "|---|---|", *rows, "", where])
 
 
@@ -153,14 +200,18 @@ def _locations(piece: Any, prefix: str) -> set[str]:
 def _limits(e: Experiment, outcome: Outcome) -> str:
     height, width, _ = e.task.image_shape
     lines = [
-        f"It is one student of one seed (block {Block(**outcome.block)}), one teacher and one draw of the pool; "
+        f"It is one student of one seed (block {Block(**outcome.block)}), one teacher and one draw "
+        "of the pool; "
         "another seed would be a little better or worse.",
-        f"It takes images of {height}x{width} pixels of the kind that the task {name_of(e.task)} has, and answers with "
+        f"It takes images of {height}x{width} pixels of the kind that the task {name_of(e.task)} "
+        "has, and answers with "
         "one of its classes to anything else as well. Its probabilities were not calibrated.",
-    ]  # fmt: skip
+    ]
     if not isinstance(e.kd, OriginalLabels):
         lines.append("It saw no original label: what the teacher gets wrong it may have learned.")
     if "test" not in outcome.metrics:
-        lines.append("The test set was not read for it: choose by the numbers above, then test it once.")
+        lines.append(
+            "The test set was not read for it: choose by the numbers above, then test it once."
+        )
     lines.append("The licence follows from the teacher's and the images'; it is not stated here.")
     return "\n".join(f"- {line}" for line in lines)

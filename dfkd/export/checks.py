@@ -1,4 +1,5 @@
-"""An export is what its original is: the same answers on real images, one by one and in batches, and how fast.
+"""An export is what its original is: the same answers on real images, one by one and in batches,
+and how fast.
 
 N images, B batch, C channels, H height, W width, K classes.
 """
@@ -18,14 +19,17 @@ from dfkd.data.tasks import Task
 from dfkd.export.formats import Answer
 from dfkd.export.standalone import Standalone
 
-TOLERANCE = 1e-4  # of the largest logit: runtimes sum in another order, and differ in the last bits of float32
+# of the largest logit: runtimes sum in another order, and differ in the last bits of float32
+TOLERANCE = 1e-4
 SINGLE, BATCH = 8, 64  # images that are asked about one by one; images of a batch
 LATENCY_RUNS, THROUGHPUT_RUNS, WARM_UP, PATIENCE_S = 200, 20, 5, 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Largest absolute difference of a logit, the largest logit, and how many of n images have the same answer."""
+    """Largest absolute difference of a logit, the largest logit, and how many of n images have the
+    same answer.
+    """
 
     difference: float
     largest: float
@@ -34,20 +38,32 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Within rounding. An answer may then differ only where two classes are as good as equal."""
+        """Within rounding.
+
+        An answer may then differ only where two classes are as good as equal.
+        """
         return self.difference <= TOLERANCE * max(1.0, self.largest)
 
 
-def agreement(answer: Answer, original: Standalone, images_NHWC: NDArray[np.uint8], task: Task) -> Agreement:
+def agreement(
+    answer: Answer, original: Standalone, images_NHWC: NDArray[np.uint8], task: Task
+) -> Agreement:
     """Against the student as it is trained and judged here, which normalises before the network.
 
     The first images one by one, all of them in batches of 64, the last of which may be smaller.
     """
     expected_NK = _expected(original, images_NHWC, task)
     images_NCHW = as_floats(images_NHWC)
-    single_BK = np.concatenate([answer(images_NCHW[i : i + 1]) for i in range(min(SINGLE, len(images_NCHW)))])
-    found_NK = np.concatenate([answer(images_NCHW[i : i + BATCH]) for i in range(0, len(images_NCHW), BATCH)])
-    apart = [np.abs(single_BK - expected_NK[: len(single_BK)]).max(), np.abs(found_NK - expected_NK).max()]
+    single_BK = np.concatenate(
+        [answer(images_NCHW[i : i + 1]) for i in range(min(SINGLE, len(images_NCHW)))]
+    )
+    found_NK = np.concatenate(
+        [answer(images_NCHW[i : i + BATCH]) for i in range(0, len(images_NCHW), BATCH)]
+    )
+    apart = [
+        np.abs(single_BK - expected_NK[: len(single_BK)]).max(),
+        np.abs(found_NK - expected_NK).max(),
+    ]
     return Agreement(
         difference=float(max(apart)) if np.isfinite(apart).all() else float("inf"),
         largest=float(np.abs(expected_NK).max()),
@@ -56,22 +72,29 @@ def agreement(answer: Answer, original: Standalone, images_NHWC: NDArray[np.uint
     )
 
 
-def _expected(original: Standalone, images_NHWC: NDArray[np.uint8], task: Task) -> NDArray[np.float32]:
+def _expected(
+    original: Standalone, images_NHWC: NDArray[np.uint8], task: Task
+) -> NDArray[np.float32]:
     with torch.inference_mode():
         parts = [
-            original.network(to_tensor(images_NHWC[i : i + BATCH], task)) for i in range(0, len(images_NHWC), BATCH)
+            original.network(to_tensor(images_NHWC[i : i + BATCH], task))
+            for i in range(0, len(images_NHWC), BATCH)
         ]
     return torch.cat(parts).numpy()
 
 
 def as_floats(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[N, C, H, W] in 0..1, as exported students take them."""
-    return np.ascontiguousarray(images_NHWC.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
+    return np.ascontiguousarray(
+        images_NHWC.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Milliseconds for one image: median, and between which lie 8 of 10 runs. Images per second in batches of 64."""
+    """Milliseconds for one image: median, and between which lie 8 of 10 runs. Images per second in
+    batches of 64.
+    """
 
     median_ms: float
     low_ms: float
@@ -82,14 +105,20 @@ class Speed:
 
 
 def speed(answer: Answer, image_shape: tuple[int, int, int]) -> Speed:
-    """On random images. A slow student is measured less often, at least 3 times: each part ends after 5 s."""
+    """On random images. A slow student is measured less often, at least 3 times: each part ends
+    after 5 s.
+    """
     one_ms = 1000 * np.array(list(_seconds(answer, _random(1, image_shape), LATENCY_RUNS)))
     many_s = np.array(list(_seconds(answer, _random(BATCH, image_shape), THROUGHPUT_RUNS)))
     low, median, high = np.quantile(one_ms, [0.1, 0.5, 0.9])
     return Speed(
-        median_ms=float(median), low_ms=float(low), high_ms=float(high), runs=len(one_ms),
-        images_per_s=float(BATCH / np.median(many_s)), batches=len(many_s),
-    )  # fmt: skip
+        median_ms=float(median),
+        low_ms=float(low),
+        high_ms=float(high),
+        runs=len(one_ms),
+        images_per_s=float(BATCH / np.median(many_s)),
+        batches=len(many_s),
+    )
 
 
 def _seconds(answer: Answer, images_BCHW: NDArray[np.float32], runs: int) -> Iterator[float]:

@@ -1,4 +1,5 @@
-"""The folder of an exported student: every format written, opened again, checked and measured, and the card. Or none.
+"""The folder of an exported student: every format written, opened again, checked and measured, and
+the card. Or none.
 
 N images, H height, W width, C channels.
 """
@@ -41,7 +42,9 @@ class Student:
 
     @property
     def parameters(self) -> int:
-        """Numbers that were learned; the running means of normalisation layers are not among them."""
+        """Numbers that were learned; the running means of normalisation layers are not among
+        them.
+        """
         task = self.experiment.task
         network = self.experiment.student.build(task.classes, task.image_shape[2])
         return sum(parameter.numel() for parameter in network.parameters())

@@ -1,6 +1,8 @@
-"""The formats of an exported student: how each is written, and how it is opened again without looking at the original.
+"""The formats of an exported student: how each is written, and how it is opened again without
+looking at the original.
 
-B batch, C channels, H height, W width, K classes. Every format takes float32 images [B, C, H, W] in 0..1, whatever B.
+B batch, C channels, H height, W width, K classes. Every format takes float32 images [B, C, H, W] in
+0..1, whatever B.
 """
 
 from __future__ import annotations
@@ -24,14 +26,18 @@ from dfkd.export.standalone import Standalone, assembled
 from dfkd.identity import Scalar
 from dfkd.storage.files import write_json
 
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # images [B, C, H, W] to logits [B, K]
+Answer = Callable[
+    [NDArray[np.float32]], NDArray[np.float32]
+]  # images [B, C, H, W] to logits [B, K]
 CONFIG = "config.json"
 INPUT, OUTPUT = "images", "logits"
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a student is written into a folder and opened from there. `use`: three lines of Python for the card."""
+    """How a student is written into a folder and opened from there. `use`: three lines of Python
+    for the card.
+    """
 
     name: str
     file: str
@@ -52,22 +58,30 @@ def load(folder: str | Path, modules: Iterable[str] = ()) -> Standalone:
     config: dict[str, Any] = json.loads((Path(folder) / CONFIG).read_text())
     network = piece(config["network"], "student", modules)
     weights = load_file(Path(folder) / "model.safetensors")
-    return assembled(network, config["classes"], tuple(config["mean"]), tuple(config["std"]), weights)
+    return assembled(
+        network, config["classes"], tuple(config["mean"]), tuple(config["std"]), weights
+    )
 
 
 def write_config(folder: Path, cell: str, network: dict[str, Scalar], task: Task) -> None:
     """What `load` reads. network: the student's parameters, as `flat(network, "student")`."""
     height, width, channels = task.image_shape
     value = {
-        "cell": cell, "network": network, "classes": task.classes, "image": [channels, height, width],
-        "mean": list(task.mean), "std": list(task.std),
-    }  # fmt: skip
+        "cell": cell,
+        "network": network,
+        "classes": task.classes,
+        "image": [channels, height, width],
+        "mean": list(task.mean),
+        "std": list(task.std),
+    }
     write_json(folder / CONFIG, value)
 
 
 def _write_pt2(student: Standalone, image_shape: tuple[int, int, int], path: Path) -> None:
     shapes = ({0: torch.export.Dim("batch", min=1)},)
-    torch.export.save(torch.export.export(student, (_example(image_shape),), dynamic_shapes=shapes), path)
+    torch.export.save(
+        torch.export.export(student, (_example(image_shape),), dynamic_shapes=shapes), path
+    )
 
 
 def _open_pt2(folder: Path) -> Answer:
@@ -76,9 +90,14 @@ def _open_pt2(folder: Path) -> Answer:
 
 def _write_onnx(student: Standalone, image_shape: tuple[int, int, int], path: Path) -> None:
     program = torch.onnx.export(
-        student, (_example(image_shape),), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        input_names=[INPUT], output_names=[OUTPUT], verbose=False,
-    )  # fmt: skip
+        student,
+        (_example(image_shape),),
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        verbose=False,
+    )
     assert program is not None  # it was not given a file to write
     program.save(path)
 
@@ -91,7 +110,9 @@ def _open_onnx(folder: Path) -> Answer:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
 
     def answer(images_BCHW: NDArray[np.float32]) -> NDArray[np.float32]:
         (logits_BK,) = session.run([OUTPUT], {INPUT: images_BCHW})
@@ -101,7 +122,9 @@ def _open_onnx(folder: Path) -> Answer:
 
 
 def _write_safetensors(student: Standalone, image_shape: tuple[int, int, int], path: Path) -> None:
-    save_file({name: value.contiguous() for name, value in student.network.state_dict().items()}, path)
+    save_file(
+        {name: value.contiguous() for name, value in student.network.state_dict().items()}, path
+    )
 
 
 def _example(image_shape: tuple[int, int, int]) -> torch.Tensor:
@@ -125,20 +148,34 @@ def formats(modules: Iterable[str] = ()) -> tuple[Format, ...]:
         Format("torch.export", "model.pt2", _write_pt2, _open_pt2, _USE_PT2),
         Format("ONNX", "model.onnx", _write_onnx, _open_onnx, _USE_ONNX),
         Format(
-            "safetensors", "model.safetensors", _write_safetensors,
-            lambda folder: _answer(load(folder, modules)), _use_safetensors(modules),
+            "safetensors",
+            "model.safetensors",
+            _write_safetensors,
+            lambda folder: _answer(load(folder, modules)),
+            _use_safetensors(modules),
         ),
-    )  # fmt: skip
+    )
 
 
-def write(how: Format, student: Standalone, image_shape: tuple[int, int, int], folder: Path) -> None:
-    """Raises NotExported with the first line of what the exporter says; its prints are kept from the terminal."""
+def write(
+    how: Format, student: Standalone, image_shape: tuple[int, int, int], folder: Path
+) -> None:
+    """Raises NotExported with the first line of what the exporter says; its prints are kept from
+    the terminal.
+    """
     silence = io.StringIO()
     try:
         with redirect_stderr(silence), redirect_stdout(silence):
             how.write(student, image_shape, folder / how.file)
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # what exporters say to a network
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:  # what exporters say to a network
+        line = next(
+            (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
         raise NotExported(f"the student does not fit into {how.name}: {line[:300]}") from error
 
 

@@ -1,4 +1,5 @@
-"""Handing a student over: found in a storage, exported into a folder that is whole or not there, shown in the terminal.
+"""Handing a student over: found in a storage, exported into a folder that is whole or not there,
+shown in the terminal.
 
 N images, H height, W width, C channels.
 """
@@ -30,22 +31,32 @@ def student_of(outcome: Outcome, storage: Path, modules: Sequence[str]) -> Stude
     """ValueError with one line for a cell that has no student, or has none here."""
     again = f"python -m platform.distill --run {outcome.cell}"
     if outcome.state == "diverged":
-        raise ValueError(f"the cell {outcome.cell} diverged at step {outcome.step}: it has no student to export")
+        raise ValueError(
+            f"the cell {outcome.cell} diverged at step {outcome.step}: it has no student to export"
+        )
     if outcome.state != "finished":
-        raise ValueError(f"the cell {outcome.cell} was {outcome.state} at step {outcome.step}: finish it with {again}")
+        raise ValueError(
+            f"the cell {outcome.cell} was {outcome.state} at step {outcome.step}: finish it with "
+            f"{again}"
+        )
     try:
         weights = Ledger(storage).weights(outcome.cell)
     except FileNotFoundError as error:
         raise ValueError(
-            f"the weights of {outcome.cell} are not in {storage}: name the storage that has them with --storage, "
+            f"the weights of {outcome.cell} are not in {storage}: name the storage that has them "
+            "with --storage, "
             f"or compute it again with {again}"
         ) from error
     e = experiment(outcome.params, {}, modules)
     return Student(cell=outcome.cell, experiment=e, weights=weights)
 
 
-def export(student: Student, outcome: Outcome, storage: Path, folder: Path, console: Console) -> None:
-    """Write the folder, unless it is there. ValueError where the student cannot be exported: nothing is left then."""
+def export(
+    student: Student, outcome: Outcome, storage: Path, folder: Path, console: Console
+) -> None:
+    """Write the folder, unless it is there. ValueError where the student cannot be exported:
+    nothing is left then.
+    """
     if is_export_of(folder, student.cell):
         console.line(f"it is there: {folder}; delete it to have it written again")
         return
@@ -53,18 +64,29 @@ def export(student: Student, outcome: Outcome, storage: Path, folder: Path, cons
     threads = torch.get_num_threads()
     machine = f"{this_environment('cpu').device}, {threads} thread{'s' * (threads > 1)}"
     try:
-        with whole_folder(folder) as half, console.step("written, opened again, compared and measured"):
+        with (
+            whole_folder(folder) as half,
+            console.step("written, opened again, compared and measured"),
+        ):
             checked = write_formats(student, images_NHWC, half)
             (half / "README.md").write_text(card(student, outcome, checked, images_are, machine))
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written ({error.strerror}): name another folder with --out") from error
+        raise ValueError(
+            f"{folder} cannot be written ({error.strerror}): name another folder with --out"
+        ) from error
     _show(student, checked, images_are, machine, console)
-    console.line(f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    console.line(
+        f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
+    )
     console.line(f"next:  read {folder / 'README.md'}, which says how to load each file")
 
 
-def images_to_compare(e: Experiment, outcome: Outcome, storage: Path) -> tuple[NDArray[np.uint8], str]:
-    """Validation images, else the probe's, else noise, at most 1,000, evenly spaced; and what they are."""
+def images_to_compare(
+    e: Experiment, outcome: Outcome, storage: Path
+) -> tuple[NDArray[np.uint8], str]:
+    """Validation images, else the probe's, else noise, at most 1,000, evenly spaced; and what they
+    are.
+    """
     images_NHWC, what = _images(e, outcome, storage)
     kept = np.unique(np.linspace(0, len(images_NHWC) - 1, MOST_IMAGES).astype(int))
     return np.ascontiguousarray(images_NHWC[kept]), f"{len(kept)} {what}"
@@ -75,21 +97,41 @@ def _images(e: Experiment, outcome: Outcome, storage: Path) -> tuple[NDArray[np.
         validation = e.task.validation()
         if validation is not None:
             return validation.images, "validation images of the task"
-        return probe_images(e, Block(**outcome.block), outcome.tags, storage), "held-out images of the pool"
+        return probe_images(
+            e, Block(**outcome.block), outcome.tags, storage
+        ), "held-out images of the pool"
     except ValueError:  # of a task or pool whose files are elsewhere
-        return np.random.default_rng(0).integers(0, 256, (256, *e.task.image_shape), np.uint8), "images of noise"
+        return np.random.default_rng(0).integers(
+            0, 256, (256, *e.task.image_shape), np.uint8
+        ), "images of noise"
 
 
-def _show(student: Student, checked: Sequence[Checked], images_are: str, machine: str, console: Console) -> None:
-    header = ["format", "bytes", "difference", "same answers", "ms, batch 1", "10-90 %", "images/s, batch 64"]
+def _show(
+    student: Student, checked: Sequence[Checked], images_are: str, machine: str, console: Console
+) -> None:
+    header = [
+        "format",
+        "bytes",
+        "difference",
+        "same answers",
+        "ms, batch 1",
+        "10-90 %",
+        "images/s, batch 64",
+    ]
     rows = [
         [
-            one.format.name, f"{one.bytes:,}", f"{one.agreement.difference:.1e}",
-            f"{one.agreement.same} of {one.agreement.images}", f"{one.speed.median_ms:.3g}",
-            f"{one.speed.low_ms:.3g}-{one.speed.high_ms:.3g}", f"{one.speed.images_per_s:,.0f}",
+            one.format.name,
+            f"{one.bytes:,}",
+            f"{one.agreement.difference:.1e}",
+            f"{one.agreement.same} of {one.agreement.images}",
+            f"{one.speed.median_ms:.3g}",
+            f"{one.speed.low_ms:.3g}-{one.speed.high_ms:.3g}",
+            f"{one.speed.images_per_s:,.0f}",
         ]
         for one in checked
-    ]  # fmt: skip
+    ]
     console.table(f"Student of {student.cell}, {student.parameters:,} parameters", header, rows)
     speed = checked[0].speed
-    console.line(f"compared on {images_are}; measured in {speed.runs} and {speed.batches} runs on {machine}")
+    console.line(
+        f"compared on {images_are}; measured in {speed.runs} and {speed.batches} runs on {machine}"
+    )

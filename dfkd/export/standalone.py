@@ -1,4 +1,5 @@
-"""A student that needs nothing around it: its normalisation is inside, images in 0..1 go in, logits come out.
+"""A student that needs nothing around it: its normalisation is inside, images in 0..1 go in, logits
+come out.
 
 B batch, C channels, H height, W width, K classes.
 """
@@ -37,7 +38,11 @@ def standalone(experiment: Experiment, weights: dict[str, Tensor]) -> Standalone
 
 
 def assembled(
-    network: Network, classes: int, mean: tuple[float, ...], std: tuple[float, ...], weights: dict[str, Tensor]
+    network: Network,
+    classes: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    weights: dict[str, Tensor],
 ) -> Standalone:
     """`standalone`, from what a config.json holds."""
     module = network.build(classes, len(mean))

@@ -1,1 +1,3 @@
-"""Inspection: can this pool teach? What each rule would take of it, which classes starve, near-duplicates."""
+"""Inspection: can this pool teach? What each rule would take of it, which classes starve,
+near-duplicates.
+"""

@@ -1,4 +1,6 @@
-"""Inspecting on the cluster: one task computes part after part and writes the files; the driver says what was found."""
+"""Inspecting on the cluster: one task computes part after part and writes the files; the driver
+says what was found.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,12 @@ SUMMARY = "summary.json"  # written last: an inspection that has it is complete
 TERMINAL_CLASSES = 20  # rows of the table in the terminal
 
 
-def inspect(cell: Cell, recipe: str, prepared: Prepared, compute: Compute, console: Console) -> Path:
-    """Inspect, unless the same was inspected before; say what was found; the folder with the page."""
+def inspect(
+    cell: Cell, recipe: str, prepared: Prepared, compute: Compute, console: Console
+) -> Path:
+    """Inspect, unless the same was inspected before; say what was found; the folder with the
+    page.
+    """
     folder = compute.storage / "inspections" / inspection_key(cell, recipe, prepared.source)
     if not (folder / SUMMARY).exists():
         _compute(cell, recipe, prepared, compute, folder, console)
@@ -76,10 +82,12 @@ def summary(fitness: Fitness) -> dict[str, Any]:
         ("What rules would take (* the recipe's budget)", *fitness_tables.own_choices(fitness)),
     ]
     return {
-        "verdict": verdict(fitness), "facts": fitness_tables.facts(fitness), "todo": advice(fitness),
+        "verdict": verdict(fitness),
+        "facts": fitness_tables.facts(fitness),
+        "todo": advice(fitness),
         "tables": [{"title": t, "header": header, "rows": rows} for t, header, rows in tables],
         "left_out": fitness_tables.which(fitness, TERMINAL_CLASSES),
-    }  # fmt: skip
+    }
 
 
 def _show(said: dict[str, Any], console: Console) -> None:

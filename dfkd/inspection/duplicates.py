@@ -1,14 +1,17 @@
-"""Near-duplicates in a pool: rows that show the same picture as an earlier row, found in bounded memory and time.
+"""Near-duplicates in a pool: rows that show the same picture as an earlier row, found in bounded
+memory and time.
 
-Exact copies share a digest of their pixels. Near ones share, up to DISTANCE of its 64 bits, a difference hash (dHash:
-is each of 8x8 areas brighter than its left neighbour?) and correlate by LIKENESS or more as grey 16x16 thumbnails, so
-that another size, compression or brightness is found and another picture of the same thing is not. Candidates: hashes
-are sorted eight times, each time from another bit on, and each row is compared with its NEIGHBOURS next ones. Cost:
-linear but for the sorting; 1 million rows of 32x32x3 took 30 s on one core and 0.4 GB.
+Exact copies share a digest of their pixels. Near ones share, up to DISTANCE of its 64 bits, a
+difference hash (dHash: is each of 8x8 areas brighter than its left neighbour?) and correlate by
+LIKENESS or more as grey 16x16 thumbnails, so that another size, compression or brightness is found
+and another picture of the same thing is not. Candidates: hashes are sorted eight times, each time
+from another bit on, and each row is compared with its NEIGHBOURS next ones. Cost: linear but for
+the sorting; 1 million rows of 32x32x3 took 30 s on one core and 0.4 GB.
 
-What is found is a lower bound. Measured on 1,000 copies among 20,000 crops of two photographs at 32x32, sky and all:
-82 % of those 30 % darker, 72 % of those made half as large and large again, 57 % of JPEGs of quality 50; crops and
-mirrored copies are no duplicates here. At a LIKENESS of 0.98 different handwriting of one "1" would count as copies.
+What is found is a lower bound. Measured on 1,000 copies among 20,000 crops of two photographs at
+32x32, sky and all: 82 % of those 30 % darker, 72 % of those made half as large and large again, 57
+% of JPEGs of quality 50; crops and mirrored copies are no duplicates here. At a LIKENESS of 0.98
+different handwriting of one "1" would count as copies.
 
 N rows, H height, W width, C channels, P pairs, T pixels of a thumbnail.
 """
@@ -26,10 +29,14 @@ from scipy.sparse.csgraph import connected_components
 
 MOST = 1_000_000  # rows that are looked at, evenly spaced in a larger pool
 STEP = 8  # bits from one sorting to the next
-DISTANCE = 6  # bits: at 3 two thirds as many of the planted copies were found, 8 cost twice the time and found few more
+# bits: at 3 two thirds as many of the planted copies were found, 8 cost twice the time and found
+# few more
+DISTANCE = 6
 LIKENESS = 0.99  # correlation: see above
 NEIGHBOURS = 8  # next rows in each sorting
-BLANK = 8  # grey levels between darkest and brightest area: nothing to be seen, and every blank looks like the others
+# grey levels between darkest and brightest area: nothing to be seen, and every blank looks like the
+# others
+BLANK = 8
 MARGIN = 2  # grey levels by which an area has to be brighter: flat areas give no random bits
 CHUNK = 4096  # images or pairs at a time
 
@@ -39,18 +46,24 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """What was found among the rows that were looked at. Masks are over all N rows; a copy repeats an earlier row."""
+    """What was found among the rows that were looked at. Masks are over all N rows; a copy repeats
+    an earlier row.
+    """
 
     exact_N: Mask
     near_N: Mask  # not exact
     blank_N: Mask  # of one colour; counted as neither
-    groups: tuple[tuple[int, ...], ...]  # rows of one picture that differ in pixels, the largest groups first
+    groups: tuple[
+        tuple[int, ...], ...
+    ]  # rows of one picture that differ in pixels, the largest groups first
     looked_at: int
 
 
 def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
     """Images may be a memory map: they are read once, in order."""
-    rows = np.unique(np.linspace(0, len(images_NHWC) - 1, min(len(images_NHWC), MOST)).round().astype(np.int64))
+    rows = np.unique(
+        np.linspace(0, len(images_NHWC) - 1, min(len(images_NHWC), MOST)).round().astype(np.int64)
+    )
     digest_N, hash_N, thumbnails_NT = _fingerprints(images_NHWC, rows)
     spread_N = thumbnails_NT.max(axis=1).astype(np.int64) - thumbnails_NT.min(axis=1)
     blank_N = spread_N < BLANK
@@ -63,9 +76,12 @@ def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
     exact_N[np.setdiff1d(seen, distinct)] = True
     near_N[np.delete(distinct, heads)] = True
     return Duplicates(
-        exact_N=_placed(exact_N, rows, len(images_NHWC)), near_N=_placed(near_N, rows, len(images_NHWC)),
-        blank_N=_placed(blank_N, rows, len(images_NHWC)), groups=_largest(group, rows[distinct]), looked_at=len(rows),
-    )  # fmt: skip
+        exact_N=_placed(exact_N, rows, len(images_NHWC)),
+        near_N=_placed(near_N, rows, len(images_NHWC)),
+        blank_N=_placed(blank_N, rows, len(images_NHWC)),
+        groups=_largest(group, rows[distinct]),
+        looked_at=len(rows),
+    )
 
 
 def _placed(mask: Mask, rows: Rows, count: int) -> Mask:
@@ -102,7 +118,8 @@ def reduced(grey_NHW: NDArray[np.float64], height: int, width: int) -> NDArray[n
     """The mean of each of height x width equal areas."""
     down = _overlaps(grey_NHW.shape[1], height) @ grey_NHW
     result: NDArray[np.float64] = down @ _overlaps(grey_NHW.shape[2], width).T
-    # whole numbers of 1/16 grey level: the order in which a machine adds is not seen in a comparison
+    # whole numbers of 1/16 grey level: the order in which a machine adds is not seen in a
+    # comparison
     return np.round(16 * result) / 16
 
 
@@ -119,7 +136,9 @@ def _hashes(areas_N89: NDArray[np.float64]) -> NDArray[np.uint64]:
     return np.packbits(brighter.reshape(len(brighter), 64), axis=1).view("<u8")[:, 0]
 
 
-def _groups(hash_N: NDArray[np.uint64], thumbnails_MT: NDArray[np.uint8], rows_N: Rows) -> NDArray[np.int64]:
+def _groups(
+    hash_N: NDArray[np.uint64], thumbnails_MT: NDArray[np.uint8], rows_N: Rows
+) -> NDArray[np.int64]:
     """The group of each row: rows that near-duplicates join, directly or over others, share one.
 
     rows_N: where each row's thumbnail stands among the M.
@@ -133,15 +152,21 @@ def _groups(hash_N: NDArray[np.uint64], thumbnails_MT: NDArray[np.uint8], rows_N
         firsts.append(a[alike])
         seconds.append(b[alike])
         pairs = np.concatenate(firsts), np.concatenate(seconds)
-        graph = coo_array((np.ones(len(pairs[0]), dtype=np.bool_), pairs), shape=(len(hash_N), len(hash_N)))
+        graph = coo_array(
+            (np.ones(len(pairs[0]), dtype=np.bool_), pairs), shape=(len(hash_N), len(hash_N))
+        )
         group_N = connected_components(graph, directed=False)[1].astype(np.int64)
     return group_N
 
 
 def _candidates(hash_N: NDArray[np.uint64]) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of rows whose hashes differ in DISTANCE bits or fewer, from one sorting after the other."""
+    """Pairs of rows whose hashes differ in DISTANCE bits or fewer, from one sorting after the
+    other.
+    """
     for turn in range(0, 64, STEP):
-        turned_N = hash_N if not turn else (hash_N << np.uint64(turn)) | (hash_N >> np.uint64(64 - turn))
+        turned_N = (
+            hash_N if not turn else (hash_N << np.uint64(turn)) | (hash_N >> np.uint64(64 - turn))
+        )
         order = np.argsort(turned_N, kind="stable")
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             a, b = order[:-step], order[step:]

@@ -1,4 +1,6 @@
-"""Figures of an inspection: confidence, supply of each class, what each rule takes of each class."""
+"""Figures of an inspection: confidence, supply of each class, what each rule takes of each
+class.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def figures(fitness: Fitness) -> dict[str, Plot]:
 
 
 def supply(fitness: Fitness) -> Plot:
-    """Of each class all rows, the sure ones and those that the recipe takes, over its fair share. A log scale."""
+    """Of each class all rows, the sure ones and those that the recipe takes, over its fair share. A
+    log scale.
+    """
     figure = blank(3.2)
     axes = figure.subplots()
     many = len(fitness.classes) > NAMED
@@ -31,28 +35,44 @@ def supply(fitness: Fitness) -> Plot:
     x = np.arange(len(classes))
     of = {"rows": [c.rows for c in classes], "sure": [c.confident for c in classes]}
     of["taken"] = [c.taken for c in classes]
-    style = {"rows": (FAINT, "o", "rows in the pool"), "sure": (BLUE, "o", f"sure: confidence {CONFIDENT} or more"),
-             "taken": ("black", "_", "taken by the recipe")}  # fmt: skip
+    style = {
+        "rows": (FAINT, "o", "rows in the pool"),
+        "sure": (BLUE, "o", f"sure: confidence {CONFIDENT} or more"),
+        "taken": ("black", "_", "taken by the recipe"),
+    }
     if not many:
         axes.vlines(x, 0.5, [max(v, 0.5) for v in of["rows"]], color="#e8e8e8", linewidth=7)
     for name, (colour, marker, label) in style.items():
         size = 2.5 if many else 11 if marker == "_" else 6.5
-        axes.plot(x, np.maximum(of[name], 0.5), marker, color=colour, markersize=size, label=label,
-                  markeredgewidth=2 if marker == "_" else 0)  # fmt: skip
-    axes.axhline(fitness.fair, color=ORANGE, linewidth=1.2, label="fair share of the budget", zorder=1.5)
+        axes.plot(
+            x,
+            np.maximum(of[name], 0.5),
+            marker,
+            color=colour,
+            markersize=size,
+            label=label,
+            markeredgewidth=2 if marker == "_" else 0,
+        )
+    axes.axhline(
+        fitness.fair, color=ORANGE, linewidth=1.2, label="fair share of the budget", zorder=1.5
+    )
     _counts(axes, [fitness.fair, *of["rows"]])
     axes.set_xlim(-0.6, len(classes) - 0.4)
     if many:
         axes.set_xlabel("classes, those with the fewest sure rows first")
     else:
-        axes.set_xticks(x, [str(c.label) for c in classes], fontsize=9 if len(classes) <= NUMBERED else 6)
+        axes.set_xticks(
+            x, [str(c.label) for c in classes], fontsize=9 if len(classes) <= NUMBERED else 6
+        )
         for tick, c in zip(axes.get_xticklabels(), classes, strict=True):
             tick.set_color("black" if fitness.state(c) == COVERED else ORANGE)
             tick.set_fontweight("normal" if fitness.state(c) == COVERED else "bold")
         axes.set_xlabel("pseudo-class (bold: not covered)")
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("rows")
-    figure.legend(loc="outside upper left", ncols=4, fontsize=8, columnspacing=1.4, handletextpad=0.4)
+    figure.legend(
+        loc="outside upper left", ncols=4, fontsize=8, columnspacing=1.4, handletextpad=0.4
+    )
     return figure
 
 
@@ -61,31 +81,56 @@ def _counts(axes: Any, values: list[float]) -> None:
     top = 10 ** np.ceil(np.log10(max(*values, 10)))
     axes.set_yscale("log")
     axes.set_ylim(0.4, top)
-    axes.yaxis.set_major_locator(FixedLocator([0.5, *(10**i for i in range(int(np.log10(top)) + 1))]))
+    axes.yaxis.set_major_locator(
+        FixedLocator([0.5, *(10**i for i in range(int(np.log10(top)) + 1))])
+    )
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value < 1 else f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "0" if value < 1 else f"{value:,.0f}")
+    )
 
 
 def confidence(fitness: Fitness) -> Plot:
-    """The pool's confidence in bars, that on the validation images as a line, in per cent of each."""
+    """The pool's confidence in bars, that on the validation images as a line, in per cent of
+    each.
+    """
     figure = blank(2.6)
     axes = figure.subplots()
     edges = np.linspace(0, 1, BINS + 1)
     pool = 100 * np.array(fitness.histogram) / max(sum(fitness.histogram), 1)
     sure = edges[:-1] >= CONFIDENT - 1e-9
-    axes.bar(edges[:-1], pool, width=1 / BINS, align="edge", color=np.where(sure, BLUE, FAINT), edgecolor="white")
+    axes.bar(
+        edges[:-1],
+        pool,
+        width=1 / BINS,
+        align="edge",
+        color=np.where(sure, BLUE, FAINT),
+        edgecolor="white",
+    )
     own = np.array(fitness.profile.histogram)
     axes.set_ylim(0, 1.3 * pool.max())
     if own.sum():
         own = 100 * own / own.sum()
-        cut = f" (the highest part, {own.max():.0f} %, is cut off)" if own.max() > 1.3 * pool.max() else ""
+        cut = (
+            f" (the highest part, {own.max():.0f} %, is cut off)"
+            if own.max() > 1.3 * pool.max()
+            else ""
+        )
         axes.stairs(own, edges, color="black", linewidth=1.2, label=f"validation images{cut}")
         axes.legend(loc="upper left", fontsize=8)
     axes.axvline(fitness.own.lowest, color=ORANGE, linewidth=1.2)
     right = fitness.own.lowest > 0.5
-    axes.annotate(f"lowest taken: {fitness.own.lowest:.2f}", (fitness.own.lowest, 0.8),
-                  xycoords=("data", "axes fraction"), xytext=(-5 if right else 5, 0), textcoords="offset points",
-                  ha="right" if right else "left", va="top", fontsize=8, color=ORANGE)  # fmt: skip
+    axes.annotate(
+        f"lowest taken: {fitness.own.lowest:.2f}",
+        (fitness.own.lowest, 0.8),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5 if right else 5, 0),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="top",
+        fontsize=8,
+        color=ORANGE,
+    )
     axes.set_xlim(0, 1)
     axes.set_xlabel(f"the teacher's confidence (blue: {CONFIDENT} or more)")
     axes.set_ylabel("rows, %")
@@ -93,21 +138,38 @@ def confidence(fitness: Fitness) -> Plot:
 
 
 def taken(fitness: Fitness) -> Plot:
-    """A tile for each rule and class: what it takes at the recipe's budget, in per cent of the fair share."""
+    """A tile for each rule and class: what it takes at the recipe's budget, in per cent of the fair
+    share.
+    """
     choices = fitness.at_own_budget()
     order = [c.label for c in sorted(fitness.classes, key=lambda c: c.confident)]
     labels = order if len(order) > NUMBERED else sorted(order)
-    shares = np.array([[100 * c.counts[k] / fitness.fair for k in labels] for c in choices.values()])
+    shares = np.array(
+        [[100 * c.counts[k] / fitness.fair for k in labels] for c in choices.values()]
+    )
     figure = blank(1.0 + 0.29 * len(choices))
     axes = figure.subplots()
     # a logarithm: half and twice the share are equally far from it
     tones = np.log2(np.clip(shares, 12.5, 800) / 100)
-    tiles = axes.pcolormesh(tones, cmap=SHARE, vmin=-3, vmax=3, edgecolors="white",
-                            linewidth=1 if len(labels) <= NUMBERED else 0)  # fmt: skip
+    tiles = axes.pcolormesh(
+        tones,
+        cmap=SHARE,
+        vmin=-3,
+        vmax=3,
+        edgecolors="white",
+        linewidth=1 if len(labels) <= NUMBERED else 0,
+    )
     for y, x in np.ndindex(*shares.shape) if len(labels) <= NUMBERED else ():
         dark = abs(tones[y, x]) > 2.4
-        axes.text(x + 0.5, y + 0.5, f"{shares[y, x]:.0f}", ha="center", va="center", fontsize=7.5,
-                  color="white" if dark else "black")  # fmt: skip
+        axes.text(
+            x + 0.5,
+            y + 0.5,
+            f"{shares[y, x]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color="white" if dark else "black",
+        )
     names = [f"{rule} (recipe)" if rule == fitness.rule else rule for rule in choices]
     axes.set_yticks(np.arange(len(choices)) + 0.5, names)
     axes.invert_yaxis()
@@ -126,4 +188,8 @@ def taken(fitness: Fitness) -> Plot:
     return figure
 
 
-FIGURES: dict[str, Callable[[Fitness], Plot]] = {"supply": supply, "confidence": confidence, "taken": taken}
+FIGURES: dict[str, Callable[[Fitness], Plot]] = {
+    "supply": supply,
+    "confidence": confidence,
+    "taken": taken,
+}

@@ -1,6 +1,8 @@
-"""What an inspection found of a pool and its teacher, as plain values, and which classes are starved.
+"""What an inspection found of a pool and its teacher, as plain values, and which classes are
+starved.
 
-Legend: K classes. A class's fair share is the budget divided by K: what a balanced rule would give it.
+Legend: K classes. A class's fair share is the budget divided by K: what a balanced rule would give
+it.
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ from dataclasses import dataclass, field
 
 from dfkd.reporting.sheets import Picture, Sheet
 
-CONFIDENT = 0.9  # the teacher's confidence from which a row counts as a sure example of its pseudo-class
+CONFIDENT = (
+    0.9  # the teacher's confidence from which a row counts as a sure example of its pseudo-class
+)
 BINS = 20  # of the histogram of confidence
 
-# Measured on digits (`benchmarks/starvation.py`, 6 classes x 2 seeds, one class starved at a time), mean recall of that
-# class: its fair share selected 89 %, half of it 74, a quarter 35, a tenth 7. Classes differ: one that has half of its
-# share by nature keeps 97. Below a third, about half of the recall is lost.
+# Measured on digits (`benchmarks/starvation.py`, 6 classes x 2 seeds, one class starved at a time),
+# mean recall of that
+# class: its fair share selected 89 %, half of it 74, a quarter 35, a tenth 7. Classes differ: one
+# that has half of its share by nature keeps 97. Below a third, about half of the recall is lost.
 STARVED_TAKEN = 1 / 3
 THIN_TAKEN = 0.9
-# With its share filled by unsure rows alone 72 %, with a tenth of it sure 79, with a quarter 85, with half 87. Unsure
-# rows of this pool are mostly right; where they are not, more is lost.
+# With its share filled by unsure rows alone 72 %, with a tenth of it sure 79, with a quarter 85,
+# with half 87. Unsure rows of this pool are mostly right; where they are not, more is lost.
 STARVED_CONFIDENT = 0.1
 THIN_CONFIDENT = 0.25
 
@@ -43,8 +48,8 @@ class ClassFit:
 class Choice:
     """What a rule takes at a budget. counts, inside_K, right_K: of each pseudo-class.
 
-    inside_K, right_K are for the evaluation alone, where the pool knows its characters: rows that show one of the
-    task's classes, and those that show their pseudo-class.
+    inside_K, right_K are for the evaluation alone, where the pool knows its characters: rows that
+    show one of the task's classes, and those that show their pseudo-class.
     """
 
     rule: str
@@ -67,7 +72,11 @@ class Choice:
     def evenness(self) -> float:
         """Entropy of the classes over log K: 1 where all have as many rows, 0 where one has all."""
         shares = [count / self.rows for count in self.counts if count]
-        return -sum(s * math.log(s) for s in shares) / math.log(len(self.counts)) if len(self.counts) > 1 else 1.0
+        return (
+            -sum(s * math.log(s) for s in shares) / math.log(len(self.counts))
+            if len(self.counts) > 1
+            else 1.0
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +90,9 @@ class RuleSheets:
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """Rows of the whole pool that repeat an earlier one. groups: some pictures and the number of their rows."""
+    """Rows of the whole pool that repeat an earlier one. groups: some pictures and the number of
+    their rows.
+    """
 
     exact: int
     near: int
@@ -92,7 +103,9 @@ class Copies:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The teacher on the task's validation images, where it has some, and pool and task in grey levels of 0 to 1."""
+    """The teacher on the task's validation images, where it has some, and pool and task in grey
+    levels of 0 to 1.
+    """
 
     accuracy: float | None
     images: int
@@ -105,7 +118,10 @@ class Profile:
     @property
     def shift(self) -> float:
         """The largest distance of the means over the channels, in deviations of the task."""
-        return max(abs(p - m) / s for p, m, s in zip(self.pool_mean, self.task_mean, self.task_std, strict=True))
+        return max(
+            abs(p - m) / s
+            for p, m, s in zip(self.pool_mean, self.task_mean, self.task_std, strict=True)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +140,9 @@ class Fitness:
     profile: Profile
     sheets: tuple[RuleSheets, ...] = ()
     inside: int | None = None  # of what may be selected: rows that show one of the task's classes
-    set_aside: Mapping[str, int] = field(default_factory=dict)  # reason -> files of the pool that are not used
+    set_aside: Mapping[str, int] = field(
+        default_factory=dict
+    )  # reason -> files of the pool that are not used
     notes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,7 +1,9 @@
-"""Inspecting: what each rule would take of a scored pool, before anything is trained; plain values, from arrays.
+"""Inspecting: what each rule would take of a scored pool, before anything is trained; plain values,
+from arrays.
 
-Label-free but for what says otherwise: the teacher's accuracy on the task's validation images, and, for the evaluation
-of a selection alone, what a drawn pool knows of its rows. The test set is not read.
+Label-free but for what says otherwise: the teacher's accuracy on the task's validation images, and,
+for the evaluation of a selection alone, what a drawn pool knows of its rows. The test set is not
+read.
 
 Legend: N rows of the pool, A those that may be selected, K classes.
 """
@@ -12,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +22,18 @@ from numpy.typing import NDArray
 from dfkd.data.pools import PoolFiles, read_characters
 from dfkd.data.tasks import Digits, Task
 from dfkd.experiment import Cell
-from dfkd.identity import Json, digest, flat, name_of, spec
+from dfkd.identity import Json, digest, flat, location_fields, name_of, spec
 from dfkd.inspection.duplicates import find_duplicates
-from dfkd.inspection.fitness import BINS, CONFIDENT, Choice, ClassFit, Copies, Fitness, Profile, RuleSheets
+from dfkd.inspection.fitness import (
+    BINS,
+    CONFIDENT,
+    Choice,
+    ClassFit,
+    Copies,
+    Fitness,
+    Profile,
+    RuleSheets,
+)
 from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import SELECTIONS, Dynamic, Rows, Selection
 from dfkd.method.selection.selecting import select
@@ -35,7 +46,9 @@ from dfkd.training.inputs import Source
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 RATIOS = (0.05, 0.1, 0.2, 0.5)
 VERY_SURE = 0.99
-MOST_BYTES = 2**28  # of logits and features that a rule may read at once; it copies them, more than once
+MOST_BYTES = (
+    2**28
+)  # of logits and features that a rule may read at once; it copies them, more than once
 BRIGHTNESS_OF = 10_000  # rows, evenly spaced
 SHOWN_OF_GROUP = 3  # pictures of each group of near-duplicates
 
@@ -43,8 +56,14 @@ SHOWN_OF_GROUP = 3  # pictures of each group of near-duplicates
 def inspection_key(cell: Cell, recipe: str, source: Source) -> str:
     """Equal for inspections that would find the same."""
     e = cell.experiment.canonical()
-    pieces: list[Json] = [None if piece is None else spec(piece) for piece in (e.task, e.selection, e.dropping)]
-    contents: list[Json] = [source.teacher.digest, source.pool.digest, *map(str, _set_aside(source.pool).items())]
+    pieces: list[Json] = [
+        None if piece is None else spec(piece) for piece in (e.task, e.selection, e.dropping)
+    ]
+    contents: list[Json] = [
+        source.teacher.digest,
+        source.pool.digest,
+        *map(str, _set_aside(source.pool).items()),
+    ]
     return digest([VERSION, recipe, *pieces, *contents, str(cell.block)], 12)
 
 
@@ -62,10 +81,20 @@ class _Kept:
 
 
 class Inspection:
-    """One inspection: `parts` computes it and says what comes next, `fitness` has the values in the end."""
+    """One inspection: `parts` computes it and says what comes next, `fitness` has the values in the
+    end.
+    """
 
-    def __init__(self, cell: Cell, recipe: str, source: Source, material: Material, device: str = "cpu") -> None:
-        self.cell, self.recipe, self.source, self.material, self.device = cell, recipe, source, material, device
+    def __init__(
+        self, cell: Cell, recipe: str, source: Source, material: Material, device: str = "cpu"
+    ) -> None:
+        self.cell, self.recipe, self.source, self.material, self.device = (
+            cell,
+            recipe,
+            source,
+            material,
+            device,
+        )
         self.e = cell.experiment.canonical()
         self.rules, self.notes = applicable(self.e.selection, material)
         self.choices: list[Choice] = []
@@ -89,20 +118,35 @@ class Inspection:
         """After all parts."""
         kept, (own, *_) = self.kept, self.rules
         return Fitness(
-            recipe=self.recipe, rule=own, rows=len(self.material.scores), held_out=len(self.material.probe.rows_P),
+            recipe=self.recipe,
+            rule=own,
+            rows=len(self.material.scores),
+            held_out=len(self.material.probe.rows_P),
             histogram=histogram(kept.confidence_A),
-            very_sure=int((kept.confidence_A > VERY_SURE).sum()), classes=self._classes(own),
-            choices=tuple(self.choices), copies=self._copies(), profile=self.profile, sheets=tuple(self.sheets),
+            very_sure=int((kept.confidence_A > VERY_SURE).sum()),
+            classes=self._classes(own),
+            choices=tuple(self.choices),
+            copies=self._copies(),
+            profile=self.profile,
+            sheets=tuple(self.sheets),
             inside=None if self.shown_N is None else int((self.shown_N[kept.rows_A] >= 0).sum()),
-            set_aside=_set_aside(self.source.pool), notes=self.notes, facts=self._facts(),
-        )  # fmt: skip
+            set_aside=_set_aside(self.source.pool),
+            notes=self.notes,
+            facts=self._facts(),
+        )
 
     @cached_property
     def kept(self) -> _Kept:
         """All rows but the probe's."""
         scores = self.material.scores
-        rows_A = np.setdiff1d(np.arange(len(scores)), self.material.probe.rows_P, assume_unique=True)
-        return _Kept(rows_A, np.asarray(scores.pseudo_label_N)[rows_A], np.asarray(scores.confidence_N)[rows_A])
+        rows_A = np.setdiff1d(
+            np.arange(len(scores)), self.material.probe.rows_P, assume_unique=True
+        )
+        return _Kept(
+            rows_A,
+            np.asarray(scores.pseudo_label_N)[rows_A],
+            np.asarray(scores.confidence_N)[rows_A],
+        )
 
     @cached_property
     def shown_N(self) -> NDArray[np.int64] | None:
@@ -117,7 +161,11 @@ class Inspection:
     def _choose(self, name: str, rule: Selection) -> None:
         own = self._at_own_budget(rule)
         own_ratio = self._count(own) / len(self.kept.rows_A)
-        budgets = {ratio: replace(rule, ratio=ratio, rows=None) for ratio in RATIOS} if _has_ratio(rule) else {}  # type: ignore[type-var]
+        budgets = (
+            {ratio: replace(cast(Any, rule), ratio=ratio, rows=None) for ratio in RATIOS}
+            if _has_ratio(rule)
+            else {}
+        )
         for ratio, budgeted in sorted((budgets | {own_ratio: own}).items()):
             rows_N = self._rows(budgeted)
             self.choices.append(self._choice(name, ratio, budgeted is own, rows_N))
@@ -136,7 +184,11 @@ class Inspection:
         """As a run selects them."""
         scores, seed = self.material.scores, stream(self.cell.block.seed, "selection")
         rows_N = select(rule, scores, self.material.probe.rows_P, seed)
-        return self.e.dropping.filter(scores, rows_N) if isinstance(self.e.dropping, FiltersRows) else rows_N
+        return (
+            self.e.dropping.filter(scores, rows_N)
+            if isinstance(self.e.dropping, FiltersRows)
+            else rows_N
+        )
 
     def _choice(self, name: str, ratio: float, own: bool, rows_N: Rows) -> Choice:
         scores = self.material.scores
@@ -148,13 +200,17 @@ class Inspection:
             return tuple(np.bincount(label_S[mask_S], minlength=scores.classes).tolist())
 
         return Choice(
-            rule=name, ratio=ratio, own_budget=own, rows=len(rows_N), lowest=float(confidence_S.min()),
+            rule=name,
+            ratio=ratio,
+            own_budget=own,
+            rows=len(rows_N),
+            lowest=float(confidence_S.min()),
             mean=float(confidence_S.mean(dtype=np.float64)),
             counts=counts(np.ones(len(rows_N), dtype=np.bool_)),
             copies=int(self.copy_N[rows_N].sum()),
             inside_K=None if shown_S is None else counts(shown_S >= 0),
             right_K=None if shown_S is None else counts(shown_S == label_S),
-        )  # fmt: skip
+        )
 
     def _sheets(self, name: str, rows_N: Rows) -> RuleSheets:
         left_N = np.setdiff1d(self.kept.rows_A, rows_N, assume_unique=True)
@@ -167,69 +223,131 @@ class Inspection:
     def _classes(self, own: str) -> tuple[ClassFit, ...]:
         kept, classes = self.kept, self.material.scores.classes
         rows_K = np.bincount(kept.label_A, minlength=classes)
-        sure_K = np.bincount(kept.label_A[kept.confidence_A >= np.float32(CONFIDENT)], minlength=classes)
-        mean_K = np.bincount(kept.label_A, weights=kept.confidence_A, minlength=classes) / np.maximum(rows_K, 1)
-        taken = next(choice.counts for choice in self.choices if choice.rule == own and choice.own_budget)
+        sure_K = np.bincount(
+            kept.label_A[kept.confidence_A >= np.float32(CONFIDENT)], minlength=classes
+        )
+        mean_K = np.bincount(
+            kept.label_A, weights=kept.confidence_A, minlength=classes
+        ) / np.maximum(rows_K, 1)
+        taken = next(
+            choice.counts for choice in self.choices if choice.rule == own and choice.own_budget
+        )
         recall_K = self.recall_K or [None] * classes
         return tuple(
-            ClassFit(label=k, rows=int(rows_K[k]), confident=int(sure_K[k]), mean_confidence=float(mean_K[k]),
-                     taken=taken[k], teacher=recall_K[k]) for k in range(classes)
-        )  # fmt: skip
+            ClassFit(
+                label=k,
+                rows=int(rows_K[k]),
+                confident=int(sure_K[k]),
+                mean_confidence=float(mean_K[k]),
+                taken=taken[k],
+                teacher=recall_K[k],
+            )
+            for k in range(classes)
+        )
 
     def _profile(self) -> tuple[Profile, list[float | None] | None]:
         """The teacher's profile, and its recall of each class where there is a validation split."""
         task, images = self.e.task, self.material.images_NHWC
-        spaced = np.unique(np.linspace(0, len(images) - 1, min(len(images), BRIGHTNESS_OF)).round().astype(np.int64))
+        spaced = np.unique(
+            np.linspace(0, len(images) - 1, min(len(images), BRIGHTNESS_OF))
+            .round()
+            .astype(np.int64)
+        )
         means = np.asarray(images[spaced]).mean(axis=(0, 1, 2), dtype=np.float64) / 255
         profile = Profile(
-            accuracy=None, images=0, confident=None, histogram=(0,) * BINS,
-            pool_mean=tuple(means.tolist()), task_mean=task.mean, task_std=task.std,
-        )  # fmt: skip
+            accuracy=None,
+            images=0,
+            confident=None,
+            histogram=(0,) * BINS,
+            pool_mean=tuple(means.tolist()),
+            task_mean=task.mean,
+            task_std=task.std,
+        )
         split = self.material.validation
         if split is None or not len(split):
             return profile, None
         answers = scores_of(
-            np.arange(len(split)), *score_images(self.source.teacher, split.images, task, self.device)
+            np.arange(len(split)),
+            *score_images(self.source.teacher, split.images, task, self.device),
         )
         right = answers.pseudo_label_N == split.labels
         sure = float((answers.confidence_N >= np.float32(CONFIDENT)).mean())
-        recall = [float(right[split.labels == k].mean()) if (split.labels == k).any() else None
-                  for k in range(task.classes)]  # fmt: skip
-        return replace(profile, accuracy=float(right.mean()), images=len(split), confident=sure,
-                       histogram=histogram(answers.confidence_N)), recall  # fmt: skip
+        recall = [
+            float(right[split.labels == k].mean()) if (split.labels == k).any() else None
+            for k in range(task.classes)
+        ]
+        return replace(
+            profile,
+            accuracy=float(right.mean()),
+            images=len(split),
+            confident=sure,
+            histogram=histogram(answers.confidence_N),
+        ), recall
 
     def _copies(self) -> Copies:
         found, scores, images = self.duplicates, self.material.scores, self.material.images_NHWC
         groups = tuple(
-            (len(group), tuple(Picture(png=png(images[row]), confidence=float(scores.confidence_N[row]))
-                               for row in group[:SHOWN_OF_GROUP])) for group in found.groups
-        )  # fmt: skip
-        return Copies(exact=int(found.exact_N.sum()), near=int(found.near_N.sum()), blank=int(found.blank_N.sum()),
-                      looked_at=found.looked_at, groups=groups)  # fmt: skip
+            (
+                len(group),
+                tuple(
+                    Picture(png=png(images[row]), confidence=float(scores.confidence_N[row]))
+                    for row in group[:SHOWN_OF_GROUP]
+                ),
+            )
+            for group in found.groups
+        )
+        return Copies(
+            exact=int(found.exact_N.sum()),
+            near=int(found.near_N.sum()),
+            blank=int(found.blank_N.sum()),
+            looked_at=found.looked_at,
+            groups=groups,
+        )
 
     def copies_csv(self) -> str:
         """Every row that repeats an earlier one or shows nothing, by its id."""
         row_id_N = self.material.scores.row_id_N
-        kinds = {"exact": self.duplicates.exact_N, "near": self.duplicates.near_N, "blank": self.duplicates.blank_N}
-        lines = [f"{row_id_N[row]},{kind}" for kind, mask_N in kinds.items() for row in np.flatnonzero(mask_N)]
+        kinds = {
+            "exact": self.duplicates.exact_N,
+            "near": self.duplicates.near_N,
+            "blank": self.duplicates.blank_N,
+        }
+        lines = [
+            f"{row_id_N[row]},{kind}"
+            for kind, mask_N in kinds.items()
+            for row in np.flatnonzero(mask_N)
+        ]
         return "\n".join(["row_id,kind", *lines]) + "\n"
 
     def _facts(self) -> dict[str, str]:
-        pieces = {"task": self.e.task, "pool": self.e.pool, "teacher": self.e.teacher, "selection": self.e.selection,
-                  "dropping": self.e.dropping}  # fmt: skip
+        pieces = {
+            "task": self.e.task,
+            "pool": self.e.pool,
+            "teacher": self.e.teacher,
+            "selection": self.e.selection,
+            "dropping": self.e.dropping,
+        }
         said = {name: _described(piece, name) for name, piece in pieces.items()}
-        return said | {"block": str(self.cell.block), "teacher's digest": self.source.teacher.digest[:12],
-                       "pool's digest": self.source.pool.digest[:12]}  # fmt: skip
+        return said | {
+            "block": str(self.cell.block),
+            "teacher's digest": self.source.teacher.digest[:12],
+            "pool's digest": self.source.pool.digest[:12],
+        }
 
 
 def histogram(confidence_N: NDArray[np.float32]) -> tuple[int, ...]:
-    """Rows in BINS equal parts of 0 to 1. Parts as float32: 0.9 is then the edge that CONFIDENT is."""
+    """Rows in BINS equal parts of 0 to 1.
+
+    Parts as float32: 0.9 is then the edge that CONFIDENT is.
+    """
     edges = np.linspace(0, 1, BINS + 1).astype(np.float32)
     return tuple(np.histogram(confidence_N, bins=edges)[0].tolist())
 
 
 def applicable(own: Selection, material: Material) -> tuple[dict[str, Selection], tuple[str, ...]]:
-    """Rules by name, the recipe's first, and what is to be said of the others. A dynamic rule selects as its own."""
+    """Rules by name, the recipe's first, and what is to be said of the others. A dynamic rule
+    selects as its own.
+    """
     base: Selection = own.rule if isinstance(own, Dynamic) else own
     rules, notes = {name_of(base): base}, []
     if isinstance(own, Dynamic):
@@ -241,12 +359,17 @@ def applicable(own: Selection, material: Material) -> tuple[dict[str, Selection]
             continue
         rule: Any = kind
         if wide and getattr(kind, "columns", None) is None:
-            notes.append(f"{name_of(rule(ratio=1.0))} is left out: it reads all logits and features, more than "
-                         f"{MOST_BYTES // 2**20} MiB of this pool")  # fmt: skip
+            notes.append(
+                f"{name_of(rule(ratio=1.0))} is left out: it reads all logits and features, more "
+                "than "
+                f"{MOST_BYTES // 2**20} MiB of this pool"
+            )
             continue
         rules[name_of(rule(ratio=1.0))] = rule(ratio=1.0)
     if not _has_ratio(base):
-        notes.append(f"{name_of(base)} has no fields ratio and rows, so it is shown at its own budget only")
+        notes.append(
+            f"{name_of(base)} has no fields ratio and rows, so it is shown at its own budget only"
+        )
     return rules, tuple(notes)
 
 
@@ -255,9 +378,11 @@ def _has_ratio(rule: Selection) -> bool:
 
 
 def classes_shown(pool: PoolFiles, task: Task) -> NDArray[np.int64] | None:
-    """For each row the class of the task that it shows, -1 for none; None of a pool that does not know.
+    """For each row the class of the task that it shows, -1 for none; None of a pool that does not
+    know.
 
-    A drawn pool names what a row shows: "garment 3" shows class 3. A bare digit is a class of `Digits` alone.
+    A drawn pool names what a row shows: "garment 3" shows class 3. A bare digit is a class of
+    `Digits` alone.
     """
     pattern = re.compile(r"(\d)" if isinstance(task, Digits) else r"\S+ (\d+)")
     parts = []
@@ -267,7 +392,9 @@ def classes_shown(pool: PoolFiles, task: Task) -> NDArray[np.int64] | None:
         except ValueError:  # not a drawn pool
             return None
         found = [pattern.fullmatch(character) for character in characters]
-        parts.append(np.array([-1 if match is None else int(match[1]) for match in found], dtype=np.int64))
+        parts.append(
+            np.array([-1 if match is None else int(match[1]) for match in found], dtype=np.int64)
+        )
     return np.concatenate(parts)
 
 
@@ -275,7 +402,10 @@ def _described(piece: object, name: str) -> str:
     """ "balanced, ratio 0.1, threshold 0.95"; without what is none and where it lies."""
     values = flat(piece, name)
     kind = str(values.pop(name))
-    places = {f.name for f in fields(piece) if f.metadata.get("location")} if piece is not None else set()  # type: ignore[arg-type]
-    shown = [f"{key.removeprefix(f'{name}.')} {value}" for key, value in values.items()
-             if value != "none" and key.split(".")[-1] not in places and value != ""]  # fmt: skip
+    places = location_fields(piece)
+    shown = [
+        f"{key.removeprefix(f'{name}.')} {value}"
+        for key, value in values.items()
+        if value != "none" and key.split(".")[-1] not in places and value != ""
+    ]
     return ", ".join([kind, *shown])

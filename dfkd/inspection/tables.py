@@ -5,7 +5,9 @@ from __future__ import annotations
 from dfkd.inspection.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
 from dfkd.inspection.verdict import percent, ranges, short
 
-MOST_CLASSES = 40  # rows of a table that is read; of more classes the worst, all of them are in classes.csv
+MOST_CLASSES = (
+    40  # rows of a table that is read; of more classes the worst, all of them are in classes.csv
+)
 Table = tuple[list[str], list[list[str]]]  # header and rows
 
 
@@ -20,9 +22,16 @@ def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
 def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
     recall = ["" if c.teacher is None else f"{percent(c.teacher)} %"] * known
     return [
-        str(c.label), f"{c.rows:,}", f"{c.confident:,}", f"{c.mean_confidence:.2f}", f"{fitness.fair:,.0f}",
-        f"{percent(fitness.filled(c))} %", f"{c.taken:,}", *recall, fitness.state(c),
-    ]  # fmt: skip
+        str(c.label),
+        f"{c.rows:,}",
+        f"{c.confident:,}",
+        f"{c.mean_confidence:.2f}",
+        f"{fitness.fair:,.0f}",
+        f"{percent(fitness.filled(c))} %",
+        f"{c.taken:,}",
+        *recall,
+        fitness.state(c),
+    ]
 
 
 def shown_classes(fitness: Fitness, most: int = MOST_CLASSES) -> list[ClassFit]:
@@ -35,10 +44,23 @@ def shown_classes(fitness: Fitness, most: int = MOST_CLASSES) -> list[ClassFit]:
 def which(fitness: Fitness, most: int = MOST_CLASSES) -> str:
     """Says that classes are left out."""
     total = len(fitness.classes)
-    return "" if total <= most else f"The {most} of {total} classes with the least; all are in classes.csv."
+    return (
+        ""
+        if total <= most
+        else f"The {most} of {total} classes with the least; all are in classes.csv."
+    )
 
 
-CHOICES_HEADER = ["rule", "ratio", "rows", "lowest confidence", "mean", "smallest class", "evenness", "copies"]
+CHOICES_HEADER = [
+    "rule",
+    "ratio",
+    "rows",
+    "lowest confidence",
+    "mean",
+    "smallest class",
+    "evenness",
+    "copies",
+]
 
 
 def choices(fitness: Fitness) -> Table:
@@ -48,21 +70,33 @@ def choices(fitness: Fitness) -> Table:
 
 def own_choices(fitness: Fitness) -> Table:
     """The recipe's rule at all ratios, the others at the recipe's budget."""
-    return CHOICES_HEADER, [_choice(c) for c in fitness.choices if c.own_budget or c.rule == fitness.rule]
+    return CHOICES_HEADER, [
+        _choice(c) for c in fitness.choices if c.own_budget or c.rule == fitness.rule
+    ]
 
 
 def _choice(c: Choice) -> list[str]:
     smallest = f"{c.counts[c.smallest]:,} (class {c.smallest})"
     mark = " *" if c.own_budget else ""
-    return [c.rule, short(c.ratio) + mark, f"{c.rows:,}", f"{c.lowest:.3f}", f"{c.mean:.3f}", smallest,
-            f"{c.evenness:.3f}", f"{percent(c.copies / c.rows)} %"]  # fmt: skip
+    return [
+        c.rule,
+        short(c.ratio) + mark,
+        f"{c.rows:,}",
+        f"{c.lowest:.3f}",
+        f"{c.mean:.3f}",
+        smallest,
+        f"{c.evenness:.3f}",
+        f"{percent(c.copies / c.rows)} %",
+    ]
 
 
 def per_class(fitness: Fitness, rule: str) -> Table:
     """How many rows of each class a rule takes at each ratio."""
     shown = [c for c in fitness.choices if c.rule == rule]
     header = ["class", *(short(c.ratio) + (" *" if c.own_budget else "") for c in shown)]
-    return header, [[str(k.label), *(f"{c.counts[k.label]:,}" for c in shown)] for k in shown_classes(fitness)]
+    return header, [
+        [str(k.label), *(f"{c.counts[k.label]:,}" for c in shown)] for k in shown_classes(fitness)
+    ]
 
 
 EVALUATION = ["rows", "in the domain", "of the taken", "pseudo-class right", "of the taken"]
@@ -71,9 +105,14 @@ EVALUATION = ["rows", "in the domain", "of the taken", "pseudo-class right", "of
 def evaluation(fitness: Fitness) -> Table:
     """What a drawn pool knows of the rows that each rule takes; nothing that a rule may read."""
     rows = [
-        [c.rule, short(c.ratio) + (" *" if c.own_budget else ""), *_of(c.rows, sum(c.inside_K), sum(c.right_K))]
-        for c in fitness.choices if c.inside_K is not None and c.right_K is not None
-    ]  # fmt: skip
+        [
+            c.rule,
+            short(c.ratio) + (" *" if c.own_budget else ""),
+            *_of(c.rows, sum(c.inside_K), sum(c.right_K)),
+        ]
+        for c in fitness.choices
+        if c.inside_K is not None and c.right_K is not None
+    ]
     return ["rule", "ratio", *EVALUATION], rows
 
 
@@ -82,7 +121,9 @@ def evaluation_per_class(fitness: Fitness) -> Table:
     own = fitness.own
     assert own.inside_K is not None and own.right_K is not None  # asked only where the pool knows
     shown = [c.label for c in shown_classes(fitness)]
-    return ["class", *EVALUATION], [[str(k), *_of(own.counts[k], own.inside_K[k], own.right_K[k])] for k in shown]
+    return ["class", *EVALUATION], [
+        [str(k), *_of(own.counts[k], own.inside_K[k], own.right_K[k])] for k in shown
+    ]
 
 
 def _of(rows: int, inside: int, right: int) -> list[str]:
@@ -97,8 +138,17 @@ def classes_csv(fitness: Fitness) -> str:
     for c in fitness.classes:
         recall = "" if c.teacher is None else repr(c.teacher)
         taken = [str(choice.counts[c.label]) for choice in fitness.choices]
-        lines.append([str(c.label), str(c.rows), str(c.confident), repr(c.mean_confidence), recall, fitness.state(c),
-                      *taken])  # fmt: skip
+        lines.append(
+            [
+                str(c.label),
+                str(c.rows),
+                str(c.confident),
+                repr(c.mean_confidence),
+                recall,
+                fitness.state(c),
+                *taken,
+            ]
+        )
     return "\n".join(",".join(line) for line in lines) + "\n"
 
 
@@ -106,15 +156,24 @@ def facts(fitness: Fitness) -> list[str]:
     """What a reader has to know before the numbers."""
     p, copies = fitness.profile, fitness.copies
     lines = [
-        f"{fitness.rows:,} rows in the pool; {fitness.held_out:,} of them are held out as the probe, "
+        f"{fitness.rows:,} rows in the pool; {fitness.held_out:,} of them are held out as the "
+        "probe, "
         f"{fitness.available:,} may be selected",
-        f"the recipe takes {fitness.own.rows:,} of them ({fitness.rule}, ratio {short(fitness.own.ratio)}): a fair "
+        f"the recipe takes {fitness.own.rows:,} of them ({fitness.rule}, ratio "
+        f"{short(fitness.own.ratio)}): a fair "
         f"share is {fitness.fair:,.0f} for each of {len(fitness.classes)} classes",
         teacher(fitness),
     ]
     if copies.exact or copies.near or copies.blank:
-        said = f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, {copies.blank:,} rows of one colour"
-        lines.append(said if copies.looked_at == fitness.rows else f"{said}, of {copies.looked_at:,} looked at")
+        said = (
+            f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, "
+            f"{copies.blank:,} rows of one colour"
+        )
+        lines.append(
+            said
+            if copies.looked_at == fitness.rows
+            else f"{said}, of {copies.looked_at:,} looked at"
+        )
     else:
         lines.append("no copies, near-duplicates or rows of one colour were found")
     if fitness.set_aside:
@@ -132,7 +191,8 @@ def teacher(fitness: Fitness) -> str:
     if p.accuracy is None or p.confident is None:
         return f"the task has no validation split, so the teacher's accuracy is not known; {pool}"
     return (
-        f"the teacher is right on {percent(p.accuracy)} % of {p.images:,} validation images and sure of "
+        f"the teacher is right on {percent(p.accuracy)} % of {p.images:,} validation images and "
+        "sure of "
         f"{percent(p.confident)} % of them; {pool}"
     )
 

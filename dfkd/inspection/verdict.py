@@ -1,21 +1,35 @@
-"""What an inspection means, in words: can this pool teach this student, and what is to be done about it?"""
+"""What an inspection means, in words: can this pool teach this student, and what is to be done
+about it?
+"""
 
 from __future__ import annotations
 
 import math
 
-from dfkd.inspection.fitness import CONFIDENT, MISSING, STARVED, STARVED_TAKEN, THIN, ClassFit, Fitness
+from dfkd.inspection.fitness import (
+    CONFIDENT,
+    MISSING,
+    STARVED,
+    STARVED_TAKEN,
+    THIN,
+    ClassFit,
+    Fitness,
+)
 
 MANY_COPIES = 0.1  # of the rows: a tenth of what is scored and selected is then paid for twice
 MANY_BLANK = 0.02  # of the rows: no natural pool has many pictures of one colour
-MANY_SET_ASIDE = 0.05  # of the files: more than stray files, so a whole source is probably not read as it was meant
-SURE_OF_NOTHING = 0.05  # share of confident rows: below, the pool is far from what the teacher knows, or read wrongly
+# of the files: more than stray files, so a whole source is probably not read as it was meant
+MANY_SET_ASIDE = 0.05
+# share of confident rows: below, the pool is far from what the teacher knows, or read wrongly
+SURE_OF_NOTHING = 0.05
 SURE_OF_ALL = 0.8  # share of rows above 0.99: confidence then hardly ranks them
-# Classes that hold three times an even share of the pool or more: on digits (class 8) and Fashion-MNIST (0 and 8) 5 to
-# 8 % of their sure rows showed the class, of the other classes' 5 to 66 %, in half of them above a third.
+# Classes that hold three times an even share of the pool or more: on digits (class 8) and
+# Fashion-MNIST (0 and 8) 5 to 8 % of their sure rows showed the class, of the other classes' 5 to
+# 66 %, in half of them above a third.
 SINK = 3.0
 WEAK_TEACHER = 0.5  # validation accuracy: a student seldom exceeds its teacher
-SHIFTED = 1.0  # deviations of the task between the mean brightness of pool and task: inverted, or scaled otherwise
+# deviations of the task between the mean brightness of pool and task: inverted, or scaled otherwise
+SHIFTED = 1.0
 
 
 def verdict(fitness: Fitness) -> str:
@@ -41,16 +55,21 @@ def _said(fitness: Fitness, classes: list[ClassFit], word: str, most: int = 3) -
     if len(classes) == 1:
         [c] = classes
         return (
-            f"Class {c.label} is {word}: {budget} takes {c.taken:,} of its fair share of {fitness.fair:,.0f} rows, and "
-            f"{counted(c.confident, 'row')} of the pool {'has' if c.confident == 1 else 'have'} a confidence of "
+            f"Class {c.label} is {word}: {budget} takes {c.taken:,} of its fair share of "
+            f"{fitness.fair:,.0f} rows, and "
+            f"{counted(c.confident, 'row')} of the pool {'has' if c.confident == 1 else 'have'} a "
+            "confidence of "
             f"{CONFIDENT} or more."
         )
-    shown = [f"{c.taken:,} for class {c.label} ({c.confident:,} sure ones in the pool)" for c in classes[:most]]
+    shown = [
+        f"{c.taken:,} for class {c.label} ({c.confident:,} sure ones in the pool)"
+        for c in classes[:most]
+    ]
     others = ranges(sorted(c.label for c in classes[most:]))
     return (
-        f"{len(classes)} classes are {word}: of a fair share of {fitness.fair:,.0f} rows {budget} takes "
-        + ", ".join([*shown, *([f"and alike {others}"] if others else [])]) + "."
-    )  # fmt: skip
+        f"{len(classes)} classes are {word}: of a fair share of {fitness.fair:,.0f} rows {budget} "
+        "takes " + ", ".join([*shown, *([f"and alike {others}"] if others else [])]) + "."
+    )
 
 
 def advice(fitness: Fitness) -> list[str]:
@@ -63,8 +82,10 @@ def weak_teacher(fitness: Fitness) -> str:
     if accuracy is None or accuracy >= WEAK_TEACHER:
         return ""
     return (
-        f"The teacher is right on {percent(accuracy)} % of the validation images: mend it first (python -m "
-        "platform.teach says how good it is; are its classes and its normalisation those of the task?)."
+        f"The teacher is right on {percent(accuracy)} % of the validation images: mend it first "
+        "(python -m "
+        "platform.teach says how good it is; are its classes and its normalisation those of the "
+        "task?)."
     )
 
 
@@ -74,8 +95,10 @@ def shifted(fitness: Fitness) -> str:
         return ""
     p = fitness.profile
     return (
-        f"The pool's mean brightness ({levels(p.pool_mean)}) lies {shift:.1f} deviations from the task's "
-        f"({levels(p.task_mean)}): are its images inverted, or on another background? The sheets below show it."
+        f"The pool's mean brightness ({levels(p.pool_mean)}) lies {shift:.1f} deviations from the "
+        "task's "
+        f"({levels(p.task_mean)}): are its images inverted, or on another background? The sheets "
+        "below show it."
     )
 
 
@@ -84,7 +107,8 @@ def sure_of_nothing(fitness: Fitness) -> str:
     if share >= SURE_OF_NOTHING:
         return ""
     return (
-        f"The teacher is confident of {percent(share)} % of the rows only: this pool is far from what it knows, or is "
+        f"The teacher is confident of {percent(share)} % of the rows only: this pool is far from "
+        "what it knows, or is "
         "read wrongly. Look at the sheets before training, and try a pool nearer to the task."
     )
 
@@ -94,8 +118,10 @@ def sure_of_all(fitness: Fitness) -> str:
     if share <= SURE_OF_ALL or fitness.rule == "margin":
         return ""
     return (
-        f"The teacher's confidence exceeds 0.99 on {percent(share)} % of the rows, so it hardly ranks them: the margin "
-        "between its two largest logits does not saturate (--set selection=margin), or take random rows."
+        f"The teacher's confidence exceeds 0.99 on {percent(share)} % of the rows, so it hardly "
+        "ranks them: the margin "
+        "between its two largest logits does not saturate (--set selection=margin), or take random "
+        "rows."
     )
 
 
@@ -107,13 +133,17 @@ def sinks(fitness: Fitness) -> str:
     named = f"Class{'es' if len(found) > 1 else ''} {ranges([c.label for c in found])}"
     share = percent(sum(c.rows for c in found) / fitness.available)
     return (
-        f"{named}: {share} % of the rows, three times an even share or more. Such a class is often the teacher's "
-        "answer to what it does not know: look at what is taken for it, and keep a rule with quotas."
+        f"{named}: {share} % of the rows, three times an even share or more. Such a class is often "
+        "the teacher's "
+        "answer to what it does not know: look at what is taken for it, and keep a rule with "
+        "quotas."
     )
 
 
 def poor_classes(fitness: Fitness) -> str:
-    """More images of these classes; or a smaller budget, if that would help; or another rule, if one does better."""
+    """More images of these classes; or a smaller budget, if that would help; or another rule, if
+    one does better.
+    """
     poor = fitness.in_state(MISSING, STARVED)
     if not poor:
         return ""
@@ -121,14 +151,22 @@ def poor_classes(fitness: Fitness) -> str:
     options = [f"add images that look like {names} to the pool"]
     ratio = largest_ratio(fitness)
     if ratio and ratio < fitness.own.ratio:
-        options.append(f"select less: up to --set selection.ratio={short(ratio)} confident rows fill every quota")
+        options.append(
+            f"select less: up to --set selection.ratio={short(ratio)} confident rows fill every "
+            "quota"
+        )
     if balance_helps(fitness):
-        options.append("give each class a quota: --set selection=balanced leaves fewer classes short at this budget")
+        options.append(
+            "give each class a quota: --set selection=balanced leaves fewer classes short at this "
+            "budget"
+        )
     return f"{names[0].upper()}{names[1:]}: " + ", or ".join(options) + "."
 
 
 def largest_ratio(fitness: Fitness) -> float:
-    """Up to this ratio each class has a fair share of confident rows; rounded down to two digits. 0: at none."""
+    """Up to this ratio each class has a fair share of confident rows; rounded down to two digits.
+    0: at none.
+    """
     share = min(c.confident for c in fitness.classes) * len(fitness.classes) / fitness.available
     if not share:
         return 0.0
@@ -137,7 +175,9 @@ def largest_ratio(fitness: Fitness) -> float:
 
 
 def balance_helps(fitness: Fitness) -> bool:
-    """Whether quotas would leave fewer classes below STARVED_TAKEN of their share than the recipe's rule does."""
+    """Whether quotas would leave fewer classes below STARVED_TAKEN of their share than the recipe's
+    rule does.
+    """
     choices, least = fitness.at_own_budget(), STARVED_TAKEN * fitness.fair
     short_of = {rule: sum(n < least for n in choice.counts) for rule, choice in choices.items()}
     return short_of.get("balanced", len(fitness.classes)) < short_of[fitness.rule]
@@ -148,10 +188,15 @@ def many_copies(fitness: Fitness) -> str:
     copies, blank = found.exact + found.near, found.blank
     said = []
     if copies > MANY_COPIES * found.looked_at:
-        said.append(f"{percent(copies / found.looked_at)} % of the rows repeat an earlier one: drop the copies before "
-                    "scoring, they cost time and weight (the list is in duplicates.csv)")  # fmt: skip
+        said.append(
+            f"{percent(copies / found.looked_at)} % of the rows repeat an earlier one: drop the "
+            "copies before "
+            "scoring, they cost time and weight (the list is in duplicates.csv)"
+        )
     if blank > MANY_BLANK * found.looked_at:
-        said.append(f"{percent(blank / found.looked_at)} % of the rows are of one colour: drop them")
+        said.append(
+            f"{percent(blank / found.looked_at)} % of the rows are of one colour: drop them"
+        )
     return f"{'; '.join(said)}." if said else ""
 
 
@@ -160,19 +205,32 @@ def many_set_aside(fitness: Fitness) -> str:
     if files <= MANY_SET_ASIDE * (fitness.rows + files):
         return ""
     reason, count = max(fitness.set_aside.items(), key=lambda item: item[1])
-    return f"{files:,} files of the pool are set aside, most of them ({count:,}) because: {reason}. Is that meant?"
+    return (
+        f"{files:,} files of the pool are set aside, most of them ({count:,}) because: "
+        f"{reason}. Is that meant?"
+    )
 
 
 def small_budget(fitness: Fitness) -> str:
     if fitness.fair >= 1:
         return ""
-    return f"The budget, {counted(fitness.own.rows, 'row')}, is smaller than the number of classes: raise it."
+    return (
+        f"The budget, {counted(fitness.own.rows, 'row')}, is smaller than the number of "
+        "classes: raise it."
+    )
 
 
 JUDGES = (
-    weak_teacher, shifted, sure_of_nothing, small_budget, poor_classes, sinks, sure_of_all, many_copies,
+    weak_teacher,
+    shifted,
+    sure_of_nothing,
+    small_budget,
+    poor_classes,
+    sinks,
+    sure_of_all,
+    many_copies,
     many_set_aside,
-)  # fmt: skip
+)
 
 
 def ranges(labels: list[int]) -> str:

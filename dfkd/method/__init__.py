@@ -1,1 +1,3 @@
-"""The paper's pieces, plain PyTorch and NumPy: which rows (selection), which classes (dropping), which losses."""
+"""The paper's pieces, plain PyTorch and NumPy: which rows (selection), which classes (dropping),
+which losses.
+"""

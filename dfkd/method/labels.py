@@ -1,4 +1,5 @@
-"""Original labels in the place of the teacher's answer: a baseline, and the only part that reads training labels.
+"""Original labels in the place of the teacher's answer: a baseline, and the only part that reads
+training labels.
 
 B batch, K classes.
 """
@@ -14,15 +15,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalLabels:
-    """Cross-entropy with the original labels of the task's training images: the student without a teacher.
+    """Cross-entropy with the original labels of the task's training images: the student without a
+    teacher.
 
-    Stands where KD stands, and reads one-hot labels where KD reads the teacher's logits. Not data-free, not a reading
+    Stands where KD stands, and reads one-hot labels where KD reads the teacher's logits. Not
+    data-free, not a reading
     of the paper: the baseline "student" of every published table.
     Interplay: needs the pool `TrainingImages` of the same task and no class dropping.
     """
 
     version: ClassVar[int] = 1
 
-    def __call__(self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool) -> Tensor:
+    def __call__(
+        self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
+    ) -> Tensor:
         """`teacher_BK`: one-hot labels."""
         return F.cross_entropy(student_BK, teacher_BK.argmax(dim=1))

@@ -1,4 +1,6 @@
-"""The terminal: one calm line per event, a progress line with the time left; without a terminal a line now and then."""
+"""The terminal: one calm line per event, a progress line with the time left; without a terminal a
+line now and then.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Console:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """A line when it is done, with its seconds. The function that is given says how far it is, now and then."""
+        """A line when it is done, with its seconds. The function that is given says how far it is,
+        now and then.
+        """
         started = last = time.monotonic()
         with self._rich.status(name) if self._rich.is_terminal else _nothing() as status:
 
@@ -48,18 +52,27 @@ class Console:
 
     @contextmanager
     def progress(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
-        """A bar with an estimate. The function that is given advances it: `advance(1, "best 0.81")`."""
+        """A bar with an estimate. The function that is given advances it: `advance(1, "best
+        0.81")`.
+        """
         started = time.monotonic()
-        with self._bar(name, total) if self._rich.is_terminal else self._lines(name, total, unit) as advance:
+        with (
+            self._bar(name, total)
+            if self._rich.is_terminal
+            else self._lines(name, total, unit) as advance
+        ):
             yield advance
         self.line(f"{name}: {total} {unit} in {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Callable[..., None]]:
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True), TextColumn("{task.fields[note]}"),
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, console=self._rich, transient=True) as bar:
             task = bar.add_task(name, total=total, note="")
             yield lambda amount, note="": bar.update(task, advance=amount, note=note)
@@ -75,16 +88,25 @@ class Console:
             now = time.monotonic()
             if now - last >= LINE_EVERY_S and 0 < done < total:
                 left_s = (now - started) / done * (total - done)
-                self.line(f"{name}: {done}/{total} {unit}, about {duration(left_s)} left{note and ', ' + note}")
+                self.line(
+                    f"{name}: {done}/{total} {unit}, about {duration(left_s)} "
+                    f"left{note and ', ' + note}"
+                )
                 last = now
 
         yield advance
 
     def table(
-        self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str] = ()
+        self,
+        title: str,
+        header: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        text: Sequence[str] = (),
     ) -> None:
         """First column and those of `text` to the left, numbers to the right."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(
+            title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
+        )
         for index, name in enumerate(header):
             side: Literal["left", "right"] = "left" if index == 0 or name in text else "right"
             table.add_column(name.replace(".", "\n", 1), justify=side, no_wrap=True)

@@ -1,4 +1,6 @@
-r"""Tables for papers: booktabs LaTeX from plain text, escaped, its numbers in math mode, for any LaTeX engine."""
+r"""Tables for papers: booktabs LaTeX from plain text, escaped, its numbers in math mode, for any
+LaTeX engine.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,46 @@ from collections.abc import Sequence
 
 NEEDS = "% needs \\usepackage{booktabs}\n"  # the first line of a file of tables
 ESCAPES = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$", "≤": r"$\le$",
-    "≥": r"$\ge$", "≠": r"$\ne$", "≈": r"$\approx$", "∞": r"$\infty$", "…": r"\ldots{}", "–": "--", "—": "---",
-    "“": "``", "”": "''", "‘": "`", "’": "'", "·": r"$\cdot$", "°": r"$^{\circ}$", "µ": r"$\mu$",
-    "²": "$^{2}$", "³": "$^{3}$", "½": r"$\frac{1}{2}$",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "−": "$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "≠": r"$\ne$",
+    "≈": r"$\approx$",
+    "∞": r"$\infty$",
+    "…": r"\ldots{}",
+    "–": "--",
+    "—": "---",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "·": r"$\cdot$",
+    "°": r"$^{\circ}$",
+    "µ": r"$\mu$",
+    "²": "$^{2}$",
+    "³": "$^{3}$",
+    "½": r"$\frac{1}{2}$",
+}
 GREEK = (  # other capitals look as Latin ones do
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi "
     "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
 LAST_LATIN = 0x17F  # pdfLaTeX reads accented letters up to here by itself
@@ -51,9 +84,17 @@ def cell(text: str) -> str:
 
 
 def table(
-    *, caption: str, label: str, header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+    *,
+    caption: str,
+    label: str,
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    left: Sequence[int] = (0,),
 ) -> str:
-    r"""A floating table. It needs \usepackage{booktabs}. left: the columns that are set flush left."""
+    r"""A floating table.
+
+    It needs \usepackage{booktabs}. left: the columns that are set flush left.
+    """
     columns = "".join("l" if i in left else "r" for i in range(len(header)))
     lines = [
         r"\begin{table}",
@@ -79,4 +120,6 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _label(name: str) -> str:
-    return "".join(character if character.isascii() and character.isalnum() else "-" for character in name)
+    return "".join(
+        character if character.isascii() and character.isalnum() else "-" for character in name
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """"did you mean digits?", or all that there are where nothing is close."""
+    """ "did you mean digits?", or all that there are where nothing is close."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     if close:

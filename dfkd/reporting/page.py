@@ -1,4 +1,6 @@
-"""The parts of a report's page: HTML that needs nothing but itself, readable on a laptop and in print."""
+"""The parts of a report's page: HTML that needs nothing but itself, readable on a laptop and in
+print.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ def page(title: str, parts: Iterable[str]) -> str:
     # the icon is empty: a browser would otherwise ask for one
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
 def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
-    """What the page is about, its result in a sentence, and on what that is conditional: before anything else."""
+    """What the page is about, its result in a sentence, and on what that is conditional: before
+    anything else.
+    """
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)
     return (
         f'<header>\n<p class="kind">{escape(kind)}</p>\n<h1>{escape(title)}</h1>\n'
@@ -42,7 +47,10 @@ def paragraph(text: str) -> str:
 def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind: str = "") -> str:
     """Cells are HTML; each row comes with its class. Wider than the page, it scrolls."""
     top = "".join(f"<th>{name}</th>" for name in header)
-    lines = [f"<tr{_class(of_row)}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for of_row, row in body]
+    lines = [
+        f"<tr{_class(of_row)}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
+        for of_row, row in body
+    ]
     return (
         f'<div class="wide"><table{_class(kind)}>\n<thead><tr>{top}</tr></thead>\n<tbody>\n'
         + "\n".join(lines)
@@ -52,7 +60,9 @@ def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind
 
 def plain_table(header: Sequence[str], body: Iterable[Sequence[str]], kind: str = "") -> str:
     """The same of plain text."""
-    names = [escape(name).replace(".", ".<wbr>") for name in header]  # six parameters fill the page's width
+    names = [
+        escape(name).replace(".", ".<wbr>") for name in header
+    ]  # six parameters fill the page's width
     return table(names, [("", [escape(cell) for cell in row]) for row in body], kind)
 
 
@@ -64,7 +74,8 @@ def figure(label: str, drawing: str, conclusion: str, reading: str) -> str:
     """`drawing`: an SVG element. Below it first what to conclude, then how to read it."""
     labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
     said = f"<strong>{escape(conclusion)}</strong> " if conclusion else ""
-    return f'<figure class="plot">\n{labelled}<figcaption>{said}{escape(reading)}</figcaption>\n</figure>'
+    caption = f"<figcaption>{said}{escape(reading)}</figcaption>"
+    return f'<figure class="plot">\n{labelled}{caption}\n</figure>'
 
 
 def folded(summary: str, content: str, *, printed: bool = False) -> str:

@@ -9,10 +9,18 @@ from dfkd.identity import digest
 from dfkd.storage.files import replace_file
 
 
-def write_report_files(folder: Path, texts: Mapping[str, str]) -> tuple[dict[str, Path | str], bool]:
-    """Write each text below `folder`. Returns the files by their names in MLflow, and whether any has changed."""
+def write_report_files(
+    folder: Path, texts: Mapping[str, str]
+) -> tuple[dict[str, Path | str], bool]:
+    """Write each text below `folder`. Returns the files by their names in MLflow, and whether any
+    has changed.
+    """
     written = {folder / name: text for name, text in texts.items()}
-    changed = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
+    changed = {
+        path: text
+        for path, text in written.items()
+        if not path.exists() or path.read_text() != text
+    }
     for path, text in changed.items():
         _write(path, text)
     return {f"report/{path.name}": path for path in written}, bool(changed)

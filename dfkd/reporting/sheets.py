@@ -1,4 +1,6 @@
-"""Contact sheets: what each variant's selection chose, and what the teacher saw in it. Images arrive as PNG bytes."""
+"""Contact sheets: what each variant's selection chose, and what the teacher saw in it. Images
+arrive as PNG bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ from dfkd.scores import Scores
 
 LARGEST = 64  # pixels a side on the page
 MOST_CLASSES = 20  # on a sheet; of more, this many spread evenly
-PLACES = ("most", "middle", "least")  # by the teacher's confidence, among the selected rows of a pseudo-class
+PLACES = (
+    "most",
+    "middle",
+    "least",
+)  # by the teacher's confidence, among the selected rows of a pseudo-class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,9 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """The rows that some variants have selected alike. pictures: pseudo-class -> as in PLACES, fewer of few rows."""
+    """The rows that some variants have selected alike. pictures: pseudo-class -> as in PLACES,
+    fewer of few rows.
+    """
 
     variants: tuple[str, ...]
     rows: int
@@ -41,7 +49,9 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Selected:
-    """absent: in one line, why there are no sheets, or not for all variants. block: whose selection is shown."""
+    """absent: in one line, why there are no sheets, or not for all variants. block: whose selection
+    is shown.
+    """
 
     sheets: tuple[Sheet, ...] = ()
     block: str = ""
@@ -57,11 +67,18 @@ def html(selected: Selected) -> str:
     if not selected.sheets:
         return notes
     classes = max(len(sheet.counts) for sheet in selected.sheets)
-    some = "" if classes <= MOST_CLASSES else f" {MOST_CLASSES} of {classes} pseudo-classes, evenly spread."
+    some = (
+        ""
+        if classes <= MOST_CLASSES
+        else f" {MOST_CLASSES} of {classes} pseudo-classes, evenly spread."
+    )
     say = (
-        f"Block {selected.block}. For each pseudo-class the selected image of which the teacher is most sure, the one "
-        f"in the middle and the one of which it is least sure; below each its confidence in that class.{some} What "
-        "does not look like its class is what the dropping of classes and the losses have to live with."
+        f"Block {selected.block}. For each pseudo-class the selected image of which the teacher is "
+        "most sure, the one "
+        f"in the middle and the one of which it is least sure; below each its confidence in that "
+        f"class.{some} What "
+        "does not look like its class is what the dropping of classes and the losses have to live "
+        "with."
     )
     return paragraph(say) + "".join(_sheet(sheet) for sheet in selected.sheets) + notes
 
@@ -85,10 +102,13 @@ def _picture(what: str, picture: Picture) -> str:
     data = b64encode(picture.png).decode()
     sure = f"{picture.confidence:.2f}"
     alt = f"{escape(what)}, confidence {sure}"
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{sure}</figcaption></figure>'
+    image = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{sure}</figcaption></figure>"
 
 
-def sheet_of(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores) -> Sheet:
+def sheet_of(
+    variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores
+) -> Sheet:
     label_N = np.asarray(scores.pseudo_label_N)[rows_N]
     confidence_N = np.asarray(scores.confidence_N)[rows_N]
     counts_K = np.bincount(label_N, minlength=scores.classes)
@@ -99,15 +119,23 @@ def sheet_of(variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.ui
         own = np.flatnonzero(label_N == label)
         own = own[np.argsort(-confidence_N[own], kind="stable")]
         places = own[sorted({0, len(own) // 2, len(own) - 1})] if len(own) else own
-        pictures[label] = [Picture(png=png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i])) for i in places]
+        pictures[label] = [
+            Picture(png=png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i]))
+            for i in places
+        ]
     return Sheet(
-        variants=(variant,), rows=len(rows_N), of_rows=len(images_NHWC), pictures=pictures,
+        variants=(variant,),
+        rows=len(rows_N),
+        of_rows=len(images_NHWC),
+        pictures=pictures,
         counts={label: int(n) for label, n in enumerate(counts_K)},
-    )  # fmt: skip
+    )
 
 
 def png(image_HWC: NDArray[np.uint8]) -> bytes:
-    image = Image.fromarray(image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else np.ascontiguousarray(image_HWC))
+    image = Image.fromarray(
+        image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else np.ascontiguousarray(image_HWC)
+    )
     image.thumbnail((LARGEST, LARGEST))
     written = io.BytesIO()
     image.save(written, "PNG")

@@ -1,6 +1,7 @@
 """One style for all figures. Matplotlib without global state; the same SVG from the same numbers.
 
-Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour alone.
+Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour
+alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
 COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
 MARKERS = "osD^vP*X"
-CHANGE = LinearSegmentedColormap.from_list("change", (ORANGE, "#ffffff", BLUE))  # worse, none, better
+CHANGE = LinearSegmentedColormap.from_list(
+    "change", (ORANGE, "#ffffff", BLUE)
+)  # worse, none, better
 ACCURACY = LinearSegmentedColormap.from_list("accuracy", (GREY, "#f4f4f4"))
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "dfkd",  # otherwise ids are random
@@ -45,7 +48,9 @@ class Plot(Figure):
 
 
 def svg(figure: Figure) -> str:
-    """An SVG element without XML header, date, version and the ids of groups: several fit into one page."""
+    """An SVG element without XML header, date, version and the ids of groups: several fit into one
+    page.
+    """
     text = io.StringIO()
     with styled():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

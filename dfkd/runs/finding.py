@@ -23,11 +23,16 @@ CURVE = ("step", "probe", "validation")  # and every term of the loss
 def find_cell(name: str, storage: Path) -> str | None:
     """The cell in the ledger whose name is this, or begins so. ValueError where several do."""
     cells = [path.name for path in storage.glob("cells/*")]
-    found = [cell for cell in cells if cell == name] or [cell for cell in cells if cell.startswith(name)]
+    found = [cell for cell in cells if cell == name] or [
+        cell for cell in cells if cell.startswith(name)
+    ]
     if len(name) < SHORTEST or not found:
         return None
     if len(found) > 1:
-        raise ValueError(f"{len(found)} cells begin with {name!r}, such as {', '.join(sorted(found)[:2])}: say more")
+        raise ValueError(
+            f"{len(found)} cells begin with {name!r}, such as {', '.join(sorted(found)[:2])}: say "
+            "more"
+        )
     return found[0]
 
 
@@ -61,7 +66,9 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
 def show_difference(origin: Cell, cell: Cell, console: Console) -> None:
     """What is not as in the run or recipe that the cell was made from."""
     pairs = cell.experiment.diff(origin.experiment)
-    lines = changed_lines({name: (str(here), str(before)) for name, (here, before) in pairs.items()}, "before")
+    lines = changed_lines(
+        {name: (str(here), str(before)) for name, (here, before) in pairs.items()}, "before"
+    )
     if cell.block != origin.block:
         lines.append(f"block: {cell.block} (before: {origin.block})")
     for line in lines or ["the same recipe and block as before"]:
@@ -92,14 +99,21 @@ def _show_unfinished(cell: str, folder: Path, console: Console) -> None:
         console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
         console.line(error.read_text().rstrip())
         return
-    state = "is under way or was stopped; it goes on from its last checkpoint" if folder.exists() else "is not there"
+    state = (
+        "is under way or was stopped; it goes on from its last checkpoint"
+        if folder.exists()
+        else "is not there"
+    )
     console.line(f"Cell {cell} {state}")
 
 
 def _show_outcome(outcome: Outcome, console: Console) -> None:
     names = dict.fromkeys(name for point in outcome.points for name in point)
     header = [name for name in names if name in CURVE or name.startswith("train.")]
-    rows = [[f"{point[name]:.4g}" if name in point else "" for name in header] for point in outcome.points]
+    rows = [
+        [f"{point[name]:.4g}" if name in point else "" for name in header]
+        for point in outcome.points
+    ]
     console.table(f"Cell {outcome.cell}: {outcome.state} at step {outcome.step}", header, rows)
     for name, value in outcome.params.items():
         console.line(f"{name:<28} {value}")
@@ -118,4 +132,7 @@ def _uses(cell: str, storage: Path) -> Iterable[str]:
         assert record is not None
         for variant, cells in record.cells.items():
             if cell in cells:
-                yield f"in the study {name}: {variant}, block {Block(**record.blocks[cells.index(cell)])}"
+                yield (
+                    f"in the study {name}: {variant}, block "
+                    f"{Block(**record.blocks[cells.index(cell)])}"
+                )

@@ -17,7 +17,10 @@ from dfkd.training.provenance import git_commit
 
 
 def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
-    """The cell's outcome, in the ledger and in MLflow. RuntimeError if its workers failed for good."""
+    """The cell's outcome, in the ledger and in MLflow.
+
+    RuntimeError if its workers failed for good.
+    """
     if compute.workers == 1:
         with using(compute.storage):
             outcome = _here(cell, read_test, compute, console)
@@ -42,7 +45,9 @@ def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Ou
         console.line(source.pool.set_aside.line(source.pool.rows))
     digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
     environment = this_environment(compute.device, threads=compute.cpus)
-    job = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()}).job(cell, read_test)
+    job = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()}).job(
+        cell, read_test
+    )
     computation = Computation(job, material, Ledger(compute.storage), compute.device)
     steps = cell.experiment.schedule.steps
     try:
@@ -61,7 +66,9 @@ def _shared(cell: Cell, read_test: bool, compute: Compute, console: Console) -> 
     with session(compute):
         crew = Crew([cell], compute, console)
         job = crew.setting.job(cell, read_test)
-        done, failures = crew.compute(f"distill with {compute.workers} workers", [job], lambda outcome: None)
+        done, failures = crew.compute(
+            f"distill with {compute.workers} workers", [job], lambda outcome: None
+        )
     if failures:
         raise RuntimeError(failures[0].reason)
     return done[job.name]

@@ -1,4 +1,6 @@
-"""A scored pool in the terminal: how many rows of each pseudo-class, and how sure the teacher is of them."""
+"""A scored pool in the terminal: how many rows of each pseudo-class, and how sure the teacher is of
+them.
+"""
 
 from __future__ import annotations
 

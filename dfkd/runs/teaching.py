@@ -1,4 +1,5 @@
-"""What a teacher is and how good it is, before anything is spent: with labels its accuracy, without its confidence.
+"""What a teacher is and how good it is, before anything is spent: with labels its accuracy, without
+its confidence.
 
 N images, K classes.
 """
@@ -22,7 +23,9 @@ MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are s
 
 
 def show(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
-    """Accuracy on the splits that there are; where none can choose, also what it says of images of the pool."""
+    """Accuracy on the splits that there are; where none can choose, also what it says of images of
+    the pool.
+    """
     task = cell.experiment.task
     module = teacher.build(task)
     parameters = sum(p.numel() for p in module.parameters())
@@ -35,7 +38,9 @@ def show(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -
             if right < 2 / task.classes and task.classes > 4:
                 console.warn(f"that is hardly better than a guess: {ADVICE}")
     if task.validation() is None:
-        console.line("the task has no validation split: recipes are compared without labels, by the probe")
+        console.line(
+            "the task has no validation split: recipes are compared without labels, by the probe"
+        )
         _show_confidence(teacher, cell, storage, console)
 
 
@@ -58,8 +63,12 @@ def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console
     images_NHWC = sample(e.pool, e.task.image_shape, storage, cell.block.draw)
     if not len(images_NHWC):
         raise ValueError(f"nothing in the pool {e.pool} can be read: name another one")
-    scores = scores_of(np.arange(len(images_NHWC)), *score_images(teacher, images_NHWC, e.task, "cpu"))
-    show_by_class(f"What the teacher says of {len(scores)} images of the pool", scores, e.task, console)
+    scores = scores_of(
+        np.arange(len(images_NHWC)), *score_images(teacher, images_NHWC, e.task, "cpu")
+    )
+    show_by_class(
+        f"What the teacher says of {len(scores)} images of the pool", scores, e.task, console
+    )
     console.line(profile(scores))
     if (doubt := doubtful(scores)) is not None:
         console.warn(doubt)
@@ -69,22 +78,39 @@ def profile(scores: Scores) -> str:
     """Confidence and classes in a line."""
     seen = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     share = [(scores.confidence_N >= level).mean() for level in LEVELS]
-    sure = ", ".join(f"{100 * level:.0f} % on {100 * s:.0f} % of them" for s, level in zip(share, LEVELS, strict=True))
-    classes = f"{(seen > 0).sum()} of {scores.classes}, the largest {100 * seen.max() / len(scores):.0f} %"
-    return f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, at least {sure}; classes: {classes}"
+    sure = ", ".join(
+        f"{100 * level:.0f} % on {100 * s:.0f} % of them"
+        for s, level in zip(share, LEVELS, strict=True)
+    )
+    classes = (
+        f"{(seen > 0).sum()} of {scores.classes}, the largest "
+        f"{100 * seen.max() / len(scores):.0f} %"
+    )
+    return (
+        f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, at least {sure}; "
+        f"classes: {classes}"
+    )
 
 
 def doubtful(scores: Scores) -> str | None:
     """What hardly any teacher says of images that it can teach from."""
     if len(np.unique(scores.pseudo_label_N)) == 1:
-        return f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and look at the pool"
+        return (
+            f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and "
+            "look at the pool"
+        )
     if np.median(scores.confidence_N) < 2 / scores.classes and scores.classes > 4:
-        return f"the teacher is hardly surer than a guess among {scores.classes}: {ADVICE}, and look at the pool"
+        return (
+            f"the teacher is hardly surer than a guess among {scores.classes}: {ADVICE}, and "
+            "look at the pool"
+        )
     return None
 
 
 def show_by_class(title: str, scores: Scores, task: Task, console: Console) -> None:
-    """How many rows of each pseudo-class, and how sure the teacher is of them; classes by name where they have one."""
+    """How many rows of each pseudo-class, and how sure the teacher is of them; classes by name
+    where they have one.
+    """
     names = getattr(task, "class_names", range(scores.classes))
     rows_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     shown = np.arange(scores.classes)
@@ -93,10 +119,15 @@ def show_by_class(title: str, scores: Scores, task: Task, console: Console) -> N
         shown = np.delete(shown, np.s_[MOST_CLASSES // 2 : -(MOST_CLASSES // 2)])
         title += f", the largest and smallest {MOST_CLASSES // 2} of {scores.classes} classes"
     header = ["class", "rows", *(f"conf >= {100 * level:.0f} %" for level in LEVELS)]
-    console.table(title, header, [[str(names[label]), *_row(scores, label)] for label in shown.tolist()])
+    console.table(
+        title, header, [[str(names[label]), *_row(scores, label)] for label in shown.tolist()]
+    )
 
 
 def _row(scores: Scores, label: int) -> list[str]:
     confidence_N = scores.confidence_N[scores.pseudo_label_N == label]
-    sure = [f"{100 * (confidence_N >= level).sum() / max(len(confidence_N), 1):.0f} %" for level in LEVELS]
+    sure = [
+        f"{100 * (confidence_N >= level).sum() / max(len(confidence_N), 1):.0f} %"
+        for level in LEVELS
+    ]
     return [str(len(confidence_N)), *sure]

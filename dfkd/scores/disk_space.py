@@ -1,4 +1,5 @@
-"""Space: how many bytes scores and their pack will take, said before they are written; a disk too small is one line.
+"""Space: how many bytes scores and their pack will take, said before they are written; a disk too
+small is one line.
 
 N rows, K classes, D feature width.
 """
@@ -26,7 +27,10 @@ MANY_CLASSES, SUGGESTED = 100, TopK(k=10)
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What is still to be written. rows: to be scored; pack_rows: of the pack, 0 where it is there."""
+    """What is still to be written.
+
+    rows: to be scored; pack_rows: of the pack, 0 where it is there.
+    """
 
     rows: int
     pack_rows: int
@@ -57,7 +61,10 @@ class Need:
         text = f"scores: {self.rows:,} rows x {self.classes:,} classes{kept}: {logits}"
         if self.cache is None and self.classes >= MANY_CLASSES:
             text += f"; with {_setting(SUGGESTED)}: {size(self.rows * self.logits(SUGGESTED))}"
-        return f"{text}; with features and all else {size(self.scores)}, and a pack of {size(self.pack)}"
+        return (
+            f"{text}; with features and all else {size(self.scores)}, and a pack of "
+            f"{size(self.pack)}"
+        )
 
     def check(self, storage: Path) -> None:
         """ValueError with one line if the disk of the storage has less than that free."""
@@ -65,18 +72,25 @@ class Need:
         free = shutil.disk_usage(there).free
         if self.scores + self.pack <= free:
             return
-        fewer = f", keep fewer logits with --set {_setting(SUGGESTED)}" if self.cache is None else ""
+        fewer = (
+            f", keep fewer logits with --set {_setting(SUGGESTED)}" if self.cache is None else ""
+        )
         raise ValueError(
-            f"{self.line()}, but {storage} has {size(free)} free: see what may go with python -m platform.clean{fewer} "
+            f"{self.line()}, but {storage} has {size(free)} free: see what may go with python -m "
+            f"platform.clean{fewer} "
             "or name another folder with --storage"
         )
 
 
-def need(teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Path) -> Need:
+def need(
+    teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Path
+) -> Need:
     """What is not there yet of the scores, and of the pack that is made from them."""
     packed = pack_folder(storage, teacher.digest, pool, task, cache).exists()
     return Need(
-        rows=sum(shard.rows for shard in missing_shards(storage, teacher.digest, pool, task, cache)),
+        rows=sum(
+            shard.rows for shard in missing_shards(storage, teacher.digest, pool, task, cache)
+        ),
         pack_rows=0 if packed else pool.rows,
         classes=task.classes,
         width=classifier_head(teacher.build(task)).in_features,

@@ -1,7 +1,9 @@
-"""Packs: a pool's images and the teacher's answers as memory maps. All workers of a node share one copy in its memory.
+"""Packs: a pool's images and the teacher's answers as memory maps. All workers of a node share one
+copy in its memory.
 
-N rows, H height, W width, C channels. A pack is made from the pool's shards and their score files, one shard at a time
-in memory, and can be made again from them: a cache, which may be deleted while nothing runs.
+N rows, H height, W width, C channels. A pack is made from the pool's shards and their score files,
+one shard at a time in memory, and can be made again from them: a cache, which may be deleted while
+nothing runs.
 """
 
 from __future__ import annotations
@@ -28,41 +30,60 @@ def pack_folder(
     storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """Where the pack lies: content-addressed."""
-    answers = [score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards]
+    answers = [
+        score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards
+    ]
     return storage / "packs" / digest([VERSION, pool.digest, *answers])
 
 
-def write_pack(storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None) -> Path:
+def write_pack(
+    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+) -> Path:
     """The pack's folder, whole; written unless it is there. The scores must be there."""
     folder = pack_folder(storage, teacher_digest, pool, task, cache)
     if folder.exists():
         return folder
     scores = [score_path(storage, teacher_digest, shard, task, cache) for shard in pool.shards]
     note = {  # what it was made from, for whoever cleans up: its own name is a digest of all that
-        "teacher": teacher_digest, "pool": pool.digest, "classes": task.classes,
-        "shards": [shard.digest for shard in pool.shards], "scores": [path.name for path in scores],
+        "teacher": teacher_digest,
+        "pool": pool.digest,
+        "classes": task.classes,
+        "shards": [shard.digest for shard in pool.shards],
+        "scores": [path.name for path in scores],
         "kept": 0 if cache is None else cache.canonical(task.classes).k,
-    }  # fmt: skip
+    }
     with whole_folder(folder) as half:
         _write(half, _arrays(scores, pool, task), pool.rows)
         write_json(half / NOTE, note)
     return folder
 
 
-def _arrays(scores: Sequence[Path], pool: PoolFiles, task: Task) -> Iterator[dict[str, NDArray[np.generic]]]:
+def _arrays(
+    scores: Sequence[Path], pool: PoolFiles, task: Task
+) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Shard by shard: the images and all columns of the scores."""
     for path, shard in zip(scores, pool.shards, strict=True):
-        yield {"images_NHWC": read_shard(shard.path, task.image_shape)[1], **read_scores([path]).columns()}
+        yield {
+            "images_NHWC": read_shard(shard.path, task.image_shape)[1],
+            **read_scores([path]).columns(),
+        }
 
 
 def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: int) -> None:
-    """One `.npy` a name. Written, not mapped: a full disk is then an error, not the end of the process."""
+    """One `.npy` a name. Written, not mapped: a full disk is then an error, not the end of the
+    process.
+    """
     for index, part in enumerate(parts):
         for name, values in part.items():
             with (folder / f"{name}.npy").open("ab") as file:
                 if index == 0:
-                    header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False}
-                    np.lib.format.write_array_header_1_0(file, {**header, "shape": (rows, *values.shape[1:])})
+                    header = {
+                        "descr": np.lib.format.dtype_to_descr(values.dtype),
+                        "fortran_order": False,
+                    }
+                    np.lib.format.write_array_header_1_0(
+                        file, {**header, "shape": (rows, *values.shape[1:])}
+                    )
                 np.ascontiguousarray(values).tofile(file)
 
 

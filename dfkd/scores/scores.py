@@ -1,8 +1,8 @@
 """Scores: the teacher's answer on every row of a pool, computed once and found again by content.
 
-N rows, K classes, D feature width. One Parquet file per pool shard lies under the digest of (teacher, shard, task's
-preprocessing, scoring version), so whoever needs the same answer finds it, and an interrupted scoring goes on where it
-stopped.
+N rows, K classes, D feature width. One Parquet file per pool shard lies under the digest of
+(teacher, shard, task's preprocessing, scoring version), so whoever needs the same answer finds it,
+and an interrupted scoring goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix prod
 
 
 class Summary(Protocol):
-    """One number per row: what rules need that work on tables of any size. `Scores` is one, `Columns` another."""
+    """One number per row: what rules need that work on tables of any size. `Scores` is one,
+    `Columns` another.
+    """
 
     def __len__(self) -> int: ...
     @property
@@ -49,9 +51,11 @@ class Summary(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of shared memory.
+    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of
+    shared memory.
 
-    logits_NK: an array, or what stands for one where only the largest of each row are kept; index it by rows.
+    logits_NK: an array, or what stands for one where only the largest of each row are kept; index
+    it by rows.
     """
 
     row_id_N: NDArray[np.int64]
@@ -71,10 +75,14 @@ class Scores:
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
         """The scores at these positions, in that order."""
-        return Scores.of({name: values[rows] for name, values in self.columns().items()}, self.classes)
+        return Scores.of(
+            {name: values[rows] for name, values in self.columns().items()}, self.classes
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """All arrays by name, as files hold them: those that stand for the logits in their place."""
+        """All arrays by name, as files hold them: those that stand for the logits in their
+        place.
+        """
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if not isinstance(self.logits_NK, TopLogits):
             return plain
@@ -87,12 +95,16 @@ class Scores:
         if "logits_NK" in columns:
             return cls(**columns)
         plain = {name: values for name, values in columns.items() if name not in COLUMNS}
-        return cls(logits_NK=TopLogits(classes=classes, **{name: columns[name] for name in COLUMNS}), **plain)
+        return cls(
+            logits_NK=TopLogits(classes=classes, **{name: columns[name] for name in COLUMNS}),
+            **plain,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Some columns of N rows, 4 bytes each: for tables whose logits and features do not fit into memory.
+    """Some columns of N rows, 4 bytes each: for tables whose logits and features do not fit into
+    memory.
 
     arrays: by the columns' names in the files; asking for one that was not read is a KeyError.
     """
@@ -124,18 +136,24 @@ class Columns:
 def score_images(
     teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits [N, K] and pooled features [N, D] of clean images. The teacher is in eval mode, no gradient."""
+    """Logits [N, K] and pooled features [N, D] of clean images. The teacher is in eval mode, no
+    gradient.
+    """
     network = Tapped(teacher.build(task).to(device)).eval()
     logits, features = [], []
     with torch.inference_mode():
         for start in range(0, len(images_NHWC), BATCH):
-            logits_BK, features_BD = network(to_tensor(images_NHWC[start : start + BATCH], task, device))
+            logits_BK, features_BD = network(
+                to_tensor(images_NHWC[start : start + BATCH], task, device)
+            )
             logits.append(logits_BK.float().cpu().numpy())
             features.append(features_BD.float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(features)
 
 
-def scores_of(row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]) -> Scores:
+def scores_of(
+    row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]
+) -> Scores:
     """The columns that follow from the logits. Computed in float64, kept in float32."""
     shifted_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
     log_p_NK = shifted_NK - np.log(np.exp(shifted_NK).sum(axis=1, keepdims=True))
@@ -151,8 +169,12 @@ def scores_of(row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], featu
     )
 
 
-def score_path(storage: Path, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None) -> Path:
-    """Where the scores of one pool shard lie: content-addressed. cache: what is kept of the logits; None is all."""
+def score_path(
+    storage: Path, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None
+) -> Path:
+    """Where the scores of one pool shard lie: content-addressed. cache: what is kept of the logits;
+    None is all.
+    """
     preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
     kept: list[Json] = [] if cache is None else [spec(cache.canonical(task.classes))]
     key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing, *kept])
@@ -162,11 +184,20 @@ def score_path(storage: Path, teacher_digest: str, shard: Shard, task: Task, cac
 def missing_shards(
     storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> list[Shard]:
-    return [shard for shard in pool.shards if not score_path(storage, teacher_digest, shard, task, cache).exists()]
+    return [
+        shard
+        for shard in pool.shards
+        if not score_path(storage, teacher_digest, shard, task, cache).exists()
+    ]
 
 
 def score_shard(
-    storage: Path, teacher: TrainedNetwork, shard: Shard, task: Task, device: str = "cpu", cache: TopK | None = None
+    storage: Path,
+    teacher: TrainedNetwork,
+    shard: Shard,
+    task: Task,
+    device: str = "cpu",
+    cache: TopK | None = None,
 ) -> Path:
     """Score one pool shard and put its file in place, whole or not at all."""
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
@@ -194,7 +225,9 @@ def read_scores(paths: Sequence[Path]) -> Scores:
     table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
     names = {name.rsplit("_", 1)[0]: name for name in (*Scores.__dataclass_fields__, *COLUMNS)}
     columns = {names[name]: _array(table.column(name)) for name in table.column_names}
-    return Scores.of(columns, int((table.schema.metadata or {}).get(b"classes", 0)))  # files of whole logits need none
+    return Scores.of(
+        columns, int((table.schema.metadata or {}).get(b"classes", 0))
+    )  # files of whole logits need none
 
 
 def _array(column: pa.ChunkedArray) -> Any:

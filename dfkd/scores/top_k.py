@@ -1,6 +1,8 @@
-"""Top-k: of each answer the largest logits in half precision, and how much the others weigh together.
+"""Top-k: of each answer the largest logits in half precision, and how much the others weigh
+together.
 
-N rows, B some of them, K classes, J kept classes. For label spaces in which whole logits would fill a disk.
+N rows, B some of them, K classes, J kept classes. For label spaces in which whole logits would fill
+a disk.
 """
 
 from __future__ import annotations
@@ -16,16 +18,20 @@ LEAST = -65504.0  # of float16
 
 @dataclass(frozen=True, kw_only=True)
 class TopK:
-    """The teacher's cached answer keeps the k largest logits; the probability of all others is spread evenly over them.
+    """The teacher's cached answer keeps the k largest logits; the probability of all others is
+    spread evenly over them.
 
     l_j as it was for the k largest, in float16 below the largest one, which is float32;
-    l_j = log(sum of exp(l) over the others / (K - k)) for each of the others. Probabilities at temperature 1 keep their
-    sums; at temperature T > 1 the others together weigh more than in the whole answer (Jensen): on made-up logits of
-    100 classes, the gradient of KD with 10, 20 and 50 of them has a cosine of 0.970, 0.988 and 0.998 to the whole one
-    at T = 4, of 0.9998 and more at T = 1.
-    k: 1 or more; K or more keeps all, in float16. A row takes 4k + 8 bytes (6k + 8 above 65,536 classes), whole 4K.
-    Interplay: confidence, entropy, margin and pseudo-label are the whole answer's, so that what is selected by them is
-    the same; dropping and losses see the spread answer. A teacher that is asked live answers whole.
+    l_j = log(sum of exp(l) over the others / (K - k)) for each of the others. Probabilities at
+    temperature 1 keep their sums; at temperature T > 1 the others together weigh more than in the
+    whole answer (Jensen): on made-up logits of 100 classes, the gradient of KD with 10, 20 and 50
+    of them has a cosine of 0.970, 0.988 and 0.998 to the whole one at T = 4, of 0.9998 and more at
+    T = 1.
+    k: 1 or more; K or more keeps all, in float16. A row takes 4k + 8 bytes (6k + 8 above 65,536
+    classes), whole 4K.
+    Interplay: confidence, entropy, margin and pseudo-label are the whole answer's, so that what is
+    selected by them is the same; dropping and losses see the spread answer. A teacher that is asked
+    live answers whole.
     Source: ours; top-k logits with a remainder are common in the distillation of language models.
     """
 
@@ -45,7 +51,9 @@ class TopK:
         order_NK = np.argsort(-logits_NK, axis=1, kind="stable")
         class_NJ = order_NK[:, : self.k]
         largest_N = logits_NK.max(axis=1)
-        below_NK = np.take_along_axis(logits_NK, order_NK, axis=1).astype(np.float64) - largest_N[:, None]
+        below_NK = (
+            np.take_along_axis(logits_NK, order_NK, axis=1).astype(np.float64) - largest_N[:, None]
+        )
         return TopLogits(
             classes=classes,
             top_class_NJ=class_NJ.astype(_kind(classes)),
@@ -74,7 +82,9 @@ def _log_mean(rest_NR: NDArray[np.float64]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class TopLogits:
-    """Logits [N, K] of which only some are kept: `logits[rows]` are whole rows [B, K], made when they are asked for."""
+    """Logits [N, K] of which only some are kept: `logits[rows]` are whole rows [B, K], made when
+    they are asked for.
+    """
 
     classes: int
     top_class_NJ: NDArray[Any]
@@ -94,7 +104,10 @@ class TopLogits:
         largest_B = self.largest_N[rows]
         logits_BK = np.repeat(self.other_N[rows][..., None], self.classes, axis=-1)
         np.put_along_axis(
-            logits_BK, self.top_class_NJ[rows].astype(np.int64), self.top_logit_NJ[rows].astype(np.float32), axis=-1
+            logits_BK,
+            self.top_class_NJ[rows].astype(np.int64),
+            self.top_logit_NJ[rows].astype(np.float32),
+            axis=-1,
         )
         result: NDArray[np.float32] = logits_BK + largest_B[..., None]
         return result
@@ -102,13 +115,17 @@ class TopLogits:
     def __array__(self, *_: Any, **__: Any) -> NDArray[np.float32]:
         """Nothing of ours asks for it: the table would be as large as what was to be avoided."""
         raise ValueError(
-            f"all {len(self):,} x {self.classes:,} logits are asked for at once, but their cache keeps the "
-            f"{self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or set cache=none"
+            f"all {len(self):,} x {self.classes:,} logits are asked for at once, but their cache "
+            "keeps the "
+            f"{self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or set "
+            "cache=none"
         )
 
     def take(self, rows: NDArray[np.int64]) -> TopLogits:
         """Those rows, still not whole."""
-        return TopLogits(classes=self.classes, **{name: values[rows] for name, values in self.columns().items()})
+        return TopLogits(
+            classes=self.classes, **{name: values[rows] for name, values in self.columns().items()}
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
         return {name: getattr(self, name) for name in COLUMNS}

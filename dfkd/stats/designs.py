@@ -1,18 +1,18 @@
 """Designs: which variants of a recipe a study compares.
 
-A factor is a named function from a recipe to a changed recipe. A design is a function (base recipe, factors) ->
-ordered dict of name -> recipe: the variants. What a recipe is does not matter here. Which question a design answers
-does:
+A factor is a named function from a recipe to a changed recipe. A design is a function (base recipe,
+factors) -> ordered dict of name -> recipe: the variants. What a recipe is does not matter here.
+Which question a design answers does:
 
-- `leave_one_out`, `add_one_in`, `one_at_a_time`: the effect of one change at the full, at the bare, at the given
-  recipe.
-- `full_factorial`, `fractional_factorial`: effects averaged over the other factors, and interactions
-  (`factorial.effects`).
+- `leave_one_out`, `add_one_in`, `one_at_a_time`: the effect of one change at the full, at the bare,
+  at the given recipe.
+- `full_factorial`, `fractional_factorial`: effects averaged over the other factors, and
+  interactions (`factorial.effects`).
 - `shapley`: each component's share of what all together gain (`factorial.shapley_values`).
 
-In the last three a variant is a coalition: the factors in it are applied, in the order in which the factors are
-given, whatever the order of the coalition. Its name says which ("dropping+explicit", BASE for none), so that designs
-share variants and cells.
+In the last three a variant is a coalition: the factors in it are applied, in the order in which the
+factors are given, whatever the order of the coalition. Its name says which ("dropping+explicit",
+BASE for none), so that designs share variants and cells.
 """
 
 import itertools
@@ -24,7 +24,9 @@ from pydoe import fracfact_by_res
 
 T = TypeVar("T")
 Factors: TypeAlias = Mapping[str, Callable[[T], T]]
-Levels: TypeAlias = dict[str, dict[str, int]]  # variant -> factor -> -1 (not applied) or +1 (applied)
+Levels: TypeAlias = dict[
+    str, dict[str, int]
+]  # variant -> factor -> -1 (not applied) or +1 (applied)
 
 BASE, FULL = "base", "full"
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}
@@ -47,17 +49,24 @@ def add_one_in(base: T, additions: Factors[T]) -> dict[str, T]:
 
 
 def one_at_a_time(base: T, values: Mapping[str, Factors[T]]) -> dict[str, T]:
-    """The base and, for each factor, one variant a value: {"ratio": {"0.1": set_to_a_tenth, ...}} gives "ratio=0.1".
+    """The base and, for each factor, one variant a value: {"ratio": {"0.1": set_to_a_tenth, ...}}
+    gives "ratio=0.1".
 
     Leave out the value that the base already has: two equal variants are an error of the study.
     """
     _check_names(values)
-    variants = {f"{name}={value}": change for name, changes in values.items() for value, change in changes.items()}
+    variants = {
+        f"{name}={value}": change
+        for name, changes in values.items()
+        for value, change in changes.items()
+    }
     return {BASE: base} | {name: change(base) for name, change in variants.items()}
 
 
 def build_up(base: T, additions: Factors[T]) -> dict[str, T]:
-    """The base, then one factor after the other on top: each step's effect depends on the order given."""
+    """The base, then one factor after the other on top: each step's effect depends on the order
+    given.
+    """
     names = list(additions)
     return apply_coalitions(base, additions, [names[:k] for k in range(len(names) + 1)])
 
@@ -68,11 +77,17 @@ def full_factorial(base: T, factors: Factors[T]) -> dict[str, T]:
 
 
 def fractional_factorial(base: T, factors: Factors[T], *, resolution: int) -> dict[str, T]:
-    """The smallest regular fraction of the full factorial with this resolution or more; see `fractional_levels`."""
-    return apply_coalitions(base, factors, coalitions_of(fractional_levels(list(factors), resolution=resolution)))
+    """The smallest regular fraction of the full factorial with this resolution or more; see
+    `fractional_levels`.
+    """
+    return apply_coalitions(
+        base, factors, coalitions_of(fractional_levels(list(factors), resolution=resolution))
+    )
 
 
-def shapley(base: T, components: Factors[T], *, permutations: int | None = None, seed: int = 0) -> dict[str, T]:
+def shapley(
+    base: T, components: Factors[T], *, permutations: int | None = None, seed: int = 0
+) -> dict[str, T]:
     """The coalitions of components whose outcomes Shapley values need; see `shapley_orders`."""
     orders = shapley_orders(list(components), permutations=permutations, seed=seed)
     by_size = [list(order[:k]) for k in range(len(components) + 1) for order in orders]
@@ -86,39 +101,52 @@ def full_levels(factors: Sequence[str]) -> Levels:
 
 
 def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
-    """The levels of a regular 2**(k-p) fraction with at least this resolution, with generators from pydoe.
+    """The levels of a regular 2**(k-p) fraction with at least this resolution, with generators from
+    pydoe.
 
-    Resolution III (3): main effects are mixed with interactions of two factors. IV: with those of three, and
-    interactions of two with each other. V: main effects and interactions of two are clear of each other. Signs are
-    turned so that the base is among the variants: a study needs it. Raises ValueError for a resolution outside 3..k,
-    the full factorial being k + 1.
+    Resolution III (3): main effects are mixed with interactions of two factors. IV: with those of
+    three, and
+    interactions of two with each other. V: main effects and interactions of two are clear of each
+    other. Signs are turned so that the base is among the variants: a study needs it. Raises
+    ValueError for a resolution outside 3..k, the full factorial being k + 1.
     """
     _check_names(factors)
     if not 3 <= resolution <= len(factors):
-        raise ValueError(f"resolution must lie between 3 and the number of factors, but got {resolution=}, {factors=}")
+        raise ValueError(
+            f"resolution must lie between 3 and the number of factors, but got {resolution=}, "
+            f"{factors=}"
+        )
     runs = np.asarray(fracfact_by_res(len(factors), resolution), dtype=int)
     runs = runs * -runs[0]
     return _levels(factors, (tuple(map(int, run)) for run in runs))
 
 
 def resolution_of(levels: Levels) -> int | None:
-    """The number of factors in the shortest product that is constant over the variants; None for a full factorial."""
+    """The number of factors in the shortest product that is constant over the variants; None for a
+    full factorial.
+    """
     factors = _factors(levels)
     for length in range(1, len(factors) + 1):
-        if any(len(set(column(levels, term))) == 1 for term in itertools.combinations(factors, length)):
+        if any(
+            len(set(column(levels, term))) == 1 for term in itertools.combinations(factors, length)
+        ):
             return length
     return None
 
 
 def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tuple[str, ...]]]]:
-    """Groups of effects up to this order that the variants cannot tell apart, signs relative to the first.
+    """Groups of effects up to this order that the variants cannot tell apart, signs relative to the
+    first.
 
-    A group of one is clear of all others up to this order. Terms that are constant over the variants are mixed with
-    the mean and in no group. Groups and terms are ordered by length, then as the factors are.
+    A group of one is clear of all others up to this order. Terms that are constant over the
+    variants are mixed with the mean and in no group. Groups and terms are ordered by length, then
+    as the factors are.
     """
     factors = _factors(levels)
     groups: dict[tuple[int, ...], list[tuple[int, tuple[str, ...]]]] = {}
-    for term in itertools.chain.from_iterable(itertools.combinations(factors, k) for k in range(1, order + 1)):
+    for term in itertools.chain.from_iterable(
+        itertools.combinations(factors, k) for k in range(1, order + 1)
+    ):
         levels_of_term = column(levels, term)
         if len(set(levels_of_term)) == 1:
             continue
@@ -131,10 +159,15 @@ def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tupl
 
 
 def alias_table(levels: Levels, *, order: int = 2) -> str:
-    """For people: variants, resolution and what is mixed with what, "a = -b:c" for the effect of a less that of b:c."""
+    """For people: variants, resolution and what is mixed with what, "a = -b:c" for the effect of a
+    less that of b:c.
+    """
     k, resolution = len(_factors(levels)), resolution_of(levels)
     if resolution is None:
-        return f"{len(levels)} variants, full factorial of {k} factors: no effect is mixed with another"
+        return (
+            f"{len(levels)} variants, full factorial of {k} factors: no effect is mixed with "
+            "another"
+        )
     kind = f"{len(levels)} of {2**k} variants, resolution {ROMAN.get(resolution, resolution)}"
     mixed = [alias_line(group) for group in alias_groups(levels, order=order) if len(group) > 1]
     return "\n".join([kind, *(mixed or [f"no mixing among effects of up to {order} factors"])])
@@ -147,7 +180,9 @@ def alias_line(group: Sequence[tuple[int, tuple[str, ...]]]) -> str:
 def column(levels: Levels, term: Iterable[str]) -> tuple[int, ...]:
     """The product of a term's factors for each variant: -1 or +1."""
     names = list(term)
-    return tuple(int(np.prod([of_variant[name] for name in names])) for of_variant in levels.values())
+    return tuple(
+        int(np.prod([of_variant[name] for name in names])) for of_variant in levels.values()
+    )
 
 
 def shapley_orders(
@@ -155,9 +190,10 @@ def shapley_orders(
 ) -> list[tuple[str, ...]]:
     """The orders in which components join, over which their marginal gains are averaged.
 
-    Up to EXACT_SHAPLEY components all k! orders, which use all 2**k coalitions; above, `permutations` of them (even;
-    default 2k), each with its reverse, which cancels part of the sampling error (Mitchell et al. 2022). They need at
-    most permutations * (k - 1) + 2 variants. The same seed gives the same orders, so the analysis can ask again.
+    Up to EXACT_SHAPLEY components all k! orders, which use all 2**k coalitions; above,
+    `permutations` of them (even; default 2k), each with its reverse, which cancels part of the
+    sampling error (Mitchell et al. 2022). They need at most permutations * (k - 1) + 2 variants.
+    The same seed gives the same orders, so the analysis can ask again.
     """
     _check_names(components)
     if len(components) <= EXACT_SHAPLEY and permutations is None:
@@ -166,22 +202,32 @@ def shapley_orders(
     if wanted < 2 or wanted % 2:
         raise ValueError(f"permutations must be an even number from 2 on, but got {permutations=}")
     rng = np.random.default_rng(seed)
-    drawn = [tuple(components[i] for i in rng.permutation(len(components))) for _ in range(wanted // 2)]
+    drawn = [
+        tuple(components[i] for i in rng.permutation(len(components))) for _ in range(wanted // 2)
+    ]
     return [order for one in drawn for order in (one, one[::-1])]
 
 
 def coalition_name(factors: Sequence[str], active: Iterable[str]) -> str:
-    """The name of the variant in which these factors are applied: in the factors' own order, joined by "+"."""
+    """The name of the variant in which these factors are applied: in the factors' own order, joined
+    by "+".
+    """
     chosen = set(active)
     return "+".join(name for name in factors if name in chosen) or BASE
 
 
 def coalitions_of(levels: Levels) -> list[list[str]]:
-    return [[name for name, level in of_variant.items() if level > 0] for of_variant in levels.values()]
+    return [
+        [name for name, level in of_variant.items() if level > 0] for of_variant in levels.values()
+    ]
 
 
-def apply_coalitions(base: T, factors: Factors[T], coalitions: Iterable[Iterable[str]]) -> dict[str, T]:
-    """One variant for each different coalition, factors applied to the base in the order of `factors`."""
+def apply_coalitions(
+    base: T, factors: Factors[T], coalitions: Iterable[Iterable[str]]
+) -> dict[str, T]:
+    """One variant for each different coalition, factors applied to the base in the order of
+    `factors`.
+    """
     names = list(factors)
     _check_names(names)
     variants: dict[str, T] = {}
@@ -196,7 +242,10 @@ def apply_coalitions(base: T, factors: Factors[T], coalitions: Iterable[Iterable
 
 def _levels(factors: Sequence[str], runs: Iterable[tuple[int, ...]]) -> Levels:
     of_runs = [dict(zip(factors, run, strict=True)) for run in runs]
-    return {coalition_name(factors, [name for name, level in run.items() if level > 0]): run for run in of_runs}
+    return {
+        coalition_name(factors, [name for name, level in run.items() if level > 0]): run
+        for run in of_runs
+    }
 
 
 def _factors(levels: Levels) -> list[str]:
@@ -208,4 +257,7 @@ def _check_names(names: Iterable[str]) -> None:
     listed = list(names)
     bad = [name for name in listed if not name or name == BASE or set(name) & set("+:=")]
     if not listed or bad or len(set(listed)) != len(listed):
-        raise ValueError(f"factors need distinct names without '+', ':', '=', none of them {BASE!r}, but got {listed=}")
+        raise ValueError(
+            f"factors need distinct names without '+', ':', '=', none of them {BASE!r}, but got "
+            f"{listed=}"
+        )

@@ -1,7 +1,8 @@
 """What factors do, from the outcomes of a factorial design or of coalitions of components.
 
-Effects of a factorial are averages over the levels of the other factors; a leave-one-out difference holds at the full
-recipe. The two answer different questions and a report has to name which one it shows.
+Effects of a factorial are averages over the levels of the other factors; a leave-one-out difference
+holds at the full recipe. The two answer different questions and a report has to name which one it
+shows.
 """
 
 import math
@@ -19,13 +20,16 @@ from dfkd.stats.statistics import by_block
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A main effect or an interaction: the mean at level +1 less the mean at level -1 of the term, in accuracy.
+    """A main effect or an interaction: the mean at level +1 less the mean at level -1 of the term,
+    in accuracy.
 
-    For an interaction a:b it is half the difference between the effect of a where b is applied and where it is not.
+    For an interaction a:b it is half the difference between the effect of a where b is applied and
+    where it is not.
     """
 
     term: str  # "dropping" or "dropping:explicit"
-    aliases: str  # the whole group, "a = -b:c", where the design mixes effects; "" where the term is clear
+    # the whole group, "a = -b:c", where the design mixes effects; "" where the term is clear
+    aliases: str
     n: int  # cells
     effect: float
     low: float | None
@@ -36,7 +40,9 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """A component's Shapley value, in accuracy: its mean gain over the orders in which components can join."""
+    """A component's Shapley value, in accuracy: its mean gain over the orders in which components
+    can join.
+    """
 
     component: str
     n: int  # blocks
@@ -45,24 +51,34 @@ class Attribution:
     high: float | None
     p: float | None
     p_holm: float | None
-    sampling_se: float | None  # what sampling the orders leaves open; None where all orders are used
+    sampling_se: (
+        float | None
+    )  # what sampling the orders leaves open; None where all orders are used
 
 
-def effects(outcomes: pd.DataFrame, levels: Levels, *, order: int = 2, confidence: float = 0.95) -> list[Effect]:
-    """Main effects and interactions up to `order` factors, by least squares with every block as a fixed effect.
+def effects(
+    outcomes: pd.DataFrame, levels: Levels, *, order: int = 2, confidence: float = 0.95
+) -> list[Effect]:
+    """Main effects and interactions up to `order` factors, by least squares with every block as a
+    fixed effect.
 
-    Terms that the design mixes are one row with its aliases. Interactions above `order`, and variant-by-block noise,
-    make the residual. Holm's correction runs over all rows. No interval and no p where no residual is left. Raises
-    ValueError where the cells that are there cannot tell the terms apart, or for a variant without levels.
+    Terms that the design mixes are one row with its aliases. Interactions above `order`, and
+    variant-by-block noise, make the residual. Holm's correction runs over all rows. No interval and
+    no p where no residual is left. Raises ValueError where the cells that are there cannot tell the
+    terms apart, or for a variant without levels.
     """
     check_confidence(confidence)
     cells = _cells(outcomes, levels)
     groups = alias_groups(levels, order=order)
-    codes = pd.DataFrame({alias_line(group[:1]): column(levels, group[0][1]) for group in groups}, index=list(levels))
+    codes = pd.DataFrame(
+        {alias_line(group[:1]): column(levels, group[0][1]) for group in groups}, index=list(levels)
+    )
     blocks = pd.get_dummies(cells["block"], dtype=float).to_numpy()
     inputs = np.hstack([blocks, codes.loc[cells["variant"]].to_numpy(dtype=float)])
     if np.linalg.matrix_rank(inputs) < inputs.shape[1]:
-        raise ValueError(f"cells must tell all terms apart, but got {len(cells)} cells for {list(codes.columns)}")
+        raise ValueError(
+            f"cells must tell all terms apart, but got {len(cells)} cells for {list(codes.columns)}"
+        )
     estimates = _least_squares(cells["value"].to_numpy(dtype=float), inputs, confidence)
     coefficients, half, p = (of_inputs[blocks.shape[1] :] for of_inputs in estimates)
     rows = zip(groups, coefficients, half, p, strict=True)
@@ -83,21 +99,31 @@ def effects(outcomes: pd.DataFrame, levels: Levels, *, order: int = 2, confidenc
 
 
 def shapley_values(
-    outcomes: pd.DataFrame, components: Sequence[str], orders: Sequence[tuple[str, ...]], *, confidence: float = 0.95
+    outcomes: pd.DataFrame,
+    components: Sequence[str],
+    orders: Sequence[tuple[str, ...]],
+    *,
+    confidence: float = 0.95,
 ) -> list[Attribution]:
     """Each component's Shapley value within each block, then its mean and t-interval over blocks.
 
     `components` are named in the order that `designs.shapley` was given, `orders` are those of
-    `designs.shapley_orders`. In every block the values add up to the outcome of all components less that of none.
-    Blocks that lack a coalition are left out. Raises ValueError where none is left.
+    `designs.shapley_orders`. In every block the values add up to the outcome of all components less
+    that of none. Blocks that lack a coalition are left out. Raises ValueError where none is left.
     """
     values = by_block(outcomes)
-    needed = {coalition_name(components, order[:k]) for order in orders for k in range(len(order) + 1)}
+    needed = {
+        coalition_name(components, order[:k]) for order in orders for k in range(len(order) + 1)
+    }
     missing = needed - set(values.columns)
     complete = values.dropna(subset=list(needed - missing))
     if missing or not len(complete):
-        raise ValueError(f"some block must have every coalition, but got {missing=} and {len(values)} blocks")
-    gains = [_gains(complete, components, order) for order in orders]  # by order: blocks x components
+        raise ValueError(
+            f"some block must have every coalition, but got {missing=} and {len(values)} blocks"
+        )
+    gains = [
+        _gains(complete, components, order) for order in orders
+    ]  # by order: blocks x components
     shares = sum(gains[1:], start=gains[0]) / len(gains)
     tests = [t_test(shares[name].to_numpy()) for name in components]
     exact = len(set(orders)) == math.factorial(len(components))
@@ -115,11 +141,17 @@ def _cells(outcomes: pd.DataFrame, levels: Levels) -> pd.DataFrame:
     values = by_block(outcomes)
     values = values[[name for name in levels if name in values.columns]]
     values.columns = values.columns.astype(object)
-    return values.reset_index().melt(id_vars="block", var_name="variant", value_name="value").dropna()
+    return (
+        values.reset_index().melt(id_vars="block", var_name="variant", value_name="value").dropna()
+    )
 
 
-def _least_squares(outputs: Floats, inputs: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
-    """Coefficients, half-widths of their intervals and p-values; the last two NaN where no residual is left."""
+def _least_squares(
+    outputs: Floats, inputs: Floats, confidence: float
+) -> tuple[Floats, Floats, Floats]:
+    """Coefficients, half-widths of their intervals and p-values; the last two NaN where no residual
+    is left.
+    """
     fit = OLS(outputs, inputs).fit()
     nothing = np.full(len(fit.params), np.nan)
     if fit.df_resid < 1 or np.abs(fit.resid).max() <= SAME:
@@ -140,14 +172,27 @@ def _gains(values: pd.DataFrame, components: Sequence[str], order: tuple[str, ..
 
 
 def _attribution(
-    name: str, shares: pd.DataFrame, gains: list[pd.DataFrame], exact: bool, confidence: float,
-    p: float | None, p_holm: float | None,
-) -> Attribution:  # fmt: skip
+    name: str,
+    shares: pd.DataFrame,
+    gains: list[pd.DataFrame],
+    exact: bool,
+    confidence: float,
+    p: float | None,
+    p_holm: float | None,
+) -> Attribution:
     interval = paired_interval(shares[name].to_numpy(), confidence)
     return Attribution(
-        component=name, n=len(shares), value=interval.mean, low=interval.low, high=interval.high, p=p, p_holm=p_holm,
-        sampling_se=None if exact else _sampling_se(np.array([gain[name].mean() for gain in gains])),
-    )  # fmt: skip
+        component=name,
+        n=len(shares),
+        value=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        p=p,
+        p_holm=p_holm,
+        sampling_se=None
+        if exact
+        else _sampling_se(np.array([gain[name].mean() for gain in gains])),
+    )
 
 
 def _sampling_se(gains_of_orders: Floats) -> float | None:

@@ -1,4 +1,5 @@
-"""Statistics of one list of paired differences, one number per block, and Holm's correction over several such lists.
+"""Statistics of one list of paired differences, one number per block, and Holm's correction over
+several such lists.
 
 Shapes: N blocks, M comparisons of one study, F sign flips.
 """
@@ -16,12 +17,15 @@ from statsmodels.stats.multitest import multipletests
 Floats: TypeAlias = NDArray[np.float64]
 
 EXACT_SIGN_FLIPS = 65_536
-SAME = 1e-12  # accuracies are fractions of a test set: a difference below this is the rounding of a subtraction
+# accuracies are fractions of a test set: a difference below this is the rounding of a subtraction
+SAME = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean and its interval; `low` and `high` are None where no spread was seen (one value, or all values equal)."""
+    """A mean and its interval; `low` and `high` are None where no spread was seen (one value, or
+    all values equal).
+    """
 
     mean: float
     low: float | None
@@ -29,15 +33,21 @@ class Interval:
 
 
 def paired_interval(differences_N: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The mean of paired differences and its t-interval, exact where they are normal. ValueError for none at all."""
+    """The mean of paired differences and its t-interval, exact where they are normal. ValueError
+    for none at all.
+    """
     d_N = np.asarray(differences_N, dtype=float)
     check_confidence(confidence)
     if d_N.ndim != 1 or not len(d_N) or not np.isfinite(d_N).all():
-        raise ValueError(f"differences must be a list of one or more finite numbers, but got {differences_N=}")
+        raise ValueError(
+            f"differences must be a list of one or more finite numbers, but got {differences_N=}"
+        )
     mean = float(d_N.mean())
     if constant(d_N):
         return Interval(mean=mean, low=None, high=None)
-    half = float(stats.t.isf((1 - confidence) / 2, len(d_N) - 1) * d_N.std(ddof=1) / math.sqrt(len(d_N)))
+    half = float(
+        stats.t.isf((1 - confidence) / 2, len(d_N) - 1) * d_N.std(ddof=1) / math.sqrt(len(d_N))
+    )
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
@@ -47,7 +57,9 @@ def check_confidence(confidence: float) -> None:
 
 
 def constant(differences_N: Floats) -> bool:
-    """No spread was seen: fewer than two differences, or all equal. An interval or a t-test would be made up."""
+    """No spread was seen: fewer than two differences, or all equal. An interval or a t-test would
+    be made up.
+    """
     return len(differences_N) < 2 or float(np.ptp(differences_N)) <= SAME
 
 
@@ -57,7 +69,9 @@ def t_test(differences_N: Floats) -> float | None:
 
 
 def equivalence_test(differences_N: Floats, margin: float) -> float | None:
-    """p of "the mean difference is at least `margin` in size", by two one-sided t-tests (TOST, Schuirmann 1987)."""
+    """p of "the mean difference is at least `margin` in size", by two one-sided t-tests (TOST,
+    Schuirmann 1987).
+    """
     if constant(differences_N):
         return None
     above = stats.ttest_1samp(differences_N, -margin, alternative="greater").pvalue
@@ -66,25 +80,29 @@ def equivalence_test(differences_N: Floats, margin: float) -> float | None:
 
 
 def sign_flip_test(differences_N: Floats, *, seed: int = 0) -> float:
-    """Two-sided p of the mean over all sign flips: valid whenever the differences are symmetric about 0 under H0.
+    """Two-sided p of the mean over all sign flips: valid whenever the differences are symmetric
+    about 0 under H0.
 
-    Exact up to EXACT_SIGN_FLIPS flips (16 blocks); beyond that a sample of as many, the observed signs counted as one
-    of them so that p is never 0 (Phipson & Smyth 2010). scipy's permutation_test agrees and takes 0.7 s for 16
-    blocks.
+    Exact up to EXACT_SIGN_FLIPS flips (16 blocks); beyond that a sample of as many, the observed
+    signs counted as one of them so that p is never 0 (Phipson & Smyth 2010). scipy's
+    permutation_test agrees and takes 0.7 s for 16 blocks.
     """
     n = len(differences_N)
     exact = 2**n <= EXACT_SIGN_FLIPS
     if exact:
         minus_FN = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.int8)
     else:
-        minus_FN = np.random.default_rng(seed).integers(0, 2, size=(EXACT_SIGN_FLIPS, n), dtype=np.int8)
+        minus_FN = np.random.default_rng(seed).integers(
+            0, 2, size=(EXACT_SIGN_FLIPS, n), dtype=np.int8
+        )
         minus_FN[0] = 0
     means_F = np.abs((1 - 2 * minus_FN) @ differences_N) / n
     return float(np.mean(means_F >= abs(differences_N.mean()) - SAME))
 
 
 def hedges_g(differences_N: Floats) -> float | None:
-    """Standardised mean difference of pairs: mean / sd, times Hedges' exact factor against its bias at small n.
+    """Standardised mean difference of pairs: mean / sd, times Hedges' exact factor against its bias
+    at small n.
 
     None where no spread was seen, and for two blocks, where the factor is 0. Source: Hedges 1981.
     """
@@ -96,7 +114,9 @@ def hedges_g(differences_N: Floats) -> float | None:
 
 
 def share_of_wins(differences_N: Floats) -> float | None:
-    """The probability of improvement: the share of blocks with a positive difference, a tie counting one half."""
+    """The probability of improvement: the share of blocks with a positive difference, a tie
+    counting one half.
+    """
     if not len(differences_N):
         return None
     ties_N = np.abs(differences_N) <= SAME
@@ -104,7 +124,8 @@ def share_of_wins(differences_N: Floats) -> float | None:
 
 
 def holm(p_M: Sequence[float | None]) -> list[float | None]:
-    """Holm-corrected p-values. A comparison without a p-value stays without, but still counts as one of the family.
+    """Holm-corrected p-values. A comparison without a p-value stays without, but still counts as
+    one of the family.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
@@ -117,16 +138,23 @@ def holm(p_M: Sequence[float | None]) -> list[float | None]:
 def smallest_detectable(
     blocks: int, sd: float, *, confidence: float = 0.95, power: float = 0.8, comparisons: int = 1
 ) -> float:
-    """The smallest true difference that the paired t-test finds, in its own direction, with this power.
+    """The smallest true difference that the paired t-test finds, in its own direction, with this
+    power.
 
-    Exact for normal differences (noncentral t). `sd` is that of the paired differences, in the unit of the result.
-    With several comparisons the level is divided by their number: Holm's first and hardest step. (statsmodels'
-    TTestPower.solve_power silently returns its starting value at 2 or 3 blocks, so the equation is solved here.)
+    Exact for normal differences (noncentral t). `sd` is that of the paired differences, in the unit
+    of the result. With several comparisons the level is divided by their number: Holm's first and
+    hardest step. (statsmodels' TTestPower.solve_power silently returns its starting value at 2 or 3
+    blocks, so the equation is solved here.)
     """
     if blocks < 2 or comparisons < 1:
-        raise ValueError(f"it takes 2 or more blocks and 1 or more comparisons, but got {blocks=}, {comparisons=}")
+        raise ValueError(
+            f"it takes 2 or more blocks and 1 or more comparisons, but got {blocks=}, "
+            f"{comparisons=}"
+        )
     if not (sd >= 0 and 0 < power < 1):
-        raise ValueError(f"sd must be at least 0 and power between 0 and 1, but got {sd=}, {power=}")
+        raise ValueError(
+            f"sd must be at least 0 and power between 0 and 1, but got {sd=}, {power=}"
+        )
     check_confidence(confidence)
     df = blocks - 1
     critical = float(stats.t.isf((1 - confidence) / comparisons / 2, df))

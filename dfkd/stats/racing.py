@@ -1,18 +1,21 @@
-"""Racing: a comparison that is decided stops taking blocks, without more false alarms and with intervals that hold.
+"""Racing: a comparison that is decided stops taking blocks, without more false alarms and with
+intervals that hold.
 
-Looks happen only after fixed numbers of completed blocks. One plan spends the false-alarm level over them (Lan &
-DeMets 1983): level * (blocks / all blocks)**3, the O'Brien-Fleming-like member of the power family (Kim & DeMets
-1987). It spends an eighth in the first half. Unlike O'Brien & Fleming's own function it leaves something early on
-even at the small levels that several comparisons ask for: after 5 of 20 blocks one of four comparisons is decided by
-p < 2e-4, there by p < 6e-7, which no t-test with 4 degrees of freedom gives in practice.
+Looks happen only after fixed numbers of completed blocks. One plan spends the false-alarm level
+over them (Lan & DeMets 1983): level * (blocks / all blocks)**3, the O'Brien-Fleming-like member of
+the power family (Kim & DeMets 1987). It spends an eighth in the first half. Unlike O'Brien &
+Fleming's own function it leaves something early on even at the small levels that several
+comparisons ask for: after 5 of 20 blocks one of four comparisons is decided by p < 2e-4, there by p
+< 6e-7, which no t-test with 4 degrees of freedom gives in practice.
 
-Joint with Holm: the p-value of a comparison is the smallest overall level at which the plan would have decided it by
-now (a sequential p-value, Liu & Anderson 2008). It is valid wherever one stops, so Holm's correction over such
-p-values holds for the whole study. Intervals are repeated confidence intervals (Jennison & Turnbull 1989), valid at
-every look. Boundaries are worked out for normal means and carried over to t-tests by their levels (Jennison &
-Turnbull 2000). With looks that begin at 5 blocks and lie 3 apart this spends at most 8 % too much (5.4 % for
-5 %; every block from the third on: 5.8 %), which is why a plan must keep that distance. There is no futility rule: a
-variant without effect takes all blocks.
+Joint with Holm: the p-value of a comparison is the smallest overall level at which the plan would
+have decided it by now (a sequential p-value, Liu & Anderson 2008). It is valid wherever one stops,
+so Holm's correction over such p-values holds for the whole study. Intervals are repeated confidence
+intervals (Jennison & Turnbull 1989), valid at every look. Boundaries are worked out for normal
+means and carried over to t-tests by their levels (Jennison & Turnbull 2000). With looks that begin
+at 5 blocks and lie 3 apart this spends at most 8 % too much (5.4 % for 5 %; every block from the
+third on: 5.8 %), which is why a plan must keep that distance. There is no futility rule: a variant
+without effect takes all blocks.
 
 Shapes: K looks, A overall levels of a table, G quadrature nodes.
 """
@@ -34,14 +37,19 @@ Block: TypeAlias = str | int
 
 FIRST_LOOK, APART = 5, 3
 NODES = 64  # the boundaries do not move by 1e-6 of their level with twice as many
-LOWEST, HIGHEST, TABLE = 1e-10, 0.999, 80  # sequential p-values outside are reported as the nearest end
+LOWEST, HIGHEST, TABLE = (
+    1e-10,
+    0.999,
+    80,
+)  # sequential p-values outside are reported as the nearest end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """When a race looks, fixed before its first cell: after so many of the blocks, in their order.
 
-    `looks` begin at 5 or more, lie 3 or more apart and end with all blocks; a single look is the fixed design.
+    `looks` begin at 5 or more, lie 3 or more apart and end with all blocks; a single look is the
+    fixed design.
     """
 
     blocks: tuple[Block, ...]
@@ -55,31 +63,44 @@ class Plan:
         apart = all(early + APART <= late for early, late in itertools.pairwise(self.looks))
         early = len(self.looks) > 1 and self.looks[0] < FIRST_LOOK
         if not apart or early or self.looks[-1:] != (len(self.blocks),):
-            rule = f"begin at {FIRST_LOOK} or more, lie {APART} or more apart, end with all {len(self.blocks)} blocks"
+            rule = (
+                f"begin at {FIRST_LOOK} or more, lie {APART} or more apart, end with all "
+                f"{len(self.blocks)} blocks"
+            )
             raise ValueError(f"looks must {rule}, but got {self.looks=}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a race stands: every comparison so far, and what has to be computed before the next look."""
+    """Where a race stands: every comparison so far, and what has to be computed before the next
+    look.
+    """
 
     comparisons: list[Comparison]
-    running: tuple[str, ...]  # the variants that need more blocks, as does the baseline; empty when the race is over
-    blocks: tuple[Block, ...]  # all blocks of the next look, those they have already included; empty when it is over
+    running: tuple[
+        str, ...
+    ]  # the variants that need more blocks, as does the baseline; empty when the race is over
+    blocks: tuple[
+        Block, ...
+    ]  # all blocks of the next look, those they have already included; empty when it is over
 
 
 def usual_looks(blocks: int) -> tuple[int, ...]:
-    """After 5 and 8 blocks, then every 4, and at the end: (5, 8, 12, 16, 20) for 20, (5, 10) for 10, (7,) for 7."""
+    """After 5 and 8 blocks, then every 4, and at the end: (5, 8, 12, 16, 20) for 20, (5, 10) for
+    10, (7,) for 7.
+    """
     return (*[n for n in (FIRST_LOOK, *range(8, blocks, 4)) if n <= blocks - APART], blocks)
 
 
 def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan: Plan) -> Standing:
-    """Where the race stands, worked out anew from the outcomes: the same after a resume and whatever finished first.
+    """Where the race stands, worked out anew from the outcomes: the same after a resume and
+    whatever finished first.
 
-    A look happens once every running variant and the baseline have a row, in whatever state, for each of its blocks;
-    cells beyond it do not count yet. `variants` are those of the whole study, baseline included: the family that is
-    corrected for, also while they have no outcomes. A comparison that stopped early did so because its difference was
-    large, so that its estimate leans away from zero; its interval stays valid.
+    A look happens once every running variant and the baseline have a row, in whatever state, for
+    each of its blocks; cells beyond it do not count yet. `variants` are those of the whole study,
+    baseline included: the family that is corrected for, also while they have no outcomes. A
+    comparison that stopped early did so because its difference was large, so that its estimate
+    leans away from zero; its interval stays valid.
     """
     values, seen = _tables(outcomes, variants, baseline, plan)
     p: dict[str, float | None] = {name: None for name in variants if name != baseline}
@@ -90,7 +111,9 @@ def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan
             break
         for name in running:
             reached[name] = look
-            p[name] = _smaller(p[name], _look(values[[name, baseline]].iloc[:blocks], plan.looks, look))
+            p[name] = _smaller(
+                p[name], _look(values[[name, baseline]].iloc[:blocks], plan.looks, look)
+            )
         decided = dict(zip(p, holm(list(p.values())), strict=True))
         running = [name for name in running if not _decides(decided[name], plan)]
     running = [name for name in running if reached[name] + 1 < len(plan.looks)]
@@ -100,19 +123,25 @@ def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan
 
 
 def nominal_levels(looks: tuple[int, ...], overall: float) -> tuple[float, ...]:
-    """The two-sided level of the test at each look that together spend `overall` as the module describes.
+    """The two-sided level of the test at each look that together spend `overall` as the module
+    describes.
 
-    The probability of a first crossing at each look is integrated along the sum of n normal differences, a random
-    walk with independent steps (Armitage, McPherson & Rowe 1969), by Gauss-Legendre quadrature between the
-    boundaries.
+    The probability of a first crossing at each look is integrated along the sum of n normal
+    differences, a random walk with independent steps (Armitage, McPherson & Rowe 1969), by
+    Gauss-Legendre quadrature between the boundaries.
     """
     nodes_G, weights_G = _quadrature()
-    sums_G, mass_G = np.zeros(1), np.ones(1)  # where the walk stands if it has not crossed yet, and how likely
+    sums_G, mass_G = (
+        np.zeros(1),
+        np.ones(1),
+    )  # where the walk stands if it has not crossed yet, and how likely
     levels, earlier = [], 0
     for n in looks:
         step = np.sqrt(n - earlier)
         spend = overall * (n**3 - earlier**3) / looks[-1] ** 3
-        critical = optimize.brentq(_excess, 0.0, 40.0, args=(sums_G, mass_G, n, step, spend), xtol=1e-10)
+        critical = optimize.brentq(
+            _excess, 0.0, 40.0, args=(sums_G, mass_G, n, step, spend), xtol=1e-10
+        )
         levels.append(float(2 * special.ndtr(-critical)))
         next_G = nodes_G * critical * np.sqrt(n)
         steps_GG = (next_G - sums_G[:, None]) / step
@@ -122,7 +151,9 @@ def nominal_levels(looks: tuple[int, ...], overall: float) -> tuple[float, ...]:
 
 
 def sequential_p(looks: tuple[int, ...], look: int, p: Floats | float) -> Floats:
-    """The overall level at which the plan would decide at this look, for the p-value of its test; rises with p."""
+    """The overall level at which the plan would decide at this look, for the p-value of its test;
+    rises with p.
+    """
     overall_A, levels_AK = _table(looks)
     log_p = np.log(np.maximum(p, levels_AK[0, look]))
     return np.asarray(np.exp(np.interp(log_p, np.log(levels_AK[:, look]), np.log(overall_A))))
@@ -140,7 +171,9 @@ def _table(looks: tuple[int, ...]) -> tuple[Floats, Floats]:
     return overall_A, np.array([nominal_levels(looks, overall) for overall in overall_A])
 
 
-def _excess(critical: float, sums_G: Floats, mass_G: Floats, n: int, step: float, spend: float) -> float:
+def _excess(
+    critical: float, sums_G: Floats, mass_G: Floats, n: int, step: float, spend: float
+) -> float:
     """The probability of crossing now and not before, less what may be spent on it."""
     bound = critical * np.sqrt(n)
     crossing_G = special.ndtr((sums_G - bound) / step) + special.ndtr((-bound - sums_G) / step)
@@ -150,14 +183,21 @@ def _excess(critical: float, sums_G: Floats, mass_G: Floats, n: int, step: float
 def _tables(
     outcomes: pd.DataFrame, variants: Sequence[str], baseline: str, plan: Plan
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values and whether there is a row at all, blocks down in the plan's order, variants across."""
+    """Values and whether there is a row at all, blocks down in the plan's order, variants
+    across.
+    """
     unknown = set(outcomes["variant"]) - set(variants) or set(outcomes["block"]) - set(plan.blocks)
     if unknown or baseline not in variants:
-        raise ValueError(f"outcomes and baseline must belong to the race, but got {unknown=}, {baseline=}, {variants=}")
+        raise ValueError(
+            f"outcomes and baseline must belong to the race, but got {unknown=}, {baseline=}, "
+            f"{variants=}"
+        )
     values = by_block(outcomes)
     seen = outcomes.assign(seen=1).pivot(index="block", columns="variant", values="seen").notna()
     blocks, names = list(plan.blocks), list(variants)
-    return values.reindex(index=blocks, columns=names), seen.reindex(index=blocks, columns=names, fill_value=False)
+    return values.reindex(index=blocks, columns=names), seen.reindex(
+        index=blocks, columns=names, fill_value=False
+    )
 
 
 def _look(pair: pd.DataFrame, looks: tuple[int, ...], look: int) -> float | None:
@@ -174,9 +214,13 @@ def _decides(p_holm: float | None, plan: Plan) -> bool:
 
 
 def _comparisons(
-    outcomes: pd.DataFrame, values: pd.DataFrame, baseline: str, plan: Plan,
-    p: dict[str, float | None], reached: dict[str, int],
-) -> list[Comparison]:  # fmt: skip
+    outcomes: pd.DataFrame,
+    values: pd.DataFrame,
+    baseline: str,
+    plan: Plan,
+    p: dict[str, float | None],
+    reached: dict[str, int],
+) -> list[Comparison]:
     alpha = 1 - plan.confidence
     narrow = nominal_levels(plan.looks, alpha)
     wide = nominal_levels(plan.looks, alpha / len(p)) if p else ()

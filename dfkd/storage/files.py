@@ -14,7 +14,9 @@ from typing import Any
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside `path` and rename: a reader sees the old file, the new one or none, never a part."""
+    """Write beside `path` and rename: a reader sees the old file, the new one or none, never a
+    part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -26,7 +28,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `folder` at the end, or is gone where that is not reached.
+    """A folder to write into, which becomes `folder` at the end, or is gone where that is not
+    reached.
 
     A folder that has come to be there in the meantime stays: another process was faster.
     """
@@ -49,7 +52,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """ValueError with one line if nothing can be written below this folder. Leaves nothing behind, not even it."""
+    """ValueError with one line if nothing can be written below this folder. Leaves nothing behind,
+    not even it.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     probe = folder / f".{uuid.uuid4().hex}"
     try:
@@ -58,11 +63,14 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ValueError(
-            f"the storage folder {folder} cannot be written ({error.strerror}): name another one with --storage"
+            f"the storage folder {folder} cannot be written ({error.strerror}): name another one "
+            "with --storage"
         ) from error
     finally:
         for path in missing:
-            with contextlib.suppress(OSError):  # never made, or another process has begun to write there
+            with contextlib.suppress(
+                OSError
+            ):  # never made, or another process has begun to write there
                 path.rmdir()
 
 

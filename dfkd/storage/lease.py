@@ -1,4 +1,6 @@
-"""Leases: two drivers on one storage folder do not compute the same cell, and nothing is cleaned away under one."""
+"""Leases: two drivers on one storage folder do not compute the same cell, and nothing is cleaned
+away under one.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,16 @@ from typing import Any
 
 IN_USE = ".in-use-"  # how the lease of a driver begins, directly in the storage folder
 HEARTBEAT_S = 5.0
-STALE_S = 60.0  # a lease whose owner cannot be asked is taken over after this long without a heartbeat
+STALE_S = (
+    60.0  # a lease whose owner cannot be asked is taken over after this long without a heartbeat
+)
 
 
 class Lease:
     """A file that names its owner, touched every few seconds while it is held.
 
-    The owner is gone if its process is (same host), or if the heartbeat stopped long ago (another host).
+    The owner is gone if its process is (same host), or if the heartbeat stopped long ago (another
+    host).
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +76,9 @@ class Lease:
 
 @contextmanager
 def using(storage: Path) -> Iterator[None]:
-    """While a driver works in a storage: what it has made or found there must not be cleaned away."""
+    """While a driver works in a storage: what it has made or found there must not be cleaned
+    away.
+    """
     storage.mkdir(parents=True, exist_ok=True)
     lease = Lease(storage / f"{IN_USE}{uuid.uuid4().hex}")
     lease.acquire()
@@ -82,10 +89,12 @@ def using(storage: Path) -> Iterator[None]:
 
 
 def _owner(pid: int) -> dict[str, Any]:
-    """A process by host, number and start; the start tells a process from a later one with the same number.
+    """A process by host, number and start; the start tells a process from a later one with the same
+    number.
 
-    A process that was killed is gone even while its parent has not collected it (a zombie, for ever in a container
-    whose first process collects none). The start is "" where the system has no /proc to ask.
+    A process that was killed is gone even while its parent has not collected it (a zombie, for ever
+    in a container whose first process collects none). The start is "" where the system has no /proc
+    to ask.
     """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -96,6 +105,8 @@ def _owner(pid: int) -> dict[str, Any]:
 
 
 def _host() -> str:
-    """Host name and boot: the numbers of processes mean nothing after a restart, or in another container."""
+    """Host name and boot: the numbers of processes mean nothing after a restart, or in another
+    container.
+    """
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else ''}"

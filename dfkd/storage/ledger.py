@@ -3,7 +3,8 @@
 A cell is a folder `cells/<key>-<environment>` with
     curve.parquet        a row per evaluation
     student.safetensors  the weights after the last step
-    test.json            accuracy on the test set, and by class; only for cells that were meant to read it
+    test.json            accuracy on the test set, and by class; only for cells that were meant to
+    read it
     record.json          written last: the cell is finished (or diverged, or pruned)
     checkpoint.pt        while it is being computed
     error.txt            why it could not be computed; the next call tries again
@@ -37,10 +38,13 @@ MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow g
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One cell as a row. `metrics` are those of the last evaluation; "test" and "test.class.<k>": see `write_test`."""
+    """One cell as a row. `metrics` are those of the last evaluation; "test" and "test.class.<k>":
+    see `write_test`.
+    """
 
     cell: str  # key and environment: the folder's name
-    state: str  # "finished", "diverged" (kept; metrics are those of chance) or "pruned" (stopped by a search)
+    # "finished", "diverged" (kept; metrics are those of chance) or "pruned" (stopped by a search)
+    state: str
     step: int
     metrics: dict[str, float]
     params: dict[str, Scalar]
@@ -65,7 +69,9 @@ class Ledger:
         return self.storage / "cells" / cell
 
     def read(self, cell: str) -> Outcome | None:
-        """The cell's outcome, or None while it has none. A file that was damaged from outside counts as none."""
+        """The cell's outcome, or None while it has none. A file that was damaged from outside
+        counts as none.
+        """
         folder = self.folder(cell)
         try:
             record = json.loads((folder / "record.json").read_text())
@@ -78,7 +84,9 @@ class Ledger:
         return outcome
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
-        """Keep an outcome. A final one stays as it is; a pruned one may be replaced by one that went further."""
+        """Keep an outcome. A final one stays as it is; a pruned one may be replaced by one that
+        went further.
+        """
         known = self.read(outcome.cell)
         if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
             return
@@ -95,13 +103,17 @@ class Ledger:
     def weights(self, cell: str) -> dict[str, Tensor]:
         return load_file(self.folder(cell) / "student.safetensors")
 
-    def write_test(self, cell: str, accuracy: float, by_class: dict[int, float] | None = None) -> None:
+    def write_test(
+        self, cell: str, accuracy: float, by_class: dict[int, float] | None = None
+    ) -> None:
         """`by_class`: the share of right answers among the test images of each class."""
         classes = {f"test.class.{label}": share for label, share in (by_class or {}).items()}
         write_json(self.folder(cell) / "test.json", {"test": accuracy, **classes})
 
     def write_error(self, cell: str, text: str) -> None:
-        """Why a cell could not be computed; it has no record, so that the next call tries it again."""
+        """Why a cell could not be computed; it has no record, so that the next call tries it
+        again.
+        """
         replace_file(self.folder(cell) / "error.txt", lambda half: half.write_text(text + "\n"))
 
     def checkpoint(self, cell: str, state: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""What to conclude from each figure of a study, in a sentence made from its numbers, and how to read it."""
+"""What to conclude from each figure of a study, in a sentence made from its numbers, and how to
+read it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,18 @@ from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
 
 READING = {
-    "effects": "Paired by block. Thick: the 95 % interval of one comparison; thin: the interval that holds for all "
-    "comparisons at once (Bonferroni). Blue: better, orange: worse after Holm's correction, grey: neither.",
-    "dose": "Mean test accuracy and its 95 % interval over blocks. The intervals hold the spread between blocks that "
+    "effects": "Paired by block. Thick: the 95 % interval of one comparison; thin: the interval "
+    "that holds for all "
+    "comparisons at once (Bonferroni). Blue: better, orange: worse after Holm's correction, grey: "
+    "neither.",
+    "dose": "Mean test accuracy and its 95 % interval over blocks. The intervals hold the spread "
+    "between blocks that "
     "the paired differences do not.",
     "learning": "Mean and one standard deviation over blocks; grey in every panel: the baseline.",
-    "cost": "Mean test accuracy with its 95 % interval, against the median seconds of a cell with its quartiles.",
-    "classes": "Means over blocks, differences paired by block. Nothing is tested here: one class has a fraction of "
+    "cost": "Mean test accuracy with its 95 % interval, against the median seconds of a cell "
+    "with its quartiles.",
+    "classes": "Means over blocks, differences paired by block. Nothing is tested here: one "
+    "class has a fraction of "
     "the test images, and many classes give large differences by chance.",
 }
 
@@ -29,18 +36,24 @@ def effects(findings: Findings) -> str:
     shown = [c for c in findings.comparisons if c.n]
     decided = [c for c in shown if c.verdict in (BETTER, WORSE)]
     if not decided:
-        return f"None of {_counted(len(shown), 'variant')} can be told from the baseline." + _widest(shown)
+        return (
+            f"None of {_counted(len(shown), 'variant')} can be told from the baseline."
+            + _widest(shown)
+        )
     largest = max(decided, key=lambda c: abs(c.difference))
     many = f"{len(decided)} of {_counted(len(shown), 'variant')}"
     return (
-        f"{many} can be told from the baseline, the largest difference is that of {largest.variant}: "
+        f"{many} can be told from the baseline, the largest difference is that of "
+        f"{largest.variant}: "
         f"{points(largest.difference)} points ({interval(largest.low, largest.high)})."
     )
 
 
 def _widest(shown: list[Comparison]) -> str:
     """How large a difference may still be there."""
-    edges = [max(abs(c.low), abs(c.high)) for c in shown if c.low is not None and c.high is not None]
+    edges = [
+        max(abs(c.low), abs(c.high)) for c in shown if c.low is not None and c.high is not None
+    ]
     return f" Differences of up to {100 * max(edges):.1f} points remain possible." if edges else ""
 
 
@@ -62,7 +75,10 @@ def cost(findings: Findings) -> str:
     cells = findings.data.cells
     seconds = {v: cells.loc[cells["variant"] == v, "seconds"].median() for v in table.index}
     best, cheapest = str(table["mean"].idxmax()), min(seconds, key=seconds.__getitem__)
-    said = {v: f"{v} ({percent(table['mean'][v])} %, {seconds[v]:.1f} s a cell)" for v in (best, cheapest)}
+    said = {
+        v: f"{v} ({percent(table['mean'][v])} %, {seconds[v]:.1f} s a cell)"
+        for v in (best, cheapest)
+    }
     if best == cheapest:
         return f"The highest mean is also the cheapest: {said[best]}."
     return f"Highest mean: {said[best]}. Cheapest: {said[cheapest]}."
@@ -77,9 +93,14 @@ def classes(findings: Findings) -> str:
     if changed.empty:
         return f"{start}. {found.which()}"
     low = changed.loc[changed["difference"].idxmin()]
-    lost = "" if low["difference"] >= 0 else (
-        f"; the largest loss is that of {low['variant']} on class {low['class']}: {points(low['difference'])} points"
-    )  # fmt: skip
+    lost = (
+        ""
+        if low["difference"] >= 0
+        else (
+            f"; the largest loss is that of {low['variant']} on class {low['class']}: "
+            f"{points(low['difference'])} points"
+        )
+    )
     return f"{start}{lost}. {found.which()}".strip()
 
 
@@ -88,5 +109,8 @@ def _counted(count: int, noun: str) -> str:
 
 
 CONCLUSIONS: dict[str, Callable[[Findings], str]] = {
-    "effects": effects, "dose": doses, "cost": cost, "classes": classes,
-}  # fmt: skip
+    "effects": effects,
+    "dose": doses,
+    "cost": cost,
+    "classes": classes,
+}

@@ -1,6 +1,7 @@
 """Accuracy on each class of the test set: means over blocks and paired differences to the baseline.
 
-V variants, C classes. Cells that were computed before classes were recorded lack them and are left out, and said.
+V variants, C classes. Cells that were computed before classes were recorded lack them and are left
+out, and said.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import pandas as pd
 from dfkd.stats.paired import paired_interval
 from dfkd.studies.findings import PER_CLASS, StudyData
 
-AT_ONCE = 20  # classes that a figure or a printed table can hold; of more, so many worst and so many best are shown
+# classes that a figure or a printed table can hold; of more, so many worst and so many best are
+# shown
+AT_ONCE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
-    """`table`: a row per variant and class with n (blocks shared with the baseline), mean, difference, low, high.
+    """`table`: a row per variant and class with n (blocks shared with the baseline), mean,
+    difference, low, high.
 
     Numbers are fractions. The baseline's own rows have a mean and no difference.
     """
@@ -28,7 +32,11 @@ class Classes:
     def pivot(self, column: str) -> pd.DataFrame:
         """[V, C], in the study's order and by the number of the class."""
         order = list(dict.fromkeys(self.table["variant"]))
-        return self.table.pivot(index="variant", columns="class", values=column).loc[order].sort_index(axis=1)
+        return (
+            self.table.pivot(index="variant", columns="class", values=column)
+            .loc[order]
+            .sort_index(axis=1)
+        )
 
     def shown(self) -> list[int]:
         """All classes; of many the baseline's worst and best, the worst first."""
@@ -42,11 +50,16 @@ class Classes:
         count = self.table["class"].nunique()
         if count <= 2 * AT_ONCE:
             return ""
-        return f"Of {count} classes: the {AT_ONCE} on which the baseline is worst, then the {AT_ONCE} where it is best."
+        return (
+            f"Of {count} classes: the {AT_ONCE} on which the baseline is worst, then the "
+            f"{AT_ONCE} where it is best."
+        )
 
 
 def by_class(data: StudyData) -> Classes | None:
-    """None where no cell of the baseline recorded its classes. A diverged cell counts as chance in every class."""
+    """None where no cell of the baseline recorded its classes. A diverged cell counts as chance in
+    every class.
+    """
     cells = data.cells[data.cells["state"] != "errored"]
     names = sorted(cells.filter(like=PER_CLASS).columns, key=_number)
     recorded = cells[names].notna().any(axis=1) if names else pd.Series(False, index=cells.index)
@@ -54,20 +67,41 @@ def by_class(data: StudyData) -> Classes | None:
         return None
     kept = cells[recorded | (cells["state"] == "diverged")].copy()
     for name in names:
-        kept[name] = kept[name].where((kept["state"] != "diverged") | kept[name].notna(), kept["value"])
-    values = {str(v): rows.set_index("block")[names] for v, rows in kept.groupby("variant", observed=True, sort=True)}
+        kept[name] = kept[name].where(
+            (kept["state"] != "diverged") | kept[name].notna(), kept["value"]
+        )
+    values = {
+        str(v): rows.set_index("block")[names]
+        for v, rows in kept.groupby("variant", observed=True, sort=True)
+    }
     base = values[data.baseline]
-    rows = [_row(v, name, of_v[name], base[name], v == data.baseline) for v, of_v in values.items() for name in names]
+    rows = [
+        _row(v, name, of_v[name], base[name], v == data.baseline)
+        for v, of_v in values.items()
+        for name in names
+    ]
     return Classes(table=pd.DataFrame(rows), baseline=data.baseline)
 
 
-def _row(variant: str, name: str, own: pd.Series, base: pd.Series, is_base: bool) -> dict[str, object]:
-    row: dict[str, object] = {"variant": variant, "class": _number(name), "n": int(own.count()), "mean": own.mean()}
+def _row(
+    variant: str, name: str, own: pd.Series, base: pd.Series, is_base: bool
+) -> dict[str, object]:
+    row: dict[str, object] = {
+        "variant": variant,
+        "class": _number(name),
+        "n": int(own.count()),
+        "mean": own.mean(),
+    }
     difference = (own - base).dropna()
     if is_base or difference.empty:
         return row | {"difference": float("nan"), "low": float("nan"), "high": float("nan")}
     interval = paired_interval(difference.to_numpy(dtype=float))
-    return row | {"n": len(difference), "difference": interval.mean, "low": interval.low, "high": interval.high}
+    return row | {
+        "n": len(difference),
+        "difference": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+    }
 
 
 def _number(name: str) -> int:

@@ -1,7 +1,9 @@
-"""A study: every variant in every block on the warm workers, then the paired differences with their intervals.
+"""A study: every variant in every block on the warm workers, then the paired differences with their
+intervals.
 
-With `Terms(race=True)` only what the plan of the race asks for is computed, look by look. Cells that other work has
-computed are used as they are; one of them, drawn at random, is computed again as a check.
+With `Terms(race=True)` only what the plan of the race asks for is computed, look by look. Cells
+that other work has computed are used as they are; one of them, drawn at random, is computed again
+as a check.
 """
 
 from __future__ import annotations
@@ -40,9 +42,11 @@ from dfkd.training.inputs import check, source_key
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How far a study goes. race: stop comparing what is decided. check: compute one reused cell again.
+    """How far a study goes. race: stop comparing what is decided. check: compute one reused cell
+    again.
 
-    max_device_hours: of the cells of this call; no block is begun that would go beyond it by what cells took so far.
+    max_device_hours: of the cells of this call; no block is begun that would go beyond it by what
+    cells took so far.
     """
 
     race: bool = False
@@ -55,12 +59,18 @@ class Terms:
 
 
 def run_study(
-    name: str, study: Study, compute: Compute, console: Console, terms: Terms = Terms(),
-    retuned: Retuned | None = None, crew: Crew | None = None,
-) -> StudyResult:  # fmt: skip
+    name: str,
+    study: Study,
+    compute: Compute,
+    console: Console,
+    terms: Terms = Terms(),
+    retuned: Retuned | None = None,
+    crew: Crew | None = None,
+) -> StudyResult:
     """Compute what is missing. ValueError for input that cannot work, before anything is computed.
 
-    retuned: how its variants came to be. crew: one that is there already, in a session; otherwise both are made.
+    retuned: how its variants came to be. crew: one that is there already, in a session; otherwise
+    both are made.
     """
     sources = {source_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
@@ -80,7 +90,9 @@ def run_study(
 
 
 def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
-    """The setting of an earlier call on a study, if it names every source and PyTorch is still the same."""
+    """The setting of an earlier call on a study, if it names every source and PyTorch is still the
+    same.
+    """
     if not path.exists():
         return None
     setting = Setting.of(json.loads(path.read_text()))
@@ -94,14 +106,28 @@ def device_hours(seconds: float, compute: Compute) -> float:
 
 
 class _Driver:
-    """One call: look what there is, compute what is wanted, and keep MLflow up to date on the way."""
+    """One call: look what there is, compute what is wanted, and keep MLflow up to date on the
+    way.
+    """
 
     crew: Crew
 
     def __init__(
-        self, name: str, study: Study, compute: Compute, console: Console, terms: Terms, retuned: Retuned | None
+        self,
+        name: str,
+        study: Study,
+        compute: Compute,
+        console: Console,
+        terms: Terms,
+        retuned: Retuned | None,
     ) -> None:
-        self.name, self.study, self.compute, self.console, self.terms = name, study, compute, console, terms
+        self.name, self.study, self.compute, self.console, self.terms = (
+            name,
+            study,
+            compute,
+            console,
+            terms,
+        )
         self.retuned = retuned
         self.ledger = Ledger(compute.storage)
         self.earlier = studies.read(compute.storage, name)
@@ -109,16 +135,29 @@ class _Driver:
         self.fresh: list[Outcome] = []  # computed by this call
         self.looks = list(racing.usual_looks(study.blocks)) if terms.race else None
         self.account = Account(
-            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), folder_of(compute.storage, name),
-            kind="study", name=name, identity=f"study {name}",
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
+            folder_of(compute.storage, name),
+            kind="study",
+            name=name,
+            identity=f"study {name}",
             params={"question": study.question, "baseline": study.baseline, "blocks": study.blocks},
             tags={"study": name},
-        )  # fmt: skip
+        )
         before = self.earlier
-        if before is not None and before.looked and before.looks != self.looks and (before.looks or terms.race):
-            begun = f"as a race with looks after {before.looks} blocks" if before.looks else "without --race"
+        if (
+            before is not None
+            and before.looked
+            and before.looks != self.looks
+            and (before.looks or terms.race)
+        ):
+            begun = (
+                f"as a race with looks after {before.looks} blocks"
+                if before.looks
+                else "without --race"
+            )
             raise ValueError(
-                f"the study {name} was begun {begun}, and looks have to be fixed before the first cell: go on in the "
+                f"the study {name} was begun {begun}, and looks have to be fixed before the first "
+                "cell: go on in the "
                 "same way, or give the module another name"
             )
 
@@ -142,26 +181,41 @@ class _Driver:
             self.known[cell] = outcome
 
     def wanted(self) -> list[Job]:
-        """What is to be computed next, block by block: all that is missing, or what the race needs to look."""
+        """What is to be computed next, block by block: all that is missing, or what the race needs
+        to look.
+        """
         cells = self.record.names() if self.looks is None else self._raced()
-        wanted = [cell for cell in cells if cell not in self.known and cell not in self.record.errors]
+        wanted = [
+            cell for cell in cells if cell not in self.known and cell not in self.record.errors
+        ]
         jobs = [self.jobs[cell] for cell in wanted]
         if self.terms.max_device_hours is None:
             return jobs
-        return [job for job in jobs if job.cell.block == jobs[0].cell.block]  # so that whole blocks are done
+        return [
+            job for job in jobs if job.cell.block == jobs[0].cell.block
+        ]  # so that whole blocks are done
 
     def _raced(self) -> list[str]:
         assert self.looks is not None
         data = studies.data_of(self.record, self.known.get)
         plan = racing.Plan(blocks=data.blocks, looks=tuple(self.looks))
-        standing = racing.race(data.cells, variants=list(data.params), baseline=data.baseline, plan=plan)
+        standing = racing.race(
+            data.cells, variants=list(data.params), baseline=data.baseline, plan=plan
+        )
         needed = (*standing.running, data.baseline) if standing.running else ()
         places = range(len(standing.blocks))
-        return [self.record.cells[variant][i] for i in places for variant in self.record.cells if variant in needed]
+        return [
+            self.record.cells[variant][i]
+            for i in places
+            for variant in self.record.cells
+            if variant in needed
+        ]
 
     def run(self) -> StudyResult:
         """Everything, with the workers there."""
-        write_json(folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.setting))
+        write_json(
+            folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.setting)
+        )
         studies.write(self.compute.storage, self.record)
         self._open_account()
         self._check_one()
@@ -177,7 +231,10 @@ class _Driver:
         while jobs := self.wanted():
             limit, expected = self.terms.max_device_hours, self._expected(len(jobs))
             if limit is not None and expected > limit:
-                return f"stopped by --max-device-hours {limit:g}: another block would make it {expected:.2g}"
+                return (
+                    f"stopped by --max-device-hours {limit:g}: another block would make it "
+                    f"{expected:.2g}"
+                )
             if self.looks is not None:
                 done = len({job.cell.block for job in jobs})
                 self.console.line(f"race: {len(jobs)} cells in {done} blocks before the next look")
@@ -188,7 +245,9 @@ class _Driver:
     def _expected(self, cells: int) -> float:
         """Device hours of this call once so many more cells are computed."""
         spent = [outcome.seconds for outcome in self.fresh]
-        each = statistics.fmean(spent or [outcome.seconds for outcome in self.known.values()] or [0.0])
+        each = statistics.fmean(
+            spent or [outcome.seconds for outcome in self.known.values()] or [0.0]
+        )
         return device_hours(sum(spent) + cells * each, self.compute)
 
     def _end(self, outcome: Outcome) -> None:
@@ -208,8 +267,12 @@ class _Driver:
         self.account.cell(outcome, role, name, tags)
 
     def _check_one(self) -> None:
-        """Compute one reused cell again, apart from the ledger: the same cell has to give the same bits."""
-        reused = sorted(cell for cell, outcome in self.known.items() if studies.is_reused(outcome, self.name))
+        """Compute one reused cell again, apart from the ledger: the same cell has to give the same
+        bits.
+        """
+        reused = sorted(
+            cell for cell, outcome in self.known.items() if studies.is_reused(outcome, self.name)
+        )
         if not reused or not self.terms.check or self.record.check is not None:
             return
         cell = random.Random(self.name).choice(reused)
@@ -218,7 +281,9 @@ class _Driver:
         if isinstance(again, Failure):
             self.console.warn(f"the reused cell {cell} could not be computed again: {again.reason}")
             return
-        equal = again.metrics == self.known[cell].metrics and again.points == self.known[cell].points
+        equal = (
+            again.metrics == self.known[cell].metrics and again.points == self.known[cell].points
+        )
         self.record = replace(self.record, check={"cell": cell, "equal": equal})
         (self.console.line if equal else self.console.warn)(studies.check_line(self.record))
 
@@ -241,7 +306,10 @@ class _Driver:
         if self.record != self.earlier:
             studies.write(self.compute.storage, self.record)
         files, _ = write_report(findings, self.compute.storage)
-        told = {"record": digest([self.record.text(), *sorted(self.known)]), "report": digest_of(files)}
+        told = {
+            "record": digest([self.record.text(), *sorted(self.known)]),
+            "report": digest_of(files),
+        }
         if self.account.is_due(told):
             self._tell(findings, files)
             self.account.settle(told)
@@ -253,12 +321,16 @@ class _Driver:
             self.account.parent,
             metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
             tables={
-                "effects": frame(findings.comparisons), "variants": findings.summary, "study.json": self.record.text(),
+                "effects": frame(findings.comparisons),
+                "variants": findings.summary,
+                "study.json": self.record.text(),
                 "curves.json": studies.curves_text(self.known.values()),
             },
             files=files,
-        )  # fmt: skip
+        )
         best = typical_of_best(findings.data.cells)
         if best is not None:
             outcome = self.known[str(best["cell"])]
-            self.account.tracker.student(self.account.parent, outcome, self.jobs[outcome.cell].cell.experiment)
+            self.account.tracker.student(
+                self.account.parent, outcome, self.jobs[outcome.cell].cell.experiment
+            )

@@ -1,6 +1,8 @@
-"""Figures of a study: effects, curves, cost. Matplotlib without global state; the same SVG from the same findings.
+"""Figures of a study: effects, curves, cost. Matplotlib without global state; the same SVG from the
+same findings.
 
-Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour alone.
+Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour
+alone.
 """
 
 from __future__ import annotations
@@ -51,12 +53,25 @@ def effects(findings: Findings) -> Plot | None:
     for y, c in enumerate(shown):
         colour = {BETTER: BLUE, WORSE: ORANGE}.get(c.verdict, GREY)
         if c.low is not None and c.high is not None:
-            axes.plot([100 * c.low, 100 * c.high], [y, y], color=colour, linewidth=3.2, solid_capstyle="butt")
+            axes.plot(
+                [100 * c.low, 100 * c.high],
+                [y, y],
+                color=colour,
+                linewidth=3.2,
+                solid_capstyle="butt",
+            )
         if c.wide_low is not None and c.wide_high is not None:
             axes.plot([100 * c.wide_low, 100 * c.wide_high], [y, y], color=colour, linewidth=1)
         axes.plot(100 * c.difference, y, "o", color=colour, markersize=6.5, markeredgecolor="white")
         text = f"{points(c.difference)}  ({interval(c.low, c.high)})  {c.verdict}"
-        axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=colour)
+        axes.annotate(
+            text,
+            (1.02, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            color=colour,
+        )
     axes.set_yticks(range(len(shown)), [c.variant for c in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -66,11 +81,15 @@ def effects(findings: Findings) -> Plot | None:
 
 
 def doses(findings: Findings) -> Plot | None:
-    """Accuracy over the one number in which the variants differ, with the interval over blocks at each value."""
+    """Accuracy over the one number in which the variants differ, with the interval over blocks at
+    each value.
+    """
     found = dose(findings.data)
     if found is None:
         return None
-    table = findings.summary.assign(x=[found.values[v] for v in findings.summary["variant"]]).sort_values("x")
+    table = findings.summary.assign(
+        x=[found.values[v] for v in findings.summary["variant"]]
+    ).sort_values("x")
     figure = blank(3.1)
     axes = figure.subplots()
     axes.fill_between(table["x"], *_band(table), color=BLUE, alpha=0.18, linewidth=0)
@@ -85,11 +104,15 @@ def doses(findings: Findings) -> Plot | None:
 def _band(table: pd.DataFrame) -> tuple[Any, Any]:
     """Where no interval is known, the band has no width."""
     mean = table["mean"].astype(float)
-    return 100 * table["low"].astype(float).fillna(mean), 100 * table["high"].astype(float).fillna(mean)
+    return 100 * table["low"].astype(float).fillna(mean), 100 * table["high"].astype(float).fillna(
+        mean
+    )
 
 
 def learning(findings: Findings) -> Plot | None:
-    """One panel a variant, the baseline in grey in each: mean and one standard deviation over blocks."""
+    """One panel a variant, the baseline in grey in each: mean and one standard deviation over
+    blocks.
+    """
     curves, baseline = findings.data.curves, findings.data.baseline
     measure = next((name for name in ("validation", "probe") if curves[name].notna().any()), None)
     variants = [v for v in findings.data.params if (curves["variant"] == v).any()]
@@ -110,7 +133,9 @@ def learning(findings: Findings) -> Plot | None:
         panel.tick_params(labelbottom=i + columns >= len(others))
     panels[0].set_ylim(top=min(100.5, panels[0].get_ylim()[1]))
     figure.supxlabel("step", fontsize=9)
-    figure.supylabel(f"{measure} {'accuracy' if measure == 'validation' else 'agreement'}, %", fontsize=9)
+    figure.supylabel(
+        f"{measure} {'accuracy' if measure == 'validation' else 'agreement'}, %", fontsize=9
+    )
     return figure
 
 
@@ -122,7 +147,9 @@ def _curve(axes: Any, curves: pd.DataFrame, measure: str, colour: str) -> None:
 
 
 def cost(findings: Findings) -> Plot | None:
-    """Mean accuracy against the median seconds of a cell; whiskers: interval of the mean, quartiles of the seconds."""
+    """Mean accuracy against the median seconds of a cell; whiskers: interval of the mean, quartiles
+    of the seconds.
+    """
     summary = findings.summary[findings.summary["n"] > 0]
     figure = blank(3.1)
     axes = figure.subplots()
@@ -130,10 +157,16 @@ def cost(findings: Findings) -> Plot | None:
         own = findings.data.cells["variant"] == row["variant"]
         low, middle, high = findings.data.cells.loc[own, "seconds"].quantile([0.25, 0.5, 0.75])
         axes.errorbar(
-            middle, 100 * row["mean"], xerr=[[middle - low], [high - middle]],
-            yerr=None if pd.isna(row["low"]) else 100 * (row["high"] - row["mean"]), label=row["variant"],
-            color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=6, linewidth=1,
-        )  # fmt: skip
+            middle,
+            100 * row["mean"],
+            xerr=[[middle - low], [high - middle]],
+            yerr=None if pd.isna(row["low"]) else 100 * (row["high"] - row["mean"]),
+            label=row["variant"],
+            color=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=6,
+            linewidth=1,
+        )
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.5), min(high, 100.5))  # an interval may reach beyond what there is
     axes.set_xlabel("seconds per cell, as measured where it ran")
@@ -144,12 +177,17 @@ def cost(findings: Findings) -> Plot | None:
 
 
 def classes(findings: Findings) -> Plot | None:
-    """Above the baseline's accuracy on each class of the test set, below each variant's difference to it."""
+    """Above the baseline's accuracy on each class of the test set, below each variant's difference
+    to it.
+    """
     found = by_class(findings.data)
     if found is None:
         return None
     shown = found.shown()
-    means, changes = 100 * found.pivot("mean")[shown], 100 * found.pivot("difference")[shown].drop(index=found.baseline)
+    means, changes = (
+        100 * found.pivot("mean")[shown],
+        100 * found.pivot("difference")[shown].drop(index=found.baseline),
+    )
     figure = blank(1.3 + 0.3 * (1 + len(changes)))
     if changes.empty:
         return None
@@ -157,22 +195,40 @@ def classes(findings: Findings) -> Plot | None:
     lowest = min(50.0, float(means.loc[found.baseline].min()))
     _tiles(top, means.loc[[found.baseline]], ACCURACY, lowest, 100, "")
     edge = max(1.0, float(changes.abs().max().max()))
-    bar = figure.colorbar(_tiles(below, changes, CHANGE, -edge, edge, "+"), ax=[top, below], aspect=30)
+    bar = figure.colorbar(
+        _tiles(below, changes, CHANGE, -edge, edge, "+"), ax=[top, below], aspect=30
+    )
     bar.outline.set_visible(False)
-    below.set_xlabel("class of the test set" + (", the baseline's worst first" if found.which() else ""))
+    below.set_xlabel(
+        "class of the test set" + (", the baseline's worst first" if found.which() else "")
+    )
     bar.set_label("points", fontsize=8)
     return figure
 
 
-def _tiles(axes: Any, table: pd.DataFrame, colours: Colormap, low: float, high: float, sign: str) -> Any:
-    """A tile with its number in it for each entry; above so many columns the numbers have no room."""
-    tiles = axes.pcolormesh(table, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1)
+def _tiles(
+    axes: Any, table: pd.DataFrame, colours: Colormap, low: float, high: float, sign: str
+) -> Any:
+    """A tile with its number in it for each entry; above so many columns the numbers have no
+    room.
+    """
+    tiles = axes.pcolormesh(
+        table, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1
+    )
     for y in range(len(table) if table.shape[1] <= NUMBERED else 0):
         for x in range(table.shape[1]):
             value = float(table.iloc[y, x])
             dark = sum(colours(tiles.norm(value))[:3]) < 1.5
             text = "" if math.isnan(value) else format(round(value), sign if round(value) else "")
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+            axes.text(
+                x + 0.5,
+                y + 0.5,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if dark else "black",
+            )
     axes.set_yticks([y + 0.5 for y in range(len(table))], list(table.index))
     axes.set_xticks([x + 0.5 for x in range(table.shape[1])], [str(name) for name in table.columns])
     axes.tick_params(length=0, labelsize=8)
@@ -184,5 +240,9 @@ def _tiles(axes: Any, table: pd.DataFrame, colours: Colormap, low: float, high: 
 
 
 FIGURES: dict[str, Callable[[Findings], Plot | None]] = {
-    "effects": effects, "dose": doses, "classes": classes, "learning": learning, "cost": cost,
-}  # fmt: skip
+    "effects": effects,
+    "dose": doses,
+    "classes": classes,
+    "learning": learning,
+    "cost": cost,
+}

@@ -1,7 +1,9 @@
-"""Findings: a study's cells as plain values, wherever they were read from, and what follows from them.
+"""Findings: a study's cells as plain values, wherever they were read from, and what follows from
+them.
 
-The same cells give the same findings, whether a ledger or a tracking server had them. Nothing here depends on the time,
-on the machine or on where the records lie, so that a report of the same records is the same byte for byte.
+The same cells give the same findings, whether a ledger or a tracking server had them. Nothing here
+depends on the time, on the machine or on where the records lie, so that a report of the same
+records is the same byte for byte.
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.statistics import Comparison, compare, summarise
 
-PER_CLASS = "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
+PER_CLASS = (
+    "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyData:
     """What a study is and what its cells gave.
 
-    changes: variant -> parameter -> (here, in the baseline). cells: one row each with variant (categorical, in the
-    study's order), block, state, value (test accuracy), seconds, cell, reused, and every metric under its own name.
+    changes: variant -> parameter -> (here, in the baseline). cells: one row each with variant
+    (categorical, in the study's order), block, state, value (test accuracy), seconds, cell, reused,
+    and every metric under its own name.
     curves: variant, block, step and MEASURES. looked: after how many blocks results were shown.
     """
 
@@ -62,7 +67,9 @@ def find(data: StudyData) -> Findings:
     """ValueError where nothing can be compared yet."""
     cells = data.cells
     if not (cells["variant"] == data.baseline).any():
-        raise ValueError(f"the study {data.name} has no cell of its baseline {data.baseline!r} yet: run it first")
+        raise ValueError(
+            f"the study {data.name} has no cell of its baseline {data.baseline!r} yet: run it first"
+        )
     varies, conditions = _what_blocks_hold(data)
     comparisons = _compared(data)
     return Findings(
@@ -80,14 +87,22 @@ def _compared(data: StudyData) -> list[Comparison]:
     if data.looks is None:
         return compare(data.cells, baseline=data.baseline)
     plan = Plan(blocks=data.blocks, looks=data.looks)
-    return race(data.cells, variants=list(data.params), baseline=data.baseline, plan=plan).comparisons
+    return race(
+        data.cells, variants=list(data.params), baseline=data.baseline, plan=plan
+    ).comparisons
 
 
 def _what_blocks_hold(data: StudyData) -> tuple[str, str]:
-    """What differs between blocks, and what all of them share: on that every conclusion is conditional."""
+    """What differs between blocks, and what all of them share: on that every conclusion is
+    conditional.
+    """
     words = {"seed": "the student's seed", "draw": "the draw of the pool", "teacher": "the teacher"}
     varying = [word for part, word in words.items() if data.cells[part].nunique() > 1]
-    fixed = [word for part, word in {"teacher": "teacher", "draw": "pool"}.items() if data.cells[part].nunique() == 1]
+    fixed = [
+        word
+        for part, word in {"teacher": "teacher", "draw": "pool"}.items()
+        if data.cells[part].nunique() == 1
+    ]
     varies = "blocks vary " + (_listed(varying) or "nothing")
     return varies, "conditional on " + _listed([f"this {word}" for word in (*fixed, "test set")])
 
@@ -102,18 +117,23 @@ def _notes(data: StudyData) -> list[str]:
     wanted, done = len(data.blocks), data.cells["block"].nunique()
     if data.looks is not None:
         notes.append(
-            f"a race: looked at after {_listed([str(n) for n in data.looks])} blocks; a variant that was decided took "
-            "no further blocks; p-values and intervals allow for the looks, estimates of stopped variants lean away "
+            f"a race: looked at after {_listed([str(n) for n in data.looks])} blocks; a variant "
+            "that was decided took "
+            "no further blocks; p-values and intervals allow for the looks, estimates of stopped "
+            "variants lean away "
             "from 0"
         )
     elif len(data.looked) > 1:
         notes.append(
-            f"results were seen after {_listed([str(n) for n in data.looked])} blocks: the p-values know nothing of "
+            f"results were seen after {_listed([str(n) for n in data.looked])} blocks: the "
+            "p-values know nothing of "
             "the earlier looks (--race plans them)"
         )
     for part, digest in {"draw": "pool", "teacher": "teacher"}.items():
         if len(data.provenance.get(digest, ())) > data.cells[part].nunique():
-            notes.append(f"the variants do not all share one {digest}: it is part of what is compared")
+            notes.append(
+                f"the variants do not all share one {digest}: it is part of what is compared"
+            )
     if done < wanted:
         notes.append(f"{done} of {wanted} blocks have been computed so far")
     if (data.cells["state"] == "diverged").any():
@@ -131,12 +151,17 @@ def _per_class(cells: pd.DataFrame) -> list[str]:
     if not recorded:
         return ["accuracy per class was not recorded by these cells and is left out"]
     if recorded < possible:
-        return [f"accuracy per class rests on {recorded} of {possible} cells: the others did not record it"]
+        return [
+            f"accuracy per class rests on {recorded} of {possible} cells: the others did not "
+            "record it"
+        ]
     return []
 
 
 def levels_of(variants: list[str], base: str = "base") -> Levels | None:
-    """The levels of a factorial design whose variants are named as `designs` names coalitions; None for others."""
+    """The levels of a factorial design whose variants are named as `designs` names coalitions; None
+    for others.
+    """
     active = {name: () if name == base else tuple(name.split("+")) for name in variants}
     factors = list(dict.fromkeys(factor for names in active.values() for factor in names))
     if base not in active or len(factors) < 2 or len(variants) < 4:
@@ -165,10 +190,15 @@ class Dose:
 
 
 def dose(data: StudyData) -> Dose | None:
-    """None where the variants differ in anything but one number. No such piece at all counts as 0."""
+    """None where the variants differ in anything but one number.
+
+    No such piece at all counts as 0.
+    """
     changed = {name for changes in data.changes.values() for name in changes}
     numbers = [name for name in sorted(changed) if "." in name and _is_curve(data, name)]
-    if len(numbers) != 1 or any(not name.startswith(numbers[0].rsplit(".", 1)[0]) for name in changed):
+    if len(numbers) != 1 or any(
+        not name.startswith(numbers[0].rsplit(".", 1)[0]) for name in changed
+    ):
         return None
     [name] = numbers
     piece = name.rsplit(".", 1)[0]
@@ -176,7 +206,9 @@ def dose(data: StudyData) -> Dose | None:
     others = changed - {name, piece}
     if len(kinds) > 1 or any(len(_values(data, other)) > 1 for other in others):
         return None
-    return Dose(parameter=name, values={v: float(params.get(name, 0)) for v, params in data.params.items()})
+    return Dose(
+        parameter=name, values={v: float(params.get(name, 0)) for v, params in data.params.items()}
+    )
 
 
 def _is_curve(data: StudyData, name: str) -> bool:

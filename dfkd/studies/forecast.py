@@ -1,4 +1,6 @@
-"""What a study would cost and could find, before anything is computed: `platform.ablate --dry-run`."""
+"""What a study would cost and could find, before anything is computed: `platform.ablate
+--dry-run`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ POWER = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """None: nothing to judge by yet. detectable: the smallest true difference found with POWER, in sd where sd is."""
+    """None: nothing to judge by yet. detectable: the smallest true difference found with POWER, in
+    sd where sd is.
+    """
 
     cells: int
     done: int
@@ -52,9 +56,14 @@ class Forecast:
 
 
 def forecast(
-    name: str, study: Study, compute: Compute, sd: float | None = None, retuning: Retuning | None = None
+    name: str,
+    study: Study,
+    compute: Compute,
+    sd: float | None = None,
+    retuning: Retuning | None = None,
 ) -> Forecast:
-    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study have shown.
+    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study
+    have shown.
 
     retuning: that comes first; once all of it is done, the forecast is of the tuned study.
     """
@@ -64,7 +73,11 @@ def forecast(
 
         study = known(name, study, retuning, compute)
     setting = _setting(name, study, compute)
-    jobs = {} if setting is None else {at: setting.job(c, read_test=True) for at, c in study.cells().items()}
+    jobs = (
+        {}
+        if setting is None
+        else {at: setting.job(c, read_test=True) for at, c in study.cells().items()}
+    )
     ledger = Ledger(compute.storage)
     done = {at for at, job in jobs.items() if _done(ledger, job)}
     each = retuning.most_cells if retuning else 0
@@ -81,7 +94,9 @@ def forecast(
         hours=None if seconds is None else device_hours(seconds, compute),
         sd=seen,
         sd_from="stated" if sd is not None else "seen so far",
-        detectable=smallest_detectable(study.blocks, 1.0 if seen is None else seen, comparisons=max(comparisons, 1)),
+        detectable=smallest_detectable(
+            study.blocks, 1.0 if seen is None else seen, comparisons=max(comparisons, 1)
+        ),
         blocks=study.blocks,
         comparisons=comparisons,
         searches=len(searches),
@@ -89,7 +104,9 @@ def forecast(
     )
 
 
-def _open_searches(name: str, study: Study, retuning: Retuning | None, compute: Compute) -> list[str]:
+def _open_searches(
+    name: str, study: Study, retuning: Retuning | None, compute: Compute
+) -> list[str]:
     if retuning is None:
         return []
     from dfkd.studies.retuning import open_searches  # Tune takes seconds to import
@@ -98,7 +115,9 @@ def _open_searches(name: str, study: Study, retuning: Retuning | None, compute: 
 
 
 def _setting(name: str, study: Study, compute: Compute) -> Setting | None:
-    """The study's own, or that of another study on the same teacher and pool that was computed alike."""
+    """The study's own, or that of another study on the same teacher and pool that was computed
+    alike.
+    """
     sources = {source_key(cell) for cell in study.cells().values()}
     own = folder_of(compute.storage, name) / "setting.json"
     others = sorted(path for path in compute.storage.glob("studies/*/setting.json") if path != own)
@@ -120,9 +139,14 @@ def _done(ledger: Ledger, job: Job) -> bool:
 
 
 def _seconds(
-    variants: list[str], experiments: Mapping[str, Experiment], compute: Compute, environment: Environment | None
+    variants: list[str],
+    experiments: Mapping[str, Experiment],
+    compute: Compute,
+    environment: Environment | None,
 ) -> float | None:
-    """The sum of medians: over finished cells of the same recipe, else over those that train as long and as much."""
+    """The sum of medians: over finished cells of the same recipe, else over those that train as
+    long and as much.
+    """
     same: dict[str, list[float]] = defaultdict(list)
     alike: dict[str, list[float]] = defaultdict(list)
     for record in _records(compute.storage):
@@ -150,7 +174,11 @@ def _records(storage: Path) -> Iterator[dict[str, Any]]:
 
 def _size(params: Mapping[str, Any]) -> dict[str, Any]:
     """What the time of a cell depends on most."""
-    return {name: value for name, value in params.items() if name.split(".")[0] in ("task", "student", "schedule")}
+    return {
+        name: value
+        for name, value in params.items()
+        if name.split(".")[0] in ("task", "student", "schedule")
+    }
 
 
 def _text(params: Mapping[str, Any]) -> str:
@@ -158,7 +186,9 @@ def _text(params: Mapping[str, Any]) -> str:
 
 
 def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledger) -> float | None:
-    """Of the paired differences, pooled over the comparisons; None where two blocks of no variant are done."""
+    """Of the paired differences, pooled over the comparisons; None where two blocks of no variant
+    are done.
+    """
     if not jobs:
         return None
     record = StudyRecord.of(name, study, {at: job.name for at, job in jobs.items()}, None)
@@ -171,6 +201,8 @@ def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledge
 
 
 def side_by_side(compute: Compute) -> int:
-    """Cells at a time: what was asked for, else what this machine's cores hold. A cluster is not asked."""
+    """Cells at a time: what was asked for, else what this machine's cores hold. A cluster is not
+    asked.
+    """
     fits = (os.cpu_count() or 1) // (compute.workers * compute.cpus) if not compute.gpus else 1
     return max(1, min(fits, compute.concurrency) if compute.concurrency else fits)

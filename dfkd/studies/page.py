@@ -1,7 +1,8 @@
-"""The report of a study: one HTML page that needs nothing but itself, and the same in Markdown, LaTeX, CSV and SVG.
+"""The report of a study: one HTML page that needs nothing but itself, and the same in Markdown,
+LaTeX, CSV and SVG.
 
-It is a function of the findings, and of the selected images where they are at hand: no date, no path, no name of a
-machine that the records do not hold.
+It is a function of the findings, and of the selected images where they are at hand: no date, no
+path, no name of a machine that the records do not hold.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from pathlib import Path
 
 from dfkd.reporting import sheets
 from dfkd.reporting.numbers import interval, p, percent, points
-from dfkd.reporting.page import figure, folded, head, listed, page, paragraph, plain_table, section, table
+from dfkd.reporting.page import (
+    figure,
+    folded,
+    head,
+    listed,
+    page,
+    paragraph,
+    plain_table,
+    section,
+    table,
+)
 from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.sheets import NO_IMAGES, Selected
 from dfkd.reporting.style import svg
@@ -34,7 +45,9 @@ TITLES = {
 
 
 def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
-    """Write the report's files. Returns them by their names in MLflow, and whether any had to be written anew."""
+    """Write the report's files. Returns them by their names in MLflow, and whether any had to be
+    written anew.
+    """
     texts = written(findings, selected(findings.data, storage))
     return write_report_files(folder_of(storage, findings.data.name) / "report", texts)
 
@@ -43,9 +56,14 @@ def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str
     """File name -> content."""
     drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     found = by_class(findings.data)
-    per_class = {} if found is None else {
-        "classes.csv": tables.classes_csv(found), "classes.tex": tables.classes_latex(found, findings.data.name),
-    }  # fmt: skip
+    per_class = (
+        {}
+        if found is None
+        else {
+            "classes.csv": tables.classes_csv(found),
+            "classes.tex": tables.classes_latex(found, findings.data.name),
+        }
+    )
     return {
         "index.html": html(findings, selected, drawn),
         "report.md": tables.markdown(findings),
@@ -57,7 +75,9 @@ def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str
     }
 
 
-def html(findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, str] | None = None) -> str:
+def html(
+    findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, str] | None = None
+) -> str:
     """The whole page."""
     data = findings.data
     if drawn is None:
@@ -67,12 +87,23 @@ def html(findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, st
         for name, drawing in drawn.items()
     }
     found = by_class(data)
-    extra = {"classes": "" if found is None else folded("the same as a table", _classes(findings), printed=False)}
+    extra = {
+        "classes": ""
+        if found is None
+        else folded("the same as a table", _classes(findings), printed=False)
+    }
     parts = [
         head(f"Ablation study {data.name}", data.question, headline(findings), _facts(findings)),
-        section("Result", _results(findings), folded("more numbers for each comparison", _more(findings))),
+        section(
+            "Result",
+            _results(findings),
+            folded("more numbers for each comparison", _more(findings)),
+        ),
         *(section(TITLES[name], drawing, extra.get(name, "")) for name, drawing in figures.items()),
-        section("Effects averaged over the other factors", _effects(findings) if findings.effects else ""),
+        section(
+            "Effects averaged over the other factors",
+            _effects(findings) if findings.effects else "",
+        ),
         section("Selected images, as the teacher saw them", sheets.html(selected)),
         section("What each variant changes", _changes(findings)),
         section("Provenance", _provenance(findings)),
@@ -86,11 +117,14 @@ def headline(findings: Findings) -> str:
     """The result in one sentence."""
     groups: dict[str, list[str]] = {}
     for c in findings.comparisons:
-        groups.setdefault(c.verdict, []).append(f"{c.variant} ({points(c.difference)})" if c.n else c.variant)
+        groups.setdefault(c.verdict, []).append(
+            f"{c.variant} ({points(c.difference)})" if c.n else c.variant
+        )
     said = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items()]
     baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
     return (
-        f"Against {findings.data.baseline} ({percent(baseline['mean'])} % test accuracy), in points: {'; '.join(said)}."
+        f"Against {findings.data.baseline} ({percent(baseline['mean'])} % test accuracy), in "
+        f"points: {'; '.join(said)}."
     )
 
 
@@ -105,7 +139,15 @@ def _facts(findings: Findings) -> list[str]:
 
 def _results(findings: Findings) -> str:
     baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
-    first = [findings.data.baseline, percent(baseline["mean"]), str(int(baseline["n"])), "", "", "", "baseline"]
+    first = [
+        findings.data.baseline,
+        percent(baseline["mean"]),
+        str(int(baseline["n"])),
+        "",
+        "",
+        "",
+        "baseline",
+    ]
     rows = [(_kind(c), _result(c)) for c in findings.comparisons]
     body = [(kind, [escape(text) for text in row]) for kind, row in [("", first), *rows]]
     return table(tables.HEADER, body, "results")
@@ -117,26 +159,51 @@ def _kind(c: Comparison) -> str:
 
 def _result(c: Comparison) -> list[str]:
     return [
-        c.variant, percent(c.mean), str(c.n), points(c.difference), interval(c.low, c.high), p(c.p_holm), c.verdict,
-    ]  # fmt: skip
+        c.variant,
+        percent(c.mean),
+        str(c.n),
+        points(c.difference),
+        interval(c.low, c.high),
+        p(c.p_holm),
+        c.verdict,
+    ]
 
 
 def _more(findings: Findings) -> str:
     """What stands beside the primary analysis, never instead of it."""
-    header = ("variant", "sd over blocks", "se of the test set", "simultaneous interval", "effect size", "P(better)",
-              "p alone", "p by sign flips")  # fmt: skip
+    header = (
+        "variant",
+        "sd over blocks",
+        "se of the test set",
+        "simultaneous interval",
+        "effect size",
+        "P(better)",
+        "p alone",
+        "p by sign flips",
+    )
     of_variant = {c.variant: c for c in findings.comparisons}
     body = []
     for row in findings.summary.to_dict("records"):
         c = of_variant.get(row["variant"])
-        beside = [""] * 5 if c is None else [
-            interval(c.wide_low, c.wide_high), _number(c.effect_size, "+.2f"), _number(c.probability_better, ".2f"),
-            p(c.p), p(c.p_signflip),
-        ]  # fmt: skip
-        body.append([row["variant"], _points_of(row["sd"]), _points_of(row.get("test_se")), *beside])
+        beside = (
+            [""] * 5
+            if c is None
+            else [
+                interval(c.wide_low, c.wide_high),
+                _number(c.effect_size, "+.2f"),
+                _number(c.probability_better, ".2f"),
+                p(c.p),
+                p(c.p_signflip),
+            ]
+        )
+        body.append(
+            [row["variant"], _points_of(row["sd"]), _points_of(row.get("test_se")), *beside]
+        )
     return plain_table(header, body) + paragraph(
-        "In points of test accuracy. The standard error of the test set is what its finite size alone leaves open of a "
-        "variant's mean, the same in every block. Effect size: Hedges' g of the pairs. P(better): the share of blocks "
+        "In points of test accuracy. The standard error of the test set is what its finite size "
+        "alone leaves open of a "
+        "variant's mean, the same in every block. Effect size: Hedges' g of the pairs. P(better): "
+        "the share of blocks "
         "in which the variant was better. Sign flips are a sensitivity, shown from 8 blocks on."
     )
 
@@ -157,7 +224,8 @@ def _classes(findings: Findings) -> str:
     found = by_class(findings.data)
     assert found is not None  # asked only where it is there
     return plain_table(*tables.class_rows(found)) + paragraph(
-        f"Mean accuracy in per cent, in brackets the difference to {found.baseline}. {found.which()} All classes with "
+        f"Mean accuracy in per cent, in brackets the difference to {found.baseline}. "
+        f"{found.which()} All classes with "
         "their intervals: classes.csv."
     )
 
@@ -166,12 +234,19 @@ def _changes(findings: Findings) -> str:
     """For the baseline its whole recipe; for the others what differs."""
     recipe = findings.data.params[findings.data.baseline]
     body = [
-        ("", [escape(variant), "<br>".join(escape(line) for line in tables.changes(findings, variant))])
+        (
+            "",
+            [
+                escape(variant),
+                "<br>".join(escape(line) for line in tables.changes(findings, variant)),
+            ],
+        )
         for variant in findings.data.params
         if variant != findings.data.baseline
     ]
     full = folded(
-        f"the whole recipe of {findings.data.baseline}", plain_table(("parameter", "value"), recipe.items(), "text")
+        f"the whole recipe of {findings.data.baseline}",
+        plain_table(("parameter", "value"), recipe.items(), "text"),
     )
     return table(("variant", "what differs"), body, "text") + full
 
@@ -182,27 +257,44 @@ def _provenance(findings: Findings) -> str:
         "blocks": tuple(str(block) for block in findings.data.blocks),
         "test images": (str(findings.data.test_images or "not recorded"),),
     }
-    return plain_table(("what", "value"), [(name, ", ".join(values)) for name, values in facts.items()], "text")
+    return plain_table(
+        ("what", "value"), [(name, ", ".join(values)) for name, values in facts.items()], "text"
+    )
 
 
 def _cells(findings: Findings) -> str:
     header = ("variant", "block", "state", "test %", "seconds", "cell", "")
     body = [
-        ("", [escape(str(row["variant"])), escape(str(row["block"])), row["state"], percent(row["value"]),
-              f"{row['seconds']:.1f}", f"<code>{row['cell']}</code>", "reused" if row["reused"] else ""])
+        (
+            "",
+            [
+                escape(str(row["variant"])),
+                escape(str(row["block"])),
+                row["state"],
+                percent(row["value"]),
+                f"{row['seconds']:.1f}",
+                f"<code>{row['cell']}</code>",
+                "reused" if row["reused"] else "",
+            ],
+        )
         for row in findings.data.cells.to_dict("records")
-    ]  # fmt: skip
+    ]
     reused = int(findings.data.cells["reused"].sum())
-    return folded(f"{len(body)} cells, {reused} of them reused from earlier work", table(header, body, "cells"))
+    return folded(
+        f"{len(body)} cells, {reused} of them reused from earlier work",
+        table(header, body, "cells"),
+    )
 
 
 def _reading() -> str:
     return listed(
         (
-            "Every variant was computed in the same blocks; a difference is taken within each block, so that what the "
+            "Every variant was computed in the same blocks; a difference is taken within each "
+            "block, so that what the "
             "blocks share cancels. The interval is a t-interval of these differences.",
-            "The verdict follows p after Holm's correction over all comparisons of this study. \"Not distinguishable "
-            "at this n\" does not say that there is no difference: the interval says how large it may be.",
+            "The verdict follows p after Holm's correction over all comparisons of this study. "
+            '"Not distinguishable at this n" does not say that there is no difference: '
+            "the interval says how large it may be.",
             "A cell can be looked at and computed again by its name: python -m platform.show CELL.",
         )
     )

@@ -1,6 +1,8 @@
-"""Studies as records: what a study asked and which cells answer it, so that it can be compared without its module.
+"""Studies as records: what a study asked and which cells answer it, so that it can be compared
+without its module.
 
-`studies/<name>/study.json` is written by the driver and logged to the study's run in MLflow. The cells themselves are
+`studies/<name>/study.json` is written by the driver and logged to the study's run in MLflow. The
+cells themselves are
 read from a ledger or from MLflow: `data_of` takes either, and what it returns is the same.
 """
 
@@ -28,7 +30,9 @@ RECORD, CURVES = "study.json", "curves.json"  # artifacts of the study's run in 
 
 @dataclass(frozen=True, kw_only=True)
 class Retuned:
-    """That each variant was tuned. settings: variant -> what its search changed. twins: left out -> the same as."""
+    """That each variant was tuned. settings: variant -> what its search changed. twins: left out ->
+    the same as.
+    """
 
     space: str
     trials: int
@@ -37,9 +41,17 @@ class Retuned:
 
     def lines(self) -> list[str]:
         """For reports."""
-        found = [f"tuned, {label} has {_changes(settings)}" for label, settings in self.settings.items()]
-        twins = [f"{twin} is left out: tuned, it is the same experiment as {same}" for twin, same in self.twins.items()]
-        how = f"each variant was tuned by a search of its own, label-free, {self.trials} trials in {self.space}"
+        found = [
+            f"tuned, {label} has {_changes(settings)}" for label, settings in self.settings.items()
+        ]
+        twins = [
+            f"{twin} is left out: tuned, it is the same experiment as {same}"
+            for twin, same in self.twins.items()
+        ]
+        how = (
+            f"each variant was tuned by a search of its own, label-free, {self.trials} trials "
+            f"in {self.space}"
+        )
         return [how, *found, *twins]
 
 
@@ -50,8 +62,11 @@ def _changes(settings: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """The file. cells: variant -> the cell's name for each of `blocks`. looks: of a race. looked: after how many blocks
-    results were shown. errors: cell -> why it has no outcome. check: what recomputing one reused cell gave."""
+    """The file. cells: variant -> the cell's name for each of `blocks`. looks: of a race. looked:
+    after how many blocks
+    results were shown. errors: cell -> why it has no outcome. check: what recomputing one reused
+    cell gave.
+    """
 
     name: str
     question: str
@@ -68,7 +83,9 @@ class StudyRecord:
     retuned: Retuned | None = None
 
     @classmethod
-    def of(cls, name: str, study: Study, cells: Mapping[tuple[str, int], str], test_images: int | None) -> StudyRecord:
+    def of(
+        cls, name: str, study: Study, cells: Mapping[tuple[str, int], str], test_images: int | None
+    ) -> StudyRecord:
         """A new record. `cells`: the cells' names, by variant and block as in `study.cells()`."""
         baseline = study.variants[study.baseline]
         blocks = {at: cell.block for (_, at), cell in study.cells().items()}
@@ -88,7 +105,9 @@ class StudyRecord:
 
     def continued(self, earlier: StudyRecord | None) -> StudyRecord:
         """With what earlier calls on this study have seen."""
-        return self if earlier is None else replace(self, looked=earlier.looked, check=earlier.check)
+        return (
+            self if earlier is None else replace(self, looked=earlier.looked, check=earlier.check)
+        )
 
     def names(self) -> list[str]:
         """All cells, block by block."""
@@ -98,9 +117,15 @@ class StudyRecord:
         return json.dumps(self.facts(), indent=1) + "\n"
 
     def facts(self) -> dict[str, Any]:
-        """As it is written. A study that was not retuned has the bytes that it had before there was retuning."""
+        """As it is written. A study that was not retuned has the bytes that it had before there was
+        retuning.
+        """
         facts = asdict(self)
-        return facts if self.retuned else {name: value for name, value in facts.items() if name != "retuned"}
+        return (
+            facts
+            if self.retuned
+            else {name: value for name, value in facts.items() if name != "retuned"}
+        )
 
     @classmethod
     def parse(cls, text: str) -> StudyRecord:
@@ -110,8 +135,15 @@ class StudyRecord:
 
 
 def curves_text(outcomes: Iterable[Outcome]) -> str:
-    """The curves of cells by name, as MLflow would tell them: one file instead of calls for every cell."""
-    return json.dumps({outcome.cell: [_point(point) for point in outcome.points] for outcome in outcomes}) + "\n"
+    """The curves of cells by name, as MLflow would tell them: one file instead of calls for every
+    cell.
+    """
+    return (
+        json.dumps(
+            {outcome.cell: [_point(point) for point in outcome.points] for outcome in outcomes}
+        )
+        + "\n"
+    )
 
 
 def folder_of(storage: Path, name: str) -> Path:
@@ -136,21 +168,29 @@ def from_ledger(storage: Path, name: str) -> StudyData:
     """ValueError where the storage has no such study."""
     record, ledger = read(storage, name), Ledger(storage)
     if record is None:
-        raise ValueError(f"there is no study {name!r} in {storage}: {nearest(name, recorded(storage))}")
+        raise ValueError(
+            f"there is no study {name!r} in {storage}: {nearest(name, recorded(storage))}"
+        )
     return data_of(record, ledger.read)
 
 
 def from_mlflow(tracked: Tracked, name: str) -> StudyData:
     """As `from_ledger`, and equal to it. ValueError where MLflow has no such study."""
     record = StudyRecord.parse(tracked.record("study", name, RECORD))
-    text = tracked.record("study", name, CURVES, needed=False)  # tracked before there was this file: none
+    text = tracked.record(
+        "study", name, CURVES, needed=False
+    )  # tracked before there was this file: none
     curves: dict[str, list[dict[str, float]]] = json.loads(text) if text else {}
     runs = tracked.runs_of_study(name)
-    return data_of(record, lambda cell: tracked.outcome(runs[cell], curves.get(cell)) if cell in runs else None)
+    return data_of(
+        record, lambda cell: tracked.outcome(runs[cell], curves.get(cell)) if cell in runs else None
+    )
 
 
 def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> StudyData:
-    """The study with its cells. A cell without an outcome is errored if the record says why, else not there yet."""
+    """The study with its cells. A cell without an outcome is errored if the record says why, else
+    not there yet.
+    """
     blocks = [Block(**block) for block in record.blocks]
     labels = _labels(blocks)
     outcomes = {cell: read_cell(cell) for cell in record.names()}
@@ -161,15 +201,31 @@ def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> 
             outcome = outcomes[cells[i]]
             if outcome is not None and outcome.final and "test" in outcome.metrics:
                 rows.append(at | _row(outcome, reused=is_reused(outcome, record.name)))
-                points += [{"variant": variant, "block": label, **_point(point)} for point in outcome.points]
+                points += [
+                    {"variant": variant, "block": label, **_point(point)}
+                    for point in outcome.points
+                ]
             elif cells[i] in record.errors:
-                rows.append(at | {"state": "errored", "value": float("nan"), "seconds": float("nan"), "reused": False})
+                rows.append(
+                    at
+                    | {
+                        "state": "errored",
+                        "value": float("nan"),
+                        "seconds": float("nan"),
+                        "reused": False,
+                    }
+                )
     return StudyData(
         name=record.name,
         question=record.question,
         baseline=record.baseline,
-        params={variant: {n: str(v) for n, v in params.items()} for variant, params in record.params.items()},
-        changes={v: {n: (str(a), str(b)) for n, (a, b) in c.items()} for v, c in record.changes.items()},
+        params={
+            variant: {n: str(v) for n, v in params.items()}
+            for variant, params in record.params.items()
+        },
+        changes={
+            v: {n: (str(a), str(b)) for n, (a, b) in c.items()} for v, c in record.changes.items()
+        },
         blocks=tuple(labels),
         cells=_frame(rows, [*ROW], list(record.cells)),
         curves=_frame(points, ["variant", "block", "step", *MEASURES], list(record.cells)),
@@ -209,7 +265,9 @@ def _row(outcome: Outcome, reused: bool) -> dict[str, Any]:
 
 
 def _point(point: dict[str, float]) -> dict[str, float]:
-    """MLflow is not told what is not finite, so nothing of that kind is read from a ledger either."""
+    """MLflow is not told what is not finite, so nothing of that kind is read from a ledger
+    either.
+    """
     seen = {name: point[name] for name in MEASURES if math.isfinite(point.get(name, math.nan))}
     return {"step": int(point["step"])} | seen
 
@@ -236,5 +294,9 @@ def check_line(record: StudyRecord) -> str:
     if record.check is None:
         return ""
     cell, equal = record.check["cell"], record.check["equal"]
-    verdict = "its metrics are equal to the last bit" if equal else "ITS METRICS DIFFER: do not trust the reused cells"
+    verdict = (
+        "its metrics are equal to the last bit"
+        if equal
+        else "ITS METRICS DIFFER: do not trust the reused cells"
+    )
     return f"one reused cell was computed again ({cell}): {verdict}"

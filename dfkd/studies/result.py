@@ -14,7 +14,9 @@ from dfkd.studies.findings import Findings
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What a study found. In a notebook: `outcomes`, `effects` and `summary` are frames, `figures()` are figures."""
+    """What a study found. In a notebook: `outcomes`, `effects` and `summary` are frames,
+    `figures()` are figures.
+    """
 
     findings: Findings
     computed: int  # cells of this call
@@ -26,7 +28,9 @@ class StudyResult:
 
     @property
     def outcomes(self) -> pd.DataFrame:
-        """One row per cell: variant, block, state, value (test accuracy), seconds, cell, reused and all metrics."""
+        """One row per cell: variant, block, state, value (test accuracy), seconds, cell, reused and
+        all metrics.
+        """
         return self.findings.data.cells
 
     @property
@@ -48,7 +52,8 @@ class StudyResult:
 
 
 def typical_of_best(cells: pd.DataFrame) -> pd.Series | None:
-    """The finished cell that stands for a study: of the variant with the best mean, the one in its median block.
+    """The finished cell that stands for a study: of the variant with the best mean, the one in its
+    median block.
 
     Its best block would be the luckiest one. None where nothing finished.
     """

@@ -1,8 +1,10 @@
 """Retuning: each variant of a study gets a search of its own before it is compared.
 
-Leaving a part out of a recipe whose settings were found with it favours the recipe. Here every variant, the recipe
-included, has the same space, trials, sampler's seed and blocks to choose on, and no search sees a label. A search
-belongs to the variant, not to the study: another study that has it as well goes on with what there is.
+Leaving a part out of a recipe whose settings were found with it favours the recipe. Here every
+variant, the recipe included, has the same space, trials, sampler's seed and blocks to choose on,
+and no search sees a label. A search
+belongs to the variant, not to the study: another study that has it as well goes on with what there
+is.
 """
 
 from __future__ import annotations
@@ -64,8 +66,10 @@ class Retuning:
         if all(default.diff(variant) for variant in study.variants.values()):
             differing = default.diff(study.variants[study.baseline])
             raise ValueError(
-                f"no variant of the study is the recipe that {self.space} searches around (it differs from the "
-                f"baseline in {', '.join(list(differing)[:4])}): name a module with `space` and `default` of this "
+                f"no variant of the study is the recipe that {self.space} searches around (it "
+                "differs from the "
+                f"baseline in {', '.join(list(differing)[:4])}): name a module with `space` and "
+                "`default` of this "
                 "recipe with --space"
             )
         return default
@@ -74,9 +78,11 @@ class Retuning:
 def run_retuned_study(
     name: str, study: Study, retuning: Retuning, compute: Compute, console: Console, terms: Terms
 ) -> StudyResult:
-    """The study with each variant at its own best setting. What was searched before is not searched again.
+    """The study with each variant at its own best setting. What was searched before is not searched
+    again.
 
-    Variants that have become one experiment are compared once: the first of them stays, or the baseline.
+    Variants that have become one experiment are compared once: the first of them stays, or the
+    baseline.
     """
     searches = _searches(name, study, retuning, compute, console)
     left = [search for search in searches if search.found() is None]
@@ -92,12 +98,19 @@ def run_retuned_study(
 
 
 def _compare(
-    name: str, study: Study, searches: Sequence[_Search], compute: Compute, console: Console, terms: Terms,
+    name: str,
+    study: Study,
+    searches: Sequence[_Search],
+    compute: Compute,
+    console: Console,
+    terms: Terms,
     crew: Crew | None,
-) -> StudyResult:  # fmt: skip
+) -> StudyResult:
     for search in searches:
         search.tell()
-    tuned, told = _tuned(study, searches[0].retuning, {s.label: s.chosen() for s in searches}, console)
+    tuned, told = _tuned(
+        study, searches[0].retuning, {s.label: s.chosen() for s in searches}, console
+    )
     return run_study(name, tuned, compute, console, terms, told, crew)
 
 
@@ -116,9 +129,12 @@ def open_searches(name: str, study: Study, retuning: Retuning, compute: Compute)
 
 def _searches(
     name: str, study: Study, retuning: Retuning, compute: Compute, console: Console
-) -> list[_Search]:  # fmt: skip
+) -> list[_Search]:
     default = retuning.default(study)
-    return [_Search(name, label, e, default, retuning, compute, console) for label, e in study.variants.items()]
+    return [
+        _Search(name, label, e, default, retuning, compute, console)
+        for label, e in study.variants.items()
+    ]
 
 
 def _tuned(
@@ -126,7 +142,10 @@ def _tuned(
 ) -> tuple[Study, Retuned]:
     variants, twins = {study.baseline: chosen[study.baseline]}, dict[str, str]()
     for label, experiment in chosen.items():
-        same = next((other for other, e in variants.items() if e.fingerprint() == experiment.fingerprint()), None)
+        same = next(
+            (other for other, e in variants.items() if e.fingerprint() == experiment.fingerprint()),
+            None,
+        )
         if same is None:
             variants[label] = experiment
         elif same != label:
@@ -136,7 +155,11 @@ def _tuned(
         raise ValueError("tuned, all variants are one experiment: there is nothing to compare")
     ordered = {label: variants[label] for label in study.variants if label in variants}
     settings = {
-        label: {n: mine for n, (mine, _) in chosen[label].diff(study.variants[label]).items() if mine is not None}
+        label: {
+            n: mine
+            for n, (mine, _) in chosen[label].diff(study.variants[label]).items()
+            if mine is not None
+        }
         for label in study.variants
     }
     told = Retuned(space=retuning.space, trials=retuning.trials, settings=settings, twins=twins)
@@ -147,36 +170,52 @@ class _Search:
     """Of one variant, in a folder of its own."""
 
     def __init__(
-        self, study: str, label: str, variant: Experiment, default: Experiment, retuning: Retuning, compute: Compute,
+        self,
+        study: str,
+        label: str,
+        variant: Experiment,
+        default: Experiment,
+        retuning: Retuning,
+        compute: Compute,
         console: Console,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.label, self.variant, self.default, self.retuning = label, variant, default, retuning
         self.compute, self.console, self.ledger = compute, console, Ledger(compute.storage)
         self.cell = Cell(experiment=variant, block=Block(seed=SEARCH))
-        identity = digest([source_of(retuning.space), default.fingerprint(), variant.fingerprint(), retuning.seed])
+        identity = digest(
+            [source_of(retuning.space), default.fingerprint(), variant.fingerprint(), retuning.seed]
+        )
         self.folder = compute.storage / "retunings" / identity
         self.change = Change.of(variant, default)
         self.fixed, self.is_free = without_effect(
             load(retuning.space, "space", "search_spaces"), default.params(), self.change
         )
         self.account = Account(
-            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), self.folder,
-            kind="retuning", name=f"{study}/{label}", identity=f"retuning {identity}",
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
+            self.folder,
+            kind="retuning",
+            name=f"{study}/{label}",
+            identity=f"retuning {identity}",
             params={"trials": retuning.trials, "seed": retuning.seed, **variant.params()},
             tags={"space": retuning.space, "variant": label},
-        )  # fmt: skip
+        )
 
     @property
     def _path(self) -> Path:
         return self.folder / f"result-{self.retuning.trials}.json"
 
     def found(self) -> dict[str, Any] | None:
-        """What an earlier call found, unless the mathematics of a piece or the version of PyTorch has changed since."""
+        """What an earlier call found, unless the mathematics of a piece or the version of PyTorch
+        has changed since.
+        """
         if not self._path.exists():
             return None
         saved: dict[str, Any] = json.loads(self._path.read_text())
         setting = Setting.of(saved["setting"])
-        if setting.environment.torch != torch.__version__ or source_key(self.cell) not in setting.digests:
+        if (
+            setting.environment.torch != torch.__version__
+            or source_key(self.cell) not in setting.digests
+        ):
             return None
         brief = self._brief(setting)
         stale = any(brief.trial(trial["params"]).name != trial["cell"] for trial in saved["trials"])
@@ -189,15 +228,22 @@ class _Search:
 
     def _brief(self, setting: Setting) -> Brief:
         return Brief(
-            space=self.retuning.space, default=self.default.params(), block=self.cell.block, setting=setting,
-            compute=self.compute, change=self.change, fixed=self.fixed,
-        )  # fmt: skip
+            space=self.retuning.space,
+            default=self.default.params(),
+            block=self.cell.block,
+            setting=setting,
+            compute=self.compute,
+            change=self.change,
+            fixed=self.fixed,
+        )
 
     def run(self, crew: Crew) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(self.folder / "lease")
         if not lease.acquire():
-            raise ValueError(f"another process is tuning {self.label}: wait for it, then call again")
+            raise ValueError(
+                f"another process is tuning {self.label}: wait for it, then call again"
+            )
         try:
             self._run(crew)
         finally:
@@ -206,10 +252,16 @@ class _Search:
     def _run(self, crew: Crew) -> None:
         brief = self._brief(crew.setting)
         records = search_trials(
-            brief, self.folder, crew.prepared[source_key(self.cell)], self.console,
-            trials=self.retuning.trials if self.is_free else 1, seed=self.retuning.seed, deterministic=True,
-            evaluations=self.variant.schedule.evaluations, title=f"tune {self.label}",
-        )  # fmt: skip
+            brief,
+            self.folder,
+            crew.prepared[source_key(self.cell)],
+            self.console,
+            trials=self.retuning.trials if self.is_free else 1,
+            seed=self.retuning.seed,
+            deterministic=True,
+            evaluations=self.variant.schedule.evaluations,
+            title=f"tune {self.label}",
+        )
         cells = {record.cell: ["trial", f"trial {record.number}"] for record in records}
 
         def note(outcome: Outcome) -> None:
@@ -220,16 +272,27 @@ class _Search:
             chosen = records[0]  # the recipe's own settings
         else:
             best = finished(records, self.folder / "trials")
-            winner = choose(best, brief, crew, CHOICE_BLOCKS, note).fingerprint() if len(best) > 1 else ""
-            chosen = next((r for r in best if brief.experiment(r.params).fingerprint() == winner), best[0])
+            winner = (
+                choose(best, brief, crew, CHOICE_BLOCKS, note).fingerprint()
+                if len(best) > 1
+                else ""
+            )
+            chosen = next(
+                (r for r in best if brief.experiment(r.params).fingerprint() == winner), best[0]
+            )
         saved = {
-            "variant": self.label, "setting": asdict(crew.setting), "chosen": chosen.params, "cells": cells,
+            "variant": self.label,
+            "setting": asdict(crew.setting),
+            "chosen": chosen.params,
+            "cells": cells,
             "trials": [asdict(record) for record in records],
-        }  # fmt: skip
+        }
         write_json(self._path, saved)
 
     def tell(self) -> None:
-        """MLflow, as far as it does not know it yet. Cells that are gone from the ledger are left out."""
+        """MLflow, as far as it does not know it yet. Cells that are gone from the ledger are left
+        out.
+        """
         saved = self.found()
         assert saved is not None
         told = {"record": digest(json.dumps(saved))}
@@ -239,12 +302,21 @@ class _Search:
             self.account.open()
             for cell, (role, name) in saved["cells"].items():
                 if (outcome := self.ledger.read(cell)) is not None:
-                    self.account.cell(outcome, role, f"{self.label}: {name}", {"variant": self.label})
+                    self.account.cell(
+                        outcome, role, f"{self.label}: {name}", {"variant": self.label}
+                    )
             best = max(trial["value"] or 0.0 for trial in saved["trials"])
             trials = pd.DataFrame([self._row(trial) for trial in saved["trials"]])
             tracker, parent = self.account.tracker, self.account.parent
-            tracker.finish(parent, metrics={"best_probe": best}, tables={"trials": trials}, files={})
+            tracker.finish(
+                parent, metrics={"best_probe": best}, tables={"trials": trials}, files={}
+            )
             self.account.settle(told)
 
     def _row(self, trial: Mapping[str, Any]) -> dict[str, Scalar]:
-        return {"trial": trial["number"], "state": trial["state"], "probe": trial["value"] or 0.0, **trial["params"]}
+        return {
+            "trial": trial["number"],
+            "state": trial["state"],
+            "probe": trial["value"] or 0.0,
+            **trial["params"],
+        }

@@ -1,6 +1,8 @@
-"""The images that a study's variants selected: chosen again from a storage that has the pool and the scores.
+"""The images that a study's variants selected: chosen again from a storage that has the pool and
+the scores.
 
-A selection follows from the scores and the seed, so a cell need not keep it. N selected rows, K pseudo-classes.
+A selection follows from the scores and the seed, so a cell need not keep it. N selected rows, K
+pseudo-classes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from dfkd.training.recorded_inputs import GONE, Absent, recorded_pack
 
 
 def selected(data: StudyData, storage: Path) -> Selected:
-    """For each variant the selection of its first cell. Nothing is scored, drawn or trained for it."""
+    """For each variant the selection of its first cell.
+
+    Nothing is scored, drawn or trained for it.
+    """
     rows = data.cells[data.cells["state"] != "errored"].drop_duplicates("variant")
     sheets: dict[Hashable, Sheet] = {}
     reasons: dict[str, list[str]] = {}
@@ -45,19 +50,29 @@ def selected(data: StudyData, storage: Path) -> Selected:
 
 
 def _absent(variants: list[str], of: int, why: str) -> str:
-    return f"no images: {why}" if len(variants) == of else f"no images of {', '.join(variants)}: {why}"
+    return (
+        f"no images: {why}" if len(variants) == of else f"no images of {', '.join(variants)}: {why}"
+    )
 
 
 def _joined(sheet: Sheet, variant: str) -> Sheet:
     """The same rows are shown once."""
     return Sheet(
-        variants=(*sheet.variants, variant), rows=sheet.rows, of_rows=sheet.of_rows, pictures=sheet.pictures,
+        variants=(*sheet.variants, variant),
+        rows=sheet.rows,
+        of_rows=sheet.of_rows,
+        pictures=sheet.pictures,
         counts=sheet.counts,
-    )  # fmt: skip
+    )
 
 
-def _sheet(variant: str, data: StudyData, block: Block, cell: str, storage: Path) -> tuple[Hashable, Sheet]:
-    """The sheet, and what is equal for equal ones. ValueError in one line where it cannot be made."""
+def _sheet(
+    variant: str, data: StudyData, block: Block, cell: str, storage: Path
+) -> tuple[Hashable, Sheet]:
+    """The sheet, and what is equal for equal ones.
+
+    ValueError in one line where it cannot be made.
+    """
     e = experiment(data.params[variant]).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
     folder = recorded_pack(e, block, teacher, pool_digest, storage)
@@ -80,5 +95,7 @@ def _digests(data: StudyData, cell: str, storage: Path) -> tuple[str, str]:
 def _rows(e: Experiment, block: Block, scores: Scores, kept: Path) -> NDArray[np.int64]:
     """As `distill.Run` selects; a choice that was kept is read."""
     seed = stream(block.seed, "selection")
-    rows_N = select(e.selection, scores, draw_probe(scores).rows_P, seed, kept if kept.exists() else None)
+    rows_N = select(
+        e.selection, scores, draw_probe(scores).rows_P, seed, kept if kept.exists() else None
+    )
     return e.dropping.filter(scores, rows_N) if isinstance(e.dropping, FiltersRows) else rows_N

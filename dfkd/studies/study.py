@@ -1,4 +1,6 @@
-"""What a study asks: a question and the experiments that answer it, each computed in the same blocks."""
+"""What a study asks: a question and the experiments that answer it, each computed in the same
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,24 @@ class Study:
 
     def __post_init__(self) -> None:
         if self.baseline not in self.variants:
-            raise ValueError(f"the baseline must be one of {list(self.variants)}, but got {self.baseline=}")
+            raise ValueError(
+                f"the baseline must be one of {list(self.variants)}, but got {self.baseline=}"
+            )
         if self.blocks < 2:
             raise ValueError(f"a study needs 2 blocks or more, but got {self.blocks=}")
         seen: dict[str, str] = {}
         for name, experiment in self.variants.items():
             twin = seen.setdefault(experiment.fingerprint(), name)
             if twin != name:
-                raise ValueError(f"the variants {twin!r} and {name!r} are one experiment: the study changes nothing")
+                raise ValueError(
+                    f"the variants {twin!r} and {name!r} are one experiment: the study changes "
+                    "nothing"
+                )
 
     def cells(self) -> dict[tuple[str, int], Cell]:
-        """(variant, block) -> cell, block by block, so that an interrupted study has whole blocks. Seeds 0, 1, ..."""
+        """(variant, block) -> cell, block by block, so that an interrupted study has whole blocks.
+        Seeds 0, 1, ...
+        """
         return {
             (name, seed): Cell(experiment=experiment, block=Block(seed=seed))
             for seed in range(self.blocks)

@@ -19,7 +19,8 @@ from dfkd.studies.findings import Findings
 HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 EFFECTS_HEADER = ("effect", "points", "95 % interval", "p (Holm)", "mixed with")
 CAPTION = (
-    "Test accuracy in per cent; differences to the baseline in points, paired by block, with t-intervals; p corrected "
+    "Test accuracy in per cent; differences to the baseline in points, paired by block, with "
+    "t-intervals; p corrected "
     "by Holm over the study."
 )
 
@@ -33,11 +34,21 @@ def rows(findings: Findings) -> list[list[str]]:
 
 
 def _row(c: Comparison) -> list[str]:
-    return [c.variant, percent(c.mean), str(c.n), points(c.difference), interval(c.low, c.high), p(c.p_holm), c.verdict]
+    return [
+        c.variant,
+        percent(c.mean),
+        str(c.n),
+        points(c.difference),
+        interval(c.low, c.high),
+        p(c.p_holm),
+        c.verdict,
+    ]
 
 
 def effect_rows(effects: Sequence[Effect]) -> list[list[str]]:
-    return [[e.term, points(e.effect), interval(e.low, e.high), p(e.p_holm), e.aliases] for e in effects]
+    return [
+        [e.term, points(e.effect), interval(e.low, e.high), p(e.p_holm), e.aliases] for e in effects
+    ]
 
 
 def changes(findings: Findings, variant: str) -> list[str]:
@@ -46,7 +57,9 @@ def changes(findings: Findings, variant: str) -> list[str]:
 
 
 def changed_lines(pairs: Mapping[str, tuple[str, str]], other: str) -> list[str]:
-    """Name -> (here, in the other) in words, a line each. What a piece that is gone had goes without saying."""
+    """Name -> (here, in the other) in words, a line each. What a piece that is gone had goes
+    without saying.
+    """
     gone = {name for name, (here, _) in pairs.items() if here == "none"}
     return [
         f"{name}: {_change(_short(here), _short(there), other)}"
@@ -77,7 +90,11 @@ def markdown(findings: Findings) -> str:
         lines += [*markdown_table(EFFECTS_HEADER, effect_rows(findings.effects)), ""]
     found = by_class(data)
     if found is not None:
-        lines += [f"Accuracy per class in per cent (difference to {found.baseline}). {found.which()}".rstrip(), ""]
+        lines += [
+            f"Accuracy per class in per cent (difference to {found.baseline}). "
+            f"{found.which()}".rstrip(),
+            "",
+        ]
         lines += [*markdown_table(*class_rows(found)), ""]
     lines += [f"- {note}" for note in (findings.varies, findings.conditions, *findings.notes)]
     lines += [f"- {name}: {', '.join(values)}" for name, values in data.provenance.items()]
@@ -92,21 +109,30 @@ def latex(findings: Findings) -> str:
     if any("n.d." in row for row in body):
         said += f" n.d.: {UNDECIDED}."
     last = len(HEADER) - 1
-    text = booktabs.table(caption=said, label=findings.data.name, header=HEADER, body=body, left=(0, last))
+    text = booktabs.table(
+        caption=said, label=findings.data.name, header=HEADER, body=body, left=(0, last)
+    )
     if findings.effects:
         text += "\n" + booktabs.table(
             caption=f"{findings.data.question} Effects, averaged over the other factors.",
             label=f"{findings.data.name}-effects",
-            header=EFFECTS_HEADER, body=effect_rows(findings.effects), left=(0, len(EFFECTS_HEADER) - 1),
-        )  # fmt: skip
+            header=EFFECTS_HEADER,
+            body=effect_rows(findings.effects),
+            left=(0, len(EFFECTS_HEADER) - 1),
+        )
     return NEEDS + text
 
 
 def class_rows(found: Classes) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: classes down, variants across; the difference to the baseline in brackets."""
+    """Header and rows: classes down, variants across; the difference to the baseline in
+    brackets.
+    """
     means, changes = found.pivot("mean"), found.pivot("difference")
     body = [
-        [str(number), *(_of_class(means.loc[v, number], changes.loc[v, number]) for v in means.index)]
+        [
+            str(number),
+            *(_of_class(means.loc[v, number], changes.loc[v, number]) for v in means.index),
+        ]
         for number in found.shown()
     ]
     return ["class", *means.index], body
@@ -118,9 +144,15 @@ def _of_class(mean: float, change: float) -> str:
 
 def classes_latex(found: Classes, name: str) -> str:
     header, body = class_rows(found)
-    caption = f"Accuracy on each class in per cent; in brackets the paired difference to {found.baseline}, in points."
+    caption = (
+        f"Accuracy on each class in per cent; in brackets the paired difference to "
+        f"{found.baseline}, in points."
+    )
     return NEEDS + booktabs.table(
-        caption=f"{caption} {found.which()}".strip(), label=f"{name}-classes", header=header, body=body
+        caption=f"{caption} {found.which()}".strip(),
+        label=f"{name}-classes",
+        header=header,
+        body=body,
     )
 
 

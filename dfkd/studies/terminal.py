@@ -16,8 +16,8 @@ def show(result: StudyResult, compute: Compute, console: Console) -> None:
     show_findings(result.findings, console)
     reused = int(result.outcomes["reused"].sum())
     console.line(
-        f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the ledger"
-        + (f", {reused} of these computed by other work" if reused else "")
+        f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the "
+        "ledger" + (f", {reused} of these computed by other work" if reused else "")
     )
     if result.stopped:
         console.warn(f"{result.stopped}; the same command goes on")
@@ -30,20 +30,30 @@ def show(result: StudyResult, compute: Compute, console: Console) -> None:
 def show_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
     """Every line says what it rests on."""
     missing = forecast.cells - forecast.done
-    known = "" if forecast.prepared else " (teacher and pool are not made yet, so none can be recognised)"
-    console.line(f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute")
+    known = (
+        ""
+        if forecast.prepared
+        else " (teacher and pool are not made yet, so none can be recognised)"
+    )
+    console.line(
+        f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute"
+    )
     if forecast.searches:
         console.line(
-            f"before these: {forecast.searches} searches of {forecast.searched} cells at most, of which pruned trials "
+            f"before these: {forecast.searches} searches of {forecast.searched} cells at most, of "
+            "which pruned trials "
             "are parts; what they choose is what the cells above are computed with"
         )
     if forecast.seconds is None or forecast.hours is None:
-        console.line("time: no finished cell of this size to judge by; the first block of a study tells")
+        console.line(
+            "time: no finished cell of this size to judge by; the first block of a study tells"
+        )
     elif missing or forecast.searches:
         kind = "GPU" if compute.gpus else "CPU"
         wall = duration(forecast.seconds / forecast.side_by_side)
         console.line(
-            f"time: about {wall} with {forecast.side_by_side} at a time, {forecast.hours:.2g} {kind} hours, by the "
+            f"time: about {wall} with {forecast.side_by_side} at a time, {forecast.hours:.2g} "
+            f"{kind} hours, by the "
             "median seconds of finished cells; start-up, teacher and scores not counted"
         )
     console.line(_detectable(forecast))
@@ -51,9 +61,15 @@ def show_forecast(forecast: Forecast, compute: Compute, console: Console) -> Non
 
 def _detectable(f: Forecast) -> str:
     power = f"{100 * POWER:.0f} % power"
-    what = f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true difference of"
+    what = (
+        f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true "
+        "difference of"
+    )
     if f.sd is None:
-        return f"{what} {f.detectable:.1f} standard deviations of the paired differences; state one: --sd POINTS"
+        return (
+            f"{what} {f.detectable:.1f} standard deviations of the paired differences; state "
+            "one: --sd POINTS"
+        )
     sd = f"an sd of the paired differences of {100 * f.sd:.1f} points, {f.sd_from}"
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"
 
@@ -65,7 +81,10 @@ def show_findings(findings: Findings, console: Console) -> None:
     if findings.effects:
         rows = tables.effect_rows(findings.effects)
         console.table("Effects, averaged over the other factors", tables.EFFECTS_HEADER, rows)
-    console.line("differences to the baseline, paired by block, in points of test accuracy; p corrected by Holm")
+    console.line(
+        "differences to the baseline, paired by block, in points of test accuracy; p corrected by "
+        "Holm"
+    )
     console.line(f"{findings.varies}; {findings.conditions}")
     for note in findings.notes:
         console.line(note)

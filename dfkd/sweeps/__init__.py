@@ -1,1 +1,3 @@
-"""Sweeps: a search by the probe and its confirmation. Value, record, search, driver, figures, page, terminal."""
+"""Sweeps: a search by the probe and its confirmation. Value, record, search, driver, figures, page,
+terminal.
+"""

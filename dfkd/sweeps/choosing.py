@@ -1,4 +1,6 @@
-"""Searching and choosing: the trials of one search, then the best few again on blocks that nothing was chosen on."""
+"""Searching and choosing: the trials of one search, then the best few again on blocks that nothing
+was chosen on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Computing(Protocol):
 
 
 class Archive:
-    """Computes nothing: of what is finished, all cells lie in the ledger. LookupError for one that does not."""
+    """Computes nothing: of what is finished, all cells lie in the ledger. LookupError for one that
+    does not.
+    """
 
     def __init__(self, setting: Setting, ledger: Ledger) -> None:
         self.setting, self._ledger = setting, ledger
@@ -66,14 +70,26 @@ def source_of(space: str) -> str:
 
 
 def search_trials(
-    brief: Brief, folder: Path, prepared: Prepared, console: Console, *,
-    trials: int, seed: int, deterministic: bool, evaluations: int, title: str = "search",
-) -> list[TrialRecord]:  # fmt: skip
-    """The journal below `folder` once it holds so many trials. A deterministic search is replayed from its start."""
+    brief: Brief,
+    folder: Path,
+    prepared: Prepared,
+    console: Console,
+    *,
+    trials: int,
+    seed: int,
+    deterministic: bool,
+    evaluations: int,
+    title: str = "search",
+) -> list[TrialRecord]:
+    """The journal below `folder` once it holds so many trials. A deterministic search is replayed
+    from its start.
+    """
     journal, batch = Journal(folder / "trials"), BATCH if deterministic else None
     if batch:
         journal.clear()
-    search = SweepSearch(brief, journal, folder / "optuna.log", seed=seed, total=trials, batch=batch)
+    search = SweepSearch(
+        brief, journal, folder / "optuna.log", seed=seed, total=trials, batch=batch
+    )
     left = trials - sum(record.ended for record in journal.read())
     if left > 0:
         best = 0.0
@@ -92,30 +108,46 @@ def finished(records: Sequence[TrialRecord], journal: Path) -> list[TrialRecord]
     """Those that came to their end, the best first. ValueError where none did."""
     ended = sorted((r for r in records if r.state == "finished"), key=lambda r: -(r.value or 0))
     if not ended:
-        raise ValueError(f"no trial finished, so there is nothing to choose from: the journal is {journal}")
+        raise ValueError(
+            f"no trial finished, so there is nothing to choose from: the journal is {journal}"
+        )
     return ended
 
 
 def choose(
     best: Sequence[TrialRecord], brief: Brief, crew: Computing, blocks: int, on_outcome: OnOutcome
 ) -> Experiment:
-    """Of the best few, distinct ones, again on fresh blocks: the best of many carries the luck of its block."""
+    """Of the best few, distinct ones, again on fresh blocks: the best of many carries the luck of
+    its block.
+    """
     distinct = {record.cell: record for record in reversed(best)}
     few = sorted(distinct.values(), key=lambda r: -(r.value or 0))[:CANDIDATES]
     candidates = [brief.experiment(record.params) for record in few]
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
     jobs = {
-        (i, b): crew.setting.job(Cell(experiment=e, block=b), False) for i, e in enumerate(candidates) for b in fresh
+        (i, b): crew.setting.job(Cell(experiment=e, block=b), False)
+        for i, e in enumerate(candidates)
+        for b in fresh
     }
     outcomes = all_of(crew, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
-    means = [np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in fresh]) for i in range(len(candidates))]
+    means = [
+        np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in fresh])
+        for i in range(len(candidates))
+    ]
     return candidates[int(np.argmax(means))]
 
 
-def all_of(crew: Computing, title: str, jobs: Iterable[Job], on_outcome: OnOutcome) -> dict[str, Outcome]:
-    """All of these cells, by name. ValueError where one could not be computed after all attempts."""
+def all_of(
+    crew: Computing, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+) -> dict[str, Outcome]:
+    """All of these cells, by name.
+
+    ValueError where one could not be computed after all attempts.
+    """
     done, failures = crew.compute(title, jobs, on_outcome)
     for failure in failures:
         log = f"cells/{failure.job.name}/error.txt"
-        raise ValueError(f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again")
+        raise ValueError(
+            f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again"
+        )
     return done

@@ -1,7 +1,9 @@
-"""The sweep: search by the probe, try the best again on fresh blocks, confirm the winner against the default.
+"""The sweep: search by the probe, try the best again on fresh blocks, confirm the winner against
+the default.
 
-Three sets of blocks that share nothing: the search's, those on which the winner is chosen (both label-free), and those
-on which it is compared with the default, the only ones that read the test set.
+Three sets of blocks that share nothing: the search's, those on which the winner is chosen (both
+label-free), and those on which it is compared with the default, the only ones that read the test
+set.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ CONFIRMATION = 3000  # the first seed
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A search. space: module name. choice_blocks, confirmation_blocks: cells per candidate, per side."""
+    """A search. space: module name. choice_blocks, confirmation_blocks: cells per candidate, per
+    side.
+    """
 
     space: str
     trials: int = 24
@@ -66,15 +70,21 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
-            raise ValueError(f"a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got {self}")
+            raise ValueError(
+                f"a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got {self}"
+            )
 
     def default(self) -> Experiment:
         experiment: Experiment = load(self.space, "default", "search_spaces")
         return experiment
 
     def name(self) -> str:
-        """Equal for calls that go on with one another: the number of trials may grow. Comments are not identity."""
-        identity = digest([source_of(self.space), self.default().fingerprint(), self.seed, self.deterministic], 8)
+        """Equal for calls that go on with one another: the number of trials may grow. Comments are
+        not identity.
+        """
+        identity = digest(
+            [source_of(self.space), self.default().fingerprint(), self.seed, self.deterministic], 8
+        )
         return f"{self.space.split('.')[-1]}-{identity}"
 
 
@@ -84,9 +94,12 @@ class SweepResult:
 
     name: str
     trials: list[TrialRecord]
-    correlation: float  # Spearman, probe against validation at each trial's last step; NaN without validation
+    # Spearman, probe against validation at each trial's last step; NaN without validation
+    correlation: float
     best: list[dict[str, Scalar]]  # the best trials: parameters, probe, validation
-    winner: dict[str, Scalar]  # parameters in which it differs from the default; empty: the default itself won
+    winner: dict[
+        str, Scalar
+    ]  # parameters in which it differs from the default; empty: the default itself won
     winner_test: list[float]
     default_test: list[float]
     seconds: float
@@ -97,16 +110,28 @@ class SweepResult:
 
 
 def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
-    """The whole sweep. What an earlier call has finished is not done again; ValueError for input that cannot work."""
+    """The whole sweep. What an earlier call has finished is not done again; ValueError for input
+    that cannot work.
+    """
     driver = _Driver(sweep, compute, console)
     with closing(driver.account.tracker):
         known = finished_result(sweep, driver.folder)
         if known is not None:
-            console.line(f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are done already")
+            console.line(
+                f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are "
+                "done already"
+            )
             driver.tell_again(*known)
             return known[0]
-        check(Cell(experiment=sweep.default(), block=Block(seed=SEARCH)), compute.storage, read_test=True)
-        with session(compute), _alone(sweep, driver.folder):  # nothing is written before the cluster can hold a cell
+        check(
+            Cell(experiment=sweep.default(), block=Block(seed=SEARCH)),
+            compute.storage,
+            read_test=True,
+        )
+        with (
+            session(compute),
+            _alone(sweep, driver.folder),
+        ):  # nothing is written before the cluster can hold a cell
             return driver.run()
 
 
@@ -115,7 +140,9 @@ def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lease = Lease(folder / "lease")
     if not lease.acquire():
-        raise ValueError(f"another process is running the sweep {sweep.name()}: wait, or take another --seed")
+        raise ValueError(
+            f"another process is running the sweep {sweep.name()}: wait, or take another --seed"
+        )
     try:
         yield
     finally:
@@ -123,7 +150,9 @@ def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
 
 
 def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, Setting] | None:
-    """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch has changed since."""
+    """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch
+    has changed since.
+    """
     path = folder / f"result-{sweep.trials}-{sweep.confirmation_blocks}.json"
     if not path.exists():
         return None
@@ -140,8 +169,12 @@ def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, Setting] |
 def _brief(sweep: Sweep, compute: Compute, setting: Setting) -> Brief:
     block = Block(seed=SEARCH)
     return Brief(
-        space=sweep.space, default=sweep.default().params(), block=block, setting=setting, compute=compute
-    )  # fmt: skip
+        space=sweep.space,
+        default=sweep.default().params(),
+        block=block,
+        setting=setting,
+        compute=compute,
+    )
 
 
 class _Driver:
@@ -152,10 +185,14 @@ class _Driver:
         self.folder = sweeps.folder_of(compute.storage, sweep.name())
         self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / "trials")
         self.account = Account(
-            Tracker(compute.storage, compute.tracking_uri, warn=console.warn), self.folder,
-            kind="sweep", name=sweep.name(), identity=sweep.name(),
-            params=asdict(sweep), tags={"space": sweep.space},
-        )  # fmt: skip
+            Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
+            self.folder,
+            kind="sweep",
+            name=sweep.name(),
+            identity=sweep.name(),
+            params=asdict(sweep),
+            tags={"space": sweep.space},
+        )
         self.started = time.monotonic()
 
     def run(self) -> SweepResult:
@@ -163,13 +200,20 @@ class _Driver:
         crew = Crew([default], self.compute, self.console)
         self._begin(crew)
         records = search_trials(
-            self.brief, self.folder, crew.prepared[source_key(default)], self.console,
-            trials=self.sweep.trials, seed=self.sweep.seed, deterministic=self.sweep.deterministic,
+            self.brief,
+            self.folder,
+            crew.prepared[source_key(default)],
+            self.console,
+            trials=self.sweep.trials,
+            seed=self.sweep.seed,
+            deterministic=self.sweep.deterministic,
             evaluations=self.sweep.default().schedule.evaluations,
-        )  # fmt: skip
+        )
         result = self._conclude(records)
         saved = {"setting": asdict(crew.setting), "result": asdict(result)}
-        write_json(self.folder / f"result-{self.sweep.trials}-{self.sweep.confirmation_blocks}.json", saved)
+        write_json(
+            self.folder / f"result-{self.sweep.trials}-{self.sweep.confirmation_blocks}.json", saved
+        )
         self._tell(result, *self._report())
         return result
 
@@ -196,13 +240,17 @@ class _Driver:
         best = finished(records, self.journal.folder)
         default, winner = self.sweep.default(), self._choose(best)
         winner_test, default_test = self._confirm(winner, default)
-        correlation = sweeps.correlation_of([sweeps.trial_of(asdict(record), self.ledger) for record in records])
+        correlation = sweeps.correlation_of(
+            [sweeps.trial_of(asdict(record), self.ledger) for record in records]
+        )
         return SweepResult(
             name=self.sweep.name(),
             trials=records,
             correlation=float("nan") if correlation is None else correlation,
             best=[self._row(record) for record in best[:10]],
-            winner={name: mine for name, (mine, _) in winner.diff(default).items() if mine is not None},
+            winner={
+                name: mine for name, (mine, _) in winner.diff(default).items() if mine is not None
+            },
             winner_test=winner_test,
             default_test=default_test,
             seconds=time.monotonic() - self.started,
@@ -213,17 +261,35 @@ class _Driver:
         if outcome is None:
             raise LookupError(f"the cell {record.cell} is no longer in the ledger")
         validation = outcome.metrics.get("validation", float("nan"))
-        return {"trial": record.number, "probe": record.value or 0.0, "validation": validation, **record.params}
+        return {
+            "trial": record.number,
+            "probe": record.value or 0.0,
+            "validation": validation,
+            **record.params,
+        }
 
     def _choose(self, best: Sequence[TrialRecord]) -> Experiment:
-        return choose(best, self.brief, self.crew, self.sweep.choice_blocks, lambda o: self._track(o, "candidate"))
+        return choose(
+            best,
+            self.brief,
+            self.crew,
+            self.sweep.choice_blocks,
+            lambda o: self._track(o, "candidate"),
+        )
 
     def _confirm(self, winner: Experiment, default: Experiment) -> tuple[list[float], list[float]]:
-        """Test accuracies on blocks that nothing was chosen on. The default against itself is not computed twice."""
+        """Test accuracies on blocks that nothing was chosen on. The default against itself is not
+        computed twice.
+        """
         blocks = [Block(seed=CONFIRMATION + i) for i in range(self.sweep.confirmation_blocks)]
-        sides = [[self._job(experiment, block, read_test=True) for block in blocks] for experiment in (winner, default)]
+        sides = [
+            [self._job(experiment, block, read_test=True) for block in blocks]
+            for experiment in (winner, default)
+        ]
         jobs = [job for side in sides for job in side]
-        outcomes = all_of(self.crew, "winner against default", jobs, lambda o: self._track(o, "confirmation"))
+        outcomes = all_of(
+            self.crew, "winner against default", jobs, lambda o: self._track(o, "confirmation")
+        )
         self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
         tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
         return tests[0], tests[1]
@@ -252,8 +318,15 @@ class _Driver:
             "winner_minus_default.high": high,
             "probe_validation_rank_correlation": result.correlation,
         }
-        finite = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
-        tables: dict[str, str | pd.DataFrame] = {"best_trials": pd.DataFrame(result.best), RECORD: sweeps.text(data)}
+        finite = {
+            name: value
+            for name, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        }
+        tables: dict[str, str | pd.DataFrame] = {
+            "best_trials": pd.DataFrame(result.best),
+            RECORD: sweeps.text(data),
+        }
         tracker, parent = self.account.tracker, self.account.parent
         tracker.finish(parent, metrics=finite, tables=tables, files=files)
         winner, outcome = self.student

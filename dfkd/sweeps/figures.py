@@ -1,7 +1,9 @@
-"""Figures of a sweep: history, slices, importance, parallel coordinates, the probe's worth, the confirmation.
+"""Figures of a sweep: history, slices, importance, parallel coordinates, the probe's worth, the
+confirmation.
 
-Optuna's own plots show completed trials only, and halving leaves few of them: these show stopped trials as well, as
-hollow marks at the probe where they were stopped. Optuna computes the importance (`dfkd/sweeps/record.py`).
+Optuna's own plots show completed trials only, and halving leaves few of them: these show stopped
+trials as well, as hollow marks at the probe where they were stopped. Optuna computes the importance
+(`dfkd/sweeps/record.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +45,14 @@ def history(data: SweepData) -> Plot | None:
     figure = blank(2.9)
     axes = figure.subplots()
     line = data.best_so_far()
-    axes.step([x for x, _ in line], [y for _, y in line], where="post", color=BLUE, linewidth=1.4, label="best so far")
+    axes.step(
+        [x for x, _ in line],
+        [y for _, y in line],
+        where="post",
+        color=BLUE,
+        linewidth=1.4,
+        label="best so far",
+    )
     _marks(axes, data, shown, [t.number for t in shown])
     axes.set_xlabel("trial")
     axes.set_ylabel("probe at its last step")
@@ -53,27 +62,46 @@ def history(data: SweepData) -> Plot | None:
 
 
 def _marks(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequence[float]) -> None:
-    """Filled: finished; hollow: stopped by the search; cross: diverged. The default and the winner are ringed."""
+    """Filled: finished; hollow: stopped by the search; cross: diverged. The default and the winner
+    are ringed.
+    """
     winner = data.winner()
     for state in STATES:
-        _scatter(axes, state, [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state])
-    special = {"the default": (data.trials[0], "s"), **({"the winner": (winner, "D")} if winner else {})}
+        _scatter(
+            axes,
+            state,
+            [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state],
+        )
+    special = {
+        "the default": (data.trials[0], "s"),
+        **({"the winner": (winner, "D")} if winner else {}),
+    }
     for name, (trial, marker) in special.items():
         at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t.number == trial.number]
         if at:
             axes.scatter(
-                *zip(*at, strict=True), s=80, marker=marker, facecolors="none", edgecolors="black", linewidth=1,
-                label=name, zorder=4,
-            )  # fmt: skip
+                *zip(*at, strict=True),
+                s=80,
+                marker=marker,
+                facecolors="none",
+                edgecolors="black",
+                linewidth=1,
+                label=name,
+                zorder=4,
+            )
 
 
 def _scatter(axes: Any, state: str, points: Sequence[tuple[float, float]]) -> None:
     if points:
-        axes.scatter(*zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **STATES[state])
+        axes.scatter(
+            *zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **STATES[state]
+        )
 
 
 def curves(data: SweepData) -> Plot | None:
-    """The probe of every trial over its steps: where the stopped ones stood when they were stopped."""
+    """The probe of every trial over its steps: where the stopped ones stood when they were
+    stopped.
+    """
     shown = [t for t in data.trials if len(t.points) > 1]
     if not shown:
         return None
@@ -83,8 +111,12 @@ def curves(data: SweepData) -> Plot | None:
     for trial in sorted(shown, key=lambda t: (t.number == winner.number, t.state == "finished")):
         colour, width = (BLUE, 1.2) if trial.state == "finished" else (FAINT, 0.8)
         bold = trial.number == winner.number
-        axes.plot(list(trial.points), list(trial.points.values()), color="black" if bold else colour, linewidth=1.8
-                  if bold else width)  # fmt: skip
+        axes.plot(
+            list(trial.points),
+            list(trial.points.values()),
+            color="black" if bold else colour,
+            linewidth=1.8 if bold else width,
+        )
     axes.set_xlabel("step")
     axes.set_ylabel("probe")
     return figure
@@ -99,16 +131,27 @@ def importance(data: SweepData) -> Plot | None:
     names, shares = list(found.shares), [100 * share for share in found.shares.values()]
     axes.barh(range(len(names)), shares, color=BLUE, height=0.55)
     for y, share in enumerate(shares):
-        axes.annotate(f"{share:.0f}", (share, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            f"{share:.0f}",
+            (share, y),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"share of the probe's variation, %, over {found.trials} trials at step {found.step}")
+    axes.set_xlabel(
+        f"share of the probe's variation, %, over {found.trials} trials at step {found.step}"
+    )
     return figure
 
 
 def slices(data: SweepData) -> Plot | None:
-    """A panel for each parameter: its value in each trial, and the probe at the trial's last step."""
+    """A panel for each parameter: its value in each trial, and the probe at the trial's last
+    step.
+    """
     shown = [t for t in data.trials if t.value is not None]
     if not shown or not data.scales:
         return None
@@ -122,11 +165,17 @@ def slices(data: SweepData) -> Plot | None:
         if scale == "log":
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the usual one writes 10 to the power of
+            panel.xaxis.set_major_formatter(
+                StrMethodFormatter("{x:g}")
+            )  # the usual one writes 10 to the power of
             panel.xaxis.set_minor_formatter(NullFormatter())
         _marks(panel, data, own, places)
         if labels is not None:
-            panel.set_xticks(range(len(labels)), labels if len(labels) <= LABELLED else [""] * len(labels), fontsize=7)
+            panel.set_xticks(
+                range(len(labels)),
+                labels if len(labels) <= LABELLED else [""] * len(labels),
+                fontsize=7,
+            )
         panel.set_title(name)
     for panel in panels[len(data.scales) :]:
         panel.set_visible(False)
@@ -144,21 +193,29 @@ def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float]
 
 
 def parallel(data: SweepData) -> Plot | None:
-    """A line a trial through its parameters, each on an axis of its own; the colour is the probe where it finished."""
+    """A line a trial through its parameters, each on an axis of its own; the colour is the probe
+    where it finished.
+    """
     finished = data.finished()
     names = list(data.scales)
     if len(names) < 2 or not finished:
         return None
     figure = blank(3.2)
     axes = figure.subplots()
-    trials = [t for t in data.trials if t.value is not None and all(name in t.params for name in names)]
+    trials = [
+        t for t in data.trials if t.value is not None and all(name in t.params for name in names)
+    ]
     heights = {name: _heights(name, data.scales[name], trials) for name in names}
     values = [t.value or 0.0 for t in finished]
     norm = Normalize(min(values), max(values))
-    for i in sorted(range(len(trials)), key=lambda i: (trials[i].state == "finished", trials[i].value or 0.0)):
+    for i in sorted(
+        range(len(trials)), key=lambda i: (trials[i].state == "finished", trials[i].value or 0.0)
+    ):
         done = trials[i].state == "finished"
         colour = colormaps["viridis_r"](norm(trials[i].value or 0.0)) if done else FAINT
-        axes.plot([heights[name][i] for name in names], color=colour, linewidth=1.6 if done else 0.7)
+        axes.plot(
+            [heights[name][i] for name in names], color=colour, linewidth=1.6 if done else 0.7
+        )
     for x, name in enumerate(names):
         axes.axvline(x, color=GREY, linewidth=0.8)
         low, high = _ends(name, data.scales[name], trials)
@@ -198,7 +255,11 @@ def trust(data: SweepData) -> Plot | None:
     figure = blank(3.0)
     axes = figure.subplots()
     for state in STATES:
-        _scatter(axes, state, [(t.value or 0.0, 100 * (t.validation or 0.0)) for t in shown if t.state == state])
+        _scatter(
+            axes,
+            state,
+            [(t.value or 0.0, 100 * (t.validation or 0.0)) for t in shown if t.state == state],
+        )
     axes.set_xlabel("probe at the trial's last step")
     axes.set_ylabel("validation accuracy, %")
     figure.legend(loc="outside right upper", fontsize=8)
@@ -216,9 +277,19 @@ def confirmation(data: SweepData) -> Plot | None:
     for block in blocks:
         both = [100 * found.default_test[block], 100 * found.winner_test[block]]
         pairs.plot([block, block], both, color=FAINT, linewidth=1.5, zorder=1)
-    pairs.scatter(blocks, [100 * v for v in found.default_test], marker="s", facecolors="white", edgecolors=GREY,
-                  s=24, label="default", zorder=2)  # fmt: skip
-    pairs.scatter(blocks, [100 * v for v in found.winner_test], color=BLUE, s=24, label="winner", zorder=3)
+    pairs.scatter(
+        blocks,
+        [100 * v for v in found.default_test],
+        marker="s",
+        facecolors="white",
+        edgecolors=GREY,
+        s=24,
+        label="default",
+        zorder=2,
+    )
+    pairs.scatter(
+        blocks, [100 * v for v in found.winner_test], color=BLUE, s=24, label="winner", zorder=3
+    )
     pairs.set_xlabel("fresh block")
     pairs.set_ylabel("test accuracy, %")
     pairs.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -235,6 +306,11 @@ def confirmation(data: SweepData) -> Plot | None:
 
 
 FIGURES: dict[str, Callable[[SweepData], Plot | None]] = {
-    "confirmation": confirmation, "history": history, "importance": importance, "slices": slices,
-    "parallel": parallel, "trust": trust, "curves": curves,
-}  # fmt: skip
+    "confirmation": confirmation,
+    "history": history,
+    "importance": importance,
+    "slices": slices,
+    "parallel": parallel,
+    "trust": trust,
+    "curves": curves,
+}

@@ -1,4 +1,6 @@
-"""What a sweep's trials and its confirmation say, as plain values: the best so far, the winner, its difference."""
+"""What a sweep's trials and its confirmation say, as plain values: the best so far, the winner, its
+difference.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ SHOWN = 10  # trials in the table of the best
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """points: step -> probe. value: the probe at its last step, which a pruned trial reached early."""
+    """points: step -> probe.
+
+    value: the probe at its last step, which a pruned trial reached early.
+    """
 
     number: int
     params: Mapping[str, float | int | str | bool | None]
@@ -29,7 +34,9 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """How much of the probe's variation each parameter explains, by fANOVA over some of the trials."""
+    """How much of the probe's variation each parameter explains, by fANOVA over some of the
+    trials.
+    """
 
     step: int
     trials: int
@@ -38,7 +45,9 @@ class Importance:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """Test accuracies on fresh blocks. winner: what it changes in the default; empty where the default won."""
+    """Test accuracies on fresh blocks. winner: what it changes in the default; empty where the
+    default won.
+    """
 
     winner: Mapping[str, float | int | str | bool | None]
     winner_test: tuple[float, ...]
@@ -50,7 +59,9 @@ class Confirmation:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepData:
-    """A sweep. scales: parameter -> "log", "linear" or "choice". correlation: of the ranks of probe and validation."""
+    """A sweep. scales: parameter -> "log", "linear" or "choice". correlation: of the ranks of probe
+    and validation.
+    """
 
     name: str
     trials: tuple[Trial, ...]
@@ -66,7 +77,9 @@ class SweepData:
         return sorted(done, key=lambda t: (-(t.value or 0.0), t.number))
 
     def best_so_far(self) -> list[tuple[int, float]]:
-        """(trial, best probe of the trials finished up to it), for the trials from the first finished one on."""
+        """(trial, best probe of the trials finished up to it), for the trials from the first
+        finished one on.
+        """
         best, line = float("-inf"), []
         for trial in self.trials:
             if trial.state == "finished" and trial.value is not None:
@@ -108,7 +121,8 @@ def verdict(confirmation: Confirmation) -> list[str]:
     changes = ", ".join(f"{name} {short(value)}" for name, value in confirmation.winner.items())
     return [
         f"winner: {changes}",
-        f"winner {_mean(confirmation.winner_test)} %, default {_mean(confirmation.default_test)} % test accuracy: "
+        f"winner {_mean(confirmation.winner_test)} %, default {_mean(confirmation.default_test)} % "
+        "test accuracy: "
         f"{100 * found.mean:+.1f} points{interval}, {n} fresh blocks, paired: {word}",
         "conditional on this teacher and this pool",
     ]

@@ -1,4 +1,6 @@
-"""The report of a sweep: one HTML page that needs nothing but itself, and the same in Markdown, LaTeX, CSV and SVG."""
+"""The report of a sweep: one HTML page that needs nothing but itself, and the same in Markdown,
+LaTeX, CSV and SVG.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,32 @@ TITLES = {
     "trust": "What the probe is worth",
     "curves": "The probe over the steps",
 }
-MARKS = "Filled: finished; hollow: stopped by the search, at the probe it had then; cross: diverged."
+MARKS = (
+    "Filled: finished; hollow: stopped by the search, at the probe it had then; cross: diverged."
+)
 READING = {
-    "confirmation": "Left: test accuracy in each block, of both; right: the mean paired difference with its 95 % "
-    "t-interval. Nothing was chosen on these blocks, so the winner's luck in the search is not in them.",
+    "confirmation": "Left: test accuracy in each block, of both; right: the mean paired "
+    "difference with its 95 % "
+    "t-interval. Nothing was chosen on these blocks, so the winner's luck in the search is not in "
+    "them.",
     "history": MARKS,
-    "importance": "fANOVA by Optuna, on the probe of all trials at the same step. It says what moved the probe within "
+    "importance": "fANOVA by Optuna, on the probe of all trials at the same step. It says what "
+    "moved the probe within "
     "this space and these trials, not what helps.",
-    "slices": MARKS + " The search asks more often where it was good: dense parts are no evidence by themselves.",
+    "slices": MARKS
+    + " The search asks more often where it was good: dense parts are no evidence by themselves.",
     "parallel": "A line a trial, each parameter on its own axis; grey: stopped early or diverged.",
     "trust": "The search saw the probe only; validation labels are looked at here, after the fact.",
-    "curves": "Blue: finished; grey: stopped or diverged; black: the winner, or the default where it won.",
+    "curves": "Blue: finished; grey: stopped or diverged; black: the winner, or the default "
+    "where it won.",
 }
 HEADER = ("what", "test %", "n", "difference", "95 % interval")
 
 
 def write_report(data: SweepData, storage: Path) -> tuple[dict[str, Path | str], bool]:
-    """Write the report's files. Returns them by their names in MLflow, and whether any had to be written anew."""
+    """Write the report's files. Returns them by their names in MLflow, and whether any had to be
+    written anew.
+    """
     return write_report_files(folder_of(storage, data.name) / "report", written(data))
 
 
@@ -70,7 +81,9 @@ def html(data: SweepData, drawn: dict[str, str]) -> str:
         section("Best trials, by the probe", plain_table(*best(data))),
         "" if "confirmation" in drawn else first,
         *others,
-        section("All trials", folded(f"{len(data.trials)} trials", plain_table(*_all(data), "cells"))),
+        section(
+            "All trials", folded(f"{len(data.trials)} trials", plain_table(*_all(data), "cells"))
+        ),
         section("Provenance", plain_table(("what", "value"), _provenance(data), "text")),
         section("How to read this", listed(_reading())),
     ]
@@ -82,7 +95,11 @@ def said(data: SweepData) -> tuple[str, str]:
     title = f"Which settings of {', '.join(data.scales) or 'the recipe'}?"
     if data.confirmation is None:
         return title, f"The search is under way: {data.states()}; nothing is confirmed yet."
-    *_, first = [line for line in verdict(data.confirmation) if not line.startswith(("winner:", "conditional"))]
+    *_, first = [
+        line
+        for line in verdict(data.confirmation)
+        if not line.startswith(("winner:", "conditional"))
+    ]
     return title, f"{first[0].upper()}{first[1:]}."
 
 
@@ -92,12 +109,21 @@ def facts(data: SweepData) -> list[str]:
     if data.confirmation is not None:
         lines += [line for line in verdict(data.confirmation) if line.startswith("winner:")]
         lines.append("searched, chosen and confirmed on three sets of blocks that share nothing")
-    lines.append("the search saw the probe only: agreement with the teacher on pool rows that no selection may choose")
+    lines.append(
+        "the search saw the probe only: agreement with the teacher on pool rows that no selection "
+        "may choose"
+    )
     lines.append("conclusions are conditional on this teacher and this pool")
     if data.correlation is not None:
-        lines.append(f"rank correlation of probe and validation accuracy over the trials: {data.correlation:.2f}")
+        lines.append(
+            f"rank correlation of probe and validation accuracy over the trials: "
+            f"{data.correlation:.2f}"
+        )
     if data.importance is None:
-        lines.append("too few trials reached one step, or their probe did not vary, to say what was important")
+        lines.append(
+            "too few trials reached one step, or their probe did not vary, to say what was "
+            "important"
+        )
     return lines
 
 
@@ -108,10 +134,17 @@ def conclusion(name: str, data: SweepData) -> str:
         return f"{points(found.mean)} points ({interval(found.low, found.high)}), {n} blocks."
     if name == "history" and data.best_so_far():
         best = data.finished()[0]
-        return f"The best probe, {short(best.value)}, came with trial {best.number} of {len(data.trials)}."
+        return (
+            f"The best probe, {short(best.value)}, came with trial {best.number} of "
+            f"{len(data.trials)}."
+        )
     if name == "importance" and data.importance is not None:
         largest, share = next(iter(data.importance.shares.items()))
-        few = " Few trials: a hint at most." if data.importance.trials < 5 * len(data.importance.shares) else ""
+        few = (
+            " Few trials: a hint at most."
+            if data.importance.trials < 5 * len(data.importance.shares)
+            else ""
+        )
         return f"{largest} explains most, {100 * share:.0f} %.{few}"
     if name == "trust" and data.correlation is not None:
         return f"Rank correlation {data.correlation:.2f}."
@@ -124,7 +157,11 @@ def best(data: SweepData) -> tuple[list[str], list[list[str]]]:
     winner = data.winner()
     mark = {data.trials[0].number: " (default)"} | ({winner.number: " (winner)"} if winner else {})
     body = [
-        [f"{t.number}{mark.get(t.number, '')}", short(t.value), "" if t.validation is None else short(t.validation)]
+        [
+            f"{t.number}{mark.get(t.number, '')}",
+            short(t.value),
+            "" if t.validation is None else short(t.validation),
+        ]
         + [short(t.params[name]) if name in t.params else "" for name in data.scales]
         for t in data.finished()[:SHOWN]
     ]
@@ -142,16 +179,20 @@ def confirmed(data: SweepData) -> list[list[str]]:
         return [default]
     between = found.difference()
     winner = percent(sum(found.winner_test) / len(found.winner_test))
-    return [default, ["winner", winner, n, points(between.mean), interval(between.low, between.high)]]
+    return [
+        default,
+        ["winner", winner, n, points(between.mean), interval(between.low, between.high)],
+    ]
 
 
 def _all(data: SweepData) -> tuple[list[str], list[list[str]]]:
     header = ["trial", "state", "step", "probe", *data.scales, "cell"]
     body = [
         [str(t.number), t.state, str(t.step), "" if t.value is None else short(t.value)]
-        + [short(t.params[name]) if name in t.params else "" for name in data.scales] + [t.cell]
+        + [short(t.params[name]) if name in t.params else "" for name in data.scales]
+        + [t.cell]
         for t in data.trials
-    ]  # fmt: skip
+    ]
     return header, body
 
 
@@ -161,11 +202,15 @@ def _provenance(data: SweepData) -> list[tuple[str, str]]:
 
 def _reading() -> tuple[str, ...]:
     return (
-        "Search, choice and confirmation: the search ranks trials by the probe on one block; the best three are run "
-        "again on fresh blocks, because the best of many carries the luck of its block; what is best there is compared "
+        "Search, choice and confirmation: the search ranks trials by the probe on one block; the "
+        "best three are run "
+        "again on fresh blocks, because the best of many carries the luck of its block; what is "
+        "best there is compared "
         "with the default on blocks of its own. Only these read the test set.",
-        "optuna.log beside this report opens in optuna-dashboard, with Optuna's own plots of the same trials.",
-        "A trial's cell can be looked at and computed again by its name: python -m platform.show CELL.",
+        "optuna.log beside this report opens in optuna-dashboard, with Optuna's own plots of the "
+        "same trials.",
+        "A trial's cell can be looked at and computed again by its name: python -m platform.show "
+        "CELL.",
     )
 
 
@@ -177,7 +222,12 @@ def markdown(data: SweepData) -> str:
     lines += ["Best trials, by the probe:", "", *markdown_table(*best(data)), ""]
     if data.importance is not None:
         shares = [[name, f"{100 * share:.0f}"] for name, share in data.importance.shares.items()]
-        lines += [f"{READING['importance']}", "", *markdown_table(("parameter", "share %"), shares), ""]
+        lines += [
+            f"{READING['importance']}",
+            "",
+            *markdown_table(("parameter", "share %"), shares),
+            "",
+        ]
     lines += [f"- {fact}" for fact in facts(data)]
     lines += [f"- {name}: {values}" for name, values in _provenance(data)]
     return "\n".join(lines) + "\n"
@@ -188,20 +238,37 @@ def latex(data: SweepData) -> str:
     header, body = best(data)
     text = NEEDS
     if data.confirmation is not None:
-        caption = "Test accuracy of the sweep's winner and of the default in per cent, paired over fresh blocks; "
-        caption += "difference in points with its t-interval; conditional on this teacher and this pool."
-        text += booktabs.table(
-            caption=caption, label=f"{data.name}-confirmed", header=HEADER, body=confirmed(data)
-        ) + "\n"  # fmt: skip
+        caption = (
+            "Test accuracy of the sweep's winner and of the default in per cent, paired "
+            "over fresh blocks; "
+        )
+        caption += (
+            "difference in points with its t-interval; conditional on this teacher and this pool."
+        )
+        text += (
+            booktabs.table(
+                caption=caption, label=f"{data.name}-confirmed", header=HEADER, body=confirmed(data)
+            )
+            + "\n"
+        )
     caption = f"The best trials of the sweep by the probe, of {len(data.trials)}: {data.states()}."
-    return text + booktabs.table(caption=caption, label=f"{data.name}-trials", header=header, body=body)
+    return text + booktabs.table(
+        caption=caption, label=f"{data.name}-trials", header=header, body=body
+    )
 
 
 def trials_csv(data: SweepData) -> str:
     """Every trial in full."""
     rows = [
-        {"trial": t.number, "state": t.state, "step": t.step, "probe": t.value, "validation": t.validation, **t.params,
-         "cell": t.cell}
+        {
+            "trial": t.number,
+            "state": t.state,
+            "step": t.step,
+            "probe": t.value,
+            "validation": t.validation,
+            **t.params,
+            "cell": t.cell,
+        }
         for t in data.trials
-    ]  # fmt: skip
+    ]
     return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))

@@ -1,6 +1,8 @@
-"""Sweeps as records: what a sweep's folder and the ledger hold of its trials, read without its space's module.
+"""Sweeps as records: what a sweep's folder and the ledger hold of its trials, read without its
+space's module.
 
-As text it is an artifact of the sweep's run in MLflow: from there the same page can be made without folder and ledger.
+As text it is an artifact of the sweep's run in MLflow: from there the same page can be made without
+folder and ledger.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ def read(storage: Path, name: str) -> SweepData:
 
 
 def from_mlflow(tracked: Tracked, name: str) -> SweepData:
-    """As `read` at the end of the sweep's last call, and equal to it. ValueError where MLflow has no such sweep."""
+    """As `read` at the end of the sweep's last call, and equal to it. ValueError where MLflow has
+    no such sweep.
+    """
     return parse(tracked.record("sweep", name, RECORD))
 
 
@@ -66,11 +70,15 @@ def text(data: SweepData) -> str:
 def parse(text: str) -> SweepData:
     """What `text` wrote."""
     facts = json.loads(text)
-    trials = [t | {"points": {int(step): probe for step, probe in t["points"].items()}} for t in facts.pop("trials")]
+    trials = [
+        t | {"points": {int(step): probe for step, probe in t["points"].items()}}
+        for t in facts.pop("trials")
+    ]
     importance, confirmation = facts.pop("importance"), facts.pop("confirmation")
     tests = ("winner_test", "default_test")
     return SweepData(
-        **facts | {"provenance": {name: tuple(values) for name, values in facts["provenance"].items()}},
+        **facts
+        | {"provenance": {name: tuple(values) for name, values in facts["provenance"].items()}},
         trials=tuple(Trial(**trial) for trial in trials),
         importance=None if importance is None else Importance(**importance),
         confirmation=None
@@ -81,7 +89,11 @@ def parse(text: str) -> SweepData:
 
 def _result(folder: Path) -> dict[str, Any] | None:
     """Of the call with the most trials, then the most blocks; None while none has ended."""
-    found = [(int(m[1]), int(m[2]), path) for path in folder.glob("*.json") if (m := RESULT.fullmatch(path.name))]
+    found = [
+        (int(m[1]), int(m[2]), path)
+        for path in folder.glob("*.json")
+        if (m := RESULT.fullmatch(path.name))
+    ]
     return json.loads(max(found)[2].read_text()) if found else None
 
 
@@ -95,10 +107,15 @@ def trial_of(record: Mapping[str, Any], ledger: Ledger) -> Trial:
     points = [p for p in outcome.points if p["step"] <= record["step"]] if outcome else []
     last = points[-1] if points else {}
     return Trial(
-        number=record["number"], params=record["params"], cell=record["cell"], state=record["state"],
-        step=record["step"], value=record["value"], validation=last.get("validation"),
+        number=record["number"],
+        params=record["params"],
+        cell=record["cell"],
+        state=record["state"],
+        step=record["step"],
+        value=record["value"],
+        validation=last.get("validation"),
         points={int(p["step"]): p["probe"] for p in points},
-    )  # fmt: skip
+    )
 
 
 def _optuna_trials(log: Path) -> dict[int, optuna.trial.FrozenTrial]:
@@ -114,23 +131,36 @@ def _optuna_trials(log: Path) -> dict[int, optuna.trial.FrozenTrial]:
     return {t.user_attrs["number"]: t for t in study.trials if "number" in t.user_attrs}
 
 
-def _scales(trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]) -> dict[str, str]:
+def _scales(
+    trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]
+) -> dict[str, str]:
     """As the space says, else by the values."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     known = {name: d for trial in seen.values() for name, d in trial.distributions.items()}
-    return {name: _scale(known.get(name), [t.params[name] for t in trials if name in t.params]) for name in names}
+    return {
+        name: _scale(known.get(name), [t.params[name] for t in trials if name in t.params])
+        for name in names
+    }
 
 
 def _scale(distribution: object, values: Sequence[object]) -> str:
     if distribution is not None:
         numeric = "log" if getattr(distribution, "log", False) else "linear"
         return "choice" if hasattr(distribution, "choices") else numeric
-    return "linear" if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values) else "choice"
+    return (
+        "linear"
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        else "choice"
+    )
 
 
-def _importance(trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]) -> Importance | None:
-    """At the last step that most trials reached: the probes of trials that were stopped at different steps do not
-    compare, and those that finished are few. None where too few are there, or nothing varied."""
+def _importance(
+    trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]
+) -> Importance | None:
+    """At the last step that most trials reached: the probes of trials that were stopped at
+    different steps do not compare, and those that finished are few. None where too few are there,
+    or nothing varied.
+    """
     step = _common_step(trials)
     usable = [t for t in trials if t.number in seen and step in t.points]
     values = [t.points[step] for t in usable]  # type: ignore[index]
@@ -142,22 +172,35 @@ def _importance(trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenT
     study = optuna.create_study(direction="maximize")
     for trial, value in zip(usable, values, strict=True):
         known = seen[trial.number]
-        study.add_trial(optuna.trial.create_trial(value=value, params=known.params, distributions=known.distributions))
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=value, params=known.params, distributions=known.distributions
+            )
+        )
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Importance(step=step, trials=len(usable), shares={name: float(share) for name, share in ordered})
+    return Importance(
+        step=step, trials=len(usable), shares={name: float(share) for name, share in ordered}
+    )
 
 
 def _common_step(trials: Sequence[Trial]) -> int | None:
     """The last step that at least three quarters of the trials with a curve have reached."""
     curves = [trial.points for trial in trials if trial.points]
     steps = sorted({step for points in curves for step in points}, reverse=True)
-    return next((step for step in steps if sum(step in points for points in curves) >= 0.75 * len(curves)), None)
+    return next(
+        (step for step in steps if sum(step in points for points in curves) >= 0.75 * len(curves)),
+        None,
+    )
 
 
 def correlation_of(trials: Sequence[Trial]) -> float | None:
-    """Spearman's, at each trial's last step; None where fewer than three are labelled, or one side is constant."""
-    pairs = [(t.value, t.validation) for t in trials if t.value is not None and t.validation is not None]
+    """Spearman's, at each trial's last step; None where fewer than three are labelled, or one side
+    is constant.
+    """
+    pairs = [
+        (t.value, t.validation) for t in trials if t.value is not None and t.validation is not None
+    ]
     if len(pairs) < 3:
         return None
     found = rank_correlation(*zip(*pairs, strict=True))
@@ -175,8 +218,9 @@ def _confirmation(result: Mapping[str, Any]) -> Confirmation:
 def _provenance(setting: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     digests = list(setting["digests"].values())
     facts = {
-        "teacher": {teacher for teacher, _ in digests}, "pool": {pool for _, pool in digests},
+        "teacher": {teacher for teacher, _ in digests},
+        "pool": {pool for _, pool in digests},
         "commit": {setting["tags"].get("git_commit") or "not recorded"},
         **{name: {str(value)} for name, value in setting["environment"].items()},
-    }  # fmt: skip
+    }
     return {name: tuple(sorted(values)) for name, values in facts.items()}

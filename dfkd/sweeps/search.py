@@ -1,7 +1,8 @@
-"""The search: OptunaSearch that keeps a journal, tells stopped trials as pruned and can ask in fixed batches.
+"""The search: OptunaSearch that keeps a journal, tells stopped trials as pruned and can ask in
+fixed batches.
 
-The journal is one small file per trial below the sweep's folder. Together with the ledger it is the truth; Optuna's
-own storage is a view for optuna-dashboard, and Tune's state is thrown away.
+The journal is one small file per trial below the sweep's folder. Together with the ledger it is the
+truth; Optuna's own storage is a view for optuna-dashboard, and Tune's state is thrown away.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class TrialRecord:
 
 
 class Journal:
-    """The trials of one sweep, a file each: written when a trial is asked for, and again when it ends."""
+    """The trials of one sweep, a file each: written when a trial is asked for, and again when it
+    ends.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +69,9 @@ class Journal:
 
 
 class DefineByRun:
-    """A space for OptunaSearch: runs it for its suggestions and drops the experiment that it returns."""
+    """A space for OptunaSearch: runs it for its suggestions and drops the experiment that it
+    returns.
+    """
 
     def __init__(self, brief: Brief) -> None:
         self.brief = brief
@@ -78,12 +83,22 @@ class DefineByRun:
 class SweepSearch(OptunaSearch):
     """OptunaSearch with a journal, from which it knows the trials of earlier, interrupted calls.
 
-    batch: None asks as soon as a core is free. A number asks for that many and tells their results together, in the
-    order of their numbers: what is asked then depends on no timing. Nothing is known in advance then; the search is
-    replayed from its start, and finished cells are told from the ledger.
+    batch: None asks as soon as a core is free. A number asks for that many and tells their results
+    together, in the
+    order of their numbers: what is asked then depends on no timing. Nothing is known in advance
+    then; the search is replayed from its start, and finished cells are told from the ledger.
     """
 
-    def __init__(self, brief: Brief, journal: Journal, view: Path, *, seed: int, total: int, batch: int | None) -> None:
+    def __init__(
+        self,
+        brief: Brief,
+        journal: Journal,
+        view: Path,
+        *,
+        seed: int,
+        total: int,
+        batch: int | None,
+    ) -> None:
         self.brief, self.journal, self.total, self.batch = brief, journal, total, batch
         self._told = 0
         self._numbers: dict[str, int] = {}  # trial id -> number, of trials that were not told yet
@@ -106,14 +121,18 @@ class SweepSearch(OptunaSearch):
         self._recall(known)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune writes its own state to disk, search included; ours is the journal, and theirs is never read."""
+        """Tune writes its own state to disk, search included; ours is the journal, and theirs is
+        never read.
+        """
         return {}
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: see above."""
 
     def _recall(self, known: list[TrialRecord]) -> None:
-        """Ended trials are told to Optuna, interrupted and errored ones asked for again. The default comes first."""
+        """Ended trials are told to Optuna, interrupted and errored ones asked for again. The
+        default comes first.
+        """
         if not known:
             self._ot_study.enqueue_trial(self.brief.default)
         for record in known:
@@ -149,7 +168,9 @@ class SweepSearch(OptunaSearch):
         cell = self.brief.trial(params).name
         trial.set_user_attr("cell", cell)
         self._numbers[trial_id] = trial.user_attrs["number"]
-        self.journal.write(TrialRecord(number=self._numbers[trial_id], params=params, cell=cell, state="running"))
+        self.journal.write(
+            TrialRecord(number=self._numbers[trial_id], params=params, cell=cell, state="running")
+        )
         return params
 
     def _batch_size(self) -> int:
@@ -158,7 +179,9 @@ class SweepSearch(OptunaSearch):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._points[trial_id].append(_point(result))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         self._ends[trial_id] = None if error else result
         if result and not error:
             self._points[trial_id].append(_point(result))  # the last result comes here only
@@ -175,7 +198,9 @@ class SweepSearch(OptunaSearch):
         cell, params = trial.user_attrs["cell"], trial.params
         if result is None:
             self._ot_study.tell(trial, state=TrialState.FAIL)
-            self.journal.write(TrialRecord(number=number, params=params, cell=cell, state="errored"))
+            self.journal.write(
+                TrialRecord(number=number, params=params, cell=cell, state="errored")
+            )
             return
         state = "pruned" if result["state"] == "running" else result["state"]
         for point in points:
@@ -184,32 +209,45 @@ class SweepSearch(OptunaSearch):
         last = points[-1]
         if state == "pruned":
             job = self.brief.trial(params)
-            Ledger(self.brief.compute.storage).write(outcome_of(job, state, points, result["time_total_s"]), None)
+            Ledger(self.brief.compute.storage).write(
+                outcome_of(job, state, points, result["time_total_s"]), None
+            )
             self._ot_study.tell(trial, state=TrialState.PRUNED)
         else:
             self._ot_study.tell(trial, last["probe"])
         step, value = int(last["step"]), last["probe"]
-        self.journal.write(TrialRecord(number=number, params=params, cell=cell, state=state, step=step, value=value))
+        self.journal.write(
+            TrialRecord(
+                number=number, params=params, cell=cell, state=state, step=step, value=value
+            )
+        )
 
 
 def _point(result: dict[str, Any]) -> dict[str, float]:
     """The point of the curve in a trial's result, which Tune has flattened."""
-    return {name.removeprefix("point/"): value for name, value in result.items() if name.startswith("point/")}
+    return {
+        name.removeprefix("point/"): value
+        for name, value in result.items()
+        if name.startswith("point/")
+    }
 
 
 class BatchedHalving(FIFOScheduler):
     """Successive halving whose decisions depend on no timing.
 
-    At a rung (an evaluation's number) a trial goes on if it is among the best 1/`reduction` of the trials of EARLIER
-    batches at the same rung; the first batch runs to its end. Trials that run side by side are never compared, so the
-    outcome is the same on any number of cores, at any speed and after any failure.
+    At a rung (an evaluation's number) a trial goes on if it is among the best 1/`reduction` of the
+    trials of EARLIER batches at the same rung; the first batch runs to its end. Trials that run
+    side by side are never compared, so the outcome is the same on any number of cores, at any speed
+    and after any failure.
     """
 
     def __init__(self, rungs: Sequence[int], batch: int, reduction: int = 2) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.rungs, self.batch, self.reduction = set(rungs), batch, reduction
         self._order: dict[str, int] = {}
-        self._seen: defaultdict[int, dict[int, float]] = defaultdict(dict)  # rung -> trial's number -> value
+        self._seen: defaultdict[int, dict[int, float]] = defaultdict(
+            dict
+        )  # rung -> trial's number -> value
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         self._order[trial.trial_id] = len(self._order)
@@ -220,6 +258,11 @@ class BatchedHalving(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         self._seen[rung][number] = result["probe"]
         first = number - number % self.batch
-        earlier = sorted((value for n, value in self._seen[rung].items() if n < first), reverse=True)
-        stays = not earlier or result["probe"] >= earlier[max(0, math.ceil(len(earlier) / self.reduction) - 1)]
+        earlier = sorted(
+            (value for n, value in self._seen[rung].items() if n < first), reverse=True
+        )
+        stays = (
+            not earlier
+            or result["probe"] >= earlier[max(0, math.ceil(len(earlier) / self.reduction) - 1)]
+        )
         return str(TrialScheduler.CONTINUE if stays else TrialScheduler.STOP)

@@ -1,4 +1,6 @@
-"""What a sweep found, in the terminal: the best trials, the confirmed difference, where all of it lies."""
+"""What a sweep found, in the terminal: the best trials, the confirmed difference, where all of it
+lies.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,36 @@ from dfkd.tracking import Tracker
 def show(result: SweepResult, sweep: Sweep, compute: Compute, console: Console) -> None:
     names = [name for name in result.best[0] if name not in ("trial", "probe", "validation")]
     header = ["trial", "probe", "validation", *names]
-    console.table("Best trials, by the probe", header, [[short(row[name]) for name in header] for row in result.best])
+    console.table(
+        "Best trials, by the probe",
+        header,
+        [[short(row[name]) for name in header] for row in result.best],
+    )
     states = Counter(record.state for record in result.trials)
-    console.line(f"{len(result.trials)} trials: " + ", ".join(f"{n} {state}" for state, n in sorted(states.items())))
     console.line(
-        f"probe against validation accuracy: rank correlation {result.correlation:.2f} over the trials"
+        f"{len(result.trials)} trials: "
+        + ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    )
+    console.line(
+        f"probe against validation accuracy: rank correlation {result.correlation:.2f} over the "
+        "trials"
         " (the search saw the probe only)"
     )
     for line in verdict(confirmation_of(result)):
         console.line(line)
-    console.line(f"written to {compute.storage}: cells/, sweeps/{result.name}/ (optuna.log opens in optuna-dashboard)")
+    console.line(
+        f"written to {compute.storage}: cells/, sweeps/{result.name}/ (optuna.log opens in "
+        "optuna-dashboard)"
+    )
     console.line(f"report:  {folder_of(compute.storage, result.name) / 'report' / 'index.html'}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 
 def confirmation_of(result: SweepResult) -> Confirmation:
     return Confirmation(
-        winner=result.winner, winner_test=tuple(result.winner_test), default_test=tuple(result.default_test)
+        winner=result.winner,
+        winner_test=tuple(result.winner_test),
+        default_test=tuple(result.default_test),
     )
 
 

@@ -29,8 +29,12 @@ class Brief:
     block: Block
     setting: Setting
     compute: Compute
-    change: Change | None = None  # the variant of the recipe that is searched, None for the recipe itself
-    fixed: Mapping[str, Scalar] = field(default_factory=dict)  # parameters that the variant leaves nothing to choose in
+    change: Change | None = (
+        None  # the variant of the recipe that is searched, None for the recipe itself
+    )
+    fixed: Mapping[str, Scalar] = field(
+        default_factory=dict
+    )  # parameters that the variant leaves nothing to choose in
 
     def ask(self, trial: optuna.trial.BaseTrial) -> Experiment:
         experiment: Experiment = load(self.space, "space", "search_spaces")(
@@ -39,16 +43,22 @@ class Brief:
         return experiment if self.change is None else self.change(experiment)
 
     def experiment(self, params: dict[str, Any]) -> Experiment:
-        """The experiment that the space makes of these values: the same in the driver, a worker and a later report."""
+        """The experiment that the space makes of these values: the same in the driver, a worker and
+        a later report.
+        """
         return self.ask(optuna.trial.FixedTrial(params))
 
     def trial(self, params: dict[str, Any]) -> Job:
         """A trial's cell. It never reads the test set."""
-        return self.setting.job(Cell(experiment=self.experiment(params), block=self.block), read_test=False)
+        return self.setting.job(
+            Cell(experiment=self.experiment(params), block=self.block), read_test=False
+        )
 
 
 class CellTrial(tune.Trainable):
-    """Each `step` trains to the next evaluation and reports the probe, the only number that the search sees."""
+    """Each `step` trains to the next evaluation and reports the probe, the only number that the
+    search sees.
+    """
 
     def setup(self, config: dict[str, Any], brief: Brief, packed: Packed) -> None:  # type: ignore[override]
         use_deterministic(brief.compute.cpus)
@@ -58,7 +68,9 @@ class CellTrial(tune.Trainable):
 
     def _start(self, config: dict[str, Any]) -> None:
         where = self.brief.compute
-        self.computation = Computation(self.brief.trial(config), self.material, Ledger(where.storage), where.device)
+        self.computation = Computation(
+            self.brief.trial(config), self.material, Ledger(where.storage), where.device
+        )
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The warm path: the same process goes on with the next trial's cell."""

@@ -1,4 +1,6 @@
-"""A variant as what it changes, so that the same change can be made to any other setting of the recipe."""
+"""A variant as what it changes, so that the same change can be made to any other setting of the
+recipe.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ Space = Callable[[Any], Experiment]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What makes the variant: the parameters in which it differs from the recipe. All others stay free.
+    """What makes the variant: the parameters in which it differs from the recipe. All others stay
+    free.
 
-    "without selection" holds the rule "random", not its ratio, which both rules have: that can still be tuned.
+    "without selection" holds the rule "random", not its ratio, which both rules have: that can
+    still be tuned.
     """
 
     held: tuple[str, ...]
@@ -36,7 +40,9 @@ class Change:
         there, changes = setting.params(), dict[str, str]()
         for name in self.held:
             piece = name.split(".")[0]
-            gone = there.get(piece) == "none" and self.params.get(piece) != "none"  # of weight 0, say: bring it back
+            gone = (
+                there.get(piece) == "none" and self.params.get(piece) != "none"
+            )  # of weight 0, say: bring it back
             names = [n for n in self.params if n.split(".")[0] == piece] if gone else [name]
             changes |= {n: str(self.params[n]) for n in names}
         return changed(setting, changes, modules_of(self.params))
@@ -58,17 +64,24 @@ class Narrowed:
         return self._suggest("suggest_categorical", name, *args, **kwargs)
 
     def _suggest(self, kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
-        return self._fixed[name] if name in self._fixed else getattr(self._trial, kind)(name, *args, **kwargs)
+        return (
+            self._fixed[name]
+            if name in self._fixed
+            else getattr(self._trial, kind)(name, *args, **kwargs)
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
 
 
-def without_effect(space: Space, default: Mapping[str, Scalar], change: Change) -> tuple[dict[str, Scalar], bool]:
-    """Parameters of the space that make no difference to the variant, at their defaults; and whether any others do.
+def without_effect(
+    space: Space, default: Mapping[str, Scalar], change: Change
+) -> tuple[dict[str, Scalar], bool]:
+    """Parameters of the space that make no difference to the variant, at their defaults; and
+    whether any others do.
 
-    The weight of a loss that the variant leaves out, say, or the ratio where the study varies it: a search over these
-    would compute the same cell again and again.
+    The weight of a loss that the variant leaves out, say, or the ratio where the study varies it: a
+    search over these would compute the same cell again and again.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -77,9 +90,16 @@ def without_effect(space: Space, default: Mapping[str, Scalar], change: Change) 
     here = change(space(trial)).fingerprint()
 
     def matters(name: str, distribution: BaseDistribution) -> bool:
-        return any(_at(space, change, {**trial.params, name: value}) != here for value in _extremes(distribution))
+        return any(
+            _at(space, change, {**trial.params, name: value}) != here
+            for value in _extremes(distribution)
+        )
 
-    idle = [name for name, distribution in trial.distributions.items() if not matters(name, distribution)]
+    idle = [
+        name
+        for name, distribution in trial.distributions.items()
+        if not matters(name, distribution)
+    ]
     return {name: trial.params[name] for name in idle}, len(idle) < len(trial.distributions)
 
 

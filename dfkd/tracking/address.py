@@ -1,4 +1,6 @@
-"""Where MLflow is: a database or a server, how to knock at it, and how to name it without its secrets."""
+"""Where MLflow is: a database or a server, how to knock at it, and how to name it without its
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from pathlib import Path
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SETTINGS = {  # unless the user has set them
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # MLflow's own patience with an absent server is minutes for every call
+    # MLflow's own patience with an absent server is minutes for every call
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing is contacted but the tracking server
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -33,7 +36,9 @@ def settle() -> None:
     import mlflow  # noqa: F401
 
     for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(logger).setLevel(logging.CRITICAL)  # all that matters arrives as an exception
+        logging.getLogger(logger).setLevel(
+            logging.CRITICAL
+        )  # all that matters arrives as an exception
 
 
 def knock(uri: str) -> None:

@@ -1,4 +1,6 @@
-"""What MLflow is told of a cell: its facts as tags, its curve and final values as metrics, each thing once."""
+"""What MLflow is told of a cell: its facts as tags, its curve and final values as metrics, each
+thing once.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,17 @@ class Held:
     @classmethod
     def of(cls, run: Run) -> Held:
         data = run.data
-        datasets = {entry.dataset.digest for entry in run.inputs.dataset_inputs} if run.inputs else set()
-        return cls(run.info.run_id, run.info.status, dict(data.tags), set(data.params), dict(data.metrics), datasets)
+        datasets = (
+            {entry.dataset.digest for entry in run.inputs.dataset_inputs} if run.inputs else set()
+        )
+        return cls(
+            run.info.run_id,
+            run.info.status,
+            dict(data.tags),
+            set(data.params),
+            dict(data.metrics),
+            datasets,
+        )
 
     @property
     def step(self) -> int:
@@ -45,7 +56,9 @@ def as_tags(tags: dict[str, str]) -> dict[str, str]:
 
 
 def as_metric_name(name: str) -> str:
-    """MLflow refuses all other characters, and variants are named "selection+dropping" or "ratio=0.1"."""
+    """MLflow refuses all other characters, and variants are named "selection+dropping" or
+    "ratio=0.1".
+    """
     return re.sub(r"[^\w\-. :/]+", "_", name, flags=re.ASCII)
 
 
@@ -71,7 +84,8 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
 def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
     """The curve from where it was left, and the final values that are not there.
 
-    The times are spread evenly and are the same in every attempt: MLflow keeps one of two equal entries.
+    The times are spread evenly and are the same in every attempt: MLflow keeps one of two equal
+    entries.
     """
     from mlflow.entities import Metric
 
@@ -84,10 +98,16 @@ def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
         for name, value in point.items()
         if name != "step" and int(point["step"]) > held.step and math.isfinite(value)
     ]
-    final = {f"final/{name}": value for name, value in outcome.metrics.items() if math.isfinite(value)}
-    final["seconds"] = outcome.seconds  # MLflow's own times are rounded, and those of the process that wrote them
+    final = {
+        f"final/{name}": value for name, value in outcome.metrics.items() if math.isfinite(value)
+    }
+    final["seconds"] = (
+        outcome.seconds
+    )  # MLflow's own times are rounded, and those of the process that wrote them
     changed = {name: value for name, value in final.items() if held.metrics.get(name) != value}
-    return curve + [Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()]
+    return curve + [
+        Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()
+    ]
 
 
 def datasets_of(outcome: Outcome) -> list[DatasetInput]:

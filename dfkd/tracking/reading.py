@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Tracked:
-    """An MLflow experiment to read from. ValueError where the server does not answer or has no such thing."""
+    """An MLflow experiment to read from. ValueError where the server does not answer or has no such
+    thing.
+    """
 
     def __init__(self, uri: str, experiment: str = "dfkd") -> None:
         settle()
@@ -33,7 +35,9 @@ class Tracked:
         self._id: str | None = None
 
     def _check_database(self) -> None:
-        """Otherwise MLflow makes a database that is not there, or tries for 100 seconds to reach it."""
+        """Otherwise MLflow makes a database that is not there, or tries for 100 seconds to reach
+        it.
+        """
         from sqlalchemy.exc import SQLAlchemyError
 
         file = self.uri.removeprefix("sqlite:///").split("?")[0]
@@ -42,28 +46,41 @@ class Tracked:
         try:
             knock(self.uri)
         except SQLAlchemyError as error:
-            raise ValueError(f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+            raise ValueError(
+                f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
+            ) from error
 
     @property
     def where(self) -> str:
-        return f"the MLflow experiment {self.experiment} at {without_credentials(self.uri).split('?')[0]}"
+        return (
+            f"the MLflow experiment {self.experiment} at "
+            f"{without_credentials(self.uri).split('?')[0]}"
+        )
 
     def record(self, kind: str, name: str, file: str, needed: bool = True) -> str:
-        """A text beside the run of a study or sweep ("study", "sweep"). Empty where it need not be there."""
+        """A text beside the run of a study or sweep ("study", "sweep"). Empty where it need not be
+        there.
+        """
         identity = f"study {name}" if kind == "study" else name
         run = next(self._search(f"tags.identity = '{identity}'"), None)
         if run is None:
-            raise ValueError(f"there is no {kind} {name!r} in {self.where}: {nearest(name, self.names(kind))}")
+            raise ValueError(
+                f"there is no {kind} {name!r} in {self.where}: {nearest(name, self.names(kind))}"
+            )
         if not any(found.path == file for found in self._client.list_artifacts(run.info.run_id)):
             if needed:
-                raise ValueError(f"the {kind} {name} in {self.where} was never finished: run it again")
+                raise ValueError(
+                    f"the {kind} {name} in {self.where} was never finished: run it again"
+                )
             return ""
         with tempfile.TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
 
     def runs_of_study(self, name: str) -> dict[str, Run]:
         """Every run of the study's cells, by the cell's name."""
-        return {_cell(run): run for run in self._search(f"tags.study LIKE '%{name}%'") if _cell(run)}
+        return {
+            _cell(run): run for run in self._search(f"tags.study LIKE '%{name}%'") if _cell(run)
+        }
 
     def names(self, kind: str, condition: str = "") -> list[str]:
         """Of all studies, or all sweeps ("study", "sweep")."""
@@ -80,10 +97,13 @@ class Tracked:
         try:
             return self._client.get_run(id_or_cell)
         except MlflowException as error:
-            raise ValueError(f"there is no run and no cell {id_or_cell!r} in {self.where}") from error
+            raise ValueError(
+                f"there is no run and no cell {id_or_cell!r} in {self.where}"
+            ) from error
 
     def outcome(self, run: Run, points: list[dict[str, float]] | None = None) -> Outcome | None:
-        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is under way.
+        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is
+        under way.
 
         points: the curve, where it is known already.
         """
@@ -97,11 +117,19 @@ class Tracked:
             cell=tags["cell_key"],
             state=tags["state"],
             step=int(tags["step"]),
-            metrics={n.removeprefix("final/"): v for n, v in metrics.items() if n.startswith("final/")},
+            metrics={
+                n.removeprefix("final/"): v for n, v in metrics.items() if n.startswith("final/")
+            },
             params=dict(run.data.params),
             block={"seed": block.seed, "draw": block.draw, "teacher": block.teacher},
-            tags={ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags},
-            environment={n.removeprefix("environment."): v for n, v in tags.items() if n.startswith("environment.")},
+            tags={
+                ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags
+            },
+            environment={
+                n.removeprefix("environment."): v
+                for n, v in tags.items()
+                if n.startswith("environment.")
+            },
             seconds=metrics["seconds"],
             points=self._points(run) if points is None else points,
         )
@@ -121,11 +149,16 @@ class Tracked:
         while True:
             try:
                 page = self._client.search_runs(
-                    [self._experiment_id()], condition, max_results=PAGE, page_token=token,
+                    [self._experiment_id()],
+                    condition,
+                    max_results=PAGE,
+                    page_token=token,
                     order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-                )  # fmt: skip
+                )
             except MlflowException as error:
-                raise ValueError(f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}") from error
+                raise ValueError(
+                    f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
+                ) from error
             yield from page
             token = page.token
             if not token:

@@ -13,7 +13,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dfkd.tracking.address import is_database, knock
-from dfkd.tracking.entries import Held, as_metric_name, as_tags, datasets_of, facts_of, joined, metrics_of
+from dfkd.tracking.entries import (
+    Held,
+    as_metric_name,
+    as_tags,
+    datasets_of,
+    facts_of,
+    joined,
+    metrics_of,
+)
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import DatasetInput, Metric, Run
@@ -23,11 +31,16 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from dfkd.experiment import Experiment
     from dfkd.storage.ledger import Outcome
 
-# A diverged cell counts, as chance: as FAILED it would drop out wherever people filter for finished runs, and the mean
-# of what is left would flatter its recipe. The tag `state` tells. A pruned cell is not comparable: KILLED.
+# A diverged cell counts, as chance: as FAILED it would drop out wherever people filter for finished
+# runs, and the mean of what is left would flatter its recipe. The tag `state` tells. A pruned cell
+# is not comparable: KILLED.
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED"}
 PARENT = "mlflow.parentRunId"
-PAGE, METRICS, PARAMS = 1000, 800, 100  # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
+PAGE, METRICS, PARAMS = (
+    1000,
+    800,
+    100,
+)  # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
 PARAM_LENGTH = 6000
 
 
@@ -48,8 +61,11 @@ class Store:
         if is_database(uri):
             knock(uri)
         self.client = MlflowClient(tracking_uri=uri)
-        # Left to itself, MLflow puts a database's artifacts into the current directory; a server knows its own place.
-        self.experiment_id = self._experiment(experiment, artifacts.as_uri() if is_database(uri) else None)
+        # Left to itself, MLflow puts a database's artifacts into the current directory; a server
+        # knows its own place.
+        self.experiment_id = self._experiment(
+            experiment, artifacts.as_uri() if is_database(uri) else None
+        )
         self.cells: dict[str, Held] = {}
         self.parents: dict[str, Held] = {}
 
@@ -65,11 +81,15 @@ class Store:
                 if found is None:
                     raise
         if found.lifecycle_stage != "active":
-            raise MlflowException(f"its experiment {name} was deleted: restore it there, or delete it for good")
+            raise MlflowException(
+                f"its experiment {name} was deleted: restore it there, or delete it for good"
+            )
         return found.experiment_id
 
     def _search(self, tag: str, value: str) -> Iterator[Run]:
-        """The oldest first: should two drivers ever have made one run twice, both go on with the same."""
+        """The oldest first: should two drivers ever have made one run twice, both go on with the
+        same.
+        """
         token = None
         while True:
             page = self.client.search_runs(
@@ -84,12 +104,16 @@ class Store:
             if not token:
                 return
 
-    def parent(self, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]) -> Parent:
+    def parent(
+        self, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
+    ) -> Parent:
         run = next(self._search("identity", identity), None)
         if run is None:
             run = self.client.create_run(self.experiment_id, tags=as_tags(tags), run_name=name)
         else:
-            for child in self._search(PARENT, run.info.run_id):  # a resumed sweep asks for thousands: one search
+            for child in self._search(
+                PARENT, run.info.run_id
+            ):  # a resumed sweep asks for thousands: one search
                 self.cells.setdefault(child.data.tags.get("cell_key", ""), Held.of(child))
         held = self.parents[run.info.run_id] = Held.of(run)
         self._write(held, params=params, tags=tags)
@@ -97,7 +121,9 @@ class Store:
             self.client.update_run(held.run_id, status="RUNNING")
         return Parent(held.run_id, self.experiment_id)
 
-    def cell(self, outcome: Outcome, parent: Parent | None, ended: float, name: str, uses: dict[str, str]) -> None:
+    def cell(
+        self, outcome: Outcome, parent: Parent | None, ended: float, name: str, uses: dict[str, str]
+    ) -> None:
         facts, below = facts_of(outcome), {PARENT: parent.run_id} if parent else {}
         held = self.cells.get(outcome.cell) or self._find(outcome.cell)
         if held is None:
@@ -140,7 +166,9 @@ class Store:
             self.client.log_inputs(held.run_id, new)
             held.datasets |= {entry.dataset.digest for entry in new}
 
-    def student(self, run_id: str, outcome: Outcome, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+    def student(
+        self, run_id: str, outcome: Outcome, experiment: Experiment, weights: dict[str, Tensor]
+    ) -> None:
         """The student of this cell as a model, once. The run's tags name the newest."""
         from dfkd.tracking.student import log_student
 
@@ -152,14 +180,22 @@ class Store:
         self._write(held, tags={"student_model": uri, "student_cell": outcome.cell})
 
     def finish(
-        self, run_id: str, metrics: dict[str, float], tables: dict[str, str | DataFrame], files: dict[str, Path | str]
+        self,
+        run_id: str,
+        metrics: dict[str, float],
+        tables: dict[str, str | DataFrame],
+        files: dict[str, Path | str],
     ) -> None:
         from mlflow.entities import Metric
 
         held = Held.of(self.client.get_run(run_id))
         now = int(1000 * time.time())
         named = {as_metric_name(name): value for name, value in metrics.items()}
-        new = [Metric(n, v, now, 0) for n, v in named.items() if math.isfinite(v) and held.metrics.get(n) != v]
+        new = [
+            Metric(n, v, now, 0)
+            for n, v in named.items()
+            if math.isfinite(v) and held.metrics.get(n) != v
+        ]
         self._write(held, new)
         try:
             for name, table in tables.items():
@@ -170,21 +206,30 @@ class Store:
             self.client.set_terminated(run_id, "FINISHED")
 
     def _table(self, held: Held, name: str, table: str | DataFrame) -> None:
-        """A data frame becomes what MLflow's `log_table` writes, which itself would append to the last writing."""
+        """A data frame becomes what MLflow's `log_table` writes, which itself would append to the
+        last writing.
+        """
         if isinstance(table, str):
             self.client.log_text(held.run_id, table, name)
             return
         path = name if name.endswith(".json") else f"{name}.json"
         text = table.to_json(orient="split", index=False, date_format="iso")
         self.client.log_text(held.run_id, text, path)
-        entry, entries = {"path": path, "type": "table"}, json.loads(held.tags.get("mlflow.loggedArtifacts", "[]"))
+        entry, entries = (
+            {"path": path, "type": "table"},
+            json.loads(held.tags.get("mlflow.loggedArtifacts", "[]")),
+        )
         if entry not in entries:
             self._write(held, tags={"mlflow.loggedArtifacts": json.dumps([*entries, entry])})
 
     def _file(self, run_id: str, name: PurePosixPath, file: Path) -> None:
         folder = None if name.parent == PurePosixPath(".") else str(name.parent)
-        with tempfile.TemporaryDirectory() as temporary:  # MLflow takes an artifact's name from its file
-            self.client.log_artifact(run_id, shutil.copyfile(file, Path(temporary) / name.name), folder)
+        with (
+            tempfile.TemporaryDirectory() as temporary
+        ):  # MLflow takes an artifact's name from its file
+            self.client.log_artifact(
+                run_id, shutil.copyfile(file, Path(temporary) / name.name), folder
+            )
 
     def stop(self, run_id: str) -> None:
         self.client.set_terminated(run_id, "KILLED")
@@ -196,14 +241,22 @@ class Store:
         params: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:
-        """What is not there yet. Params can be written only once. The tags come last: they say what was written."""
+        """What is not there yet. Params can be written only once. The tags come last: they say what
+        was written.
+        """
         from mlflow.entities import Param, RunTag
 
         metrics = metrics or []
-        new = [Param(n, str(v)[:PARAM_LENGTH]) for n, v in (params or {}).items() if n not in held.params]
+        new = [
+            Param(n, str(v)[:PARAM_LENGTH])
+            for n, v in (params or {}).items()
+            if n not in held.params
+        ]
         changed = {n: v for n, v in as_tags(tags or {}).items() if held.tags.get(n) != v}
         marks = [RunTag(name, value) for name, value in changed.items()]
-        batches = max(math.ceil(len(metrics) / METRICS), math.ceil(len(new) / PARAMS), int(bool(marks)))
+        batches = max(
+            math.ceil(len(metrics) / METRICS), math.ceil(len(new) / PARAMS), int(bool(marks))
+        )
         for i in range(batches):
             part = metrics[METRICS * i : METRICS * (i + 1)], new[PARAMS * i : PARAMS * (i + 1)]
             self.client.log_batch(held.run_id, *part, tags=marks if i == batches - 1 else [])

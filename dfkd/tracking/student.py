@@ -1,8 +1,10 @@
-"""A student as a logged model: `mlflow.pytorch.load_model` gives it back as a graph and tensors, without code of ours.
+"""A student as a logged model: `mlflow.pytorch.load_model` gives it back as a graph and tensors,
+without code of ours.
 
-The format is torch.export's: unlike a pickle, loading it runs nobody's code, and neither this package nor the class of
-the network is needed. The model takes float images [B, C, H, W] scaled to 0..1 - the task's normalisation is in the
-graph - and returns logits [B, K]. What cannot be exported, or what a server does not take, raises `NotLogged`.
+The format is torch.export's: unlike a pickle, loading it runs nobody's code, and neither this
+package nor the class of the network is needed. The model takes float images [B, C, H, W] scaled to
+0..1 - the task's normalisation is in the graph - and returns logits [B, K]. What cannot be
+exported, or what a server does not take, raises `NotLogged`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
     from dfkd.experiment import Experiment
 
-AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # codes after which to try again
+AWAY = (
+    "INTERNAL_ERROR",
+    "TEMPORARILY_UNAVAILABLE",
+    "REQUEST_LIMIT_EXCEEDED",
+)  # codes after which to try again
 NAME = "student"
 
 
@@ -35,9 +41,13 @@ class NotLogged(Exception):
 
 
 def log_student(
-    client: MlflowClient, experiment_id: str, run_id: str, experiment: Experiment, weights: dict[str, Tensor],
+    client: MlflowClient,
+    experiment_id: str,
+    run_id: str,
+    experiment: Experiment,
+    weights: dict[str, Tensor],
     tags: dict[str, str],
-) -> str:  # fmt: skip
+) -> str:
     """Put the student below the run. Returns the model's URI, for `load_model`."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
@@ -57,7 +67,9 @@ def log_student(
     return str(model.model_uri)
 
 
-def _upload(client: MlflowClient, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+def _upload(
+    client: MlflowClient, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]
+) -> None:
     """Whatever happens, MLflow does not go on showing the model as pending."""
     status: Literal["READY", "FAILED"] = "FAILED"
     try:
@@ -70,33 +82,51 @@ def _upload(client: MlflowClient, model: LoggedModel, experiment: Experiment, we
         client.finalize_logged_model(model.model_id, status)
 
 
-def _export(folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+def _export(
+    folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]
+) -> None:
     try:
-        with redirect_stderr(io.StringIO()):  # torch.export prints the graph of what it cannot trace
+        with redirect_stderr(
+            io.StringIO()
+        ):  # torch.export prints the graph of what it cannot trace
             _save(folder, model, experiment, weights)
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # what torch.export says to a network
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:  # what torch.export says to a network
         raise NotLogged(f"torch.export cannot trace it: {error}") from error
 
 
-def _save(folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]) -> None:
+def _save(
+    folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]
+) -> None:
     import mlflow
     import mlflow.pytorch
     from mlflow.models import Model
 
     height, width, channels = experiment.task.image_shape
     description = Model(
-        artifact_path=model.artifact_location, run_id=model.source_run_id, model_id=model.model_id,
+        artifact_path=model.artifact_location,
+        run_id=model.source_run_id,
+        model_id=model.model_id,
         model_uuid=model.model_id,
-    )  # fmt: skip
+    )
     mlflow.pytorch.save_model(
         standalone(experiment, weights),
         str(folder),
         mlflow_model=description,
         signature=_signature(experiment),
-        input_example=np.zeros((2, channels, height, width), np.float32),  # of one image, its batch would stay one
+        input_example=np.zeros(
+            (2, channels, height, width), np.float32
+        ),  # of one image, its batch would stay one
         serialization_format="pt2",  # the other is a pickle
         # named, because MLflow would find them out by loading the model in a process of its own
-        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
+        pip_requirements=[
+            f"torch=={torch.__version__.split('+')[0]}",
+            f"mlflow=={mlflow.__version__}",
+        ],
     )
 
 

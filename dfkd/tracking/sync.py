@@ -1,4 +1,6 @@
-"""The account of a study or sweep with one MLflow: open while it computes, settled once all of it stands there."""
+"""The account of a study or sweep with one MLflow: open while it computes, settled once all of it
+stands there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Account:
-    """`facts`: what `Tracker.parent` takes. `folder`: of the study or sweep; its receipts lie there."""
+    """`facts`: what `Tracker.parent` takes. `folder`: of the study or sweep; its receipts lie
+    there.
+    """
 
     def __init__(self, tracker: Tracker, folder: Path, **facts: Any) -> None:
         self.tracker, self.facts = tracker, facts
@@ -24,7 +28,9 @@ class Account:
         self.opened = False
 
     def open(self) -> None:
-        """Find or make the parent run, unless it is there; also tried again after MLflow was away."""
+        """Find or make the parent run, unless it is there; also tried again after MLflow was
+        away.
+        """
         self.opened = True
         self.parent = self.parent or self.tracker.parent(**self.facts)
 
@@ -32,7 +38,9 @@ class Account:
         self.tracker.cell(outcome, self.parent, role=role, name=name, tags=tags)
 
     def is_due(self, told: Mapping[str, str]) -> bool:
-        """Whether something of this is still to be told. `told`: digests of what there is to tell, by subject."""
+        """Whether something of this is still to be told. `told`: digests of what there is to tell,
+        by subject.
+        """
         return self.opened or not told.items() <= self.receipts.of(self.tracker.shown_uri).items()
 
     def is_known(self) -> bool:
@@ -40,6 +48,8 @@ class Account:
         return bool(self.receipts.of(self.tracker.shown_uri))
 
     def settle(self, told: Mapping[str, str]) -> None:
-        """Close it. With a receipt only if MLflow took everything: otherwise the next call tells it again."""
+        """Close it. With a receipt only if MLflow took everything: otherwise the next call tells it
+        again.
+        """
         if self.tracker.close() and self.parent is not None:
             self.receipts.note(self.tracker.shown_uri, dict(told))

@@ -1,4 +1,6 @@
-"""Receipts: which MLflow was told what, so that a finished study tells it once, and later one that was away."""
+"""Receipts: which MLflow was told what, so that a finished study tells it once, and later one that
+was away.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,12 @@ from dfkd.storage.files import write_json
 
 
 class Receipts:
-    """`tracked.json` in the folder of a study or sweep: address -> subject -> digest of what was told.
+    """`tracked.json` in the folder of a study or sweep: address -> subject -> digest of what was
+    told.
 
-    Addresses are shown ones, without credentials. Whoever throws away what a server holds deletes the file: the next
-    call then tells it all again. A database file that is gone needs no such help.
+    Addresses are shown ones, without credentials. Whoever throws away what a server holds deletes
+    the file: the next call then tells it all again. A database file that is gone needs no such
+    help.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -20,7 +24,10 @@ class Receipts:
 
     def of(self, address: str) -> dict[str, str]:
         """Empty where nothing was told to this address in full, or what was told is lost."""
-        if address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists():
+        if (
+            address.startswith("sqlite:///")
+            and not Path(address.removeprefix("sqlite:///")).exists()
+        ):
             return {}
         return self._all().get(address, {})
 

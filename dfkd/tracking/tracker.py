@@ -24,7 +24,11 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
 T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
-REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")  # of one run: the next may do
+REFUSALS = (
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+)  # of one run: the next may do
 
 
 class Tracker:
@@ -38,7 +42,9 @@ class Tracker:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self.storage = storage.resolve()  # a Ray job runs in a directory that is thrown away
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        self.uri = (
+            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        )
         self.experiment = experiment
         self._warn = warn or logging.getLogger(__name__).warning
         self._said: set[str] = set()
@@ -66,15 +72,22 @@ class Tracker:
     def parent(
         self, *, kind: str, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
     ) -> Parent | None:
-        """The run of this sweep or study, found by its identity or made. None while MLflow is away."""
+        """The run of this sweep or study, found by its identity or made.
+
+        None while MLflow is away.
+        """
         tags = {"kind": kind, "identity": identity, **tags}
         parent = self._attempt(lambda store: store.parent(f"{kind}/{name}", identity, params, tags))
         if parent is not None:
             self._open.add(parent)
         return parent
 
-    def cell(self, outcome: Outcome, parent: Parent | None, *, role: str, name: str, tags: dict[str, str]) -> None:
-        """Bring one cell up to date. `tags` say what the cell is to this study; they are joined over studies."""
+    def cell(
+        self, outcome: Outcome, parent: Parent | None, *, role: str, name: str, tags: dict[str, str]
+    ) -> None:
+        """Bring one cell up to date. `tags` say what the cell is to this study; they are joined
+        over studies.
+        """
         uses = {"role": role, **tags}
         ended = self._ended(outcome)
         self._soon(lambda store: store.cell(outcome, parent, ended, name, uses))
@@ -87,15 +100,19 @@ class Tracker:
         tables: dict[str, str | DataFrame],
         files: dict[str, Path | str],
     ) -> None:
-        """Results of a sweep or study: `tables` as text or as MLflow's tables, `files` by their name in MLflow."""
+        """Results of a sweep or study: `tables` as text or as MLflow's tables, `files` by their
+        name in MLflow.
+        """
         if parent is not None:
             self._open.discard(parent)
             self._soon(lambda store: store.finish(parent.run_id, metrics, tables, files))
 
     def student(self, parent: Parent | None, outcome: Outcome, experiment: Experiment) -> None:
-        """The student of a finished cell as a model of the parent, which `mlflow.pytorch.load_model` loads.
+        """The student of a finished cell as a model of the parent, which
+        `mlflow.pytorch.load_model` loads.
 
-        Called after `finish`: exporting takes seconds, and a server that takes no models shall miss nothing else.
+        Called after `finish`: exporting takes seconds, and a server that takes no models shall miss
+        nothing else.
         """
         from dfkd.storage.ledger import Ledger
 
@@ -104,7 +121,8 @@ class Tracker:
             self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
 
     def close(self) -> bool:
-        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not look running.
+        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not
+        look running.
 
         True if MLflow took every cell and result that it was told of.
         """
@@ -143,13 +161,19 @@ class Tracker:
         from dfkd.tracking.student import NotLogged
 
         try:
-            self._store = self._store or Store(self.uri, self.experiment, self.storage / "mlartifacts")
+            self._store = self._store or Store(
+                self.uri, self.experiment, self.storage / "mlartifacts"
+            )
             result = work(self._store)
         except failures() as error:
             self._failed(error)
             return None
         except NotLogged as error:
-            self._say("model", f"MLflow has no model of a student ({self._reason(error)}); the ledger has its weights")
+            self._say(
+                "model",
+                f"MLflow has no model of a student ({self._reason(error)}); the ledger has its "
+                "weights",
+            )
             return None
         self._pause = FIRST_PAUSE_S
         return result
@@ -159,13 +183,16 @@ class Tracker:
         connected, self._store = self._store is not None, None
         if connected and getattr(error, "error_code", "") in REFUSALS:
             self._refused = True
-            self._say("refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it")
+            self._say(
+                "refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it"
+            )
             return
         if connected and isinstance(error, of_stores()):
             self._refused = self._without_files = True
             self._say(
                 "files",
-                f"MLflow's artifact store takes no files ({self._reason(error)}); they lie in the storage, all else is "
+                f"MLflow's artifact store takes no files ({self._reason(error)}); they lie in the "
+                "storage, all else is "
                 "in MLflow, and the same command tries again",
             )
             return
@@ -173,8 +200,10 @@ class Tracker:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
         self._say(
             "away",
-            f"MLflow cannot be reached at {self.shown_uri} ({self._reason(error)}). No result is lost: "
-            "the ledger has them, and MLflow is brought up to date as soon as it answers, or by the next run",
+            f"MLflow cannot be reached at {self.shown_uri} ({self._reason(error)}). No result is "
+            "lost: "
+            "the ledger has them, and MLflow is brought up to date as soon as it answers, or by "
+            "the next run",
         )
 
     def _say(self, what: str, line: str) -> None:

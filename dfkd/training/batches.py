@@ -14,7 +14,8 @@ from dfkd.seeding import stream
 class Batches:
     """Each epoch is a fresh permutation of the current rows, batches run across epochs.
 
-    All selected rows are current until `narrow` says otherwise; a batch then depends on its step alone.
+    All selected rows are current until `narrow` says otherwise; a batch then depends on its step
+    alone.
     """
 
     def __init__(self, rows_N: NDArray[np.int64], size: int, seed: int) -> None:
@@ -26,10 +27,12 @@ class Batches:
         """The pool rows of a step [B]."""
         size, rows = self.size, len(self.rows_N)
         places = np.arange((step - self.since) * size, (step - self.since + 1) * size)
-        return np.concatenate([
-            self.rows_N[self._permutation(epoch)[places[places // rows == epoch] % rows]]
-            for epoch in range(places[0] // rows, places[-1] // rows + 1)
-        ])
+        return np.concatenate(
+            [
+                self.rows_N[self._permutation(epoch)[places[places // rows == epoch] % rows]]
+                for epoch in range(places[0] // rows, places[-1] // rows + 1)
+            ]
+        )
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if self._epoch is None or self._epoch[0] != epoch:

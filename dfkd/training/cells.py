@@ -1,7 +1,8 @@
 """Cells: one experiment in one block, from its name in the ledger to its outcome there.
 
-`Computation` is what a warm worker, a Train worker and a notebook all drive: evaluation by evaluation, so that a search
-may stop it in between. A cell that is in the ledger is told from there, not computed.
+`Computation` is what a warm worker, a Train worker and a notebook all drive: evaluation by
+evaluation, so that a search may stop it in between. A cell that is in the ledger is told from
+there, not computed.
 """
 
 from __future__ import annotations
@@ -53,27 +54,44 @@ class Setting:
         """ValueError for a cell whose task, pool or teacher was not prepared."""
         source = source_key(cell)
         if source not in self.digests:
-            raise ValueError("all trials of a sweep must share task, pool and teacher: a space may not vary them")
+            raise ValueError(
+                "all trials of a sweep must share task, pool and teacher: a space may not vary them"
+            )
         teacher, pool = self.digests[source]
         return Job(
-            cell=cell, environment=self.environment, teacher_digest=teacher, pool_digest=pool,
-            read_test=read_test, tags=self.tags,
-        )  # fmt: skip
+            cell=cell,
+            environment=self.environment,
+            teacher_digest=teacher,
+            pool_digest=pool,
+            read_test=read_test,
+            tags=self.tags,
+        )
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Setting:
         """From `dataclasses.asdict`, by way of JSON."""
         digests = {source: (teacher, pool) for source, (teacher, pool) in saved["digests"].items()}
-        return cls(environment=Environment(**saved["environment"]), digests=digests, tags=saved["tags"])
+        return cls(
+            environment=Environment(**saved["environment"]), digests=digests, tags=saved["tags"]
+        )
 
 
 class Computation:
-    """One job under way. `advance` until it returns None; then `outcome` is in the ledger. `close` frees the lease."""
+    """One job under way. `advance` until it returns None; then `outcome` is in the ledger. `close`
+    frees the lease.
+    """
 
     def __init__(
-        self, job: Job, material: Material, ledger: Ledger, device: str = "cpu", run_type: type[Run] = Run
+        self,
+        job: Job,
+        material: Material,
+        ledger: Ledger,
+        device: str = "cpu",
+        run_type: type[Run] = Run,
     ) -> None:
-        """Waits while another process computes the same cell; what that one records is then told from the ledger."""
+        """Waits while another process computes the same cell; what that one records is then told
+        from the ledger.
+        """
         self.job, self.material, self.ledger, self.device = job, material, ledger, device
         self.run_type = run_type
         self.points: list[dict[str, float]] = []
@@ -98,7 +116,9 @@ class Computation:
     @property
     def ended(self) -> bool:
         """True when `advance` has no further point to tell."""
-        return not self._replay and (self.outcome is not None or len(self.points) == len(self._evaluations))
+        return not self._replay and (
+            self.outcome is not None or len(self.points) == len(self._evaluations)
+        )
 
     @property
     def _evaluations(self) -> tuple[int, ...]:
@@ -125,7 +145,9 @@ class Computation:
         return run
 
     def advance(self) -> dict[str, float] | None:
-        """Train up to the next evaluation and return its point of the curve; None after the last one."""
+        """Train up to the next evaluation and return its point of the curve; None after the last
+        one.
+        """
         if self.ended:
             self._finish()
             return None
@@ -136,7 +158,9 @@ class Computation:
         return self.points[-1]
 
     def report(self) -> dict[str, Any]:
-        """The next point as a search is told it: the probe, the point, and the state, which is recorded at the end."""
+        """The next point as a search is told it: the probe, the point, and the state, which is
+        recorded at the end.
+        """
         point = self.advance()
         assert point is not None  # callers stop at `ended`
         if self.ended:
@@ -182,8 +206,12 @@ class Computation:
             student = self.job.cell.experiment.student.build(task.classes, task.image_shape[2])
             student.load_state_dict(self.ledger.weights(self.job.name))
             split = task.test()
-            right_N = predict(student.to(self.device), split.images, task, self.device) == split.labels
-            by_class = {int(k): float(right_N[split.labels == k].mean()) for k in np.unique(split.labels)}
+            right_N = (
+                predict(student.to(self.device), split.images, task, self.device) == split.labels
+            )
+            by_class = {
+                int(k): float(right_N[split.labels == k].mean()) for k in np.unique(split.labels)
+            }
             self.ledger.write_test(self.job.name, float(right_N.mean()), by_class)
         else:
             self.ledger.write_test(self.job.name, 1 / task.classes)

@@ -1,8 +1,9 @@
-"""The training loop, plain PyTorch: one run of one cell. Deterministic, resumable bit for bit at any step.
+"""The training loop, plain PyTorch: one run of one cell. Deterministic, resumable bit for bit at
+any step.
 
-B batch, K classes, D feature width, N selected rows, P probe rows. Everything random in a step is drawn for the whole
-batch from (block, purpose, step), so a run that is resumed, or spread over workers, draws the same numbers. No
-generator's state has to be saved for it.
+B batch, K classes, D feature width, N selected rows, P probe rows. Everything random in a step is
+drawn for the whole batch from (block, purpose, step), so a run that is resumed, or spread over
+workers, draws the same numbers. No generator's state has to be saved for it.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ SCORED_TOGETHER = 512  # rows, for a dynamic selection
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What a run reads: the pool's images, the teacher's answers to them, and which rows are the probe.
+    """What a run reads: the pool's images, the teacher's answers to them, and which rows are the
+    probe.
 
-    Arrays may be memory maps of what is larger than memory. `validation` is only looked at, nothing is chosen by it.
-    `teacher`: for what asks it more than its cached answers. `selections`: where choices from these scores are kept.
+    Arrays may be memory maps of what is larger than memory. `validation` is only looked at, nothing
+    is chosen by it.
+    `teacher`: for what asks it more than its cached answers. `selections`: where choices from these
+    scores are kept.
     """
 
     images_NHWC: NDArray[np.uint8]
@@ -62,7 +66,9 @@ class Diverged(ArithmeticError):
 
 
 class Run:
-    """One cell being computed: `advance` to a step, `evaluate`, `state` and `restore` in between as often as wanted."""
+    """One cell being computed: `advance` to a step, `evaluate`, `state` and `restore` in between as
+    often as wanted.
+    """
 
     def __init__(self, cell: Cell, material: Material, device: str = "cpu") -> None:
         self.cell, self.material, self.device = cell, material, device
@@ -72,14 +78,24 @@ class Run:
             self.material = _labelled(material, self.experiment)
         self.needs = self.experiment.needs()
         self.look = Views(
-            material.images_NHWC, self.experiment.task, self.experiment.views, cell.block.seed, self.device
+            material.images_NHWC,
+            self.experiment.task,
+            self.experiment.views,
+            cell.block.seed,
+            self.device,
         )
         self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
         self.per_view = self._per_view()
         self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
         width = material.scores.features_ND.shape[1]
-        maps = () if self.teacher is None else self.teacher.network.map_shapes(self.experiment.task.image_shape)
-        self.objective = Objective(cell, width, len(self.rows_N), self._teacher_accuracy(), maps).to(device)
+        maps = (
+            ()
+            if self.teacher is None
+            else self.teacher.network.map_shapes(self.experiment.task.image_shape)
+        )
+        self.objective = Objective(
+            cell, width, len(self.rows_N), self._teacher_accuracy(), maps
+        ).to(device)
         apart = self.objective.apart()
         together = [p for name, p in self.objective.named_parameters() if name not in apart]
         self.optimizer, self.decay = _optimizer(together, self.experiment.schedule)
@@ -98,20 +114,31 @@ class Run:
 
     def _live_teacher(self) -> LiveTeacher:
         if self.material.teacher is None:
-            raise ValueError("the experiment asks the teacher in every step, but its material holds only its answers")
+            raise ValueError(
+                "the experiment asks the teacher in every step, but its material holds only its "
+                "answers"
+            )
         stages = stages_of(self.material.teacher.network) if "maps" in self.needs else ()
         return LiveTeacher(self.material.teacher, self.experiment.task, stages, self.device)
 
     def _per_view(self) -> PerView | None:
-        """Where there are only so many views of a row, an answer is kept. Maps are too large for that."""
+        """Where there are only so many views of a row, an answer is kept. Maps are too large for
+        that.
+        """
         views = self.experiment.views
         if self.teacher is None or views is None or not views.per_row or "maps" in self.needs:
             return None
         return PerView(self.teacher, self.look, self.rows_N)
 
     def _teacher_accuracy(self) -> float | None:
-        """On validation labels, only for a noise matrix that is not told; None where there are none."""
-        dropping, teacher, validation = self.experiment.dropping, self.material.teacher, self.material.validation
+        """On validation labels, only for a noise matrix that is not told; None where there are
+        none.
+        """
+        dropping, teacher, validation = (
+            self.experiment.dropping,
+            self.material.teacher,
+            self.material.validation,
+        )
         asked = isinstance(dropping, NoiseMatrix) and dropping.accuracy is None
         if not asked or teacher is None or validation is None:
             return None
@@ -119,7 +146,8 @@ class Run:
         return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
 
     def advance(self, until: int) -> None:
-        """Train up to step `until`. Raises Diverged if the loss was not finite on the way, or the weights are not now.
+        """Train up to step `until`. Raises Diverged if the loss was not finite on the way, or the
+        weights are not now.
 
         Looked at here and not in each step: reading a number back stalls a GPU.
         """
@@ -146,7 +174,9 @@ class Run:
             self._sums[f"train.{name}"] += value.detach()
 
     def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
-        """Positions in the selection from which the student has most to learn now, on their clean images."""
+        """Positions in the selection from which the student has most to learn now, on their clean
+        images.
+        """
         scores, task = self.material.scores, self.experiment.task
         student = self.objective.student.network.eval()
         parts = []
@@ -154,10 +184,14 @@ class Run:
             for start in range(0, len(self.rows_N), SCORED_TOGETHER):
                 rows_B = self.rows_N[start : start + SCORED_TOGETHER]
                 teacher_BK = torch.from_numpy(scores.logits_NK[rows_B]).to(self.device)
-                student_BK = student(to_tensor(self.material.images_NHWC[rows_B], task, self.device))
+                student_BK = student(
+                    to_tensor(self.material.images_NHWC[rows_B], task, self.device)
+                )
                 parts.append(efficiency(teacher_BK, student_BK).cpu().numpy())
         self.objective.train()
-        efficiency_N = np.nan_to_num(np.concatenate(parts))  # of a student that has diverged: `advance` tells
+        efficiency_N = np.nan_to_num(
+            np.concatenate(parts)
+        )  # of a student that has diverged: `advance` tells
         return dynamic.draw(efficiency_N, scores.pseudo_label_N[self.rows_N], scores.classes)
 
     def loss(self, step: int) -> dict[str, Tensor]:
@@ -185,7 +219,9 @@ class Run:
         return self.batches.at(step)
 
     def answers(self, rows_B: NDArray[np.int64], step: int, images_BCHW: Tensor) -> Outputs:
-        """The teacher's answers to these rows: cached, or to the views that the student sees in this step."""
+        """The teacher's answers to these rows: cached, or to the views that the student sees in
+        this step.
+        """
         if self.teacher is None:
             return cached(self.material.scores, rows_B, self.device)
         if self.per_view is not None:
@@ -196,7 +232,9 @@ class Run:
         return teacher(images_BCHW)
 
     def addressed(self, teacher: Outputs, rows_B: NDArray[np.int64], step: int) -> Outputs:
-        """The answers with the places of their rows, where a loss remembers something of each selected row."""
+        """The answers with the places of their rows, where a loss remembers something of each
+        selected row.
+        """
         if "rows" not in self.needs:
             return teacher
         places_B = torch.from_numpy(np.searchsorted(self.rows_N, rows_B)).to(self.device)
@@ -213,12 +251,16 @@ class Run:
         return keep_BK
 
     def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
-        """What the student sees: the images, and other views of the same where a loss compares two."""
+        """What the student sees: the images, and other views of the same where a loss compares
+        two.
+        """
         second = ["second views"] if "second_view" in self.needs else []
         return [self.look.of(rows_B, step, purpose) for purpose in ("views", *second)]
 
     def evaluate(self) -> dict[str, float]:
-        """A point of the curve: step, probe agreement, validation accuracy, mean loss terms since the last point."""
+        """A point of the curve: step, probe agreement, validation accuracy, mean loss terms since
+        the last point.
+        """
         task, student = self.experiment.task, self.objective.student.network
         probe, validation = self.material.probe, self.material.validation
         answer_P = predict(student, self.material.images_NHWC[probe.rows_P], task, self.device)
@@ -232,8 +274,12 @@ class Run:
         return point
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit: weights, optimizers, schedule, step, current rows, running sums."""
-        own = {} if self.own_optimizer is None else {"own_optimizer": self.own_optimizer.state_dict()}
+        """All that is needed to go on bit for bit: weights, optimizers, schedule, step, current
+        rows, running sums.
+        """
+        own = (
+            {} if self.own_optimizer is None else {"own_optimizer": self.own_optimizer.state_dict()}
+        )
         return {
             "step": self.step,
             "batches": self.batches.state(),
@@ -262,7 +308,10 @@ def _labelled(material: Material, experiment: Experiment) -> Material:
     scores = material.scores
     assert isinstance(experiment.pool, TrainingImages)
     label_N = experiment.pool.labels(scores.row_id_N)
-    return replace(material, scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N]))
+    return replace(
+        material,
+        scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N]),
+    )
 
 
 def _optimizer(
@@ -270,13 +319,16 @@ def _optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     optimizer: torch.optim.Optimizer
     if schedule.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+        optimizer = torch.optim.AdamW(
+            parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
     else:
         optimizer = torch.optim.SGD(
             parameters, lr=schedule.learning_rate, momentum=0.9, weight_decay=schedule.weight_decay
         )
     if schedule.decay == "one_cycle":
-        # one step more than are taken: the last step then still learns, and step() after it is defined
+        # one step more than are taken: the last step then still learns, and step() after it is
+        # defined
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(
             optimizer, schedule.learning_rate, total_steps=schedule.steps + 1
         )

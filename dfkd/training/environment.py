@@ -1,4 +1,6 @@
-"""Environment: on what a cell was computed. The same cell in the same environment gives the same bits."""
+"""Environment: on what a cell was computed. The same cell in the same environment gives the same
+bits.
+"""
 
 from __future__ import annotations
 

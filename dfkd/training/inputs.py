@@ -1,4 +1,6 @@
-"""Sources: what many cells share - a task, a teacher, a draw of the pool and the teacher's scores of it."""
+"""Sources: what many cells share - a task, a teacher, a draw of the pool and the teacher's scores
+of it.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,18 @@ class Source:
 def source_key(cell: Cell) -> str:
     """Equal for cells that share a source, known before anything is trained or drawn."""
     e, block = cell.experiment, cell.block
-    paths = [getattr(part, "path", "") for part in (e.task, e.pool, e.teacher)]  # two files are two sources
+    paths = [
+        getattr(part, "path", "") for part in (e.task, e.pool, e.teacher)
+    ]  # two files are two sources
     kept = [] if e.cache is None else [spec(e.cache)]
-    return digest([spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher, *kept])
+    return digest(
+        [spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher, *kept]
+    )
 
 
 def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
-    """ValueError with one line if the teacher or the pool cannot serve, before anything is computed or written.
+    """ValueError with one line if the teacher or the pool cannot serve, before anything is computed
+    or written.
 
     read_test: whether the test set will be read; a task may have none.
     """
@@ -59,16 +66,25 @@ def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
 
 
 def obtain(cell: Cell, storage: Path) -> Source:
-    """Train or read the teacher and put the pool in place, in this process. The second time both are found."""
+    """Train or read the teacher and put the pool in place, in this process. The second time both
+    are found.
+    """
     e, block = cell.experiment, cell.block
     pool = e.pool.files(e.task.image_shape, storage, block.draw)
-    return Source(task=e.task, teacher=e.teacher.obtain(e.task, storage, block.teacher), pool=pool, cache=e.cache)
+    return Source(
+        task=e.task,
+        teacher=e.teacher.obtain(e.task, storage, block.teacher),
+        pool=pool,
+        cache=e.cache,
+    )
 
 
 def score_here(source: Source, storage: Path, device: str = "cpu") -> None:
     """Score the shards that have no scores yet, one after the other in this process."""
     check_space(source, storage)
-    for shard in missing_shards(storage, source.teacher.digest, source.pool, source.task, source.cache):
+    for shard in missing_shards(
+        storage, source.teacher.digest, source.pool, source.task, source.cache
+    ):
         score_shard(storage, source.teacher, shard, source.task, device, source.cache)
 
 
@@ -81,7 +97,9 @@ def check_space(source: Source, storage: Path) -> Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """What travels to a worker in the place of its material: where the arrays lie, and what is small."""
+    """What travels to a worker in the place of its material: where the arrays lie, and what is
+    small.
+    """
 
     folder: Path
     validation: Split | None
@@ -100,7 +118,10 @@ class Packed:
 
 
 def pack(source: Source, storage: Path) -> Packed:
-    """Images and scores side by side on disk, so that they can be mapped. The scores must be there."""
+    """Images and scores side by side on disk, so that they can be mapped.
+
+    The scores must be there.
+    """
     folder = write_pack(storage, source.teacher.digest, source.pool, source.task, source.cache)
     return Packed(folder=folder, validation=source.task.validation(), teacher=source.teacher)
 

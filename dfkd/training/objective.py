@@ -19,7 +19,9 @@ from dfkd.seeding import stream
 
 
 class Objective(nn.Module):
-    """The student, what the losses train beside it, and the total loss. The module that distributed training wraps."""
+    """The student, what the losses train beside it, and the total loss. The module that distributed
+    training wraps.
+    """
 
     def __init__(
         self,
@@ -29,7 +31,9 @@ class Objective(nn.Module):
         teacher_accuracy: float | None = None,
         teacher_maps: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
-        """`rows`: how many are selected; the teacher's accuracy and maps: where a part asks for them."""
+        """`rows`: how many are selected; the teacher's accuracy and maps: where a part asks for
+        them.
+        """
         super().__init__()
         self.experiment = experiment = cell.experiment.canonical()
         seed, task = cell.block.seed, experiment.task
@@ -39,44 +43,71 @@ class Objective(nn.Module):
             maps = "maps" in experiment.needs()
             self.student = Tapped(network, stages_of(experiment.student) if maps else ())
             sizes = Sizes(
-                classes=task.classes, student_width=self.student.width, teacher_width=teacher_width, rows=rows,
-                student_maps=self.student.map_shapes(task.image_shape) if maps else (), teacher_maps=teacher_maps,
+                classes=task.classes,
+                student_width=self.student.width,
+                teacher_width=teacher_width,
+                rows=rows,
+                student_maps=self.student.map_shapes(task.image_shape) if maps else (),
+                teacher_maps=teacher_maps,
                 teacher_accuracy=teacher_accuracy,
-            )  # fmt: skip
+            )
             self.losses, self.parts = nn.ModuleDict(), experiment.losses()
-            for name, loss in self.parts.items():  # one loss moves neither the student's start nor another's
+            for (
+                name,
+                loss,
+            ) in self.parts.items():  # one loss moves neither the student's start nor another's
                 torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
                 self.losses[name] = loss.module(sizes)
 
     def forward(
-        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float, gather: Any = None
+        self,
+        views: Sequence[Tensor],
+        teacher: Outputs,
+        keep_BK: Tensor | None,
+        progress: float,
+        gather: Any = None,
     ) -> dict[str, Tensor]:
-        """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps done.
+        """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps
+        done.
 
-        `views`: images [B, C, H, W], and a second view of them where a loss needs it. With several workers they are
-        this worker's part; `gather` puts the students' outputs together again, so that relations see the whole batch.
+        `views`: images [B, C, H, W], and a second view of them where a loss needs it. With several
+        workers they are this worker's part; `gather` puts the students' outputs together again, so
+        that relations see the whole batch.
         """
         student = self.look(views)
         if gather is not None:
             student = student.each(gather)
         dropping = self.experiment.dropping
         masks_student = dropping is not None and dropping.masks_student
-        terms = {"kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)}
+        terms = {
+            "kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)
+        }
         terms |= {name: module(student, teacher) for name, module in self.losses.items()}
-        terms["total"] = terms["kd"] + sum(self.weight(name, progress) * terms[name] for name in self.losses)
+        terms["total"] = terms["kd"] + sum(
+            self.weight(name, progress) * terms[name] for name in self.losses
+        )
         return terms
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """The student's outputs; views go through it side by side, in one batch."""
-        logits, features, *maps = self.student(views[0] if len(views) == 1 else torch.cat(list(views)))
+        logits, features, *maps = self.student(
+            views[0] if len(views) == 1 else torch.cat(list(views))
+        )
         both, batch = Outputs(logits, features, tuple(maps)), len(views[0])
         if len(views) == 1:
             return both
-        return replace(both.each(lambda tensor: tensor[:batch]), second=both.each(lambda tensor: tensor[batch:]))
+        return replace(
+            both.each(lambda tensor: tensor[:batch]),
+            second=both.each(lambda tensor: tensor[batch:]),
+        )
 
     def apart(self) -> dict[str, nn.Parameter]:
-        """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a noise matrix."""
-        return {name: p for name, p in self.named_parameters() if name.startswith("losses.dropping.")}
+        """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a
+        noise matrix.
+        """
+        return {
+            name: p for name, p in self.named_parameters() if name.startswith("losses.dropping.")
+        }
 
     def weight(self, name: str, progress: float) -> float:
         """The loss's weight, rising linearly over its ramp."""

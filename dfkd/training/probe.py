@@ -1,8 +1,10 @@
-"""The probe: one fixed part of the pool, held out before any selection, on which students are compared without labels.
+"""The probe: one fixed part of the pool, held out before any selection, on which students are
+compared without labels.
 
-The label-free metric is the student's agreement with the undropped teacher, averaged over pseudo-classes so that a
-frequent class does not hide a lost one. Agreement on a trial's own selection would reward tiny over-confident
-selections; on the whole pool it would reward random ones. P probe rows, N pool rows, K classes.
+The label-free metric is the student's agreement with the undropped teacher, averaged over
+pseudo-classes so that a frequent class does not hide a lost one. Agreement on a trial's own
+selection would reward tiny over-confident selections; on the whole pool it would reward random
+ones. P probe rows, N pool rows, K classes.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ STRATA = ("low", "middle", "high")  # thirds of the probe by the teacher's confi
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Positions of the probe's rows in the pool, the teacher's argmax there, and each row's stratum of confidence."""
+    """Positions of the probe's rows in the pool, the teacher's argmax there, and each row's stratum
+    of confidence.
+    """
 
     rows_P: NDArray[np.int64]
     label_P: NDArray[np.int64]
     stratum_P: NDArray[np.int64]
 
     def agreement(self, answer_P: NDArray[np.int64]) -> dict[str, float]:
-        """"probe": the mean over pseudo-classes of the share of equal answers, in [0, 1]; and the same by stratum."""
+        """ "probe": the mean over pseudo-classes of the share of equal answers, in [0, 1]; and the
+        same by stratum.
+        """
         same_P = answer_P == self.label_P
         result = {"probe": _macro(same_P, self.label_P)}
         for index, name in enumerate(STRATA):
@@ -38,7 +44,9 @@ class Probe:
 
 
 def draw_probe(scores: Scores) -> Probe:
-    """The same rows for every experiment on this teacher and pool: drawn by the pool's row ids alone."""
+    """The same rows for every experiment on this teacher and pool: drawn by the pool's row ids
+    alone.
+    """
     rows_P = probe_rows(len(scores))
     count = len(rows_P)
     order_P = np.argsort(scores.confidence_N[rows_P], kind="stable")
@@ -50,7 +58,9 @@ def draw_probe(scores: Scores) -> Probe:
 def probe_rows(rows: int) -> NDArray[np.int64]:
     """The positions of the probe in a pool of so many rows, sorted."""
     count = max(1, min(MOST, round(SHARE * rows)))
-    return np.sort(np.random.default_rng(stream(0, "probe", rows)).choice(rows, count, replace=False))
+    return np.sort(
+        np.random.default_rng(stream(0, "probe", rows)).choice(rows, count, replace=False)
+    )
 
 
 def _macro(same_P: NDArray[np.bool_], label_P: NDArray[np.int64]) -> float:

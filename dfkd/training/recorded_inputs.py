@@ -1,4 +1,6 @@
-"""What a recorded cell was computed from, opened again: nothing is scored, drawn or trained for it."""
+"""What a recorded cell was computed from, opened again: nothing is scored, drawn or trained for
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,30 @@ from dfkd.scores.memory_map import open_pack, pack_folder
 from dfkd.seeding import Block
 from dfkd.training.probe import draw_probe
 
-GONE = "the pool and the teacher's scores of this study are not in the storage that the report was made from"
+GONE = (
+    "the pool and the teacher's scores of this study are not in the storage that the report "
+    "was made from"
+)
 
 
 class Absent(ValueError):
     """Why a variant's selection cannot be shown, in one line."""
 
 
-def probe_images(e: Experiment, block: Block, tags: Mapping[str, str], storage: Path) -> NDArray[np.uint8]:
-    """The images on which a cell with these tags was judged without labels. ValueError where they are not there."""
+def probe_images(
+    e: Experiment, block: Block, tags: Mapping[str, str], storage: Path
+) -> NDArray[np.uint8]:
+    """The images on which a cell with these tags was judged without labels. ValueError where they
+    are not there.
+    """
     images_NHWC, scores = open_pack(recorded_pack(e, block, tags["teacher"], tags["pool"], storage))
     images_PHWC: NDArray[np.uint8] = images_NHWC[draw_probe(scores).rows_P]
     return images_PHWC
 
 
-def recorded_pack(e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path) -> Path:
+def recorded_pack(
+    e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path
+) -> Path:
     folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache)
     if not folder.exists():
         raise Absent(GONE)
@@ -38,7 +49,9 @@ def recorded_pack(e: Experiment, block: Block, teacher: str, pool_digest: str, s
 def _pool(e: Experiment, block: Block, digest: str, storage: Path) -> PoolFiles:
     """The pool as it lies there. It is not drawn for a report."""
     folder = getattr(e.pool, "folder", None)
-    drawn = folder is None or (folder(e.task.image_shape, storage, block.draw) / "pool.json").exists()
+    drawn = (
+        folder is None or (folder(e.task.image_shape, storage, block.draw) / "pool.json").exists()
+    )
     if not (drawn and (storage / "packs").exists()):
         raise Absent(GONE)
     pool = e.pool.files(e.task.image_shape, storage, block.draw)

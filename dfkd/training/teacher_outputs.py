@@ -1,7 +1,9 @@
 """What a step reads of its rows: the student's views of their images, and the teacher's answers.
 
-B batch, N selected rows, K classes, D feature width. The cached answer is the one to the clean image. Where it will not
-do, the teacher is asked: in every step, or once for each view where there are only so many of a row.
+B batch, N selected rows, K classes, D feature width. The cached answer is the one to the clean
+image. Where it will not
+do, the teacher is asked: in every step, or once for each view where there are only so many of a
+row.
 """
 
 from __future__ import annotations
@@ -26,12 +28,20 @@ TOGETHER = 64  # neighbours in the selection that are asked about in one batch
 
 
 class Views:
-    """The student's images of some rows, as tensors: drawn for the whole batch from (block, purpose, step)."""
+    """The student's images of some rows, as tensors: drawn for the whole batch from (block,
+    purpose, step).
+    """
 
     def __init__(
         self, images_NHWC: NDArray[np.uint8], task: Task, view: View | None, seed: int, device: str
     ) -> None:
-        self.images_NHWC, self.task, self.view, self.seed, self.device = images_NHWC, task, view, seed, device
+        self.images_NHWC, self.task, self.view, self.seed, self.device = (
+            images_NHWC,
+            task,
+            view,
+            seed,
+            device,
+        )
 
     def of(self, rows_B: Rows, step: int, purpose: str = "views") -> Tensor:
         """One view of each row; another one for another purpose."""
@@ -39,17 +49,23 @@ class Views:
             return self._tensor(self.images_NHWC[rows_B])
         if self.view.per_row:
             return self.numbered(rows_B, self.numbers(len(rows_B), step, purpose))
-        return self._tensor(self.view.augment(self.images_NHWC[rows_B], stream(self.seed, purpose, step)))
+        return self._tensor(
+            self.view.augment(self.images_NHWC[rows_B], stream(self.seed, purpose, step))
+        )
 
     def numbers(self, count: int, step: int, purpose: str = "views") -> Rows:
-        """Which of its fixed views each row of a step shows. A second view is never the first one again."""
+        """Which of its fixed views each row of a step shows. A second view is never the first one
+        again.
+        """
         assert self.view is not None
         rng = np.random.default_rng(stream(self.seed, purpose, step))
         drawn_B: Rows = rng.integers(self.view.per_row, size=count)
         return drawn_B if purpose == "views" else drawn_B + self.view.per_row
 
     def numbered(self, rows_B: Rows, numbers_B: Rows) -> Tensor:
-        """Fixed views: the same for a row and a number, whenever and in whose company they are asked for."""
+        """Fixed views: the same for a row and a number, whenever and in whose company they are
+        asked for.
+        """
         assert self.view is not None
         views = [
             self.view.augment(self.images_NHWC[[row]], stream(self.seed, "view", row, number))
@@ -72,7 +88,9 @@ def cached(scores: Scores, rows_B: Rows, device: str) -> Outputs:
 class LiveTeacher:
     """The teacher itself, in eval mode and without gradient, with the maps of these stages."""
 
-    def __init__(self, teacher: TrainedNetwork, task: Task, stages: Sequence[str], device: str) -> None:
+    def __init__(
+        self, teacher: TrainedNetwork, task: Task, stages: Sequence[str], device: str
+    ) -> None:
         network = Tapped(teacher.build(task), stages).to(device)
         self.network = network.eval().requires_grad_(False)
 
@@ -83,10 +101,12 @@ class LiveTeacher:
 
 
 class PerView:
-    """The teacher's answers to numbered views, each computed when it is first asked for and kept by (row, number).
+    """The teacher's answers to numbered views, each computed when it is first asked for and kept by
+    (row, number).
 
-    Rows are asked about in fixed groups of neighbours in the selection: the last bits of an answer depend on the batch
-    in which it is computed, and a run that is resumed must not depend on which rows it has seen before.
+    Rows are asked about in fixed groups of neighbours in the selection: the last bits of an answer
+    depend on the batch in which it is computed, and a run that is resumed must not depend on which
+    rows it has seen before.
     """
 
     def __init__(self, ask: Callable[[Tensor], Outputs], views: Views, rows_N: Rows) -> None:
@@ -95,10 +115,17 @@ class PerView:
 
     def __call__(self, rows_B: Rows, numbers_B: Rows) -> Outputs:
         group_B, place_B = np.divmod(np.searchsorted(self.rows_N, rows_B), TOGETHER)
-        known = [self._group(group, number) for group, number in zip(group_B.tolist(), numbers_B.tolist(), strict=True)]
+        known = [
+            self._group(group, number)
+            for group, number in zip(group_B.tolist(), numbers_B.tolist(), strict=True)
+        ]
         return Outputs(
-            torch.stack([answers.logits_BK[place] for answers, place in zip(known, place_B, strict=True)]),
-            torch.stack([answers.features_BD[place] for answers, place in zip(known, place_B, strict=True)]),
+            torch.stack(
+                [answers.logits_BK[place] for answers, place in zip(known, place_B, strict=True)]
+            ),
+            torch.stack(
+                [answers.features_BD[place] for answers, place in zip(known, place_B, strict=True)]
+            ),
         ).each(lambda tensor: tensor.to(self.views.device))
 
     def _group(self, group: int, number: int) -> Outputs:

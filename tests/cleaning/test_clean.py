@@ -1,4 +1,6 @@
-"""Cleaning a storage: what nothing refers to is found and goes, what anything refers to or works with stays."""
+"""Cleaning a storage: what nothing refers to is found and goes, what anything refers to or works
+with stays.
+"""
 
 import json
 import os
@@ -33,9 +35,14 @@ SOURCES = ("pack", "pool", "scores", "teacher")
 
 @pytest.fixture(scope="module")
 def made(
-    tiny: Experiment, job_of: Callable[..., Job], source: Source, tmp_path_factory: pytest.TempPathFactory
+    tiny: Experiment,
+    job_of: Callable[..., Job],
+    source: Source,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, dict[str, Source]]:
-    """A storage with one cell; beside it a pool and a teacher, scored and packed, that no cell uses."""
+    """A storage with one cell; beside it a pool and a teacher, scored and packed, that no cell
+    uses.
+    """
     storage = tmp_path_factory.mktemp("storage")
     weak = replace(tiny.teacher, steps=1)  # type: ignore[type-var]
     wanted = {
@@ -62,7 +69,10 @@ def storage(made: tuple[Path, dict[str, Source]], tmp_path: Path) -> Path:
 
 def found(storage: Path, older_than_s: float = -1.0) -> set[tuple[str, str]]:
     """(kind, path) of all that may go; by default whenever it was written."""
-    return {(item.kind, str(item.path.relative_to(storage))) for item in unreferenced(storage, older_than_s)}
+    return {
+        (item.kind, str(item.path.relative_to(storage)))
+        for item in unreferenced(storage, older_than_s)
+    }
 
 
 def kinds(storage: Path) -> list[str]:
@@ -70,7 +80,11 @@ def kinds(storage: Path) -> list[str]:
 
 
 def state(storage: Path) -> dict[str, int]:
-    return {str(path.relative_to(storage)): path.stat().st_mtime_ns for path in storage.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(storage)): path.stat().st_mtime_ns
+        for path in storage.rglob("*")
+        if path.is_file()
+    }
 
 
 def age(folder: Path, hours: float) -> None:
@@ -80,7 +94,10 @@ def age(folder: Path, hours: float) -> None:
 
 
 def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
-    storage: Path, made: tuple[Path, dict[str, Source]], tiny: Experiment, job_of: Callable[..., Job]
+    storage: Path,
+    made: tuple[Path, dict[str, Source]],
+    tiny: Experiment,
+    job_of: Callable[..., Job],
 ) -> None:
     # packs of the other pool and of the other teacher; one shard each
     assert kinds(storage) == ["pack", "pack", "pool", "scores", "scores", "teacher"]
@@ -89,41 +106,60 @@ def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
     before = state(storage)
     items = unreferenced(storage, -1)
     lost = sum(path.stat().st_size for item in items for path in _files(item.path))
-    assert remove(items, storage) == pytest.approx(lost, rel=0.5)  # folders themselves take some bytes too
+    assert remove(items, storage) == pytest.approx(
+        lost, rel=0.5
+    )  # folders themselves take some bytes too
     after = state(storage)
     assert after.items() <= before.items() and not found(storage)
-    assert {name.split("/")[0] for name in after} == {"cells", "packs", "pools", "scores", "teachers"}
+    assert {name.split("/")[0] for name in after} == {
+        "cells",
+        "packs",
+        "pools",
+        "scores",
+        "teachers",
+    }
     # another cell finds all that it needs
     again = obtain(Cell(experiment=tiny, block=Block(seed=1)), storage)
     score_here(again, storage)
     compute(job_of(tiny, seed=1), load(again, storage), storage)
     now = state(storage)
     assert again.teacher.digest == used.teacher.digest
-    assert {name for name in now.keys() - after.keys() if not name.startswith(("cells", "packs"))} == set()
+    assert {
+        name for name in now.keys() - after.keys() if not name.startswith(("cells", "packs"))
+    } == set()
     assert after.items() <= now.items()
 
 
 def _files(path: Path) -> Iterator[Path]:
-    yield from (inner for inner in ([path] if path.is_file() else path.rglob("*")) if inner.is_file())
+    yield from (
+        inner for inner in ([path] if path.is_file() else path.rglob("*")) if inner.is_file()
+    )
 
 
-def test_leftovers_of_processes_that_are_gone(storage: Path, job_of: Callable[..., Job], tiny: Experiment) -> None:
+def test_leftovers_of_processes_that_are_gone(
+    storage: Path, job_of: Callable[..., Job], tiny: Experiment
+) -> None:
     remove(unreferenced(storage, -1), storage)
     [cell] = (storage / "cells").iterdir()
     unfinished = storage / "cells" / "unfinished"
     unfinished.mkdir()
     (unfinished / "checkpoint.pt").write_bytes(b"1234")  # the next call goes on from it
     (cell / "checkpoint.pt").write_bytes(b"1234")
-    (unfinished / "lease").write_text(json.dumps({"host": _here(), "pid": 2**22 + 1, "started": "1"}))
+    (unfinished / "lease").write_text(
+        json.dumps({"host": _here(), "pid": 2**22 + 1, "started": "1"})
+    )
     half = f".shard.parquet.{'a1' * 16}"
     (storage / "pools" / half).write_bytes(b"12")
     (storage / "packs" / f".pack.{'b2' * 16}").mkdir()
     (storage / "packs" / f".pack.{'b2' * 16}" / half).write_bytes(b"12")  # goes with its folder
     (storage / "tune" / "c3").mkdir(parents=True)
     assert found(storage) == {
-        ("checkpoint", f"cells/{cell.name}/checkpoint.pt"), ("lease", "cells/unfinished/lease"),
-        ("half-written", f"pools/{half}"), ("half-written", f"packs/.pack.{'b2' * 16}"), ("scratch", "tune/c3"),
-    }  # fmt: skip
+        ("checkpoint", f"cells/{cell.name}/checkpoint.pt"),
+        ("lease", "cells/unfinished/lease"),
+        ("half-written", f"pools/{half}"),
+        ("half-written", f"packs/.pack.{'b2' * 16}"),
+        ("scratch", "tune/c3"),
+    }
     record = (cell / "record.json").read_bytes()
     remove(unreferenced(storage, -1), storage)
     assert not found(storage) and (cell / "record.json").read_bytes() == record
@@ -149,7 +185,9 @@ def test_while_someone_works_here_only_what_no_process_can_need_goes(storage: Pa
     items = unreferenced(storage, -1)
     with using(storage):  # begun since it was looked
         remove(items, storage)
-    assert not (cell / "checkpoint.pt").exists() and all(item.path.exists() for item in items if item.kind in SOURCES)
+    assert not (cell / "checkpoint.pt").exists() and all(
+        item.path.exists() for item in items if item.kind in SOURCES
+    )
 
 
 def test_what_is_young_stays_with_all_that_belongs_to_it(
@@ -159,7 +197,8 @@ def test_what_is_young_stays_with_all_that_belongs_to_it(
     age(storage, 48)
     old = {kind for kind, _ in found(storage, 24 * 3600)}
     assert old == set(SOURCES)
-    # a pool was scored for days, its last shard a moment ago: the pool will be wanted, and this teacher
+    # a pool was scored for days, its last shard a moment ago: the pool will be wanted, and this
+    # teacher
     (storage / "scores" / made[1]["another teacher"].teacher.digest[:12] / "last.parquet").touch()
     assert {kind for kind, _ in found(storage, 24 * 3600)} == {"pack", "scores"}
     [scores] = [path for kind, path in found(storage, 24 * 3600) if kind == "scores"]
@@ -170,7 +209,9 @@ def test_a_pack_that_a_process_has_mapped_stays(storage: Path) -> None:
     [first, second] = sorted(path for kind, path in found(storage) if kind == "pack")
     file, pipe = str(storage / first / "logits_NK.npy"), subprocess.PIPE
     code = f"import numpy as np; a = np.load({file!r}, mmap_mode='r'); print(a.sum()); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True
+    ) as other:
         assert other.stdout is not None and other.stdout.readline()
         assert [path for kind, path in found(storage) if kind == "pack"] == [second]
         other.communicate("\n")
@@ -195,12 +236,16 @@ def test_nothing_outside_the_storage_is_touched(storage: Path, tmp_path: Path) -
 def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
     storage: Path, made: tuple[Path, dict[str, Source]]
 ) -> None:
-    """Without the pack's note nobody says which files belong to the cell's pool; a teacher took hours for them."""
+    """Without the pack's note nobody says which files belong to the cell's pool; a teacher took
+    hours for them.
+    """
     for note in (storage / "packs").glob("*/pack.json"):
         note.unlink()
     used = made[1]["used"].teacher.digest[:12]
     assert not [path for kind, path in found(storage) if kind == "scores" and used in path]
-    assert [path for kind, path in found(storage) if kind == "scores"]  # those of the teacher that no cell names
+    assert [
+        path for kind, path in found(storage) if kind == "scores"
+    ]  # those of the teacher that no cell names
     assert kinds(storage).count("pack") == 3  # made again from the scores, in a moment
 
 
@@ -229,7 +274,9 @@ def test_what_a_study_or_a_sweep_was_prepared_for_stays(
     other = made[1]["another teacher"]
     setting = {"digests": {"source": [other.teacher.digest, other.pool.digest]}}
     (storage / place).parent.mkdir(parents=True)
-    (storage / place).write_text(json.dumps(setting if "setting" in place else {"setting": setting, "result": {}}))
+    (storage / place).write_text(
+        json.dumps(setting if "setting" in place else {"setting": setting, "result": {}})
+    )
     assert kinds(storage) == ["pack", "pool", "scores"]  # of the other pool
 
 
@@ -269,17 +316,32 @@ def test_a_command_at_work_says_so(tiny: Experiment, storage: Path) -> None:
         def line(self, text: str) -> None:
             self.seen.append(users(storage))
 
-    compute_one(Cell(experiment=tiny, block=Block(seed=0)), False, Compute(storage=storage), Watching(quiet=True))
-    assert Watching.seen and all("a command" in seen for seen in Watching.seen) and not users(storage)
+    compute_one(
+        Cell(experiment=tiny, block=Block(seed=0)),
+        False,
+        Compute(storage=storage),
+        Watching(quiet=True),
+    )
+    assert (
+        Watching.seen and all("a command" in seen for seen in Watching.seen) and not users(storage)
+    )
 
 
-def test_the_command_shows_then_removes(storage: Path, run_command: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_command_shows_then_removes(
+    storage: Path, run_command: Callable[..., Any], tmp_path: Path
+) -> None:
     options = ("--storage", str(storage), "--older-than", "0")
     before = state(storage)
     shown = run_command("clean", *options, "--paths", folder=tmp_path)
     assert shown.returncode == 0 and state(storage) == before
-    assert "the teacher looks at those images again" in shown.stdout and "pools/glyphs-v1-100" in shown.stdout
-    assert f"remove it with:  python -m platform.clean --remove --older-than 0 --storage {storage}" in shown.stdout
+    assert (
+        "the teacher looks at those images again" in shown.stdout
+        and "pools/glyphs-v1-100" in shown.stdout
+    )
+    assert (
+        f"remove it with:  python -m platform.clean --remove --older-than 0 --storage {storage}"
+        in shown.stdout
+    )
     done = run_command("clean", *options, "--remove", folder=tmp_path)
     assert done.returncode == 0 and "removed: " in done.stdout
     nothing = run_command("clean", *options, folder=tmp_path)
@@ -300,8 +362,16 @@ def test_bad_input_is_one_line(run_command: Callable[..., Any], tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (9_960, "10 kB"), (999_600, "1.0 MB"), (77e6, "77 MB"),
-     (5.12e9, "5.1 GB"), (3.3e15, "3300 TB")],
-)  # fmt: skip
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (9_960, "10 kB"),
+        (999_600, "1.0 MB"),
+        (77e6, "77 MB"),
+        (5.12e9, "5.1 GB"),
+        (3.3e15, "3300 TB"),
+    ],
+)
 def test_sizes_for_people(count: float, said: str) -> None:
     assert size(count) == said

@@ -12,10 +12,22 @@ CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
     "unknown study": (("ablate", "ablations.component"), {}, "did you mean ablations.components?"),
     "unknown task": (("distill", "digit"), {}, "ours are digits"),
-    "unknown option": (("sweep", "--trial-count", "3"), {}, "unrecognized arguments: --trial-count"),
+    "unknown option": (
+        ("sweep", "--trial-count", "3"),
+        {},
+        "unrecognized arguments: --trial-count",
+    ),
     "no trials": (("sweep", "tiny_space", "--trials", "0"), {}, "a sweep needs 1 trial"),
-    "too many workers": (("sweep", "tiny_space", "--workers", "500"), {}, "ask for fewer with --workers"),
-    "storage": (("sweep", "tiny_space", "--storage", "a_file/runs"), {}, "name another one with --storage"),
+    "too many workers": (
+        ("sweep", "tiny_space", "--workers", "500"),
+        {},
+        "ask for fewer with --workers",
+    ),
+    "storage": (
+        ("sweep", "tiny_space", "--storage", "a_file/runs"),
+        {},
+        "name another one with --storage",
+    ),
     "no pool": (("score", "bad_recipes"), {"BAD": "no pool"}, "nowhere"),
     "empty pool": (("score", "bad_recipes"), {"BAD": "empty pool"}, "empty"),
     "corrupt teacher": (("distill", "bad_recipes"), {"BAD": "corrupt teacher"}, "save it again"),
@@ -24,7 +36,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_line_and_exit_code_2(case: str, run_command: Callable[..., Any], tmp_path: Path) -> None:
+def test_one_line_and_exit_code_2(
+    case: str, run_command: Callable[..., Any], tmp_path: Path
+) -> None:
     (command, *arguments), extra, expected = CASES[case]
     for file in PROJECTS.glob("*.py"):
         shutil.copy(file, tmp_path)

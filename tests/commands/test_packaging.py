@@ -1,4 +1,6 @@
-"""Installed, `python -m platform.<command>` works from any directory, and a checkout in the working directory wins."""
+"""Installed, `python -m platform.<command>` works from any directory, and a checkout in the working
+directory wins.
+"""
 
 import os
 import shutil
@@ -14,8 +16,12 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = [name for name in ("platform", "dfkd", "search_spaces", "ablations") if (ROOT / name).is_dir()]
-COMMANDS = sorted(path.stem for path in (ROOT / "platform").glob("*.py") if not path.stem.startswith("_"))
+PACKAGES = [
+    name for name in ("platform", "dfkd", "search_spaces", "ablations") if (ROOT / name).is_dir()
+]
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "platform").glob("*.py") if not path.stem.startswith("_")
+)
 WHEREABOUTS = """
 import pathlib, dfkd, platform
 assert platform.system() and platform.uname()
@@ -24,7 +30,9 @@ print(*(pathlib.Path(file).parent.parent for file in (__file__, dfkd.__file__)))
 
 
 class Place(NamedTuple):
-    """A Python with the project installed, where it is installed, and a checkout of which it knows nothing."""
+    """A Python with the project installed, where it is installed, and a checkout of which it knows
+    nothing.
+    """
 
     python: Path
     packages: Path
@@ -33,8 +41,12 @@ class Place(NamedTuple):
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -46,7 +58,9 @@ def build_wheel(folder: Path) -> Path:
 
 
 def make_place(folder: Path) -> Place:
-    """A fresh environment that sees this one's libraries, but not this one's copy of the project nor its hook."""
+    """A fresh environment that sees this one's libraries, but not this one's copy of the project
+    nor its hook.
+    """
     venv.create(folder / "venv")
     place = Place(
         python=folder / "venv/bin/python",
@@ -88,11 +102,18 @@ def imported_early(installed: Place) -> Iterator[None]:
 
 
 def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
-    sources = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    sources = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
     inside = set(zipfile.ZipFile(wheel).namelist())
     expected = sources - {"platform/_start_up.py"} | {"_dfkd_platform.py", "dfkd_platform.pth"}
     assert expected <= inside
-    assert {name.split("/")[0] for name in inside if name.endswith(".py")} == {*PACKAGES, "_dfkd_platform.py"}
+    assert {name.split("/")[0] for name in inside if name.endswith(".py")} == {
+        *PACKAGES,
+        "_dfkd_platform.py",
+    }
 
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-P",)], ids=["plain", "isolated", "safe path"])
@@ -102,17 +123,26 @@ def test_a_command_runs_from_any_directory(installed: Place, flags: tuple[str, .
 
 
 @pytest.mark.parametrize(
-    ("flags", "wins"), [((), True), (("-I",), False), (("-P",), False)], ids=["plain", "isolated", "safe path"]
+    ("flags", "wins"),
+    [((), True), (("-I",), False), (("-P",), False)],
+    ids=["plain", "isolated", "safe path"],
 )
-def test_a_checkout_in_the_working_directory_wins_whole(installed: Place, flags: tuple[str, ...], wins: bool) -> None:
-    """With -I and -P Python does not look there, neither for `platform` nor for `dfkd`: never a mixture."""
+def test_a_checkout_in_the_working_directory_wins_whole(
+    installed: Place, flags: tuple[str, ...], wins: bool
+) -> None:
+    """With -I and -P Python does not look there, neither for `platform` nor for `dfkd`: never a
+    mixture.
+    """
     found = run(installed.python, *flags, "-m", "platform.whereabouts", folder=installed.checkout)
     assert found.split() == [str(installed.checkout if wins else installed.packages)] * 2
 
 
 @pytest.mark.usefixtures("imported_early")
 def test_it_does_not_matter_who_imports_platform_first(installed: Place) -> None:
-    for folder, copy in ((installed.elsewhere, installed.packages), (installed.checkout, installed.checkout)):
+    for folder, copy in (
+        (installed.elsewhere, installed.packages),
+        (installed.checkout, installed.checkout),
+    ):
         found = run(installed.python, "-m", "platform.whereabouts", folder=folder)
         assert found.split() == [str(copy)] * 2
 
@@ -128,18 +158,30 @@ def test_an_editable_install_serves_every_directory_from_its_checkout(tmp_path: 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_installed_commands_explain_themselves(installed: Place, command: str) -> None:
-    assert "usage:" in run(installed.python, "-m", f"platform.{command}", "--help", folder=installed.elsewhere)
+    assert "usage:" in run(
+        installed.python, "-m", f"platform.{command}", "--help", folder=installed.elsewhere
+    )
 
 
 @pytest.mark.parametrize("flags", [(), ("-I",)], ids=["plain", "isolated"])
 def test_the_standard_command_and_module_stay(installed: Place, flags: tuple[str, ...]) -> None:
-    standard = run(installed.python, "-I", "-S", "-m", "platform", folder=installed.elsewhere)  # -S: without the hook
+    standard = run(
+        installed.python, "-I", "-S", "-m", "platform", folder=installed.elsewhere
+    )  # -S: without the hook
     assert run(installed.python, *flags, "-m", "platform", folder=installed.elsewhere) == standard
-    file = run(installed.python, *flags, "-c", "import platform; print(platform.__file__)", folder=installed.elsewhere)
+    file = run(
+        installed.python,
+        *flags,
+        "-c",
+        "import platform; print(platform.__file__)",
+        folder=installed.elsewhere,
+    )
     assert Path(file.strip()).parent == Path(os.__file__).parent
 
 
-def test_the_start_of_python_imports_one_small_module_more(installed: Place, tmp_path: Path) -> None:
+def test_the_start_of_python_imports_one_small_module_more(
+    installed: Place, tmp_path: Path
+) -> None:
     bare = make_place(tmp_path)
     show = "import sys; print(*sys.modules)"
     before = run(bare.python, "-c", show, folder=bare.elsewhere).split()

@@ -1,4 +1,6 @@
-"""ray_cluster.yaml, and its variant in comments for machines of one's own, are what `ray up` accepts."""
+"""ray_cluster.yaml, and its variant in comments for machines of one's own, are what `ray up`
+accepts.
+"""
 
 import json
 import re
@@ -37,14 +39,20 @@ def test_ray_accepts_it(config: Config) -> None:
 def test_no_work_on_the_head_and_no_idle_machines() -> None:
     types = cloud()["available_node_types"]
     assert types[cloud()["head_node_type"]]["resources"] == {"CPU": 0}
-    assert all(kind["min_workers"] == 0 for name, kind in types.items() if name != cloud()["head_node_type"])
+    assert all(
+        kind["min_workers"] == 0
+        for name, kind in types.items()
+        if name != cloud()["head_node_type"]
+    )
 
 
 def test_nobody_gets_in_without_the_token() -> None:
     config = cloud()
     assert "--env RAY_AUTH_MODE=token" in config["docker"]["run_options"]
     assert "~/.ray/auth_token" in config["file_mounts"].values()
-    assert any("--dashboard-host=127.0.0.1" in command for command in config["head_start_ray_commands"])
+    assert any(
+        "--dashboard-host=127.0.0.1" in command for command in config["head_start_ray_commands"]
+    )
 
 
 def test_the_image_has_the_ray_of_the_constraints() -> None:

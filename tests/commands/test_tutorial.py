@@ -1,4 +1,6 @@
-"""docs/tutorial.md, run as it is written on made-up files: a teacher, images, some broken, and a labelled folder."""
+"""docs/tutorial.md, run as it is written on made-up files: a teacher, images, some broken, and a
+labelled folder.
+"""
 
 import re
 import subprocess
@@ -29,7 +31,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the page's reader has."""
     folder = tmp_path_factory.mktemp("reader")
     teacher = SupervisedTeacher(network=SmallResNet(width=16, stem_stride=2), steps=150, batch=64)
-    torch.save(teacher.obtain(Digits(), tmp_path_factory.mktemp("elsewhere")).weights, folder / "teacher.pt")
+    torch.save(
+        teacher.obtain(Digits(), tmp_path_factory.mktemp("elsewhere")).weights,
+        folder / "teacher.pt",
+    )
     (folder / "images").mkdir()
     generator = np.random.default_rng(0)
     for i in range(1500):
@@ -57,7 +62,10 @@ def test_the_page_runs_as_it_is_written(
         (folder / entry.name).symlink_to(entry)
     said = _follow(folder, left_out, run_command)
     assert "validation accuracy" in said["teach"]
-    assert "1495 images, 5 set aside (5 truncated or damaged)" in said["inspect"] and "This pool can" in said["inspect"]
+    assert (
+        "1495 images, 5 set aside (5 truncated or damaged)" in said["inspect"]
+        and "This pool can" in said["inspect"]
+    )
     [accuracy] = re.findall(r"^test accuracy .*$", said["distill"], re.MULTILINE)
     assert said["use_student"].strip() == accuracy
     if not left_out:
@@ -65,8 +73,12 @@ def test_the_page_runs_as_it_is_written(
         assert "winner: selection.ratio" in said["sweep"] and "side by side" in said["compare"]
 
 
-def _follow(folder: Path, left_out: tuple[str, ...], run_command: Callable[..., Any]) -> dict[str, str]:
-    """What each command of the page said. Blocks of Python are written to the file that their first line names."""
+def _follow(
+    folder: Path, left_out: tuple[str, ...], run_command: Callable[..., Any]
+) -> dict[str, str]:
+    """What each command of the page said. Blocks of Python are written to the file that their first
+    line names.
+    """
     said: dict[str, str] = {}
     for kind, text in BLOCKS:
         if kind == "python":
@@ -76,7 +88,9 @@ def _follow(folder: Path, left_out: tuple[str, ...], run_command: Callable[..., 
             continue
         for line in text.splitlines():
             cell = re.search(r"^Cell (\S+):", said.get("distill", ""), re.MULTILINE)
-            name, done = _run(line.replace("CELL", cell[1] if cell else "CELL"), folder, left_out, run_command)
+            name, done = _run(
+                line.replace("CELL", cell[1] if cell else "CELL"), folder, left_out, run_command
+            )
             if done is not None:
                 assert done.returncode == 0, done.stderr
                 said[name] = done.stdout
@@ -90,11 +104,15 @@ def _run(
     assert python == "python"
     if words[0] != "-m":
         command = [sys.executable, *words]
-        return Path(words[0]).stem, subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        return Path(words[0]).stem, subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False
+        )
     name = words[1].removeprefix("platform.")
     if name in left_out:
         return name, None
-    return name, run_command(name, *words[2:], folder=folder, DFKD_CACHE=str(folder.parent / "cache"))
+    return name, run_command(
+        name, *words[2:], folder=folder, DFKD_CACHE=str(folder.parent / "cache")
+    )
 
 
 def test_the_page_names_every_step() -> None:

@@ -1,4 +1,6 @@
-"""`platform.compare`: a ledger and MLflow tell the same study, and the command says what it wrote."""
+"""`platform.compare`: a ledger and MLflow tell the same study, and the command says what it
+wrote.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +28,9 @@ STUDY = replace(components, blocks=4)
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger and an MLflow database that hold the same study, as `run_study` writes both."""
     storage = tmp_path_factory.mktemp("storage")
-    record = write_study(storage, "parts", STUDY, {"without selection": -0.08}, diverged=(("without explicit", 1),))
+    record = write_study(
+        storage, "parts", STUDY, {"without selection": -0.08}, diverged=(("without explicit", 1),)
+    )
     with closing(Tracker(storage, warn=pytest.fail)) as tracker:
         track(tracker, record, Ledger(storage))
     return storage
@@ -34,12 +38,20 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def track(tracker: Tracker, record: StudyRecord, ledger: Ledger, **files: str) -> None:
     name = record.name
-    parent = tracker.parent(kind="study", name=name, identity=f"study {name}", params={}, tags={"study": name})
+    parent = tracker.parent(
+        kind="study", name=name, identity=f"study {name}", params={}, tags={"study": name}
+    )
     for variant, cells in record.cells.items():
         for cell in cells:
             outcome = ledger.read(cell)
             assert outcome is not None
-            tracker.cell(outcome, parent, role="variant", name=variant, tags={"study": name, "variant": variant})
+            tracker.cell(
+                outcome,
+                parent,
+                role="variant",
+                name=variant,
+                tags={"study": name, "variant": variant},
+            )
     tracker.finish(parent, metrics={}, tables={"study.json": record.text(), **files}, files={})
 
 
@@ -52,7 +64,17 @@ def test_ledger_and_mlflow_give_the_same_study(storage: Path) -> None:
     assert len(ledger.cells) == 20 and len(ledger.curves) == 60
     pd.testing.assert_frame_equal(tracked.cells, ledger.cells, check_exact=True)
     pd.testing.assert_frame_equal(tracked.curves, ledger.curves, check_exact=True)
-    for name in ("name", "question", "baseline", "params", "changes", "blocks", "provenance", "test_images", "looked"):
+    for name in (
+        "name",
+        "question",
+        "baseline",
+        "params",
+        "changes",
+        "blocks",
+        "provenance",
+        "test_images",
+        "looked",
+    ):
         assert getattr(tracked, name) == getattr(ledger, name), name
 
 
@@ -65,17 +87,25 @@ def test_with_the_file_of_curves_no_cell_is_asked_for_its_history(
     outcomes = [outcome for cell in record.names() if (outcome := ledger.read(cell))]
     with closing(Tracker(tmp_path, warn=pytest.fail)) as tracker:
         track(tracker, record, ledger, **{"curves.json": curves_text(outcomes)})
-    monkeypatch.setattr(MlflowClient, "get_metric_history", lambda *_: pytest.fail("a call for a single cell"))
+    monkeypatch.setattr(
+        MlflowClient, "get_metric_history", lambda *_: pytest.fail("a call for a single cell")
+    )
     tracked = from_mlflow(Tracked(uri(tmp_path)), "parts")
-    pd.testing.assert_frame_equal(tracked.curves, from_ledger(tmp_path, "parts").curves, check_exact=True)
+    pd.testing.assert_frame_equal(
+        tracked.curves, from_ledger(tmp_path, "parts").curves, check_exact=True
+    )
 
 
-def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(storage: Path, tmp_path: Path) -> None:
+def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(
+    storage: Path, tmp_path: Path
+) -> None:
     record = write_study(tmp_path, "parts", STUDY, {})
     gone, failed = record.cells["without implicit"][2:]
     for cell in (gone, failed):
         shutil.rmtree(Ledger(tmp_path).folder(cell))
-    (tmp_path / "studies" / "parts" / "study.json").write_text(replace(record, errors={failed: "killed"}).text())
+    (tmp_path / "studies" / "parts" / "study.json").write_text(
+        replace(record, errors={failed: "killed"}).text()
+    )
     cells = from_ledger(tmp_path, "parts").cells
     assert len(cells) == 19 and cells.loc[cells["state"] == "errored", "cell"].tolist() == [failed]
 
@@ -86,7 +116,9 @@ def test_a_cell_of_an_extra_block_does_not_join_the_study(storage: Path) -> None
     assert len(from_ledger(storage, "parts").cells) == 20
 
 
-@pytest.mark.parametrize("block", [Block(seed=3), Block(seed=0, draw=2), Block(seed=12, draw=1, teacher=4)])
+@pytest.mark.parametrize(
+    "block", [Block(seed=3), Block(seed=0, draw=2), Block(seed=12, draw=1, teacher=4)]
+)
 def test_a_block_is_read_back_from_its_label(block: Block) -> None:
     assert Block.parse(str(block)) == block
 
@@ -98,37 +130,55 @@ def shown(storage: Path) -> Iterator[str]:
     yield done.stdout
 
 
-def test_the_command_shows_the_table_and_says_where_the_report_lies(storage: Path, shown: str) -> None:
+def test_the_command_shows_the_table_and_says_where_the_report_lies(
+    storage: Path, shown: str
+) -> None:
     assert "without selection" in shown and "conditional on this teacher" in shown
     report = storage / "studies" / "parts" / "report"
     names = {"index.html", "report.md", "table.tex", "comparisons.csv", "cells.csv"}
-    assert {path.name for path in report.iterdir()} == names | {"effects.svg", "learning.svg", "cost.svg"}
+    assert {path.name for path in report.iterdir()} == names | {
+        "effects.svg",
+        "learning.svg",
+        "cost.svg",
+    }
     assert f"written to {report}" in shown and "next:  python -m platform.show" in shown
 
 
-def test_the_report_lies_in_mlflow_too_and_the_study_still_stands_as_finished(storage: Path, shown: str) -> None:
+def test_the_report_lies_in_mlflow_too_and_the_study_still_stands_as_finished(
+    storage: Path, shown: str
+) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri(storage))
     experiment = client.get_experiment_by_name("dfkd").experiment_id
     [study] = client.search_runs([experiment], "tags.identity = 'study parts'")
     assert study.info.status == "FINISHED"
-    assert "report/index.html" in [file.path for file in client.list_artifacts(study.info.run_id, "report")]
+    assert "report/index.html" in [
+        file.path for file in client.list_artifacts(study.info.run_id, "report")
+    ]
 
 
-def test_mlflow_alone_gives_the_same_report_byte_for_byte(storage: Path, shown: str, tmp_path: Path) -> None:
+def test_mlflow_alone_gives_the_same_report_byte_for_byte(
+    storage: Path, shown: str, tmp_path: Path
+) -> None:
     options = ("--storage", "elsewhere", "--tracking-uri", uri(storage), "--no-log")
     again = run("compare", "parts", *options, folder=tmp_path)
     assert again.returncode == 0, again.stderr
     for file in (storage / "studies" / "parts" / "report").iterdir():
-        assert (tmp_path / "elsewhere" / "studies" / "parts" / "report" / file.name).read_bytes() == file.read_bytes()
+        assert (
+            tmp_path / "elsewhere" / "studies" / "parts" / "report" / file.name
+        ).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("name", "tracking_uri", "message"),
     [
         ("part", None, "there is no study 'part' in .*: did you mean parts"),
-        ("part", "sqlite:///{storage}/mlflow.db", "there is no study 'part' in .*: did you mean parts"),
+        (
+            "part",
+            "sqlite:///{storage}/mlflow.db",
+            "there is no study 'part' in .*: did you mean parts",
+        ),
         ("parts", "sqlite:///{storage}/nowhere.db", "there is no database .*nowhere.db"),
         ("parts", "http://127.0.0.1:9", "cannot be read"),
     ],

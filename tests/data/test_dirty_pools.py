@@ -1,4 +1,6 @@
-"""Pools in the state in which they are found: every file is read or set aside with a reason, and none harms."""
+"""Pools in the state in which they are found: every file is read or set aside with a reason, and
+none harms.
+"""
 
 import gzip
 import os
@@ -17,7 +19,9 @@ from dfkd.data.pools import PoolFiles, WebDatasetTars
 from dfkd.data.pools.image_folder import ImageFolder
 
 SHAPE = (16, 16, 3)
-MEMORY_MB = 200  # above a process that has imported the pools; 37 were measured, one bomb of 64 megapixels takes more
+# above a process that has imported the pools; 37 were measured, one bomb of 64 megapixels takes
+# more
+MEMORY_MB = 200
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +46,31 @@ def test_of_300_hostile_files_none_is_lost_and_memory_is_bounded(hostile, tmp_pa
     assert len(expected) == 300
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED_APART, str(folder), str(tmp_path)],
-        env=environment(), text=True, capture_output=True, check=False,
-    )  # fmt: skip
+        env=environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")  # no traceback, no warning
     assert int(done.stdout.split()[1]) < MEMORY_MB, done.stdout
     files = ImageFolder(path=str(folder)).files(SHAPE, tmp_path)
     found = fate(files)
     told = {name.decode("utf-8", "backslashreplace"): reason for name, reason in expected.items()}
     assert found.keys() == told.keys()
-    unlike = {name: (found[name], reason) for name, reason in told.items() if reason not in (found[name], "?")}
+    unlike = {
+        name: (found[name], reason)
+        for name, reason in told.items()
+        if reason not in (found[name], "?")
+    }
     assert unlike == {}
     assert not sprung.exists()
 
 
 def fate(files: PoolFiles) -> dict[str, str]:
     """Name -> reason, "" for what is a row of the pool. Each name once."""
-    rows = [name for shard in files.shards for name in pq.read_table(shard.path)["name"].to_pylist()]
+    rows = [
+        name for shard in files.shards for name in pq.read_table(shard.path)["name"].to_pylist()
+    ]
     rejects = pq.read_table(files.set_aside.path).to_pylist()
     assert len({*rows, *(reject["name"] for reject in rejects)}) == len(rows) + len(rejects)
     return dict.fromkeys(rows, "") | {reject["name"]: reject["reason"] for reject in rejects}
@@ -98,12 +111,15 @@ def some(tmp_path) -> Path:
         (lambda tar: tar[: tar.index(b"05.png") + 900], 5),  # cut off within an image
         (lambda tar: tar[: tar.index(b"05.png") - 2], 5),  # cut off before a header
         (lambda tar: tar.replace(b"05.png", b"05.xxx"), 5),  # a header's checksum is wrong
-        (lambda tar: tar[: tar.rindex(b"IEND") + 8] + b"\0" * (-(tar.rindex(b"IEND") + 8) % 512), 12),  # no end mark
+        (
+            lambda tar: tar[: tar.rindex(b"IEND") + 8] + b"\0" * (-(tar.rindex(b"IEND") + 8) % 512),
+            12,
+        ),  # no end mark
         (lambda tar: b"", 0),
         (lambda tar: b"not a tar" * 999, 0),
         (lambda tar: gzip.compress(tar)[:-2000], range(1, 12)),
     ],
-)  # fmt: skip
+)
 def test_of_a_damaged_tar_what_stands_before_the_damage_is_read(some, tmp_path, harm, read):
     (tmp_path / "tars").mkdir()
     pack(some, tmp_path / "whole.tar")
@@ -115,8 +131,17 @@ def test_of_a_damaged_tar_what_stands_before_the_damage_is_read(some, tmp_path, 
     found = fate(pool.files(SHAPE, tmp_path))
     count = sum(reason == "" for name, reason in found.items() if name.startswith("a.tar"))
     assert count in (read if isinstance(read, range) else (read,))
-    assert "truncated or damaged" in [reason for name, reason in found.items() if name.startswith("a.tar")]
-    assert sum(reason in ("", "duplicate") for name, reason in found.items() if name.startswith("b.tar")) == 13
+    assert "truncated or damaged" in [
+        reason for name, reason in found.items() if name.startswith("a.tar")
+    ]
+    assert (
+        sum(
+            reason in ("", "duplicate")
+            for name, reason in found.items()
+            if name.startswith("b.tar")
+        )
+        == 13
+    )
 
 
 def test_a_tar_of_links_and_of_an_endless_name_harms_nobody(some, tmp_path):
@@ -135,7 +160,11 @@ def test_a_tar_of_links_and_of_an_endless_name_harms_nobody(some, tmp_path):
     endless.type, endless.size = tarfile.GNUTYPE_LONGNAME, 2**33
     (tmp_path / "tars" / "b.tar").write_bytes(endless.tobuf() + bytes(99999))
     found = fate(WebDatasetTars(path=str(tmp_path / "tars")).files(SHAPE, tmp_path))
-    assert [name for name, reason in found.items() if reason == "not a file"] == ["link.png", "hard.png", "pipe.png"]
+    assert [name for name, reason in found.items() if reason == "not a file"] == [
+        "link.png",
+        "hard.png",
+        "pipe.png",
+    ]
     assert found["b.tar"] == "truncated or damaged"
     assert sum(reason == "" for reason in found.values()) == 12
 

@@ -1,4 +1,6 @@
-"""Fashion-MNIST and its wild pool: on small files of the same format, and on the published ones where they are."""
+"""Fashion-MNIST and its wild pool: on small files of the same format, and on the published ones
+where they are.
+"""
 
 import gzip
 import hashlib
@@ -23,7 +25,12 @@ from dfkd.seeding import Block
 from dfkd.training.inputs import check
 
 SHAPE = (28, 28, 1)
-NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 @pytest.fixture
@@ -43,9 +50,13 @@ def test_half_of_the_training_images_is_held_out(tmp_path: Path) -> None:
     task = write_fashion(tmp_path)
     splits = (task.train(), task.validation(), task.held_out())
     assert [len(split) for split in splits] == [90, 10, 100] and len(task.test()) == 100
-    raw = np.frombuffer((tmp_path / NAMES[0]).read_bytes(), np.uint8, offset=16).reshape(200, *SHAPE)
+    raw = np.frombuffer((tmp_path / NAMES[0]).read_bytes(), np.uint8, offset=16).reshape(
+        200, *SHAPE
+    )
     assert np.array_equal(np.concatenate([split.images for split in splits]), raw)
-    assert np.concatenate([split.labels for split in splits]).tolist() == [i % 10 for i in range(200)]
+    assert np.concatenate([split.labels for split in splits]).tolist() == [
+        i % 10 for i in range(200)
+    ]
 
 
 def test_a_caller_may_write_into_a_split_but_not_into_the_held_out_half(tmp_path: Path) -> None:
@@ -57,10 +68,16 @@ def test_a_caller_may_write_into_a_split_but_not_into_the_held_out_half(tmp_path
 
 
 def test_content_is_identity_and_the_folder_is_not(tmp_path: Path) -> None:
-    one, same, other = (write_fashion(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    one, same, other = (
+        write_fashion(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
     everything = b"".join((tmp_path / "a" / name).read_bytes() for name in NAMES)
-    assert one.content == same.content == hashlib.sha256(everything).hexdigest()[:20] != other.content
-    with pytest.raises(ValueError, match=f"content is {one.content}, expected {FashionMnist().content}") as error:
+    assert (
+        one.content == same.content == hashlib.sha256(everything).hexdigest()[:20] != other.content
+    )
+    with pytest.raises(
+        ValueError, match=f"content is {one.content}, expected {FashionMnist().content}"
+    ) as error:
         FashionMnist(path=one.path).train()
     assert "\n" not in str(error.value)
 
@@ -91,12 +108,16 @@ def test_torchvision_downloads_to_where_the_task_looks(
 
     content = write_fashion(tmp_path / "site").content
     for name in NAMES:
-        (tmp_path / "site" / f"{name}.gz").write_bytes(gzip.compress((tmp_path / "site" / name).read_bytes()))
+        (tmp_path / "site" / f"{name}.gz").write_bytes(
+            gzip.compress((tmp_path / "site" / name).read_bytes())
+        )
     monkeypatch.setattr(FashionMNIST, "mirrors", [site])
     monkeypatch.setattr(FashionMNIST, "resources", [(f"{name}.gz", None) for name in NAMES])
     monkeypatch.setattr("dfkd.data.tasks.fashion_mnist.DEBIAN", tmp_path / "no package")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* apt-get install"):
+    with pytest.raises(
+        ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* apt-get install"
+    ):
         FashionMnist().check()
     assert download() == FashionMnist() and content_of("") == content
     assert content_of(download(str(tmp_path / "mine")).path) == content
@@ -106,7 +127,11 @@ def test_torchvision_downloads_to_where_the_task_looks(
     ("name", "content", "message"),
     [
         (NAMES[1], None, "there is no file .* four files"),
-        (NAMES[0], idx(np.zeros((200, 28, 28), np.uint8))[:-1], "must be an idx file .* is it cut off"),
+        (
+            NAMES[0],
+            idx(np.zeros((200, 28, 28), np.uint8))[:-1],
+            "must be an idx file .* is it cut off",
+        ),
         (NAMES[0], b"", "must be an idx file .* but got 0 bytes"),
         (NAMES[0], idx(np.zeros((200, 16, 16), np.uint8)), "N images of 28x28"),
         (NAMES[1], idx(np.zeros(199, np.uint8)), "N images of 28x28 and N labels"),
@@ -114,9 +139,20 @@ def test_torchvision_downloads_to_where_the_task_looks(
         (f"{NAMES[2]}.gz", gzip.compress(bytes(5000))[:-20], "cannot be unpacked .* Get it again"),
         (f"{NAMES[2]}.gz", b"<html>", "cannot be unpacked .*Not a gzipped file"),
     ],
-    ids=["absent", "cut off", "empty", "other size", "too few labels", "odd label", "gzip cut off", "no gzip"],
+    ids=[
+        "absent",
+        "cut off",
+        "empty",
+        "other size",
+        "too few labels",
+        "odd label",
+        "gzip cut off",
+        "no gzip",
+    ],
 )
-def test_a_bad_file_is_one_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_a_bad_file_is_one_line(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     write_fashion(tmp_path / "good")
     for file in NAMES:
         if file != name.removesuffix(".gz"):
@@ -141,7 +177,9 @@ def test_missing_files_are_told_before_anything_is_computed(tmp_path: Path) -> N
     here, lost = write_fashion(tmp_path / "files"), FashionMnist(path=str(tmp_path / "lost"))
     full = replace(fashion(), task=lost)
     for e in (full, original(full), replace(full, task=here, pool=WildGarments(task=lost))):
-        with pytest.raises(ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* in .*lost: apt-get"):
+        with pytest.raises(
+            ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* in .*lost: apt-get"
+        ):
             check(Cell(experiment=e, block=Block(seed=0)), tmp_path / "storage")
     assert not (tmp_path / "storage").exists()
 
@@ -149,7 +187,9 @@ def test_missing_files_are_told_before_anything_is_computed(tmp_path: Path) -> N
 # ---- the pool
 
 
-def test_the_share_of_garments_and_their_classes_stand_in_a_column_of_their_own(tmp_path: Path) -> None:
+def test_the_share_of_garments_and_their_classes_stand_in_a_column_of_their_own(
+    tmp_path: Path,
+) -> None:
     pool = WildGarments(rows=1_000, task=write_fashion(tmp_path / "files"))
     [shard] = pool.files(SHAPE, tmp_path).shards
     shown = read_characters(shard.path)
@@ -160,13 +200,19 @@ def test_the_share_of_garments_and_their_classes_stand_in_a_column_of_their_own(
     assert row_id_N.tolist() == list(range(1_000)) and images_NHWC.shape == (1_000, *SHAPE)
 
 
-def test_garments_are_shifted_images_of_the_held_out_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_garments_are_shifted_images_of_the_held_out_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = write_fashion(tmp_path)
     pool = WildGarments(rows=100, share=1.0, task=task)
-    originals = {image.tobytes() for split in (task.train(), task.held_out()) for image in split.images}
+    originals = {
+        image.tobytes() for split in (task.train(), task.held_out()) for image in split.images
+    }
     _, images_NHWC, _ = pool.render_shard(0, SHAPE)
     assert not originals & {image.tobytes() for image in images_NHWC}
-    for name in SHIFTS:  # all but one shift taken away: what is left over is one of the held-out images
+    for (
+        name
+    ) in SHIFTS:  # all but one shift taken away: what is left over is one of the held-out images
         monkeypatch.setattr("dfkd.data.pools.garments.SHIFTS", {name: 1.0})
         _, images_NHWC, _ = pool.render_shard(0, SHAPE)
         assert not originals & {image.tobytes() for image in images_NHWC}
@@ -193,25 +239,35 @@ def test_without_garments_it_is_glyphs_at_their_own_draws(tmp_path: Path) -> Non
     assert np.array_equal(images_NHWC[5], image_HWC) and shown[5] == character
 
 
-def test_a_larger_pool_begins_with_the_rows_of_a_smaller_one_and_draws_differ(tmp_path: Path) -> None:
+def test_a_larger_pool_begins_with_the_rows_of_a_smaller_one_and_draws_differ(
+    tmp_path: Path,
+) -> None:
     task = write_fashion(tmp_path)
     small, large = (WildGarments(rows=rows, task=task) for rows in (100, 150))
     assert np.array_equal(small.render_shard(0, SHAPE)[1], large.render_shard(0, SHAPE)[1][:100])
-    assert not np.array_equal(small.render_shard(0, SHAPE)[1], small.render_shard(0, SHAPE, draw=1)[1])
+    assert not np.array_equal(
+        small.render_shard(0, SHAPE)[1], small.render_shard(0, SHAPE, draw=1)[1]
+    )
 
 
 def test_pools_of_other_files_or_shares_lie_apart(tmp_path: Path) -> None:
     tasks = [write_fashion(tmp_path / str(seed), seed) for seed in range(2)]
-    pools = [WildGarments(rows=100, task=task, share=share) for task in tasks for share in (0.2, 0.3)]
+    pools = [
+        WildGarments(rows=100, task=task, share=share) for task in tasks for share in (0.2, 0.3)
+    ]
     assert len({pool.folder(SHAPE, tmp_path) for pool in pools}) == 4
     assert len({pool.files(SHAPE, tmp_path).digest for pool in pools}) == 4
 
 
 def test_a_pool_that_cannot_be_drawn_says_so_before_anything_is_written(tmp_path: Path) -> None:
     task = write_fashion(tmp_path / "files")
-    with pytest.raises(ValueError, match=r"share, of garments in the pool, must lie in \[0, 1\], but got .*1.5"):
+    with pytest.raises(
+        ValueError, match=r"share, of garments in the pool, must lie in \[0, 1\], but got .*1.5"
+    ):
         WildGarments(share=1.5)
-    with pytest.raises(ValueError, match=r"wild garments are \(28, 28, 1\) \(H, W, C\), but got .*\(16, 16, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"wild garments are \(28, 28, 1\) \(H, W, C\), but got .*\(16, 16, 1\)"
+    ):
         WildGarments(task=task).files((16, 16, 1), tmp_path / "storage")
     with pytest.raises(ValueError, match="expected Fashion-MNIST: content is"):
         WildGarments(task=FashionMnist(path=task.path)).files(SHAPE, tmp_path / "storage")

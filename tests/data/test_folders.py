@@ -1,4 +1,6 @@
-"""Tasks from folders: the splits that there are, in torchvision's order and with its pixels; known by content."""
+"""Tasks from folders: the splits that there are, in torchvision's order and with its pixels; known
+by content.
+"""
 
 import os
 import shutil
@@ -51,10 +53,16 @@ def identity(task) -> str:
 def test_images_and_labels_are_torchvisions(root):
     found = task(root)
     assert found.classes == 3 and found.class_names == CLASSES
-    for name, split in (("train", found.train()), ("val", found.validation()), ("test", found.test())):
+    for name, split in (
+        ("train", found.train()),
+        ("val", found.validation()),
+        ("test", found.test()),
+    ):
         theirs = ImageFolder(str(root / name))
         assert split.labels.tolist() == theirs.targets
-        pixels = np.stack([np.asarray(image)[..., :1] for image, _ in theirs])  # it makes three equal channels of one
+        pixels = np.stack(
+            [np.asarray(image)[..., :1] for image, _ in theirs]
+        )  # it makes three equal channels of one
         assert np.array_equal(split.images, pixels)
 
 
@@ -134,7 +142,9 @@ def test_what_changes_the_images_or_labels_changes_the_identity(root, change):
         shutil.rmtree(root / "test")
     assert identity(task(root)) != identity(before)
     files_in.cache_clear()
-    with pytest.raises(ValueError, match=r"are not those of this experiment: content is \w+, expected \w+"):
+    with pytest.raises(
+        ValueError, match=r"are not those of this experiment: content is \w+, expected \w+"
+    ):
         before.check()
 
 
@@ -167,7 +177,9 @@ def test_images_are_decoded_once_and_mapped(root, cache, monkeypatch):
 def test_an_interrupted_decoding_leaves_nothing_that_counts(root, cache):
     whole = (root / "test" / "dog" / "002.png").read_bytes()
     (root / "test" / "dog" / "002.png").write_bytes(whole[:60])
-    with pytest.raises(ValueError, match=r"the image .*test/dog/002.png cannot be read \(truncated or damaged"):
+    with pytest.raises(
+        ValueError, match=r"the image .*test/dog/002.png cannot be read \(truncated or damaged"
+    ):
         task(root).check()
     assert len(list((cache / "images").glob("*.npy"))) == 1  # the validation split's
     assert not list((cache / "images").glob(".*"))
@@ -178,7 +190,10 @@ def test_an_interrupted_decoding_leaves_nothing_that_counts(root, cache):
 def test_a_cache_without_room_or_right_to_write_is_one_line(root, cache, monkeypatch):
     found = task(root)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(1, 1, 100))
-    with pytest.raises(ValueError, match=r"take 0.0 GB, but the cache .* has 0.0 GB free: make room, or .* DFKD_CACHE"):
+    with pytest.raises(
+        ValueError,
+        match=r"take 0.0 GB, but the cache .* has 0.0 GB free: make room, or .* DFKD_CACHE",
+    ):
         found.test()
     monkeypatch.setenv("DFKD_CACHE", str(root / "test" / "dog" / "001.png"))
     with pytest.raises(ValueError, match=r"the cache .* cannot be written \(Not a directory\)"):
@@ -194,7 +209,10 @@ def test_a_split_that_is_absent_is_missed_only_by_who_asks_for_it(root):
     found = task(root)
     found.check()
     assert found.validation() is None and len(found.test()) == 9
-    with pytest.raises(NoSplit, match="has no train/ with labelled images: add it, or name a teacher that is trained"):
+    with pytest.raises(
+        NoSplit,
+        match="has no train/ with labelled images: add it, or name a teacher that is trained",
+    ):
         found.train()
     shutil.rmtree(root / "test")
     write_tree(root / "val", CLASSES)
@@ -211,23 +229,47 @@ def no_splits(root: Path) -> None:
 
 BAD = {
     "no folder": (shutil.rmtree, {}, "has none of them"),
-    "classes without splits": (no_splits, {}, "must be a folder with train/, val/ or test/, each with one subfolder"),
+    "classes without splits": (
+        no_splits,
+        {},
+        "must be a folder with train/, val/ or test/, each with one subfolder",
+    ),
     "a class more in one split": (
-        lambda root: (root / "val" / "yak").mkdir(), {}, "'yak' is in one of them only",
+        lambda root: (root / "val" / "yak").mkdir(),
+        {},
+        "'yak' is in one of them only",
     ),
     "images without classes": (
-        lambda root: [shutil.rmtree(folder) for folder in root.glob("*/*")], {}, "must have 2 subfolders or more",
+        lambda root: [shutil.rmtree(folder) for folder in root.glob("*/*")],
+        {},
+        "must have 2 subfolders or more",
     ),
     "a class without images": (
-        lambda root: [file.unlink() for file in (root / "val" / "cat").iterdir()], {}, "got none in",
+        lambda root: [file.unlink() for file in (root / "val" / "cat").iterdir()],
+        {},
+        "got none in",
     ),
     "statistics without train": (
-        lambda root: shutil.rmtree(root / "train"), {"mean": (), "std": ()}, "must be given where there is no train/",
+        lambda root: shutil.rmtree(root / "train"),
+        {"mean": (), "std": ()},
+        "must be given where there is no train/",
     ),
-    "statistics of other channels": (lambda root: None, {"mean": (0.5,) * 3, "std": (0.2,) * 3}, "those of 1 channels"),
-    "channels": (lambda root: None, {"image_shape": (16, 16, 2), "mean": (0.5,) * 2, "std": (0.2,) * 2}, "1, 3 or 4"),
-    "a crop beyond the image": (lambda root: None, {"shorter_side": 12}, "so large that image_shape can be cut out"),
-}  # fmt: skip
+    "statistics of other channels": (
+        lambda root: None,
+        {"mean": (0.5,) * 3, "std": (0.2,) * 3},
+        "those of 1 channels",
+    ),
+    "channels": (
+        lambda root: None,
+        {"image_shape": (16, 16, 2), "mean": (0.5,) * 2, "std": (0.2,) * 2},
+        "1, 3 or 4",
+    ),
+    "a crop beyond the image": (
+        lambda root: None,
+        {"shorter_side": 12},
+        "so large that image_shape can be cut out",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -254,7 +296,9 @@ def test_imagenet_is_a_folder_with_a_thousand_classes(tmp_path):
     with pytest.raises(NoSplit, match="has no train/"):
         require(found, "train")
     shutil.rmtree(tmp_path / "val" / names[7])
-    with pytest.raises(ValueError, match="must have 1000 subfolders, n01440764 and so on, but got 999"):
+    with pytest.raises(
+        ValueError, match="must have 1000 subfolders, n01440764 and so on, but got 999"
+    ):
         found.check()
     assert identity(found) == identity(replace(found, path="elsewhere"))
 

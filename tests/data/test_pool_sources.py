@@ -1,4 +1,6 @@
-"""Where pools come from: folders, tars, object stores, torchvision's data sets, mixtures of all of these."""
+"""Where pools come from: folders, tars, object stores, torchvision's data sets, mixtures of all of
+these.
+"""
 
 import importlib.util
 import io
@@ -44,7 +46,9 @@ def folder(tmp_path) -> Path:
 
 def png(seed: int) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24), np.uint8)).save(file, "PNG")
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24), np.uint8)).save(
+        file, "PNG"
+    )
     return file.getvalue()
 
 
@@ -53,14 +57,19 @@ def png(seed: int) -> bytes:
 
 @pytest.fixture
 def everywhere(folder, tmp_path) -> dict[str, Pool]:
-    """The same thirty images as a folder, in two tars, as encoded Parquet with the folder's row ids, in a store."""
+    """The same thirty images as a folder, in two tars, as encoded Parquet with the folder's row
+    ids, in a store.
+    """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
     (tmp_path / "tars").mkdir()
     for tar_name, some in (("0.tar", names[:20]), ("1.tar", names[20:])):
         with tarfile.open(tmp_path / "tars" / tar_name, "w") as tar:
             for name in some:
                 tar.add(folder / name, arcname=name)
-    rows = {"row_id": [row_id_of(name.encode()) for name in names], "image": [(folder / n).read_bytes() for n in names]}
+    rows = {
+        "row_id": [row_id_of(name.encode()) for name in names],
+        "image": [(folder / n).read_bytes() for n in names],
+    }
     (tmp_path / "parquet").mkdir()
     pq.write_table(pa.table(rows), tmp_path / "parquet" / "a.parquet")
     store = fsspec.filesystem("memory")
@@ -93,7 +102,9 @@ def test_folder_tars_parquet_and_store_give_the_same_scores(everywhere, tiny, so
             assert (scores.logits_NK == first.logits_NK).all(), name
 
 
-def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(folder, tmp_path, monkeypatch):
+def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(
+    folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
     before = pool.files(SHAPE, tmp_path)
@@ -156,7 +167,9 @@ def test_folders_that_are_none_are_refused_and_nothing_is_written(tmp_path):
 def test_more_rejects_than_allowed_stop_with_one_line(folder, tmp_path):
     for i in range(31):
         (folder / f"bad-{i}.jpg").write_bytes(b"<html>" + bytes(i))
-    with pytest.raises(ValueError, match=r"31 of the 61 images .* more than most_rejected=0.5 .*31 not an image"):
+    with pytest.raises(
+        ValueError, match=r"31 of the 61 images .* more than most_rejected=0.5 .*31 not an image"
+    ):
         ImageFolder(path=str(folder)).files(SHAPE, tmp_path)
     assert ImageFolder(path=str(folder), most_rejected=0.6).files(SHAPE, tmp_path).rows == 30
 
@@ -173,7 +186,12 @@ def test_torchvisions_data_sets_are_pools(tmp_path):
 
 
 def test_a_torchvision_pool_is_rebuilt_from_its_params(tiny):
-    e = replace(tiny, pool=TorchvisionPool(name="FakeData", arguments=(("size", 12), ("image_size", (3, 20, 20)))))
+    e = replace(
+        tiny,
+        pool=TorchvisionPool(
+            name="FakeData", arguments=(("size", 12), ("image_size", (3, 20, 20)))
+        ),
+    )
     assert experiment(e.params()) == e
 
 
@@ -198,7 +216,9 @@ def test_what_torchvision_cannot_give_is_refused(tmp_path, given, match):
 
 @pytest.fixture
 def mixed(folder) -> MixedPool:
-    return MixedPool(pools=(Glyphs(rows=200), ImageFolder(path=str(folder))), shares=(0.9, 0.1), rows=205)
+    return MixedPool(
+        pools=(Glyphs(rows=200), ImageFolder(path=str(folder))), shares=(0.9, 0.1), rows=205
+    )
 
 
 def test_a_mixture_has_exactly_its_shares(mixed, tmp_path):
@@ -217,7 +237,10 @@ def test_a_mixture_has_exactly_its_shares(mixed, tmp_path):
 def test_a_row_of_a_mixture_is_that_of_its_pool(mixed, folder, tmp_path):
     files = mixed.files(SHAPE, tmp_path)
     own = dict(zip(*read_all(ImageFolder(path=str(folder)).files(SHAPE, tmp_path)), strict=True))
-    table, images = pq.read_table(files.shards[-1].path), read_shard(files.shards[-1].path, SHAPE)[1]
+    table, images = (
+        pq.read_table(files.shards[-1].path),
+        read_shard(files.shards[-1].path, SHAPE)[1],
+    )
     from_folder = np.flatnonzero(table["member"].to_numpy() == 1)
     assert len(from_folder) == 20
     for row in from_folder:
@@ -228,7 +251,10 @@ def test_a_mixture_is_the_same_again_and_another_in_another_draw(mixed, tmp_path
     files = mixed.files(SHAPE, tmp_path / "one")
     assert mixed.files(SHAPE, tmp_path / "two").digest == files.digest
     drawn = replace(mixed, pools=(Glyphs(rows=200), Glyphs(rows=100)))
-    assert drawn.files(SHAPE, tmp_path / "one").digest != drawn.files(SHAPE, tmp_path / "one", draw=1).digest
+    assert (
+        drawn.files(SHAPE, tmp_path / "one").digest
+        != drawn.files(SHAPE, tmp_path / "one", draw=1).digest
+    )
 
 
 def test_a_mixture_of_mixtures_and_its_rejects(mixed, folder, tmp_path):
@@ -239,7 +265,10 @@ def test_a_mixture_of_mixtures_and_its_rejects(mixed, folder, tmp_path):
 
 
 def test_a_mixture_without_enough_rows_is_refused(mixed, tmp_path):
-    with pytest.raises(ValueError, match=r"pool 1 of the mixture, image_folder, must have 100 rows, .* got 30: .* 300"):
+    with pytest.raises(
+        ValueError,
+        match=r"pool 1 of the mixture, image_folder, must have 100 rows, .* got 30: .* 300",
+    ):
         replace(mixed, rows=1000, pools=(Glyphs(rows=1000), mixed.pools[1])).files(SHAPE, tmp_path)
 
 
@@ -266,13 +295,17 @@ def test_a_mixture_is_rebuilt_from_its_params(tiny, mixed):
     mixture = replace(tiny, pool=mixed)
     assert experiment(mixture.params()) == mixture
     assert mixture.params()["pool.pools.1"] == "image_folder"
-    changed = experiment(mixture.params(), {"pool.pools.0.rows": "300", "pool.shares": "(0.8, 0.2)"})
+    changed = experiment(
+        mixture.params(), {"pool.pools.0.rows": "300", "pool.shares": "(0.8, 0.2)"}
+    )
     assert (changed.pool.pools[0].rows, changed.pool.shares) == (300, (0.8, 0.2))
 
 
 def read_all(files) -> tuple[list[int], np.ndarray]:
     parts = [read_shard(shard.path, SHAPE) for shard in files.shards]
-    return np.concatenate([part[0] for part in parts]).tolist(), np.concatenate([part[1] for part in parts])
+    return np.concatenate([part[0] for part in parts]).tolist(), np.concatenate(
+        [part[1] for part in parts]
+    )
 
 
 def test_the_benchmark_of_a_million_rows_runs_with_few(tmp_path, monkeypatch, capsys):

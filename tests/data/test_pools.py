@@ -22,10 +22,16 @@ from dfkd.data.pools.drawing import DIGITS, KINDS
 from dfkd.data.pools.glyphs import ROWS_PER_SHARD, Glyphs
 
 SHAPE = (16, 16, 1)
-# The default pool, frozen before anything was distilled from it, and never to be changed because of what was.
+# The default pool, frozen before anything was distilled from it, and never to be changed because of
+# what was.
 # Drawing anything else makes another pool: raise `Glyphs.version`.
 FROZEN = "e98e1bee775cc9992c451909231a904a6bd740eb8f5e05f256e58088ca148f04"
-DRAWN_WITH = {"pillow": "13.0.0", "matplotlib": "3.11.2", "scikit-learn": "1.9.1", "platform": "linux-x86_64"}
+DRAWN_WITH = {
+    "pillow": "13.0.0",
+    "matplotlib": "3.11.2",
+    "scikit-learn": "1.9.1",
+    "platform": "linux-x86_64",
+}
 
 
 # ---- what every pool has in common
@@ -36,7 +42,9 @@ def default_pool(tmp_path_factory) -> PoolFiles:
     """Drawn by two processes, which is also how to draw a large one."""
     pool, storage = Glyphs(), tmp_path_factory.mktemp("default")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
-        shards = list(processes.map(partial(pool.make_shard, image_shape=SHAPE, storage=storage), range(8)))
+        shards = list(
+            processes.map(partial(pool.make_shard, image_shape=SHAPE, storage=storage), range(8))
+        )
     files = pool.files(SHAPE, storage)
     assert files.shards == tuple(shards)
     return files
@@ -90,7 +98,9 @@ def test_hardly_any_image_is_empty_or_twice_there(default_pool):
 
 
 def test_a_shard_drawn_alone_is_the_one_in_the_whole_pool(default_pool):
-    row_ids, images, characters = Glyphs(rows=2 * ROWS_PER_SHARD + 100).render_shard(2, SHAPE)  # and smaller
+    row_ids, images, characters = Glyphs(rows=2 * ROWS_PER_SHARD + 100).render_shard(
+        2, SHAPE
+    )  # and smaller
     shard = default_pool.shards[2].path
     assert (row_ids == read_shard(shard, SHAPE)[0][:100]).all()
     assert (images == read_shard(shard, SHAPE)[1][:100]).all()
@@ -123,7 +133,9 @@ def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch)
     kept, cut, damaged = (pool.make_shard(index, SHAPE, tmp_path).path for index in (4, 0, 1))
     cut.write_bytes(cut.read_bytes()[:-20])
     damaged.write_bytes(damaged.read_bytes()[:1000] + b"damage" + damaged.read_bytes()[1006:])
-    write_shard(folder / "shard-00002.parquet", np.arange(5), np.zeros((5, *SHAPE), np.uint8))  # another's
+    write_shard(
+        folder / "shard-00002.parquet", np.arange(5), np.zeros((5, *SHAPE), np.uint8)
+    )  # another's
     (folder / ".shard-00003.parquet.0123").write_bytes(b"half")
     before = kept.stat().st_mtime_ns
     files = pool.files(SHAPE, tmp_path)
@@ -144,7 +156,9 @@ def test_a_lost_shard_of_a_finished_pool_is_drawn_again(tmp_path):
 def test_glyphs_refuse_what_they_cannot_draw(tmp_path):
     with pytest.raises(ValueError, match=r"rows must be 100 to 10,000,000, but got self\.rows=5"):
         Glyphs(rows=5)
-    with pytest.raises(ValueError, match=r"8 to 128 pixels a side .* but got image_shape=\(4, 16, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"8 to 128 pixels a side .* but got image_shape=\(4, 16, 1\)"
+    ):
         Glyphs().files((4, 16, 1), tmp_path)
     with pytest.raises(ValueError, match=r"draw must be 0 or more, but got draw=-1"):
         Glyphs().files(SHAPE, tmp_path, draw=-1)
@@ -195,7 +209,9 @@ def test_encoded_images_are_converted_and_resized(folder, storage, shape, as_str
     files = ParquetPool(path=str(folder)).files(shape, storage)
     mode = {1: "L", 3: "RGB"}[shape[2]]
     expected = image.convert(mode).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    assert (read_shard(files.shards[0].path, shape)[1][0] == np.asarray(expected).reshape(shape)).all()
+    assert (
+        read_shard(files.shards[0].path, shape)[1][0] == np.asarray(expected).reshape(shape)
+    ).all()
 
 
 def test_rows_without_ids_are_numbered_by_file_name_and_position(folder, storage):
@@ -251,7 +267,11 @@ def refused(folder: Path, storage: Path, match: str, draw: int = 0) -> None:
 
 def test_a_folder_that_is_not_a_pool_is_refused(folder, storage):
     refused(folder / "absent", storage, r"path must be a folder .*absent, which is not a folder")
-    refused(folder, storage, r"must have \*\.parquet files .* but got nothing in .*own; write the images there")
+    refused(
+        folder,
+        storage,
+        r"must have \*\.parquet files .* but got nothing in .*own; write the images there",
+    )
     (folder / "cat.png").touch()
     refused(folder, storage, r"but got 1 other entries, such as 'cat\.png'")
     (folder / "a.parquet").write_text("not one")
@@ -263,17 +283,28 @@ def test_a_folder_that_is_not_a_pool_is_refused(folder, storage):
 def test_draws_and_channels_that_a_folder_cannot_give_are_refused(folder, storage):
     write_shard(folder / "a.parquet", np.array([1]), some_images(1))
     refused(folder, storage, r"one draw, 0, but got draw=1", draw=1)
-    with pytest.raises(ValueError, match=r"one of \[1, 3, 4\] channels .* but got image_shape=\(8, 8, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"one of \[1, 3, 4\] channels .* but got image_shape=\(8, 8, 2\)"
+    ):
         ParquetPool(path=str(folder)).files((8, 8, 2), storage)
 
 
 @pytest.mark.parametrize(
     ("columns", "match"),
     [
-        ({"img": [b"x"]}, r"must have a column 'image', but got the columns \['img'\] in .*a\.parquet; rename"),
+        (
+            {"img": [b"x"]},
+            r"must have a column 'image', but got the columns \['img'\] in .*a\.parquet; rename",
+        ),
         ({"image": [1.5]}, r"fixed_size_binary .* or binary .* but got double in .*a\.parquet"),
-        ({"image": [b"x"], "row_id": ["1"]}, r"row_id must be int64, but got string in .*a\.parquet; cast it"),
-        ({"image": pa.array([b"x" * 256], pa.binary(256))}, r"shape='16,16,1' and 256 bytes .* got shape='absent'"),
+        (
+            {"image": [b"x"], "row_id": ["1"]},
+            r"row_id must be int64, but got string in .*a\.parquet; cast it",
+        ),
+        (
+            {"image": pa.array([b"x" * 256], pa.binary(256))},
+            r"shape='16,16,1' and 256 bytes .* got shape='absent'",
+        ),
         ({"image": pa.array([], pa.binary())}, r"must have rows, but got 1 empty shards in .*own"),
     ],
 )
@@ -284,13 +315,21 @@ def test_a_shard_that_cannot_be_read_is_refused(folder, storage, columns, match)
 
 def test_raw_pixels_of_another_shape_are_refused(folder, storage):
     write_shard(folder / "a.parquet", np.array([1]), np.zeros((1, 32, 32, 3), np.uint8))
-    refused(folder, storage, r"but got shape='32,32,3' and 3072 bytes in .*a\.parquet; write them at that size")
+    refused(
+        folder,
+        storage,
+        r"but got shape='32,32,3' and 3072 bytes in .*a\.parquet; write them at that size",
+    )
 
 
 def test_row_ids_must_be_unique_and_there(folder, storage):
     write_shard(folder / "a.parquet", np.array([1, 2]), some_images(2))
     write_shard(folder / "b.parquet", np.array([3, 2]), some_images(2))
-    refused(folder, storage, r"row_id must be unique in the pool, but got 1 repeated, such as 2 in .*b\.parquet")
+    refused(
+        folder,
+        storage,
+        r"row_id must be unique in the pool, but got 1 repeated, such as 2 in .*b\.parquet",
+    )
     encoded = [png(Image.new("L", (8, 8)))] * 2
     pq.write_table(pa.table({"image": encoded, "row_id": [1, None]}), folder / "b.parquet")
     refused(folder, storage, r"every row must have a row_id, but got 1 nulls in .*b\.parquet")
@@ -302,17 +341,20 @@ def test_encoded_rows_that_cannot_be_read_are_set_aside(folder, storage):
     write_encoded(folder / "a.parquet", [good, good[:60], good, None, deep, good])
     write_encoded(folder / "b.parquet", [good, good])
     files = ParquetPool(path=str(folder)).files(SHAPE, storage)
-    assert [(read_shard(shard.path, SHAPE)[0] % ROW_ID_STRIDE).tolist() for shard in files.shards] == [
-        [0, 2, 5],
-        [0, 1],
-    ]
+    assert [
+        (read_shard(shard.path, SHAPE)[0] % ROW_ID_STRIDE).tolist() for shard in files.shards
+    ] == [[0, 2, 5], [0, 1]]
     rejects = pq.read_table(files.set_aside.path).to_pylist()
     assert [(reject["name"], reject["reason"]) for reject in rejects] == [
         ("a.parquet row 1", "truncated or damaged"),
         ("a.parquet row 3", "empty"),
         ("a.parquet row 4", "not 8 bits per channel"),
     ]
-    assert files.set_aside.counts == (("empty", 1), ("not 8 bits per channel", 1), ("truncated or damaged", 1))
+    assert files.set_aside.counts == (
+        ("empty", 1),
+        ("not 8 bits per channel", 1),
+        ("truncated or damaged", 1),
+    )
     write_encoded(folder / "a.parquet", [good, b"", b"", b"", good[:60], good])
     with pytest.raises(ValueError, match=r"4 of the 8 images of the pool cannot be used"):
         ParquetPool(path=str(folder), most_rejected=0.4).files(SHAPE, storage)
@@ -341,7 +383,9 @@ def test_parquet_below_a_uri_is_the_pool_that_it_is_here(folder, storage):
 
 def test_only_drawn_pools_know_their_characters(folder):
     path = write_shard(folder / "a.parquet", np.array([1]), some_images(1)).path
-    with pytest.raises(ValueError, match=r"only a drawn pool knows its characters, but got .*a\.parquet"):
+    with pytest.raises(
+        ValueError, match=r"only a drawn pool knows its characters, but got .*a\.parquet"
+    ):
         read_characters(path)
 
 

@@ -75,7 +75,11 @@ def test_mean_and_std_are_those_of_the_training_images():
 def test_digits_are_split_as_documented_and_for_ever():
     digits = Digits()
     splits = {"train": digits.train(), "validation": digits.validation(), "test": digits.test()}
-    assert {name: len(split) for name, split in splits.items()} == {"train": 897, "validation": 300, "test": 600}
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 897,
+        "validation": 300,
+        "test": 600,
+    }
     assert {name: digest(split) for name, split in splits.items()} == FROZEN
 
 
@@ -98,10 +102,14 @@ def test_digits_are_resized_as_pillow_does_it():
     from sklearn.datasets import load_digits
 
     source = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
-    resized = [np.asarray(Image.fromarray(i).resize((16, 16), Image.Resampling.BILINEAR)) for i in source]
+    resized = [
+        np.asarray(Image.fromarray(i).resize((16, 16), Image.Resampling.BILINEAR)) for i in source
+    ]
     theirs = np.stack(resized).reshape(-1, 256).astype(np.float32)
     ours = Digits().test().images[:50].reshape(-1, 1, 256).astype(np.float32)
-    assert np.abs(ours - theirs).max(2).min(1).max() <= 2  # each has its twin, but for Pillow's two roundings
+    assert (
+        np.abs(ours - theirs).max(2).min(1).max() <= 2
+    )  # each has its twin, but for Pillow's two roundings
 
 
 def test_the_order_within_a_split_is_not_periodic():
@@ -118,7 +126,9 @@ def test_a_split_refuses_other_types_and_lengths():
     images, labels = np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int64)
     with pytest.raises(ValueError, match=r"images must be uint8 .* but got float64"):
         Split(images.astype(float), labels)
-    with pytest.raises(ValueError, match=r"labels must be int64 of shape \(2,\).* but got int64 of shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"labels must be int64 of shape \(2,\).* but got int64 of shape \(3,\)"
+    ):
         Split(images, np.zeros(3, np.int64))
 
 

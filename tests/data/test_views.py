@@ -63,11 +63,17 @@ def test_the_global_random_state_does_not_move(kind):
 
 @each_view
 def test_views_refuse_other_answers(kind):
-    with pytest.raises(ValueError, match=r'views.answer must be "cached" or "live", but got answer=.clean.'):
+    with pytest.raises(
+        ValueError, match=r'views.answer must be "cached" or "live", but got answer=.clean.'
+    ):
         kind(answer="clean")
-    with pytest.raises(ValueError, match=r"views.per_row must be 0, for fresh views, or a number of views"):
+    with pytest.raises(
+        ValueError, match=r"views.per_row must be 0, for fresh views, or a number of views"
+    ):
         kind(per_row=-1)
-    with pytest.raises(ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"):
+    with pytest.raises(
+        ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"
+    ):
         kind(padding=-1)
 
 
@@ -85,12 +91,16 @@ def test_rand_augment_changes_more_than_a_crop_does_and_more_at_a_higher_magnitu
 def test_rand_augment_starts_from_the_crop():
     nothing = RandAugment(magnitude=0, operations=1)
     views, crops = nothing.augment(images(), seed=1), Crop().augment(images(), seed=1)
-    assert (views == crops).all((1, 2, 3)).mean() > 0.5  # all but contrast, equalisation and the like
+    assert (views == crops).all(
+        (1, 2, 3)
+    ).mean() > 0.5  # all but contrast, equalisation and the like
 
 
 @pytest.mark.parametrize("fields", [{"operations": 0}, {"magnitude": -1}, {"magnitude": 31}])
 def test_rand_augment_refuses_impossible_strengths(fields):
-    with pytest.raises(ValueError, match=r"views.operations must be 1 or more and views.magnitude lie in 0..30"):
+    with pytest.raises(
+        ValueError, match=r"views.operations must be 1 or more and views.magnitude lie in 0..30"
+    ):
         RandAugment(**fields)
 
 
@@ -100,7 +110,9 @@ def test_rand_augment_refuses_impossible_strengths(fields):
 def test_a_crop_is_a_shifted_and_perhaps_flipped_image():
     given, padding = images(), 2
     seen = set()
-    for image, view in zip(given, Crop(padding=padding, flip=True).augment(given, seed=3), strict=True):
+    for image, view in zip(
+        given, Crop(padding=padding, flip=True).augment(given, seed=3), strict=True
+    ):
         padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
         places = [
             (top, left, flipped)
@@ -122,7 +134,9 @@ def test_a_crop_without_padding_and_flip_changes_nothing():
 def test_half_of_the_images_are_flipped_if_any():
     left = np.zeros((400, 8, 8, 1), dtype=np.uint8)
     left[:, :, 0] = 255
-    assert (Crop(padding=0, flip=True).augment(left, seed=0)[:, 0, -1, 0] == 255).mean() == pytest.approx(0.5, abs=0.1)
+    assert (
+        Crop(padding=0, flip=True).augment(left, seed=0)[:, 0, -1, 0] == 255
+    ).mean() == pytest.approx(0.5, abs=0.1)
     assert (Crop(padding=0, flip=False).augment(left, seed=0) == left).all()
 
 

@@ -1,4 +1,6 @@
-"""An experiment's identity: equal where the same is computed, another where anything else is, and golden for ever."""
+"""An experiment's identity: equal where the same is computed, another where anything else is, and
+golden for ever.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -78,7 +80,10 @@ def fingerprints() -> dict[str, str]:
 
 def keys() -> dict[str, str]:
     block = Block(seed=0)
-    return {name: Cell(experiment=e, block=block).key("teacher", "pool") for name, (e, _) in GOLDEN.items()}
+    return {
+        name: Cell(experiment=e, block=block).key("teacher", "pool")
+        for name, (e, _) in GOLDEN.items()
+    }
 
 
 def same(one: Experiment, other: Experiment) -> bool:
@@ -98,20 +103,31 @@ def test_fingerprints_are_golden(name):
 
 
 def test_the_key_of_a_cell_is_golden():
-    assert Cell(experiment=FULL, block=Block(seed=3)).key("teacher", "pool") == "074b52f9524a2b4e4a7a"
+    assert (
+        Cell(experiment=FULL, block=Block(seed=3)).key("teacher", "pool") == "074b52f9524a2b4e4a7a"
+    )
 
 
-@pytest.mark.parametrize("kind", HOLDERS, ids=lambda kind: f"{kind.__module__.split('.')[-1]}.{kind.__name__}")
-def test_a_raised_version_makes_exactly_the_experiments_stale_that_hold_the_piece(kind, monkeypatch):
+@pytest.mark.parametrize(
+    "kind", HOLDERS, ids=lambda kind: f"{kind.__module__.split('.')[-1]}.{kind.__name__}"
+)
+def test_a_raised_version_makes_exactly_the_experiments_stale_that_hold_the_piece(
+    kind, monkeypatch
+):
     before, keys_before = fingerprints(), keys()
     monkeypatch.setattr(kind, "version", kind.version + 1)
-    assert {name for name, fingerprint in fingerprints().items() if fingerprint != before[name]} == HOLDERS[kind]
+    assert {
+        name for name, fingerprint in fingerprints().items() if fingerprint != before[name]
+    } == HOLDERS[kind]
     assert {name for name, key in keys().items() if key != keys_before[name]} == HOLDERS[kind]
 
 
 def test_block_teacher_and_pool_are_part_of_a_cells_key():
     cell = Cell(experiment=FULL, block=Block(seed=0))
-    others = [replace(cell, block=block) for block in (Block(seed=1), Block(seed=0, draw=1), Block(seed=0, teacher=1))]
+    others = [
+        replace(cell, block=block)
+        for block in (Block(seed=1), Block(seed=0, draw=1), Block(seed=0, teacher=1))
+    ]
     all_keys = [c.key("teacher", "pool") for c in (cell, *others)]
     all_keys += [cell.key("another", "pool"), cell.key("teacher", "another")]
     assert len(set(all_keys)) == 6
@@ -168,7 +184,11 @@ def test_what_computes_something_else_is_another(change):
 
 def test_the_canonical_form_is_stable():
     odd = replace(FULL, dropping=Tail(rate=0.35), implicit=Similarity(weight=0))
-    assert odd.canonical() == odd.canonical().canonical() == replace(FULL, dropping=Tail(rate=0.3), implicit=None)
+    assert (
+        odd.canonical()
+        == odd.canonical().canonical()
+        == replace(FULL, dropping=Tail(rate=0.3), implicit=None)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +200,9 @@ class Balanced2:
 
 
 class NotAPiece:
-    """A user's own selection that is no dataclass, so that two configurations would be one experiment."""
+    """A user's own selection that is no dataclass, so that two configurations would be one
+    experiment.
+    """
 
     def __init__(self, ratio: float) -> None:
         self.ratio = ratio
@@ -206,7 +228,18 @@ def test_params_are_flat_dotted_scalars(name):
     params = GOLDEN[name][0].params()
     assert all(type(value) in (bool, int, float, str) for value in params.values())
     assert all(part.isidentifier() for name in params for part in name.split("."))
-    parts = {"task", "pool", "teacher", "student", "selection", "dropping", "kd", "explicit", "implicit", "views"}
+    parts = {
+        "task",
+        "pool",
+        "teacher",
+        "student",
+        "selection",
+        "dropping",
+        "kd",
+        "explicit",
+        "implicit",
+        "views",
+    }
     assert {name for name in params if "." not in name} == parts
     assert params["schedule.steps"] == 20
 
@@ -275,7 +308,9 @@ def test_a_study_pairs_its_variants_block_by_block():
 
 def test_a_study_that_changes_nothing_is_refused():
     twin = replace(FULL, dropping=Tail(rate=0.35))
-    with pytest.raises(ValueError, match="'full' and 'twin' are one experiment: the study changes nothing"):
+    with pytest.raises(
+        ValueError, match="'full' and 'twin' are one experiment: the study changes nothing"
+    ):
         Study(question="?", variants={"full": FULL, "twin": twin}, baseline="full")
     with pytest.raises(ValueError, match="the baseline must be one of"):
         Study(question="?", variants={"full": FULL}, baseline="none")

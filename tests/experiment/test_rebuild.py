@@ -1,4 +1,6 @@
-"""Any run again: from its parameters, from a cell's name or from MLflow's id, and with some of them changed."""
+"""Any run again: from its parameters, from a cell's name or from MLflow's id, and with some of them
+changed.
+"""
 
 import argparse
 import importlib
@@ -35,16 +37,25 @@ def everything() -> Iterator[Experiment]:
         yield from importlib.import_module(f"ablations.{path.stem}").study.variants.values()
     yield replace(digits(), selection=Dynamic(rule=Balanced(rows=300), every=2))
     yield replace(digits(), pool=ParquetPool(path="a folder"))
-    for network in (CifarResNet(depth=18), WideResNet(depth=16, width=2), SmallResNet(width=8, norm="group")):
+    for network in (
+        CifarResNet(depth=18),
+        WideResNet(depth=16, width=2),
+        SmallResNet(width=8, norm="group"),
+    ):
         yield replace(digits(), student=network)
     yield from (replace(digits(), kd=kind()) for kind in KDS)
-    yield replace(digits(), implicit=Both(first=Similarity(weight=1.0, tau=0.3), second=PKT(weight=100.0)))
+    yield replace(
+        digits(), implicit=Both(first=Similarity(weight=1.0, tau=0.3), second=PKT(weight=100.0))
+    )
 
 
 def test_every_experiment_of_ours_is_rebuilt_from_its_parameters_also_as_text() -> None:
     for e in everything():
         assert experiment(e.params()).fingerprint() == e.fingerprint()
-        assert experiment({name: str(value) for name, value in e.params().items()}).params() == e.params()
+        assert (
+            experiment({name: str(value) for name, value in e.params().items()}).params()
+            == e.params()
+        )
 
 
 def test_a_changed_value() -> None:
@@ -57,7 +68,12 @@ def test_another_kind_takes_over_what_it_shares_and_forgets_the_rest() -> None:
     e = changed(digits(), {"selection": "random"})
     assert e.selection.ratio == digits().selection.ratio and type(e.selection).__name__ == "Random"
     assert changed(digits(), {"dropping": "none"}).dropping is None
-    assert changed(changed(digits(), {"dropping": "none"}), {"dropping": "tail", "dropping.rate": "0.3"}) == digits()
+    assert (
+        changed(
+            changed(digits(), {"dropping": "none"}), {"dropping": "tail", "dropping.rate": "0.3"}
+        )
+        == digits()
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,11 +82,20 @@ def test_another_kind_takes_over_what_it_shares_and_forgets_the_rest() -> None:
         ({"selection.rato": "0.3"}, "no parameter 'selection.rato': did you mean selection.ratio"),
         ({"rate": "0.3"}, "no parameter 'rate': did you mean dropping.rate"),
         ({"selection": "balance"}, "selection has no kind 'balance': did you mean balanced"),
-        ({"selection.ratio": "a third"}, "selection.ratio must be float or None, but got 'a third'"),
+        (
+            {"selection.ratio": "a third"},
+            "selection.ratio must be float or None, but got 'a third'",
+        ),
         ({"selection.ratio": "3"}, "selection.ratio must lie in"),
         ({"schedule.steps": "1.5"}, "schedule.steps must be int, but got '1.5'"),
-        ({"dropping": "nucleus"}, "do not say what dropping.mass is: set it with --set dropping.mass"),
-        ({"explicit": "os.path.join"}, "a class of your own: name its module with --module os.path"),
+        (
+            {"dropping": "nucleus"},
+            "do not say what dropping.mass is: set it with --set dropping.mass",
+        ),
+        (
+            {"explicit": "os.path.join"},
+            "a class of your own: name its module with --module os.path",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_with_the_nearest(change: dict[str, str], message: str) -> None:
@@ -80,9 +105,13 @@ def test_what_does_not_fit_is_said_with_the_nearest(change: dict[str, str], mess
 
 def test_a_run_of_another_version_is_not_taken_for_what_it_is_not() -> None:
     params = digits().params()
-    with pytest.raises(ValueError, match=r"a parameter 'selection.charm' that this version does not know"):
+    with pytest.raises(
+        ValueError, match=r"a parameter 'selection.charm' that this version does not know"
+    ):
         experiment({**params, "selection.charm": 1.0})
-    old = {name: value for name, value in params.items() if name != "selection.rows"}  # before there were rows
+    old = {
+        name: value for name, value in params.items() if name != "selection.rows"
+    }  # before there were rows
     assert experiment(old) == digits()
 
 
@@ -103,7 +132,9 @@ def own_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experi
         sys.modules.pop(name, None)
 
 
-def test_a_class_of_the_users_comes_only_from_a_module_that_the_user_names(own_loss: Experiment) -> None:
+def test_a_class_of_the_users_comes_only_from_a_module_that_the_user_names(
+    own_loss: Experiment,
+) -> None:
     params = {name: str(value) for name, value in own_loss.params().items()}
     with pytest.raises(ValueError, match="--module own_loss"):
         experiment(params)
@@ -127,7 +158,9 @@ def test_recipe_run_and_changes_on_the_command_line(tmp_path: Path) -> None:
     assert cli.cell_of(options()).experiment == digits()
     again = cli.cell_of(options("--run", job.name[:8], *where))
     assert again == job.cell
-    changed_cell = cli.cell_of(options("--run", job.name, "--set", "kd.temperature=2", "--seed", "9", *where))
+    changed_cell = cli.cell_of(
+        options("--run", job.name, "--set", "kd.temperature=2", "--seed", "9", *where)
+    )
     assert changed_cell.experiment == replace(job.cell.experiment, kd=KD(temperature=2.0))
     assert changed_cell.block == Block(seed=9)
     with pytest.raises(ValueError, match="a recipe or a run, not both"):
@@ -166,14 +199,20 @@ def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: P
     shown = run("show", cell[:10], "--storage", str(tmp_path), folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
     for expected in (
-        "finished at step 200", "selection.ratio", "validation", "teacher0", "cpu AVX2",
+        "finished at step 200",
+        "selection.ratio",
+        "validation",
+        "teacher0",
+        "cpu AVX2",
         "in the study parts: without dropping, block 1",
         f"python -m platform.distill --run {cell} --from {tmp_path} --test",
-    ):  # fmt: skip
+    ):
         assert expected in shown.stdout
 
 
-def test_show_tells_why_a_cell_has_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_tells_why_a_cell_has_no_outcome(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from dfkd.reporting.console import Console
     from dfkd.runs.finding import show_cell
     from dfkd.storage.ledger import Ledger

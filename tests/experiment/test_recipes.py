@@ -1,4 +1,6 @@
-"""Recipes: the full method and its baselines are complete, differ in what they say, and train end to end."""
+"""Recipes: the full method and its baselines are complete, differ in what they say, and train end
+to end.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +44,9 @@ def small(experiment: Experiment, tiny: Experiment) -> Experiment:
     """The recipe with the tiny teacher, student and budget."""
     schedule = replace(experiment.schedule, steps=6, batch=16, evaluations=1)
     pool = experiment.pool if isinstance(experiment.pool, TrainingImages) else tiny.pool
-    return replace(experiment, teacher=tiny.teacher, student=tiny.student, schedule=schedule, pool=pool)
+    return replace(
+        experiment, teacher=tiny.teacher, student=tiny.student, schedule=schedule, pool=pool
+    )
 
 
 def run_of(experiment: Experiment, material: Material) -> Run:
@@ -65,9 +69,13 @@ def test_the_full_method_and_its_baselines_train_on_garments(tiny, tmp_path):
     task = write_fashion(tmp_path / "files")
     few = replace(fashion().schedule, steps=6, batch=16, evaluations=1)
     full = replace(
-        fashion(), task=task, pool=WildGarments(rows=400, task=task), teacher=tiny.teacher, student=tiny.student,
+        fashion(),
+        task=task,
+        pool=WildGarments(rows=400, task=task),
+        teacher=tiny.teacher,
+        student=tiny.student,
         schedule=few,
-    )  # fmt: skip
+    )
     for e in (full, *(baseline(full) for baseline in BASELINES.values())):
         source = obtain(Cell(experiment=e, block=Block(seed=0)), tmp_path)
         score_here(source, tmp_path)
@@ -87,10 +95,16 @@ def test_each_selection_trains(kind, tiny, material):
 
 @pytest.mark.parametrize(
     "rule",
-    [Tail(rate=0.3), RandomClasses(rate=0.3), ByConfidence(rate=0.9), Nucleus(mass=0.8), WholeClass(rate=0.3),
-     NoiseMatrix()],
+    [
+        Tail(rate=0.3),
+        RandomClasses(rate=0.3),
+        ByConfidence(rate=0.9),
+        Nucleus(mass=0.8),
+        WholeClass(rate=0.3),
+        NoiseMatrix(),
+    ],
     ids=lambda rule: type(rule).__name__,
-)  # fmt: skip
+)
 def test_each_dropping_trains(rule, tiny, material):
     assert type(rule) in DROPPINGS
     run = run_of(replace(tiny, dropping=rule), material)
@@ -112,17 +126,32 @@ def test_baselines_cost_as_much_as_the_full_method_in_steps_and_images(name):
 def test_fashion_takes_its_settings_over_from_digits():
     """Chosen for it, by validation: how long the teacher and the student learn."""
     assert set(fashion().diff(digits())) == {
-        "task", "task.path", "task.content", "pool", "pool.rows", "pool.share", "pool.task", "pool.task.path",
-        "pool.task.content", "teacher.steps", "schedule.steps",
-    }  # fmt: skip
+        "task",
+        "task.path",
+        "task.content",
+        "pool",
+        "pool.rows",
+        "pool.share",
+        "pool.task",
+        "pool.task.path",
+        "pool.task.content",
+        "teacher.steps",
+        "schedule.steps",
+    }
 
 
 def test_the_study_of_baselines_asks_them_of_any_recipe():
-    for full in (digits(), fashion(), replace(digits(), selection=Balanced(rows=300), views=Crop(answer="live"))):
+    for full in (
+        digits(),
+        fashion(),
+        replace(digits(), selection=Balanced(rows=300), views=Crop(answer="live")),
+    ):
         variants = baselines.study_of(full).variants
         assert variants["full method"] == full and len(variants) == 1 + len(BASELINES)
         assert {e.task for e in variants.values()} == {full.task}
-        rows = {e.selection.rows for e in variants.values() if not isinstance(e.pool, TrainingImages)}
+        rows = {
+            e.selection.rows for e in variants.values() if not isinstance(e.pool, TrainingImages)
+        }
         assert rows == {full.selection.rows}
     assert set(baselines.study.variants.values()) == {RECIPES[name]() for name in ON_DIGITS}
 
@@ -153,7 +182,9 @@ def test_the_loss_on_labels_is_their_cross_entropy(tiny, original):
     with torch.no_grad():
         logits_BK, _ = run.objective.student(run.views(rows_B, 0)[0])
         terms = run.loss(0)
-    assert terms["kd"].item() == pytest.approx(F.cross_entropy(logits_BK, labels_B).item(), rel=1e-5)
+    assert terms["kd"].item() == pytest.approx(
+        F.cross_entropy(logits_BK, labels_B).item(), rel=1e-5
+    )
 
 
 def test_original_labels_stand_alone():
@@ -164,7 +195,9 @@ def test_original_labels_stand_alone():
         {"explicit": PooledFeatures(weight=1.0)},
         {"views": Crop(padding=1, answer="live")},
     ):
-        with pytest.raises(ValueError, match="original labels need the pool TrainingImages of the same task"):
+        with pytest.raises(
+            ValueError, match="original labels need the pool TrainingImages of the same task"
+        ):
             replace(recipe, **change)
     assert isinstance(recipe.kd, OriginalLabels)
 
@@ -191,7 +224,9 @@ def test_the_pool_of_training_images_is_the_training_split(tmp_path: Path):
     assert (images_NHWC == task.train().images).all() and row_id_N.tolist() == list(range(897))
     assert (pool.labels(row_id_N) == task.train().labels).all()
     before = shard.path.stat().st_mtime_ns
-    assert pool.files(task.image_shape, tmp_path) == files and shard.path.stat().st_mtime_ns == before
+    assert (
+        pool.files(task.image_shape, tmp_path) == files and shard.path.stat().st_mtime_ns == before
+    )
 
 
 def test_training_images_have_one_draw_and_one_size(tmp_path: Path):

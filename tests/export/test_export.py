@@ -1,4 +1,6 @@
-"""Exported students: three formats that answer as the original does, a card whose code runs, or nothing at all."""
+"""Exported students: three formats that answer as the original does, a card whose code runs, or
+nothing at all.
+"""
 
 import json
 import re
@@ -36,7 +38,10 @@ FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetenso
 
 @pytest.fixture(scope="module")
 def finished(
-    tiny: Experiment, material: Material, job_of: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory
+    tiny: Experiment,
+    material: Material,
+    job_of: Callable[..., Job],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Outcome]:
     """A storage with one real cell, its test set read."""
     storage = tmp_path_factory.mktemp("finished")
@@ -45,12 +50,22 @@ def finished(
 
 @pytest.fixture(scope="module")
 def exported(
-    finished: tuple[Path, Outcome], run_command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    finished: tuple[Path, Outcome],
+    run_command: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """What the command made of it, and what it said."""
     storage, outcome = finished
     folder = tmp_path_factory.mktemp("exports")
-    done = run_command("export", outcome.cell[:6], "--storage", str(storage), "--out", "deep/student", folder=folder)
+    done = run_command(
+        "export",
+        outcome.cell[:6],
+        "--storage",
+        str(storage),
+        "--out",
+        "deep/student",
+        folder=folder,
+    )
     assert done.returncode == 0, done.stderr
     return folder / "deep" / "student", done
 
@@ -59,7 +74,9 @@ def test_the_folder_is_whole_and_the_command_says_what_it_wrote(
     exported: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, done = exported
-    assert sorted(path.name for path in folder.iterdir()) == FILES and list(folder.parent.iterdir()) == [folder]
+    assert sorted(path.name for path in folder.iterdir()) == FILES and list(
+        folder.parent.iterdir()
+    ) == [folder]
     assert f"written to {folder}" in done.stdout and "300 of 300" in done.stdout
     assert "1 thread" in done.stdout and "images/s" in done.stdout and not done.stderr
 
@@ -97,8 +114,12 @@ def test_the_cards_code_runs_and_its_front_matter_is_what_a_hub_reads(
     _, front, body = text.split("---\n", 2)
     card = yaml.safe_load(front)
     [model] = card["model-index"]
-    values = {result["dataset"]["split"]: result["metrics"][0]["value"] for result in model["results"]}
-    assert values == {name: pytest.approx(outcome.metrics[name], abs=1e-6) for name in ("test", "validation")}
+    values = {
+        result["dataset"]["split"]: result["metrics"][0]["value"] for result in model["results"]
+    }
+    assert values == {
+        name: pytest.approx(outcome.metrics[name], abs=1e-6) for name in ("test", "validation")
+    }
     blocks = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
     assert len(blocks) == 3 and all(len(block.splitlines()) == 3 for block in blocks)
     monkeypatch.chdir(folder)
@@ -106,23 +127,40 @@ def test_the_cards_code_runs_and_its_front_matter_is_what_a_hub_reads(
         names: dict[str, Any] = {}
         exec(block, names)
         assert tuple(names["logits"].shape) == (4, 10)
-    for said in ("300 validation images", outcome.cell, outcome.tags["teacher"], "| selection | balanced |", "n 200"):
+    for said in (
+        "300 validation images",
+        outcome.cell,
+        outcome.tags["teacher"],
+        "| selection | balanced |",
+        "n 200",
+    ):
         assert said in body
 
 
 def test_a_second_call_says_that_it_is_there(
-    exported: tuple[Path, Any], finished: tuple[Path, Outcome], run_command: Callable[..., Any], tmp_path: Path
+    exported: tuple[Path, Any],
+    finished: tuple[Path, Outcome],
+    run_command: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     storage, outcome = finished
     before = {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()}
     done = run_command(
-        "export", outcome.cell, "--storage", str(storage), "--out", str(exported[0]), folder=tmp_path
-    )  # fmt: skip
+        "export",
+        outcome.cell,
+        "--storage",
+        str(storage),
+        "--out",
+        str(exported[0]),
+        folder=tmp_path,
+    )
     assert done.returncode == 0 and done.stdout.startswith("it is there: ")
     assert {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()} == before
 
 
-def test_a_folder_of_something_else_is_left_alone(exported: tuple[Path, Any], tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_left_alone(
+    exported: tuple[Path, Any], tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds something else: name another folder with --out"):
         is_export_of(tmp_path, "any")
@@ -143,7 +181,8 @@ def test_an_unknown_cell_is_one_line_with_the_nearest(
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [("diverged", "diverged at step 20: it has no student"), ("pruned", "was pruned at step 20")]
+    ("state", "said"),
+    [("diverged", "diverged at step 20: it has no student"), ("pruned", "was pruned at step 20")],
 )
 def test_a_cell_without_a_student_is_one_line(
     state: str, said: str, tiny: Experiment, job_of: Callable[..., Job], tmp_path: Path
@@ -153,7 +192,9 @@ def test_a_cell_without_a_student_is_one_line(
         student_of(find_outcome(outcome.cell, tmp_path, None), tmp_path, [])
 
 
-def test_a_student_whose_weights_are_elsewhere_is_one_line(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+def test_a_student_whose_weights_are_elsewhere_is_one_line(
+    finished: tuple[Path, Outcome], tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"are not in .*: name the storage that has them"):
         student_of(finished[1], tmp_path, [])
 
@@ -200,16 +241,20 @@ class UntraceableModule(nn.Module):
 
 @pytest.mark.parametrize(
     ("network", "said"),
-    [(Elsewise(), "torch.export export does not agree with the student: .* 0.01 on 300 images"),
-     (Untraceable(), "does not fit into torch.export")],
-)  # fmt: skip
+    [
+        (Elsewise(), "torch.export export does not agree with the student: .* 0.01 on 300 images"),
+        (Untraceable(), "does not fit into torch.export"),
+    ],
+)
 def test_an_export_that_does_not_agree_leaves_nothing(
     network: Any, said: str, tiny: Experiment, job_of: Callable[..., Job], tmp_path: Path
 ) -> None:
     experiment = replace(tiny, student=network)
     job = job_of(experiment)
     outcome = write_cell(tmp_path, job, 0.9)
-    weights = {name: value.contiguous() for name, value in network.build(10, 1).state_dict().items()}
+    weights = {
+        name: value.contiguous() for name, value in network.build(10, 1).state_dict().items()
+    }
     storage = tmp_path / "other"
     Ledger(storage).write(outcome, weights)
     student = student_of(outcome, storage, [__name__])
@@ -228,7 +273,12 @@ def test_agreement_sees_what_is_wrong_in_single_images_and_in_batches(
         return student(torch.from_numpy(images_BCHW)).numpy()
 
     def wrong_at(batch: int, by: float) -> Agreement:
-        return agreement(lambda x: answer(x) + np.float32(by if len(x) == batch else 0), student, images, tiny.task)
+        return agreement(
+            lambda x: answer(x) + np.float32(by if len(x) == batch else 0),
+            student,
+            images,
+            tiny.task,
+        )
 
     assert wrong_at(7, 1.0).holds and wrong_at(7, 1.0).same == 70  # no batch of 7 is asked about
     for batch in (1, 6, 64):
@@ -247,11 +297,23 @@ def test_without_labels_formats_are_compared_on_the_probe_and_without_a_pool_on_
     e, outcome = replace(tiny, task=Unlabelled()), finished[1]
     assert isinstance(e.pool, Glyphs)
     images, said = images_to_compare(e, outcome, source_storage)
-    assert said == "90 held-out images of the pool" and images.shape == (90, 16, 16, 1)  # 15 % of 600 rows
+    assert said == "90 held-out images of the pool" and images.shape == (
+        90,
+        16,
+        16,
+        1,
+    )  # 15 % of 600 rows
     images, said = images_to_compare(e, outcome, tmp_path)
     assert said == "256 images of noise" and images.dtype == np.uint8
 
 
-def test_the_safetensors_file_is_the_ledgers(exported: tuple[Path, Any], finished: tuple[Path, Outcome]) -> None:
-    ours, theirs = load_file(exported[0] / "model.safetensors"), Ledger(finished[0]).weights(finished[1].cell)
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+def test_the_safetensors_file_is_the_ledgers(
+    exported: tuple[Path, Any], finished: tuple[Path, Outcome]
+) -> None:
+    ours, theirs = (
+        load_file(exported[0] / "model.safetensors"),
+        Ledger(finished[0]).weights(finished[1].cell),
+    )
+    assert ours.keys() == theirs.keys() and all(
+        torch.equal(ours[name], theirs[name]) for name in ours
+    )

@@ -1,4 +1,6 @@
-"""Near-duplicates: planted copies are found, other pictures of the same kind are not, and the cost is bounded."""
+"""Near-duplicates: planted copies are found, other pictures of the same kind are not, and the cost
+is bounded.
+"""
 
 import io
 
@@ -17,7 +19,12 @@ def pictures(count: int, side: int = 32, channels: int = 3, seed: int = 0) -> Im
     """Smooth random pictures: no two alike."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 6, 6, channels), dtype=np.uint8)
-    return np.stack([_of(Image.fromarray(c if channels == 3 else c[..., 0]).resize((side, side))) for c in coarse])
+    return np.stack(
+        [
+            _of(Image.fromarray(c if channels == 3 else c[..., 0]).resize((side, side)))
+            for c in coarse
+        ]
+    )
 
 
 def _of(image: Image.Image) -> Images:
@@ -44,7 +51,13 @@ def smaller(image: Images) -> Images:
 
 def test_planted_copies_are_found_and_nothing_else() -> None:
     images = pictures(500)
-    planted = [images[3], compressed(images[10]), darker(images[10]), smaller(images[20]), images[3]]
+    planted = [
+        images[3],
+        compressed(images[10]),
+        darker(images[10]),
+        smaller(images[20]),
+        images[3],
+    ]
     found = find_duplicates(np.concatenate([images, np.stack(planted)]))
     assert np.flatnonzero(found.exact_N).tolist() == [500, 504]
     assert np.flatnonzero(found.near_N).tolist() == [501, 502, 503]
@@ -75,7 +88,10 @@ def test_images_of_any_size(shape: tuple[int, int, int]) -> None:
 
 def test_areas_are_means_of_their_pixels() -> None:
     grey = np.arange(36, dtype=np.float64).reshape(1, 6, 6)
-    assert reduced(grey, 3, 2)[0, 0].tolist() == [4.0, 7.0]  # rows 0 to 1, columns 0 to 2 and 3 to 5
+    assert reduced(grey, 3, 2)[0, 0].tolist() == [
+        4.0,
+        7.0,
+    ]  # rows 0 to 1, columns 0 to 2 and 3 to 5
     thirds = reduced(np.array([[[0.0, 3.0, 30.0]]]), 1, 2)
     assert thirds[0, 0].tolist() == [1.0, 21.0]  # the middle pixel is half of each
 
@@ -90,5 +106,7 @@ def test_hundreds_of_copies_of_one_picture_are_one_group() -> None:
     """More than are compared with one row: they are joined over each other."""
     one = pictures(1)[0].astype(np.int64)
     noise = np.random.default_rng(1).integers(-3, 4, (300, *one.shape))
-    found = find_duplicates(np.concatenate([pictures(50, seed=2), np.clip(one + noise, 0, 255).astype(np.uint8)]))
+    found = find_duplicates(
+        np.concatenate([pictures(50, seed=2), np.clip(one + noise, 0, 255).astype(np.uint8)])
+    )
     assert found.near_N.sum() == 299 and len(found.groups[0]) == 300

@@ -1,4 +1,6 @@
-"""`platform.inspect`: a starved class is found, rules take what runs take, the page is whole, nothing is made twice."""
+"""`platform.inspect`: a starved class is found, rules take what runs take, the page is whole,
+nothing is made twice.
+"""
 
 import csv
 import io
@@ -24,7 +26,17 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspection import page as fitness_page
 from dfkd.inspection import tables as fitness_tables
 from dfkd.inspection.driver import inspect
-from dfkd.inspection.fitness import COVERED, MISSING, STARVED, THIN, Choice, ClassFit, Copies, Fitness, Profile
+from dfkd.inspection.fitness import (
+    COVERED,
+    MISSING,
+    STARVED,
+    THIN,
+    Choice,
+    ClassFit,
+    Copies,
+    Fitness,
+    Profile,
+)
 from dfkd.inspection.inspecting import Inspection, inspection_key
 from dfkd.inspection.verdict import advice, largest_ratio, ranges, verdict
 from dfkd.method.dropping import WholeClass
@@ -41,7 +53,9 @@ SURE, UNSURE = 6.0, 1.0  # logits above the others: confidence .98 and .23
 
 
 def inspected(experiment: Experiment, source: Source, material: Material) -> Fitness:
-    inspection = Inspection(Cell(experiment=experiment, block=Block(seed=0)), "tiny", source, material)
+    inspection = Inspection(
+        Cell(experiment=experiment, block=Block(seed=0)), "tiny", source, material
+    )
     assert len(list(inspection.parts())) == inspection.count
     return inspection.fitness()
 
@@ -60,7 +74,9 @@ def page(fitness: Fitness) -> str:
 
 
 def made(source: Source, folder: Path) -> tuple[Source, Material]:
-    """Noise, 300 rows a class, all sure; but of class 7, among what may be selected, 4 are. Two copies are planted."""
+    """Noise, 300 rows a class, all sure; but of class 7, among what may be selected, 4 are. Two
+    copies are planted.
+    """
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (ROWS, 16, 16, 1), dtype=np.uint8)
     images[[100, 2000]] = images[5]
@@ -75,12 +91,20 @@ def made(source: Source, folder: Path) -> tuple[Source, Material]:
     set_aside = SetAside(folder / "rejected.parquet", (("truncated", 3),))
     pool = PoolFiles((write_shard(folder / "a.parquet", np.arange(ROWS), images),), set_aside)
     validation = source.task.validation()
-    material = Material(images_NHWC=images, scores=scores, probe=probe, validation=validation, teacher=source.teacher,
-                        selections=None)  # fmt: skip
+    material = Material(
+        images_NHWC=images,
+        scores=scores,
+        probe=probe,
+        validation=validation,
+        teacher=source.teacher,
+        selections=None,
+    )
     return replace(source, pool=pool), material
 
 
-def test_a_starved_class_is_found_with_its_numbers(tiny: Experiment, source: Source, tmp_path: Path) -> None:
+def test_a_starved_class_is_found_with_its_numbers(
+    tiny: Experiment, source: Source, tmp_path: Path
+) -> None:
     other, material = made(source, tmp_path)
     found = inspected(replace(tiny, selection=Balanced(ratio=0.2)), other, material)
     assert (found.available, found.own.rows, found.fair) == (2550, 510, 51.0)
@@ -88,28 +112,42 @@ def test_a_starved_class_is_found_with_its_numbers(tiny: Experiment, source: Sou
     assert (seven.confident, seven.taken, found.state(seven)) == (4, 4, STARVED)
     assert [found.state(c) for c in found.classes if c.label != 7] == [COVERED] * 9
     assert verdict(found) == (
-        "This pool can teach 9 of 10 classes (0 to 6, 8, 9). Class 7 is starved: balanced at ratio 0.2 takes 4 of its "
+        "This pool can teach 9 of 10 classes (0 to 6, 8, 9). Class 7 is starved: balanced at ratio "
+        "0.2 takes 4 of its "
         "fair share of 51 rows, and 4 rows of the pool have a confidence of 0.9 or more."
     )
     [todo] = [line for line in advice(found) if line.startswith("Class 7")]
     assert "add images that look like class 7" in todo and "--set selection.ratio=0.015" in todo
     assert largest_ratio(found) == 0.015  # 4 sure rows for each of 10 classes, of 2,550
     assert (found.copies.exact, found.copies.near) == (2, 0)
-    assert found.set_aside == {"truncated": 3} and "<td>truncated</td><td>3</td>" in fitness_page.html(found)
+    assert found.set_aside == {
+        "truncated": 3
+    } and "<td>truncated</td><td>3</td>" in fitness_page.html(found)
     assert found.inside is None and "Evaluation of the selection" not in fitness_page.html(found)
 
 
-def test_what_rules_take_is_what_runs_take(tiny: Experiment, material: Material, fitness: Fitness) -> None:
+def test_what_rules_take_is_what_runs_take(
+    tiny: Experiment, material: Material, fitness: Fitness
+) -> None:
     for rule in (tiny.selection, Confident(ratio=0.3)):
-        rows_N = Run(Cell(experiment=replace(tiny, selection=rule), block=Block(seed=0)), material).rows_N
+        rows_N = Run(
+            Cell(experiment=replace(tiny, selection=rule), block=Block(seed=0)), material
+        ).rows_N
         choice = fitness.at_own_budget()["balanced" if rule is tiny.selection else "confident"]
         label_S = np.asarray(material.scores.pseudo_label_N)[rows_N]
         assert choice.counts == tuple(np.bincount(label_S, minlength=10).tolist())
         assert choice.lowest == np.asarray(material.scores.confidence_N)[rows_N].min()
     assert fitness.own.rows == 153 and fitness.rule == "balanced"
     assert fitness.rules == (
-        "balanced", "confident", "random", "entropy", "margin", "prototype", "mixture", "hardest",
-    )  # fmt: skip
+        "balanced",
+        "confident",
+        "random",
+        "entropy",
+        "margin",
+        "prototype",
+        "mixture",
+        "hardest",
+    )
     assert [c.ratio for c in fitness.choices[:5]] == [0.05, 0.1, 0.2, 0.3, 0.5]
 
 
@@ -129,31 +167,41 @@ def test_what_a_drawn_pool_shows_is_told_apart(
     assert header[3] == "in the domain" and len(rows) == len(fitness.choices)
     for c in fitness.choices:
         assert c.inside_K is not None and c.right_K is not None
-        assert all(0 <= r <= i <= n for r, i, n in zip(c.right_K, c.inside_K, c.counts, strict=True))
+        assert all(
+            0 <= r <= i <= n for r, i, n in zip(c.right_K, c.inside_K, c.counts, strict=True)
+        )
     characters = [c for shard in source.pool.shards for c in read_characters(shard.path)]
     rows_N = Run(Cell(experiment=tiny, block=Block(seed=0)), material).rows_N
     assert sum(fitness.own.inside_K or ()) == sum(characters[row].isdigit() for row in rows_N)
     label_N = material.scores.pseudo_label_N
-    assert sum(fitness.own.right_K or ()) == sum(characters[row] == str(label_N[row]) for row in rows_N)
+    assert sum(fitness.own.right_K or ()) == sum(
+        characters[row] == str(label_N[row]) for row in rows_N
+    )
 
 
 def test_the_teacher_is_asked_on_validation_images(fitness: Fitness, source: Source) -> None:
     from dfkd.models.teachers import accuracy
 
     validation = source.task.validation()
-    assert fitness.profile.accuracy == accuracy(source.teacher.build(source.task), validation, source.task)
+    assert fitness.profile.accuracy == accuracy(
+        source.teacher.build(source.task), validation, source.task
+    )
     assert fitness.profile.images == sum(fitness.profile.histogram) == 300
     assert sum(fitness.histogram) == fitness.available
 
 
-def test_a_task_without_validation_says_so(tiny: Experiment, source: Source, material: Material) -> None:
+def test_a_task_without_validation_says_so(
+    tiny: Experiment, source: Source, material: Material
+) -> None:
     found = inspected(tiny, source, replace(material, validation=None))
     assert found.profile.accuracy is None and found.classes[0].teacher is None
     assert any("no validation split" in fact for fact in fitness_tables.facts(found))
     assert "teacher&#x27;s recall" not in fitness_page.html(found)
 
 
-def test_dropped_classes_and_dynamic_rules(tiny: Experiment, source: Source, material: Material) -> None:
+def test_dropped_classes_and_dynamic_rules(
+    tiny: Experiment, source: Source, material: Material
+) -> None:
     e = replace(tiny, dropping=WholeClass(rate=0.3), selection=Dynamic(rule=Confident(rows=100)))
     found = inspected(e, source, material)
     run_rows = Run(Cell(experiment=e, block=Block(seed=0)), material).rows_N
@@ -166,23 +214,52 @@ def test_dropped_classes_and_dynamic_rules(tiny: Experiment, source: Source, mat
 
 def plain(**changes: object) -> Fitness:
     """1,000 rows that may be selected, 50 a class selected, everything in order."""
-    classes = tuple(ClassFit(label=k, rows=100, confident=60, mean_confidence=0.9, taken=50) for k in range(10))
-    profile = Profile(accuracy=0.99, images=100, confident=0.9, histogram=(5,) * 20, pool_mean=(0.3,), task_mean=(0.3,),
-                      task_std=(0.3,))  # fmt: skip
-    own = Choice(rule="balanced", ratio=0.5, own_budget=True, rows=500, lowest=0.8, mean=0.9, counts=(50,) * 10,
-                 copies=0)  # fmt: skip
+    classes = tuple(
+        ClassFit(label=k, rows=100, confident=60, mean_confidence=0.9, taken=50) for k in range(10)
+    )
+    profile = Profile(
+        accuracy=0.99,
+        images=100,
+        confident=0.9,
+        histogram=(5,) * 20,
+        pool_mean=(0.3,),
+        task_mean=(0.3,),
+        task_std=(0.3,),
+    )
+    own = Choice(
+        rule="balanced",
+        ratio=0.5,
+        own_budget=True,
+        rows=500,
+        lowest=0.8,
+        mean=0.9,
+        counts=(50,) * 10,
+        copies=0,
+    )
     found = Fitness(
-        recipe="r", rule="balanced", rows=1200, held_out=200, histogram=(50,) * 20, very_sure=100, classes=classes,
-        choices=(own,), copies=Copies(exact=0, near=0, blank=0, looked_at=1200), profile=profile,
-    )  # fmt: skip
+        recipe="r",
+        rule="balanced",
+        rows=1200,
+        held_out=200,
+        histogram=(50,) * 20,
+        very_sure=100,
+        classes=classes,
+        choices=(own,),
+        copies=Copies(exact=0, near=0, blank=0, looked_at=1200),
+        profile=profile,
+    )
     return replace(found, **changes)
 
 
 def test_of_several_poor_classes_the_worst_are_named_with_their_numbers() -> None:
-    classes = tuple(replace(c, taken=20 + c.label) if c.label in (1, 4, 5, 8) else c for c in plain().classes)
+    classes = tuple(
+        replace(c, taken=20 + c.label) if c.label in (1, 4, 5, 8) else c for c in plain().classes
+    )
     assert verdict(plain(classes=classes)) == (
-        "This pool can teach all 10 classes. 4 classes are thin: of a fair share of 50 rows balanced at ratio 0.5 "
-        "takes 21 for class 1 (60 sure ones in the pool), 24 for class 4 (60 sure ones in the pool), 25 for class 5 "
+        "This pool can teach all 10 classes. 4 classes are thin: of a fair share of 50 rows "
+        "balanced at ratio 0.5 "
+        "takes 21 for class 1 (60 sure ones in the pool), 24 for class 4 (60 sure ones in the "
+        "pool), 25 for class 5 "
         "(60 sure ones in the pool), and alike 8."
     )
 
@@ -198,9 +275,16 @@ def test_nothing_wrong_asks_for_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "state"),
-    [({"taken": 0}, MISSING), ({"taken": 16}, STARVED), ({"taken": 17}, THIN), ({"taken": 45}, COVERED),
-     ({"confident": 4}, STARVED), ({"confident": 5}, THIN), ({"confident": 13}, COVERED)],
-)  # fmt: skip
+    [
+        ({"taken": 0}, MISSING),
+        ({"taken": 16}, STARVED),
+        ({"taken": 17}, THIN),
+        ({"taken": 45}, COVERED),
+        ({"confident": 4}, STARVED),
+        ({"confident": 5}, THIN),
+        ({"confident": 13}, COVERED),
+    ],
+)
 def test_states_of_a_class(changes: dict, state: str) -> None:
     found = with_class(**changes)
     assert found.state(found.classes[0]) == state
@@ -208,16 +292,29 @@ def test_states_of_a_class(changes: dict, state: str) -> None:
 
 PROFILE = plain().profile
 CASES = {
-    "weak teacher": ({"profile": replace(PROFILE, accuracy=0.3)}, "right on 30 % of the validation images"),
+    "weak teacher": (
+        {"profile": replace(PROFILE, accuracy=0.3)},
+        "right on 30 % of the validation images",
+    ),
     "inverted": ({"profile": replace(PROFILE, pool_mean=(0.7,))}, "lies 1.3 deviations from"),
     "sure of nothing": (
-        {"classes": tuple(replace(c, confident=2) for c in plain().classes)}, "confident of 2.0 % of the rows only"),
+        {"classes": tuple(replace(c, confident=2) for c in plain().classes)},
+        "confident of 2.0 % of the rows only",
+    ),
     "sure of all": ({"very_sure": 900}, "exceeds 0.99 on 90 % of the rows"),
     "one class": (
-        {"classes": (replace(plain().classes[0], rows=600), *plain().classes[1:])}, "Class 0: 60 % of the rows"),
-    "copies": ({"copies": Copies(exact=100, near=50, blank=60, looked_at=1200)}, "12 % of the rows repeat"),
-    "set aside": ({"set_aside": {"not an image": 90, "truncated": 10}}, "most of them (90) because: not an image"),
-}  # fmt: skip
+        {"classes": (replace(plain().classes[0], rows=600), *plain().classes[1:])},
+        "Class 0: 60 % of the rows",
+    ),
+    "copies": (
+        {"copies": Copies(exact=100, near=50, blank=60, looked_at=1200)},
+        "12 % of the rows repeat",
+    ),
+    "set aside": (
+        {"set_aside": {"not an image": 90, "truncated": 10}},
+        "most of them (90) because: not an image",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -246,8 +343,15 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str
     assert all(link.startswith(("#", "data:")) for link in re.findall(r'href="([^"]*)"', page))
     BalancedTags().feed(page)
     assert page.count("<svg") == 3 and len(page) < 3_000_000
-    for heading in ("What to do", "Classes", "What each rule would take", "What is taken and what is left",
-                    "Copies and near-duplicates", "Evaluation of the selection", "Provenance"):  # fmt: skip
+    for heading in (
+        "What to do",
+        "Classes",
+        "What each rule would take",
+        "What is taken and what is left",
+        "Copies and near-duplicates",
+        "Evaluation of the selection",
+        "Provenance",
+    ):
         assert f"<h2>{heading}</h2>" in page
 
 
@@ -258,9 +362,14 @@ def test_the_same_inputs_give_the_same_bytes(
 
 
 def test_a_thousand_classes_stay_readable(fitness: Fitness) -> None:
-    classes = tuple(ClassFit(label=k, rows=k, confident=k // 2, mean_confidence=0.5, taken=k // 4) for k in range(1000))
+    classes = tuple(
+        ClassFit(label=k, rows=k, confident=k // 2, mean_confidence=0.5, taken=k // 4)
+        for k in range(1000)
+    )
     numbers = tuple(range(1000))
-    choices = tuple(replace(c, counts=numbers, inside_K=numbers, right_K=numbers) for c in fitness.choices)
+    choices = tuple(
+        replace(c, counts=numbers, inside_K=numbers, right_K=numbers) for c in fitness.choices
+    )
     found = replace(fitness, classes=classes, choices=choices)
     text = fitness_page.html(found)
     assert "The 40 of 1000 classes with the least" in text and len(text) < 3_000_000
@@ -277,30 +386,46 @@ def test_csv_holds_every_class_and_choice(fitness: Fitness) -> None:
 
 
 TINY = (
-    "pool.rows=600", "teacher.network.width=8", "teacher.steps=30", "teacher.batch=32", "selection.ratio=0.3",
-    "schedule.steps=20", "schedule.batch=16", "schedule.evaluations=4",
-)  # fmt: skip
+    "pool.rows=600",
+    "teacher.network.width=8",
+    "teacher.steps=30",
+    "teacher.batch=32",
+    "selection.ratio=0.3",
+    "schedule.steps=20",
+    "schedule.batch=16",
+    "schedule.evaluations=4",
+)
 
 
 def test_the_command_writes_a_page_once(
     tiny: Experiment, source: Source, material: Material, source_storage: Path, tmp_path: Path
 ) -> None:
-    """On a pool that is scored already: scoring on Ray is what tests/studies/test_study.py waits for."""
+    """On a pool that is scored already: scoring on Ray is what tests/studies/test_study.py waits
+    for.
+    """
     storage = tmp_path / "runs"
     shutil.copytree(source_storage, storage)
     done = run("inspect", "digits", "--set", *TINY, "--storage", "runs", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     [folder] = (storage / "inspections").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == [
-        "classes.csv", "duplicates.csv", "index.html", "summary.json",
-    ]  # fmt: skip
+        "classes.csv",
+        "duplicates.csv",
+        "index.html",
+        "summary.json",
+    ]
     assert json.loads((folder / "summary.json").read_text())["verdict"] in done.stdout
-    assert f"written to {folder}" in done.stdout and "next:  python -m platform.distill digits --set" in done.stdout
+    assert (
+        f"written to {folder}" in done.stdout
+        and "next:  python -m platform.distill digits --set" in done.stdout
+    )
     before = stamps(storage)
     cell = Cell(experiment=tiny, block=Block(seed=0))
     nothing_to_compute_from: Any = None
     prepared = Prepared(source=source, packed=nothing_to_compute_from)
-    assert inspect(cell, "digits", prepared, Compute(storage=storage), Console(quiet=True)) == folder
+    assert (
+        inspect(cell, "digits", prepared, Compute(storage=storage), Console(quiet=True)) == folder
+    )
     assert stamps(storage) == before
 
 
@@ -317,10 +442,19 @@ def test_the_key_follows_what_is_inspected(tiny: Experiment, source: Source) -> 
 
 
 def test_a_command_run_by_its_file_still_finds_the_standard_inspect() -> None:
-    """`python platform/score.py` puts the folder, with a file inspect.py, in front of the standard library."""
+    """`python platform/score.py` puts the folder, with a file inspect.py, in front of the standard
+    library.
+    """
     code = "import inspect, dataclasses; print(inspect.signature(dataclasses.replace))"
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'platform')!r}); {code}"],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'platform')!r}); {code}",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
     assert done.returncode == 0 and done.stdout.startswith("(obj"), done.stderr

@@ -76,7 +76,9 @@ def test_rate_0_is_plain_distillation(kind):
     assert keep_BK.all()
     student_BK, teacher_BK = logits(seed=1), logits()
     plain = kd(student_BK, teacher_BK, None, False)
-    assert kd(student_BK, teacher_BK, keep_BK, kind.masks_student).item() == pytest.approx(plain.item(), rel=1e-6)
+    assert kd(student_BK, teacher_BK, keep_BK, kind.masks_student).item() == pytest.approx(
+        plain.item(), rel=1e-6
+    )
 
 
 @each_rule
@@ -95,7 +97,9 @@ def test_the_canonical_rule_drops_the_same(kind, rate):
 @each_rule
 def test_masks_are_the_same_for_the_same_generator_and_only_drawn_rules_listen_to_it(kind):
     rule = RECIPES[kind](0.5)
-    first, again, other = (rule.keep(logits(), generator(0, "dropping", step)) for step in (1, 1, 2))
+    first, again, other = (
+        rule.keep(logits(), generator(0, "dropping", step)) for step in (1, 1, 2)
+    )
     assert first.equal(again)
     assert first.equal(other) == (kind not in DRAWN)
 
@@ -134,10 +138,22 @@ def test_rates_outside_of_their_range_are_refused(kind, rate):
 @pytest.mark.parametrize(
     ("rate", "classes", "dropped"),
     [
-        (0.3, 10, 3), (0.31, 10, 3), (0.39, 10, 3), (0.4, 10, 4), (0.09, 10, 0), (0.1, 10, 1), (0.7, 10, 7),
-        (0.99, 10, 8), (0.8, 10, 8), (0.5, 2, 0), (0.9, 2, 0), (0.5, 3, 1), (0.29, 100, 29), (0.58, 100, 58),
+        (0.3, 10, 3),
+        (0.31, 10, 3),
+        (0.39, 10, 3),
+        (0.4, 10, 4),
+        (0.09, 10, 0),
+        (0.1, 10, 1),
+        (0.7, 10, 7),
+        (0.99, 10, 8),
+        (0.8, 10, 8),
+        (0.5, 2, 0),
+        (0.9, 2, 0),
+        (0.5, 3, 1),
+        (0.29, 100, 29),
+        (0.58, 100, 58),
     ],
-)  # fmt: skip
+)
 def test_tail_drops_a_number_of_classes_and_two_stay(rate, classes, dropped):
     assert Tail(rate=rate).dropped(classes) == dropped
     keep_BK = Tail(rate=rate).keep(logits(classes=classes), generator(0, "dropping", 0))
@@ -170,7 +186,9 @@ def test_random_drops_each_other_class_with_the_given_probability():
     others_BK = torch.ones_like(keep_BK).scatter_(1, teacher_BK.argmax(1, keepdim=True), False)
     dropped = (~keep_BK)[others_BK].float().mean().item()
     assert dropped == pytest.approx(0.3, abs=0.01)
-    pairs = (~keep_BK[:, 0] & ~keep_BK[:, 1])[others_BK[:, 0] & others_BK[:, 1]].float().mean().item()
+    pairs = (
+        (~keep_BK[:, 0] & ~keep_BK[:, 1])[others_BK[:, 0] & others_BK[:, 1]].float().mean().item()
+    )
     assert pairs == pytest.approx(0.09, abs=0.02)  # independently
 
 
@@ -250,7 +268,9 @@ def test_whole_class_shortens_the_selection_of_a_run(tiny, material):
 
 
 def test_only_rules_that_filter_are_asked_to():
-    assert [kind for kind in DROPPINGS if isinstance(RECIPES[kind](0.5), FiltersRows)] == [WholeClass]
+    assert [kind for kind in DROPPINGS if isinstance(RECIPES[kind](0.5), FiltersRows)] == [
+        WholeClass
+    ]
 
 
 def test_whole_class_goes_by_confidence_or_count():

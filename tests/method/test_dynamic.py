@@ -1,4 +1,6 @@
-"""Dynamic selection in the training loop: when rows are drawn, which ones, and the same again after an interruption."""
+"""Dynamic selection in the training loop: when rows are drawn, which ones, and the same again after
+an interruption.
+"""
 
 import io
 from dataclasses import replace
@@ -18,7 +20,9 @@ from dfkd.training.distill import Material, Run
 
 @pytest.fixture(scope="module")
 def dynamic(tiny) -> Experiment:
-    """64 rows in batches of 16, half of them drawn after each epoch over the current ones: at steps 4, 6, 8, ..."""
+    """64 rows in batches of 16, half of them drawn after each epoch over the current ones: at steps
+    4, 6, 8, ...
+    """
     return replace(tiny, selection=Dynamic(rule=Confident(rows=64), every=1, fraction=0.5))
 
 
@@ -62,7 +66,9 @@ def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, material)
     expected = reference_efficiency(run)
     label_N = material.scores.pseudo_label_N[run.rows_N]
     best_first = np.argsort(-expected)
-    chosen = [i for k in range(10) for i in [j for j in best_first if label_N[j] == k][:3]]  # 32 // 10
+    chosen = [
+        i for k in range(10) for i in [j for j in best_first if label_N[j] == k][:3]
+    ]  # 32 // 10
     chosen += [i for i in best_first if i not in chosen][: 32 - len(chosen)]
     run.advance(5)
     assert run.batches.rows_N.tolist() == run.rows_N[sorted(chosen)].tolist()
@@ -72,11 +78,15 @@ def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, material)
 def test_the_first_epochs_are_those_of_the_rule_alone(dynamic, material):
     alone = run_of(replace(dynamic, selection=dynamic.selection.rule), material)
     run = run_of(dynamic, material)
-    assert [run.batch(step).tolist() for step in range(4)] == [alone.batch(step).tolist() for step in range(4)]
+    assert [run.batch(step).tolist() for step in range(4)] == [
+        alone.batch(step).tolist() for step in range(4)
+    ]
     run.advance(4)
     alone.advance(4)
     before = alone.objective.student.state_dict()
-    assert all(before[name].equal(value) for name, value in run.objective.student.state_dict().items())
+    assert all(
+        before[name].equal(value) for name, value in run.objective.student.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("stop", [0, 3, 4, 5, 6, 7, 19, 20])

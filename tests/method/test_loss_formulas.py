@@ -57,7 +57,9 @@ def normal(x: np.ndarray) -> np.ndarray:
 # ---- KD
 
 
-def kd_reference(student: np.ndarray, teacher: np.ndarray, t: float, keep: np.ndarray, masks_student: bool) -> float:
+def kd_reference(
+    student: np.ndarray, teacher: np.ndarray, t: float, keep: np.ndarray, masks_student: bool
+) -> float:
     total = 0.0
     for s, z, k in zip(student, teacher, keep, strict=True):
         p = np.exp(z / t) * k / (np.exp(z / t) * k).sum()
@@ -68,7 +70,9 @@ def kd_reference(student: np.ndarray, teacher: np.ndarray, t: float, keep: np.nd
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
-@pytest.mark.parametrize("dropping", [None, Tail(rate=0.3), Tail(rate=0.8), Random(rate=0.5)], ids=str)
+@pytest.mark.parametrize(
+    "dropping", [None, Tail(rate=0.3), Tail(rate=0.8), Random(rate=0.5)], ids=str
+)
 def test_kd_agrees_with_its_formula(temperature, dropping):
     student, teacher = outputs(1, 1, scale=3).logits_BK, outputs(1, 2, scale=3).logits_BK
     keep = None if dropping is None else dropping.keep(teacher, generator(0, "dropping", 0))
@@ -86,13 +90,17 @@ def test_kd_of_equal_answers_is_0_whatever_is_dropped_from_both():
     keep = Random(rate=0.5).keep(teacher, generator(0, "dropping", 0))
     assert KD()(teacher, teacher, None, False).item() == pytest.approx(0, abs=1e-12)
     assert KD()(teacher, teacher, keep, True).item() == pytest.approx(0, abs=1e-12)
-    assert KD()(teacher, teacher, keep, False).item() > 0.1  # the student's mass on dropped classes is to go
+    assert (
+        KD()(teacher, teacher, keep, False).item() > 0.1
+    )  # the student's mass on dropped classes is to go
 
 
 def test_kd_stays_finite_where_one_class_is_all():
     teacher, student = torch.zeros(4, 10), torch.zeros(4, 10, requires_grad=True)
     teacher[:, 3] = 1e4
-    KD(temperature=1.0)(student, teacher, Tail(rate=0.8).keep(teacher, generator(0, "dropping", 0)), False).backward()
+    KD(temperature=1.0)(
+        student, teacher, Tail(rate=0.8).keep(teacher, generator(0, "dropping", 0)), False
+    ).backward()
     assert student.grad is not None and student.grad.isfinite().all()
 
 
@@ -125,7 +133,9 @@ def test_pooled_features_see_directions_only_and_opposite_ones_cost_4():
     student, teacher = outputs(12, 1), outputs(12, 2)
     module = made(PooledFeatures, EQUAL)
     longer = Outputs(student.logits_BK, student.features_BD * 7)
-    assert module(longer, teacher).item() == pytest.approx(module(student, teacher).item(), rel=1e-9)
+    assert module(longer, teacher).item() == pytest.approx(
+        module(student, teacher).item(), rel=1e-9
+    )
     opposite = Outputs(student.logits_BK, -student.features_BD)
     assert module(opposite, student).item() == pytest.approx(4)
 
@@ -143,9 +153,13 @@ def convolved(x: np.ndarray, weight: np.ndarray, stride: int = 1, padding: int =
     return np.einsum("ijbckl,ockl->boij", np.array(places), weight)
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), [(4, 1, 1, 0), (2, 3, 2, 1), (3, 2, 1, 0)])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding"), [(4, 1, 1, 0), (2, 3, 2, 1), (3, 2, 1, 0)]
+)
 def test_fitnet_agrees_with_its_formula(size, kernel, stride, padding):
-    """mean (ReLU(BN(conv F_S)) - F_T)^2, with RepDistiller's convolution for a teacher's map of this size."""
+    """mean (ReLU(BN(conv F_S)) - F_T)^2, with RepDistiller's convolution for a teacher's map of
+    this size.
+    """
     sizes = replace(EQUAL, teacher_maps=((8, 8, 8), (24, size, size)))
     student, teacher = pair(sizes)
     module = made(FitNet, sizes)
@@ -159,10 +173,17 @@ def test_fitnet_agrees_with_its_formula(size, kernel, stride, padding):
 def test_fitnet_makes_a_map_larger_where_the_teachers_is():
     student, teacher = pair(WIDER)
     module = built(FitNet(stage=1), WIDER)
-    weight, bias = (parameter(module, f"regressor.0.{name}") for name in ("weight", "bias"))  # [C, C', 4, 4]
-    spread = np.zeros((16, 8, 17, 17))  # a transposed convolution of stride 2 is one over a map with gaps
+    weight, bias = (
+        parameter(module, f"regressor.0.{name}") for name in ("weight", "bias")
+    )  # [C, C', 4, 4]
+    spread = np.zeros(
+        (16, 8, 17, 17)
+    )  # a transposed convolution of stride 2 is one over a map with gaps
     spread[:, :, 1:16:2, 1:16:2] = student.maps[0].numpy()
-    regressed = convolved(spread, weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1], padding=1) + bias[:, None, None]
+    regressed = (
+        convolved(spread, weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1], padding=1)
+        + bias[:, None, None]
+    )
     expected = ((np.maximum(normal(regressed), 0) - teacher.maps[0].numpy()) ** 2).mean()
     assert module(student, teacher).item() == pytest.approx(expected, rel=1e-6)
 
@@ -181,7 +202,9 @@ def test_attention_transfer_agrees_with_its_formula(sizes):
         size = min(s.shape[2], t.shape[2])
         a_s, a_t = (unit((pooled(x.numpy(), size) ** 2).mean(1).reshape(16, -1)) for x in (s, t))
         expected += ((a_s - a_t) ** 2).mean()
-    assert made(AttentionTransfer, sizes)(student, teacher).item() == pytest.approx(expected, rel=1e-6)
+    assert made(AttentionTransfer, sizes)(student, teacher).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def nearest(x: np.ndarray, size: int) -> np.ndarray:
@@ -191,7 +214,9 @@ def nearest(x: np.ndarray, size: int) -> np.ndarray:
 
 @each_size
 def test_review_kd_agrees_with_its_formula(sizes):
-    """ReviewKD's ABF from the last stage to the first, and HCL; pooled features are a stage of 1x1."""
+    """ReviewKD's ABF from the last stage to the first, and HCL; pooled features are a stage of
+    1x1.
+    """
     student, teacher = pair(sizes)
     module = made(ReviewKD, sizes)
     mine = [*(m.numpy() for m in student.maps), student.features_BD.numpy()[:, :, None, None]]
@@ -201,7 +226,9 @@ def test_review_kd_agrees_with_its_formula(sizes):
         x = normal(convolved(s, parameter(module, f"fusions.{i}.narrow.0.weight")))
         if later is not None:
             y = nearest(later, s.shape[2])
-            weight, bias = (parameter(module, f"fusions.{i}.attention.{name}") for name in ("weight", "bias"))
+            weight, bias = (
+                parameter(module, f"fusions.{i}.attention.{name}") for name in ("weight", "bias")
+            )
             z = np.einsum("bchw,oc->bohw", np.concatenate([x, y], 1), weight) + bias[:, None, None]
             share = 1 / (1 + np.exp(-z))
             x = x * share[:, :1] + y * share[:, 1:]
@@ -222,7 +249,9 @@ def test_maps_change_their_size_as_pytorch_does_it(height, width):
     map_BCHW = outputs(1, 1).maps[0]
     given = torch.nn.functional.adaptive_avg_pool2d(map_BCHW, (height, width))
     assert averaged(map_BCHW, height, width).allclose(given, rtol=1e-12)
-    assert repeated(map_BCHW, height, width).equal(torch.nn.functional.interpolate(map_BCHW, (height, width)))
+    assert repeated(map_BCHW, height, width).equal(
+        torch.nn.functional.interpolate(map_BCHW, (height, width))
+    )
 
 
 # ---- implicit: similarity
@@ -252,7 +281,9 @@ def test_similarity_agrees_with_its_formula(tau, sizes):
 # ---- DKD
 
 
-def dkd_reference(student: np.ndarray, teacher: np.ndarray, t: float, alpha: float, beta: float) -> float:
+def dkd_reference(
+    student: np.ndarray, teacher: np.ndarray, t: float, alpha: float, beta: float
+) -> float:
     """mdistiller's: two-class KL on the target, and KL of the softmax over the other classes."""
     total = 0.0
     for s, z in zip(student, teacher, strict=True):
@@ -265,7 +296,9 @@ def dkd_reference(student: np.ndarray, teacher: np.ndarray, t: float, alpha: flo
     return t**2 * total / len(student)
 
 
-@pytest.mark.parametrize(("temperature", "alpha", "beta"), [(4.0, 1.0, 8.0), (1.0, 1.0, 0.0), (2.0, 0.0, 3.0)])
+@pytest.mark.parametrize(
+    ("temperature", "alpha", "beta"), [(4.0, 1.0, 8.0), (1.0, 1.0, 0.0), (2.0, 0.0, 3.0)]
+)
 def test_dkd_agrees_with_its_formula(temperature, alpha, beta):
     student, teacher = outputs(1, 1, scale=3).logits_BK, outputs(1, 2, scale=3).logits_BK
     expected = dkd_reference(student.numpy(), teacher.numpy(), temperature, alpha, beta)
@@ -279,8 +312,12 @@ def test_dkd_of_dropped_classes_is_dkd_of_those_that_stay():
     keep.scatter_(1, teacher.argmax(1, keepdim=True), True)
     rows = keep[:, [2, 5]].sum(1) == 0  # neither of the two is the target
     stay = [i for i in range(10) if i not in (2, 5)]
-    expected = dkd_reference(student[rows][:, stay].numpy(), teacher[rows][:, stay].numpy(), 4.0, 1.0, 8.0)
-    assert DKD()(student[rows], teacher[rows], keep[rows], True).item() == pytest.approx(expected, rel=1e-6)
+    expected = dkd_reference(
+        student[rows][:, stay].numpy(), teacher[rows][:, stay].numpy(), 4.0, 1.0, 8.0
+    )
+    assert DKD()(student[rows], teacher[rows], keep[rows], True).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("masks_student", [False, True])
@@ -319,7 +356,9 @@ def test_nothing_dropped_is_the_loss_without_dropping(kind):
         assert kept == pytest.approx(kind()(student, teacher, None, masks_student).item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("change", [{"alpha": -1.0}, {"beta": math.nan}, {"alpha": 0.0, "beta": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"alpha": -1.0}, {"beta": math.nan}, {"alpha": 0.0, "beta": 0.0}]
+)
 def test_dkd_refuses_impossible_factors(change):
     with pytest.raises(ValueError, match=r"kd.alpha and kd.beta must be 0 or more, not both 0"):
         DKD(**change)
@@ -350,7 +389,9 @@ def rkd_reference(student: np.ndarray, teacher: np.ndarray) -> tuple[float, floa
 def test_rkd_agrees_with_its_formula(sizes):
     student, teacher = pair(sizes, scale=3)
     distance, angle = rkd_reference(student.features_BD.numpy(), teacher.features_BD.numpy())
-    assert RKD().module(sizes)(student, teacher).item() == pytest.approx(25 * distance + 50 * angle, rel=1e-6)
+    assert RKD().module(sizes)(student, teacher).item() == pytest.approx(
+        25 * distance + 50 * angle, rel=1e-6
+    )
     one = RKD(distance=2.0, angle=0.0).module(sizes)(student, teacher).item()
     assert one == pytest.approx(2 * distance, rel=1e-6)
 
@@ -384,14 +425,18 @@ def test_teacher_contrast_agrees_with_its_formula():
     student, teacher = pair(EQUAL)
     logits = unit(student.features_BD.numpy()) @ unit(teacher.features_BD.numpy()).T / 0.2
     expected = -np.log(np.diag(softmax(logits))).mean()
-    assert TeacherContrast(tau=0.2).module(EQUAL)(student, teacher).item() == pytest.approx(expected, rel=1e-6)
+    assert TeacherContrast(tau=0.2).module(EQUAL)(student, teacher).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_teacher_contrast_projects_to_another_width():
     student, teacher = pair(WIDER)
     module = made(TeacherContrast, WIDER)
     projected = normal(student.features_BD.numpy() @ parameter(module, "projector.0.weight").T)
-    expected = -np.log(np.diag(softmax(unit(projected) @ unit(teacher.features_BD.numpy()).T / 0.1))).mean()
+    expected = -np.log(
+        np.diag(softmax(unit(projected) @ unit(teacher.features_BD.numpy()).T / 0.1))
+    ).mean()
     assert module(student, teacher).item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -406,8 +451,12 @@ def test_nt_xent_agrees_with_its_formula():
     assert NTXent().module(EQUAL)(student, teacher).item() == pytest.approx(total / 32, rel=1e-6)
 
 
-def crd_reference(v: np.ndarray, bank: np.ndarray, places: np.ndarray, scale: float | None) -> tuple[float, float]:
-    """RepDistiller's ContrastMemory and ContrastLoss for one side: loss and normalising constant."""
+def crd_reference(
+    v: np.ndarray, bank: np.ndarray, places: np.ndarray, scale: float | None
+) -> tuple[float, float]:
+    """RepDistiller's ContrastMemory and ContrastLoss for one side: loss and normalising
+    constant.
+    """
     rows, negatives = len(bank), places.shape[1] - 1
     out = np.exp(np.einsum("be,bje->bj", v, bank[places]) / 0.07)
     scale = out.mean() * rows if scale is None else scale
@@ -424,10 +473,16 @@ def test_crd_agrees_with_its_formula_over_three_steps(negatives):
     scales: dict[str, float | None] = {"student": None, "teacher": None}
     for seed in (1, 2, 3):
         student, teacher = pair(WIDER, seed=seed)
-        places, rows = module._places(teacher.rows_B, seed=teacher.seed).numpy(), teacher.rows_B.numpy()
+        places, rows = (
+            module._places(teacher.rows_B, seed=teacher.seed).numpy(),
+            teacher.rows_B.numpy(),
+        )
         features = {"student": student.features_BD.numpy(), "teacher": teacher.features_BD.numpy()}
         v = {
-            side: unit(f @ parameter(module, f"{side}.linear.weight").T + parameter(module, f"{side}.linear.bias"))
+            side: unit(
+                f @ parameter(module, f"{side}.linear.weight").T
+                + parameter(module, f"{side}.linear.bias")
+            )
             for side, f in features.items()
         }
         expected = 0.0

@@ -48,7 +48,9 @@ def test_a_loss_is_one_finite_number_not_below_0(kind, sizes):
         assert loss.shape == () and loss.isfinite() and loss >= 0
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in ALWAYS_TRAINED | NEVER_NOTHING])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in LOSSES if kind not in ALWAYS_TRAINED | NEVER_NOTHING]
+)
 def test_equal_features_cost_nothing(kind):
     same = outputs(12, 1)
     assert made(kind, EQUAL)(same, same).item() == pytest.approx(0, abs=1e-12)
@@ -57,7 +59,9 @@ def test_equal_features_cost_nothing(kind):
 def leaves(given: Outputs) -> list[torch.Tensor]:
     """All that a network says, as tensors that ask for gradients."""
     second = leaves(given.second) if given.second else []
-    return [tensor.requires_grad_() for tensor in (given.logits_BK, given.features_BD, *given.maps)] + second
+    return [
+        tensor.requires_grad_() for tensor in (given.logits_BK, given.features_BD, *given.maps)
+    ] + second
 
 
 @each_loss
@@ -105,7 +109,9 @@ def test_a_loss_reads_what_it_says_it_needs_and_never_the_logits(kind, sizes):
     student = replace(student, rows_B=None, seed=None)
     value = made(kind, sizes)(student, teacher)
     assert value.equal(made(kind, sizes)(*pair(sizes)))
-    student, teacher = (replace(o, logits_BK=torch.full_like(o.logits_BK, math.nan)) for o in (student, teacher))
+    student, teacher = (
+        replace(o, logits_BK=torch.full_like(o.logits_BK, math.nan)) for o in (student, teacher)
+    )
     assert value.equal(made(kind, sizes)(student, teacher))
 
 
@@ -115,12 +121,17 @@ def test_the_order_of_the_batch_does_not_matter(kind, sizes):
     student, teacher = pair(sizes)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(3))
     turned = [o.each(lambda tensor: tensor[order]) for o in (student, teacher)]
-    assert made(kind, sizes)(*turned).item() == pytest.approx(made(kind, sizes)(student, teacher).item(), rel=1e-9)
+    assert made(kind, sizes)(*turned).item() == pytest.approx(
+        made(kind, sizes)(student, teacher).item(), rel=1e-9
+    )
 
 
 @each_loss
 def test_no_loss_applies_its_own_weight(kind):
-    assert made(kind, WIDER, weight=1.0)(*pair(WIDER)).item() == made(kind, WIDER, weight=7.0)(*pair(WIDER)).item()
+    assert (
+        made(kind, WIDER, weight=1.0)(*pair(WIDER)).item()
+        == made(kind, WIDER, weight=7.0)(*pair(WIDER)).item()
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in ALWAYS_TRAINED])
@@ -161,11 +172,19 @@ def test_a_card_says_where_the_formula_is_from(kind):
     ("kind", "change", "message"),
     [
         (Similarity, {"tau": 0.0}, r"implicit.tau must be above 0"),
-        (TeacherContrast, {"tau": math.nan}, r"tau of TeacherContrast must be above 0, but got nan"),
+        (
+            TeacherContrast,
+            {"tau": math.nan},
+            r"tau of TeacherContrast must be above 0, but got nan",
+        ),
         (NTXent, {"tau": -1.0}, r"tau of NTXent must be above 0"),
         (FitNet, {"stage": 0}, r"stage of FitNet must be 1 or more"),
         (RKD, {"distance": -1.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
-        (RKD, {"distance": 0.0, "angle": 0.0}, r"distance and angle of RKD must be 0 or more, not both 0"),
+        (
+            RKD,
+            {"distance": 0.0, "angle": 0.0},
+            r"distance and angle of RKD must be 0 or more, not both 0",
+        ),
         (CRD, {"tau": math.inf}, r"tau of CRD must be above 0"),
         (CRD, {"negatives": 0}, r"CRD needs 1 dimension and 1 negative or more"),
         (CRD, {"momentum": 1.0}, r"momentum of CRD must lie in \[0, 1\)"),
@@ -180,15 +199,22 @@ def test_a_loss_may_not_need_what_there_is_not():
     class Odd(NTXent):
         needs = frozenset({"labels"})
 
-    with pytest.raises(ValueError, match=r"a loss may need \['maps', 'rows', 'second_view'\], but got \['labels'\]"):
+    with pytest.raises(
+        ValueError, match=r"a loss may need \['maps', 'rows', 'second_view'\], but got \['labels'\]"
+    ):
         needs_of(Odd())
 
 
 def test_fitnet_refuses_stages_that_there_are_not_and_sizes_that_have_no_regressor():
-    with pytest.raises(ValueError, match=r"stage of FitNet must be one of the networks' 2 stages, but got"):
+    with pytest.raises(
+        ValueError, match=r"stage of FitNet must be one of the networks' 2 stages, but got"
+    ):
         FitNet(stage=3).module(EQUAL)
     odd = replace(EQUAL, teacher_maps=((8, 8, 8), (16, 7, 7)))
-    with pytest.raises(ValueError, match=r"cannot regress a map of \[4, 4\] to one of \[7, 7\]: choose another stage"):
+    with pytest.raises(
+        ValueError,
+        match=r"cannot regress a map of \[4, 4\] to one of \[7, 7\]: choose another stage",
+    ):
         FitNet(stage=2).module(odd)
 
 
@@ -210,7 +236,9 @@ def mean_over_batches(kind: type, batch: int) -> float:
     return sum(values) / len(values)
 
 
-@pytest.mark.parametrize("kind", [PooledFeatures, FitNet, AttentionTransfer, ReviewKD, Similarity, RKD, SP, PKT])
+@pytest.mark.parametrize(
+    "kind", [PooledFeatures, FitNet, AttentionTransfer, ReviewKD, Similarity, RKD, SP, PKT]
+)
 def test_the_mean_hardly_depends_on_the_size_of_the_batch(kind):
     """SP and PKT as published would be a quarter: their factor B / 64 is in the loss."""
     assert mean_over_batches(kind, 512) == pytest.approx(mean_over_batches(kind, 128), rel=0.15)
@@ -234,7 +262,9 @@ def test_rkd_is_never_computed_in_half_precision():
     student, teacher = (o.each(lambda tensor: tensor.bfloat16()) for o in pair(EQUAL))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = RKD().module(EQUAL)(student, teacher)
-    exact = RKD().module(EQUAL)(*(o.each(lambda tensor: tensor.float()) for o in (student, teacher)))
+    exact = RKD().module(EQUAL)(
+        *(o.each(lambda tensor: tensor.float()) for o in (student, teacher))
+    )
     assert low.dtype == torch.float32 and low.equal(exact)
 
 
@@ -261,17 +291,23 @@ def test_the_banks_move_where_the_batch_is_and_stay_of_length_1_there():
 
 def test_negatives_depend_on_the_seed_of_the_step_alone():
     student, teacher = pair(WIDER)
-    one, again, other = (made(CRD, WIDER)(student, replace(teacher, seed=seed)) for seed in (1, 1, 2))
+    one, again, other = (
+        made(CRD, WIDER)(student, replace(teacher, seed=seed)) for seed in (1, 1, 2)
+    )
     assert one.equal(again) and not one.equal(other)
 
 
 def test_a_few_and_many_negatives_are_scored_alike():
-    """Two ways to the same products: by the whole bank, or row by row where the bank is larger than the draw."""
+    """Two ways to the same products: by the whole bank, or row by row where the bank is larger than
+    the draw.
+    """
     from dfkd.method.losses.contrast import _products
 
     g = torch.Generator().manual_seed(0)
     anchor_BE, bank_NE = (torch.randn(n, 8, generator=g, dtype=torch.float64) for n in (5, ROWS))
     places_BJ = torch.randint(ROWS, (5, 64), generator=g)
     whole = _products(anchor_BE, bank_NE, places_BJ)
-    parts = torch.cat([_products(anchor_BE, bank_NE, part) for part in places_BJ.split(16, dim=1)], dim=1)
+    parts = torch.cat(
+        [_products(anchor_BE, bank_NE, part) for part in places_BJ.split(16, dim=1)], dim=1
+    )
     assert whole.allclose(parts, rtol=1e-12)

@@ -1,4 +1,6 @@
-"""DFND's noise matrix in the loop: its formula, its own optimizer, its checkpoint. B batch, K classes."""
+"""DFND's noise matrix in the loop: its formula, its own optimizer, its checkpoint. B batch, K
+classes.
+"""
 
 import io
 import math
@@ -64,7 +66,9 @@ def test_the_term_agrees_with_its_formula():
     p = np.exp(student.numpy()) / np.exp(student.numpy()).sum(1, keepdims=True)
     expected = -np.log((p @ matrix)[np.arange(16), teacher.numpy().argmax(1)]).mean()
     features = torch.zeros(16, 4)
-    assert module(Outputs(student, features), Outputs(teacher, features)).item() == pytest.approx(expected, rel=1e-9)
+    assert module(Outputs(student, features), Outputs(teacher, features)).item() == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 def test_very_sure_students_stay_finite():
@@ -81,13 +85,17 @@ def test_the_total_is_distillation_plus_the_term(noisy, material):
     run = run_of(noisy, material)
     terms = run.loss(0)
     assert terms.keys() == {"kd", "dropping", "total"}
-    assert terms["total"].item() == pytest.approx(terms["kd"].item() + terms["dropping"].item(), rel=1e-6)
+    assert terms["total"].item() == pytest.approx(
+        terms["kd"].item() + terms["dropping"].item(), rel=1e-6
+    )
     plain = run_of(replace(noisy, dropping=None), material)
     assert terms["kd"].item() == plain.loss(0)["kd"].item()  # nothing is dropped
 
 
 def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, material):
-    """One step of Adam moves every weight by its learning rate, whatever the student's optimizer."""
+    """One step of Adam moves every weight by its learning rate, whatever the student's
+    optimizer.
+    """
     schedule = replace(noisy.schedule, optimizer="sgd", learning_rate=0.05, weight_decay=0.1)
     run = run_of(replace(noisy, schedule=schedule), material)
     run.advance(1)
@@ -106,11 +114,16 @@ def test_the_diagonal_is_the_teachers_accuracy_on_validation_labels(noisy, mater
     validation = task.validation()
     assert validation is not None
     expected = min(MOST_ACCURATE, accuracy(source.teacher.build(task), validation, task))
-    assert run.objective.losses["dropping"].matrix().diagonal().tolist() == pytest.approx([expected] * 10)
+    assert run.objective.losses["dropping"].matrix().diagonal().tolist() == pytest.approx(
+        [expected] * 10
+    )
 
 
 def test_without_validation_labels_the_accuracy_has_to_be_given(noisy, material):
-    with pytest.raises(ValueError, match=r"no validation labels: give dropping.accuracy, but got self.accuracy=None"):
+    with pytest.raises(
+        ValueError,
+        match=r"no validation labels: give dropping.accuracy, but got self.accuracy=None",
+    ):
         run_of(replace(noisy, dropping=NoiseMatrix()), replace(material, validation=None))
     run_of(noisy, replace(material, validation=None)).advance(1)
 

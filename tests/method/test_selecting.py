@@ -1,4 +1,6 @@
-"""Selecting from memory maps column by column: the same rows as from scores in memory, and each choice made once."""
+"""Selecting from memory maps column by column: the same rows as from scores in memory, and each
+choice made once.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ ON_COLUMNS = [kind for kind in SELECTIONS if hasattr(kind, "columns")]
 def scores() -> Scores:
     """7,000 rows with many ties."""
     rng = np.random.default_rng(0)
-    logits_NK = (rng.normal(size=(7000, 10)) * 2 + np.linspace(0, 2, 10)).round(1).astype(np.float32)
+    logits_NK = (
+        (rng.normal(size=(7000, 10)) * 2 + np.linspace(0, 2, 10)).round(1).astype(np.float32)
+    )
     return scores_of(np.arange(7000), logits_NK, rng.normal(size=(7000, 4)).astype(np.float32))
 
 
@@ -42,8 +46,17 @@ def test_the_same_rows_are_selected_column_by_column(kind, scores):
 @pytest.mark.parametrize("kind", ON_COLUMNS, ids=lambda kind: kind.__name__)
 def test_a_rule_on_columns_reads_no_others(kind, scores):
     """Every other column is one that cannot be indexed."""
-    names = [name for name in Scores.__dataclass_fields__ if name.rsplit("_", 1)[0] not in made(kind).columns]
-    bare = Scores(**{**vars(scores), **{name: None for name in names if name not in ("row_id_N", "logits_NK")}})
+    names = [
+        name
+        for name in Scores.__dataclass_fields__
+        if name.rsplit("_", 1)[0] not in made(kind).columns
+    ]
+    bare = Scores(
+        **{
+            **vars(scores),
+            **{name: None for name in names if name not in ("row_id_N", "logits_NK")},
+        }
+    )
     assert select(made(kind), bare, probe_rows(7000), 3).tolist() == in_memory(made(kind), scores)
 
 

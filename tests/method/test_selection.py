@@ -1,4 +1,5 @@
-"""Selection rules: what all of them promise, and each one's formula on tables that can be checked by hand.
+"""Selection rules: what all of them promise, and each one's formula on tables that can be checked
+by hand.
 
 N rows, K classes.
 """
@@ -32,18 +33,25 @@ from dfkd.method.selection.prototype import closeness
 from dfkd.scores import Scores, scores_of
 
 RECIPES: dict[type[Selection], Callable[..., Selection]] = {
-    **{kind: kind for kind in (Balanced, Confident, Random, Entropy, Margin, Prototype, Mixture, Hardest)},
+    **{
+        kind: kind
+        for kind in (Balanced, Confident, Random, Entropy, Margin, Prototype, Mixture, Hardest)
+    },
     Dynamic: lambda ratio=None, rows=None: Dynamic(rule=Confident(ratio=ratio, rows=rows)),
 }
 DRAWN = {Random, Mixture}  # rules that the seed may change
 each_rule = pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
-each_scored_rule = pytest.mark.parametrize("kind", [k for k in SELECTIONS if k not in DRAWN], ids=lambda k: k.__name__)
+each_scored_rule = pytest.mark.parametrize(
+    "kind", [k for k in SELECTIONS if k not in DRAWN], ids=lambda k: k.__name__
+)
 
 
 def random_scores(rows: int = 400, classes: int = 10, seed: int = 0) -> Scores:
     """Every class is there, in very different numbers."""
     rng = np.random.default_rng(seed)
-    logits_NK = (rng.normal(size=(rows, classes)) * 2 + np.linspace(0, 2, classes)).astype(np.float32)
+    logits_NK = (rng.normal(size=(rows, classes)) * 2 + np.linspace(0, 2, classes)).astype(
+        np.float32
+    )
     return scores_of(np.arange(rows), logits_NK, rng.normal(size=(rows, 4)).astype(np.float32))
 
 
@@ -83,7 +91,9 @@ def test_rows_are_sorted_distinct_and_as_many_as_the_ratio_says(kind, ratio):
 @each_rule
 @pytest.mark.parametrize("rows", [1, 2, 9, 10])
 def test_small_pools_with_fewer_rows_than_classes(kind, rows):
-    assert len(RECIPES[kind](ratio=0.5).select(random_scores(rows), seed=1)) == max(1, round(0.5 * rows))
+    assert len(RECIPES[kind](ratio=0.5).select(random_scores(rows), seed=1)) == max(
+        1, round(0.5 * rows)
+    )
 
 
 @each_rule
@@ -97,14 +107,18 @@ def test_a_number_of_rows_is_the_same_choice_as_that_share(kind, rows):
 
 @each_rule
 def test_more_rows_than_there_are_are_refused(kind):
-    with pytest.raises(ValueError, match=r"selection.rows must be at most 400, .* but got self.rows=401"):
+    with pytest.raises(
+        ValueError, match=r"selection.rows must be at most 400, .* but got self.rows=401"
+    ):
         RECIPES[kind](rows=401).select(random_scores(), seed=1)
 
 
 @each_rule
 @pytest.mark.parametrize("budget", [{}, {"ratio": 0.1, "rows": 10}])
 def test_a_budget_is_a_share_or_a_number(kind, budget):
-    with pytest.raises(ValueError, match=r"needs either selection.ratio or selection.rows, but got ratio=.*, rows="):
+    with pytest.raises(
+        ValueError, match=r"needs either selection.ratio or selection.rows, but got ratio=.*, rows="
+    ):
         RECIPES[kind](**budget)
 
 
@@ -140,7 +154,9 @@ def test_rows_in_another_order_are_the_same_choice(kind):
     scores = random_scores()
     order_N = np.random.default_rng(5).permutation(len(scores))
     rule = RECIPES[kind](ratio=0.3)
-    assert set(order_N[rule.select(scores.take(order_N), seed=1)]) == set(rule.select(scores, seed=1))
+    assert set(order_N[rule.select(scores.take(order_N), seed=1)]) == set(
+        rule.select(scores, seed=1)
+    )
 
 
 @each_scored_rule
@@ -152,12 +168,17 @@ def test_among_equal_rows_the_earlier_ones_are_taken(kind):
 @each_rule
 @pytest.mark.parametrize("ratio", [0.0, -0.1, 1.01, math.nan, math.inf])
 def test_ratios_outside_of_their_range_are_refused(kind, ratio):
-    with pytest.raises(ValueError, match=r"selection.ratio must lie in \(0, 1\], .* but got ratio="):
+    with pytest.raises(
+        ValueError, match=r"selection.ratio must lie in \(0, 1\], .* but got ratio="
+    ):
         RECIPES[kind](ratio=ratio)
 
 
 def test_a_ratio_means_at_least_one_row():
-    counts = [Budget(ratio=ratio).count(rows) for ratio, rows in ((0.1, 1), (0.1, 15), (0.1, 25), (1.0, 7))]
+    counts = [
+        Budget(ratio=ratio).count(rows)
+        for ratio, rows in ((0.1, 1), (0.1, 15), (0.1, 25), (1.0, 7))
+    ]
     assert counts == [1, 2, 2, 7]
 
 
@@ -185,16 +206,23 @@ def test_positions_by_class(classes):
     label_N = np.random.default_rng(0).integers(0, classes, 500)
     parts = by_class(label_N, classes)
     assert len(parts) == classes
-    assert all(part.tolist() == np.flatnonzero(label_N == k).tolist() for k, part in enumerate(parts[:300]))
+    assert all(
+        part.tolist() == np.flatnonzero(label_N == k).tolist() for k, part in enumerate(parts[:300])
+    )
     assert sum(map(len, parts)) == 500
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 57, 250, 500])
 def test_balanced_orders_hold_their_quotas_and_fill_up(count):
     rng = np.random.default_rng(count)
-    values_N, label_N = rng.integers(0, 40, 500) / 3, np.minimum(rng.geometric(0.3, 500) - 1, 9)  # ties, short classes
+    values_N, label_N = (
+        rng.integers(0, 40, 500) / 3,
+        np.minimum(rng.geometric(0.3, 500) - 1, 9),
+    )  # ties, short classes
     best_first = sorted(range(500), key=lambda i: -values_N[i])
-    chosen = [i for k in range(10) for i in [j for j in best_first if label_N[j] == k][: count // 10]]
+    chosen = [
+        i for k in range(10) for i in [j for j in best_first if label_N[j] == k][: count // 10]
+    ]
     chosen += [i for i in best_first if i not in chosen][: count - len(chosen)]
     assert balanced(values_N, by_class(label_N, 10), count).tolist() == sorted(chosen)
 
@@ -214,15 +242,23 @@ def test_random_looks_at_no_score_and_draws_evenly():
 
 
 def test_confident_takes_the_earlier_ones_among_equal_rows():
-    scores = table(*[(0, 0.5), (0, 0.9)] * 100, classes=2)  # many: a short list is sorted in a stable way by any method
-    assert Confident(ratio=0.75).select(scores, 0).tolist() == sorted([*range(1, 200, 2), *range(0, 100, 2)])
+    scores = table(
+        *[(0, 0.5), (0, 0.9)] * 100, classes=2
+    )  # many: a short list is sorted in a stable way by any method
+    assert Confident(ratio=0.75).select(scores, 0).tolist() == sorted(
+        [*range(1, 200, 2), *range(0, 100, 2)]
+    )
 
 
 def test_confident_takes_the_smallest_cross_entropy_whatever_the_class():
     scores = random_scores()
-    log_p_NK = scores.logits_NK - np.log(np.exp(scores.logits_NK.astype(np.float64)).sum(1, keepdims=True))
+    log_p_NK = scores.logits_NK - np.log(
+        np.exp(scores.logits_NK.astype(np.float64)).sum(1, keepdims=True)
+    )
     entropy_to_argmax_N = -log_p_NK[np.arange(400), scores.logits_NK.argmax(1)]
-    assert Confident(ratio=0.1).select(scores, 0).tolist() == sorted(np.argsort(entropy_to_argmax_N)[:40])
+    assert Confident(ratio=0.1).select(scores, 0).tolist() == sorted(
+        np.argsort(entropy_to_argmax_N)[:40]
+    )
 
 
 # ---- balanced
@@ -248,13 +284,24 @@ def test_balanced_fills_short_classes_with_the_most_confident_rows_that_remain()
     # quota 2: class 1 has one row, class 2 has none; what they leave goes to rows 4 and 1, class 0
     scores = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), classes=3)
     assert Balanced(ratio=1.0, threshold=0.0).select(scores, 0).tolist() == [0, 1, 2, 3, 4, 5]
-    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [0, 2, 4, 5]  # quota 1 each
+    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [
+        0,
+        2,
+        4,
+        5,
+    ]  # quota 1 each
     six = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), (0, 0.5), classes=2)
-    assert Balanced(ratio=4 / 7, threshold=0.0).select(six, 0).tolist() == [0, 2, 4, 5]  # quota 2, one more of class 0
+    assert Balanced(ratio=4 / 7, threshold=0.0).select(six, 0).tolist() == [
+        0,
+        2,
+        4,
+        5,
+    ]  # quota 2, one more of class 0
 
 
 def test_balanced_admits_to_the_quota_only_what_reaches_the_class_threshold():
-    # means .8 and .4, so thresholds .95 and .475: row 3 (.2) is not admitted, and row 1 (.7) comes before it
+    # means .8 and .4, so thresholds .95 and .475: row 3 (.2) is not admitted, and row 1 (.7) comes
+    # before it
     scores = table((0, 0.9), (0, 0.7), (1, 0.6), (1, 0.2), classes=2)
     assert Balanced(ratio=1.0).select(scores, 0).tolist() == [0, 1, 2, 3]
     three = replace(Balanced(ratio=0.75), threshold=0.95)
@@ -277,7 +324,11 @@ def test_balanced_agrees_with_its_definition(ratio, threshold, decimals):
     best_first = sorted(range(500), key=lambda i: -confidence[i])
     chosen: list[int] = []
     for k, mean in means.items():
-        admitted = [i for i in best_first if label[i] == k and confidence[i] >= threshold * mean / max(means.values())]
+        admitted = [
+            i
+            for i in best_first
+            if label[i] == k and confidence[i] >= threshold * mean / max(means.values())
+        ]
         chosen += admitted[: count // 10]
     chosen += [i for i in best_first if i not in chosen][: count - len(chosen)]
     assert Balanced(ratio=ratio, threshold=threshold).select(scores, 0).tolist() == sorted(chosen)
@@ -285,7 +336,9 @@ def test_balanced_agrees_with_its_definition(ratio, threshold, decimals):
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, math.nan])
 def test_balanced_refuses_other_thresholds(threshold):
-    with pytest.raises(ValueError, match=r"selection.threshold must lie in \[0, 1\), but got self.threshold="):
+    with pytest.raises(
+        ValueError, match=r"selection.threshold must lie in \[0, 1\), but got self.threshold="
+    ):
         Balanced(ratio=0.1, threshold=threshold)
 
 
@@ -308,7 +361,9 @@ def test_entropy_takes_the_smallest_and_hardest_the_largest():
 def test_margin_takes_the_largest_distance_of_the_two_best_logits():
     scores = random_scores()
     second_N, first_N = np.sort(scores.logits_NK, axis=1)[:, -2:].T
-    assert Margin(ratio=0.1).select(scores, 0).tolist() == sorted(np.argsort(second_N - first_N)[:40])
+    assert Margin(ratio=0.1).select(scores, 0).tolist() == sorted(
+        np.argsort(second_N - first_N)[:40]
+    )
 
 
 # ---- prototype
@@ -317,7 +372,9 @@ def test_margin_takes_the_largest_distance_of_the_two_best_logits():
 def test_prototypes_find_the_groups_of_a_class():
     """Two classes of two directions each, and one row between the directions of class 0."""
     directions = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], dtype=np.float32)
-    features = np.concatenate([np.repeat(directions, 10, axis=0) * np.linspace(1, 5, 40)[:, None], [[1, 1, 0]]])
+    features = np.concatenate(
+        [np.repeat(directions, 10, axis=0) * np.linspace(1, 5, 40)[:, None], [[1, 1, 0]]]
+    )
     label = np.repeat([0, 0, 1, 1, 0], [10, 10, 10, 10, 1])
     scores = table(*[(k, 0.5) for k in label], classes=3)
     scores = replace(scores, features_ND=features.astype(np.float32))
@@ -331,9 +388,14 @@ def test_prototype_agrees_with_its_formula():
     scores = random_scores()
     near_N = closeness(scores, 5)
     sizes = {k: (scores.pseudo_label_N == k).sum() for k in range(10)}
-    columns = [scores.confidence_N.astype(float), near_N, np.array([1 - sizes[k] / 400 for k in scores.pseudo_label_N])]
+    columns = [
+        scores.confidence_N.astype(float),
+        near_N,
+        np.array([1 - sizes[k] / 400 for k in scores.pseudo_label_N]),
+    ]
     total_N = sum(
-        weight * (x - x.min()) / (x.max() - x.min()) for weight, x in zip((1.0, 2.0, 0.5), columns, strict=True)
+        weight * (x - x.min()) / (x.max() - x.min())
+        for weight, x in zip((1.0, 2.0, 0.5), columns, strict=True)
     )
     rule = Prototype(ratio=0.1, closeness=2.0, rarity=0.5)
     assert rule.select(scores, 0).tolist() == sorted(np.argsort(-total_N, kind="stable")[:40])
@@ -346,7 +408,9 @@ def test_a_single_prototype_is_the_mean_direction_of_its_class():
     for k in range(10):
         own = scores.pseudo_label_N == k
         mean_D = unit_ND[own].mean(0)
-        assert near_N[own] == pytest.approx(unit_ND[own] @ mean_D / np.linalg.norm(mean_D), abs=1e-6)
+        assert near_N[own] == pytest.approx(
+            unit_ND[own] @ mean_D / np.linalg.norm(mean_D), abs=1e-6
+        )
 
 
 @pytest.mark.parametrize(
@@ -420,7 +484,9 @@ def test_efficiency_agrees_with_its_formula():
     for t, s in zip(teacher, student, strict=True):
         p, q = np.exp(t) / np.exp(t).sum(), np.exp(s) / np.exp(s).sum()
         expected.append(p.max() * (p * np.log(p / q)).sum())
-    assert efficiency(torch.from_numpy(teacher), torch.from_numpy(student)).numpy() == pytest.approx(expected, rel=1e-6)
+    assert efficiency(
+        torch.from_numpy(teacher), torch.from_numpy(student)
+    ).numpy() == pytest.approx(expected, rel=1e-6)
 
 
 def test_dynamic_selects_what_its_rule_selects_and_draws_a_balanced_fraction_of_it():
@@ -445,7 +511,10 @@ def test_dynamic_selects_what_its_rule_selects_and_draws_a_balanced_fraction_of_
         ({"fraction": 0.0}, r"selection.fraction must lie in \(0, 1\)"),
         ({"fraction": 1.0}, r"selection.fraction must lie in \(0, 1\)"),
         ({"fraction": math.nan}, r"selection.fraction must lie in \(0, 1\)"),
-        ({"rule": Dynamic(rule=Random(ratio=0.5))}, "selection.rule must be a rule that selects once"),
+        (
+            {"rule": Dynamic(rule=Random(ratio=0.5))},
+            "selection.rule must be a rule that selects once",
+        ),
     ],
 )
 def test_impossible_dynamics_are_refused(change, message):

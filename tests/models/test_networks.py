@@ -99,7 +99,9 @@ def test_maps_are_what_the_stages_give_out_and_asking_for_them_changes_nothing(n
     module = built(network).eval()
     given: list[torch.Tensor] = []
     for name in stages_of(network):
-        module.get_submodule(name).register_forward_hook(lambda stage, inputs, output: given.append(output))
+        module.get_submodule(name).register_forward_hook(
+            lambda stage, inputs, output: given.append(output)
+        )
     tapped = Tapped(module, stages_of(network))
     logits_BK, features_BD, *maps = tapped(images(side=32))
     assert len(maps) == len(network.stages) >= 2
@@ -120,7 +122,9 @@ def test_stages_go_down_to_the_last_map_before_the_pooled_features(network):
     assert [tuple(m.shape[1:]) for m in maps] == list(shapes)
     assert features_BD.shape[1] == maps[-1].shape[1]
     tapped.train().map_shapes((32, 32, 3))
-    assert tapped.training and all(value.equal(before[name]) for name, value in tapped.state_dict().items())
+    assert tapped.training and all(
+        value.equal(before[name]) for name, value in tapped.state_dict().items()
+    )
 
 
 @each_network
@@ -134,7 +138,9 @@ def test_nothing_is_caught_while_a_network_is_used_by_itself(network):
 @each_network
 def test_weights_survive_a_file(network, tmp_path: Path):
     module = built(network)
-    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, tmp_path / "w")
+    save_file(
+        {name: value.contiguous() for name, value in module.state_dict().items()}, tmp_path / "w"
+    )
     other = built(network, seed=1)
     other.load_state_dict(load_file(tmp_path / "w"))
     assert other.eval()(images()).equal(module.eval()(images()))
@@ -150,7 +156,9 @@ def test_tapping_adds_nothing_to_the_network_that_is_kept():
 def test_the_head_is_the_last_linear_layer():
     last = nn.Linear(5, 3)
     assert classifier_head(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), last)) is last
-    with pytest.raises(ValueError, match="a network needs a Linear layer as its head, but got none in Sequential"):
+    with pytest.raises(
+        ValueError, match="a network needs a Linear layer as its head, but got none in Sequential"
+    ):
         Tapped(nn.Sequential(nn.Flatten()))
 
 
@@ -202,7 +210,11 @@ def test_the_networks_of_a_published_pair_have_maps_of_the_same_size():
         maps = Tapped(network.build(10, 3), stages_of(network)).map_shapes((32, 32, 3))
         return [(c, h) for c, h, _ in maps]
 
-    assert shapes(CifarResNet(depth=34)) == shapes(CifarResNet(depth=18)) == [(64, 32), (128, 16), (256, 8), (512, 4)]
+    assert (
+        shapes(CifarResNet(depth=34))
+        == shapes(CifarResNet(depth=18))
+        == [(64, 32), (128, 16), (256, 8), (512, 4)]
+    )
     assert shapes(CifarVGG11()) == [(128, 16), (256, 8), (512, 4), (512, 4)]
     assert shapes(WideResNet(depth=40, width=2)) == [(32, 32), (64, 16), (128, 8)]
     assert shapes(WideResNet(depth=16, width=1)) == [(16, 32), (32, 16), (64, 8)]
@@ -243,10 +255,16 @@ def test_finding_stages_does_not_move_the_random_state():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CifarResNet(depth=50), r"depth of CifarResNet must be 18 or 34, but got self.depth=50"),
+        (
+            lambda: CifarResNet(depth=50),
+            r"depth of CifarResNet must be 18 or 34, but got self.depth=50",
+        ),
         (lambda: WideResNet(depth=18, width=1), r"depth of WideResNet must be 6n \+ 4"),
         (lambda: WideResNet(depth=16, width=0), r"width of WideResNet must be 1 or more"),
-        (lambda: Torchvision(name="resnet"), r"torchvision.s classifiers, alexnet, .*, but got self.name=.resnet."),
+        (
+            lambda: Torchvision(name="resnet"),
+            r"torchvision.s classifiers, alexnet, .*, but got self.name=.resnet.",
+        ),
         (lambda: Torchvision(name="fcn_resnet50"), r"one of torchvision's classifiers"),
     ],
 )

@@ -1,4 +1,6 @@
-"""A user's own teacher and images, from the first look to a student, by the commands: with labels and without."""
+"""A user's own teacher and images, from the first look to a student, by the commands: with labels
+and without.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from dfkd.runs.teaching import doubtful, profile, show_by_class
 from dfkd.scores import Scores, scores_of
 from dfkd.training.inputs import Source
 
-RECIPE = '''
+RECIPE = """
 from dataclasses import replace
 
 from dfkd.data.pools import Glyphs
@@ -40,8 +42,13 @@ experiment = replace(
     selection=Balanced(ratio=0.3),
     schedule=Schedule(steps=20, batch=16, evaluations=4),
 )
-'''
-SETTINGS = ["pool.rows=600", "teacher=teacher_file", "teacher.path=mine.pt", "teacher.network.width=8"]
+"""
+SETTINGS = [
+    "pool.rows=600",
+    "teacher=teacher_file",
+    "teacher.path=mine.pt",
+    "teacher.network.width=8",
+]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,9 @@ def run() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def project(tmp_path: Path, source: Source) -> Path:
-    """A user's folder: a checkpoint of the tiny teacher as training scripts leave it, and a recipe."""
+    """A user's folder: a checkpoint of the tiny teacher as training scripts leave it, and a
+    recipe.
+    """
     folder = tmp_path / "project"
     folder.mkdir()
     named = {f"module.{name}": value for name, value in source.teacher.weights.items()}
@@ -61,7 +70,9 @@ def project(tmp_path: Path, source: Source) -> Path:
     return folder
 
 
-def test_a_teacher_file_without_labels_all_the_way_to_a_student(project: Path, run: Callable[..., Any]) -> None:
+def test_a_teacher_file_without_labels_all_the_way_to_a_student(
+    project: Path, run: Callable[..., Any]
+) -> None:
     where = ("--storage", "runs")
     taught = run("teach", "my_recipe", *where, folder=project)
     assert taught.returncode == 0, taught.stderr
@@ -69,9 +80,11 @@ def test_a_teacher_file_without_labels_all_the_way_to_a_student(project: Path, r
         "from mine.pt, its 'state_dict', without the prefix 'module.'",
         "images: 16x16, channels 1, normalised with mean 0.3062 and std 0.3195, 10 classes",
         "the task has no validation split: recipes are compared without labels, by the probe",
-        "What the teacher says of 600 images of the pool", "confidence: median ", "conf >= 90 %",
+        "What the teacher says of 600 images of the pool",
+        "confidence: median ",
+        "conf >= 90 %",
         "next:  python -m platform.score my_recipe",
-    ):  # fmt: skip
+    ):
         assert said in taught.stdout
     assert "accuracy" not in taught.stdout
     done = run("distill", "my_recipe", *where, folder=project)
@@ -84,7 +97,8 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
     project: Path, run: Callable[..., Any]
 ) -> None:
     (project / "my_study.py").write_text(
-        "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.studies import Study\n"
+        "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.studies "
+        "import Study\n"
         "variants = {'full': experiment, 'plain': replace(experiment, dropping=None)}\n"
         "study = Study(question='?', variants=variants, baseline='full', blocks=2)\n"
     )
@@ -101,7 +115,10 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
     )
     trained_here = ("--set", "teacher=supervised_teacher")
     for command, message in (
-        (("distill", "my_recipe", "--test"), "its test split: do without --test and compare by the probe"),
+        (
+            ("distill", "my_recipe", "--test"),
+            "its test split: do without --test and compare by the probe",
+        ),
         (("ablate", "my_study"), "its test split"),
         (("sweep", "my_space"), "its test split"),
         (("teach", "my_recipe", *trained_here), "its train split: name a teacher that is trained"),
@@ -113,15 +130,32 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
     assert not (project / "runs").exists()
 
 
-def test_a_teacher_and_a_labelled_folder_named_on_the_command_line(project: Path, run: Callable[..., Any]) -> None:
+def test_a_teacher_and_a_labelled_folder_named_on_the_command_line(
+    project: Path, run: Callable[..., Any]
+) -> None:
     split = Digits().validation()
     for i, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
         (project / "photographs" / "val" / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[..., 0]).save(project / "photographs" / "val" / str(label) / f"{i}.png")
-    folder = "task=labelled_folder task.path=photographs task.image_shape=16,16,1 task.mean=0.3062, task.std=0.3195,"
-    taught = run("teach", "digits", "--set", *SETTINGS, *folder.split(), folder=project, DFKD_CACHE=str(project / "c"))
+        Image.fromarray(image[..., 0]).save(
+            project / "photographs" / "val" / str(label) / f"{i}.png"
+        )
+    folder = (
+        "task=labelled_folder task.path=photographs task.image_shape=16,16,1 "
+        "task.mean=0.3062, task.std=0.3195,"
+    )
+    taught = run(
+        "teach",
+        "digits",
+        "--set",
+        *SETTINGS,
+        *folder.split(),
+        folder=project,
+        DFKD_CACHE=str(project / "c"),
+    )
     assert taught.returncode == 0, taught.stderr
-    [accuracy] = [line for line in taught.stdout.splitlines() if line.startswith("validation accuracy")]
+    [accuracy] = [
+        line for line in taught.stdout.splitlines() if line.startswith("validation accuracy")
+    ]
     assert accuracy.endswith("n 300") and float(accuracy.split()[2]) > 60  # a guess is 10
     assert "test accuracy" not in taught.stdout and "What the teacher says" not in taught.stdout
     known = run("teach", "digits", "--set", *SETTINGS, folder=project)
@@ -136,7 +170,8 @@ class Net(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        convolution = nn.Conv2d(1, 8, 5, stride=2)
+        self.body = nn.Sequential(convolution, nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.head = nn.Linear(32, 10)
 
     def forward(self, images):
@@ -156,8 +191,11 @@ experiment = replace(from_file, teacher=ModuleTeacher(module=Net()))
 """
 
 
-@pytest.mark.slow  # 10 to 20 s, most of it Ray: what travels is tested with pickles in test_teacher_files.py
-def test_a_module_of_ones_own_teaches_on_rays_workers(project: Path, run: Callable[..., Any]) -> None:
+# 10 to 20 s, most of it Ray: what travels is tested with pickles in test_teacher_files.py
+@pytest.mark.slow
+def test_a_module_of_ones_own_teaches_on_rays_workers(
+    project: Path, run: Callable[..., Any]
+) -> None:
     (project / "my_network.py").write_text(NETWORK)
     (project / "my_module.py").write_text(MODULE)
     where = ("--set", "selection.ratio=0.4", "--storage", "runs")
@@ -182,13 +220,16 @@ def answers(logits_NK: np.ndarray) -> Scores:
 def test_a_profile_says_how_sure_a_teacher_is_and_of_how_many_classes() -> None:
     scores = answers(np.array([[9.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [1, 0, 0, 0]]))
     assert profile(scores) == (
-        "confidence: median 100 %, at least 50 % on 75 % of them, 90 % on 75 % of them, 99 % on 75 % of them; classes: "
+        "confidence: median 100 %, at least 50 % on 75 % of them, 90 % on 75 % of them, 99 % on 75 "
+        "% of them; classes: "
         "2 of 4, the largest 75 %"
     )
     assert doubtful(scores) is None
 
 
-def test_of_many_classes_the_largest_and_smallest_are_shown_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_classes_the_largest_and_smallest_are_shown_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     counts = [*range(1, 31)]
     scores = answers(9.0 * np.eye(30)[np.repeat(np.arange(30), counts)])
     show_by_class("Pool", scores, Named(), Console())
@@ -212,7 +253,12 @@ def test_a_sample_of_a_pool_does_not_import_all_of_it(tmp_path: Path) -> None:
     drawn = Glyphs(rows=20_000)
     assert sample(drawn, (16, 16, 1), tmp_path, most=100).shape == (100, 16, 16, 1)
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
-    found = sample(ParquetPool(path=str(next(tmp_path.rglob("*.parquet")).parent)), (16, 16, 1), tmp_path, most=100)
+    found = sample(
+        ParquetPool(path=str(next(tmp_path.rglob("*.parquet")).parent)),
+        (16, 16, 1),
+        tmp_path,
+        most=100,
+    )
     assert found.shape == (100, 16, 16, 1)
     write_tree(tmp_path / "tree", ("a", "b"), each=5)
     (tmp_path / "tree" / "a" / "001.png").write_bytes(b"half a file")

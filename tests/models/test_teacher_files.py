@@ -1,4 +1,6 @@
-"""Teachers that users bring: what is read, from which formats, and what is refused without being executed."""
+"""Teachers that users bring: what is read, from which formats, and what is refused without being
+executed.
+"""
 
 import os
 import pickle
@@ -31,11 +33,18 @@ TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)
 
 
-def weights_of(network: SmallResNet = SMALL, classes: int = 10, channels: int = 1) -> dict[str, Tensor]:
-    return {name: value.contiguous() for name, value in network.build(classes, channels).state_dict().items()}
+def weights_of(
+    network: SmallResNet = SMALL, classes: int = 10, channels: int = 1
+) -> dict[str, Tensor]:
+    return {
+        name: value.contiguous()
+        for name, value in network.build(classes, channels).state_dict().items()
+    }
 
 
-def written(path: Path, network: SmallResNet = SMALL, classes: int = 10, channels: int = 1) -> TeacherFile:
+def written(
+    path: Path, network: SmallResNet = SMALL, classes: int = 10, channels: int = 1
+) -> TeacherFile:
     save_file(weights_of(network, classes, channels), path)
     return TeacherFile(path=str(path), network=network)
 
@@ -60,7 +69,9 @@ def test_a_file_is_the_teacher_whose_weights_it_holds(tmp_path):
     from_file = TeacherFile(path=str(moved), network=SMALL).obtain(TASK, tmp_path)
     assert from_file.digest == trained.digest
     images = TASK.validation().images
-    assert (predict(from_file.build(TASK), images, TASK) == predict(trained.build(TASK), images, TASK)).all()
+    assert (
+        predict(from_file.build(TASK), images, TASK) == predict(trained.build(TASK), images, TASK)
+    ).all()
 
 
 def test_the_digest_is_of_the_weights_and_of_what_they_are_the_weights_of(tmp_path):
@@ -87,19 +98,30 @@ def prefixed(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def without_counters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
+    return {
+        name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
+    }
 
 
 FORMS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], dict[str, Any], str]] = {
     "plain": (lambda w: w, {}, "from teacher"),
-    "of PyTorch before 1.6": (lambda w: w, {"_use_new_zipfile_serialization": False}, "from teacher"),
+    "of PyTorch before 1.6": (
+        lambda w: w,
+        {"_use_new_zipfile_serialization": False},
+        "from teacher",
+    ),
     "a checkpoint": (lambda w: {"epoch": 3, "state_dict": w}, {}, "from teacher, its 'state_dict'"),
     "a module's state dict": (lambda w: SMALL.build(10, 1).state_dict() | w, {}, "from teacher"),
-    "of DataParallel": (lambda w: prefixed(w, "module."), {}, "from teacher, without the prefix 'module.'"),
+    "of DataParallel": (
+        lambda w: prefixed(w, "module."),
+        {},
+        "from teacher, without the prefix 'module.'",
+    ),
     "of all that": (
         lambda w: {"net": {"model": prefixed(prefixed(w, "_orig_mod."), "module.")}, "acc": 93.1},
         {},
-        "from teacher, its 'net', its 'model', without the prefix 'module.', without the prefix '_orig_mod.'",
+        "from teacher, its 'net', its 'model', without the prefix 'module.', without the prefix "
+        "'_orig_mod.'",
     ),
     "of PyTorch before 0.4.1": (without_counters, {}, "from teacher"),
 }
@@ -109,9 +131,13 @@ FORMS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], dict[str, Any], str]]
 def test_the_same_weights_are_the_same_teacher_in_any_form(form, tmp_path):
     weights = weights_of()
     save_file(weights, tmp_path / "t.safetensors")
-    expected = TeacherFile(path=str(tmp_path / "t.safetensors"), network=SMALL).obtain(TASK, tmp_path)
+    expected = TeacherFile(path=str(tmp_path / "t.safetensors"), network=SMALL).obtain(
+        TASK, tmp_path
+    )
     make, how, origin = FORMS[form]
-    teacher = saved(tmp_path / "teacher", make(weights), **how)  # by content: a name without an ending does
+    teacher = saved(
+        tmp_path / "teacher", make(weights), **how
+    )  # by content: a name without an ending does
     teacher.check(TASK)
     found = teacher.obtain(TASK, tmp_path)
     assert (found.digest, found.origin) == (expected.digest, origin)
@@ -173,28 +199,52 @@ def not_finite(path: Path) -> TeacherFile:
 
 
 UNFIT: dict[str, tuple[Callable[[Path], TeacherFile], str]] = {
-    "missing": (lambda path: TeacherFile(path=str(path), network=SMALL), "does not exist: name a .safetensors file"),
+    "missing": (
+        lambda path: TeacherFile(path=str(path), network=SMALL),
+        "does not exist: name a .safetensors file",
+    ),
     "a folder": (folder, "does not exist: name a .safetensors file"),
     "empty": (holding(b""), "is neither safetensors nor a readable state dict"),
     "cut off": (cut_off, "is no readable safetensors file"),
     "a zip cut off": (cut_off_zip, "is neither safetensors nor a readable state dict"),
-    "of another format": (holding(b"\x89PNG\r\n\x1a\n" + bytes(100)), "is neither safetensors nor a readable"),
+    "of another format": (
+        holding(b"\x89PNG\r\n\x1a\n" + bytes(100)),
+        "is neither safetensors nor a readable",
+    ),
     "a program": (torchscript, "is neither safetensors nor a readable state dict"),
-    "code": (lambda path: saved(path, {"state_dict": Evil(path.parent / "owned")}), "mkdir, and reading such a file"),
+    "code": (
+        lambda path: saved(path, {"state_dict": Evil(path.parent / "owned")}),
+        "mkdir, and reading such a file",
+    ),
     "a bare pickle": (
         lambda path: holding(pickle.dumps(Evil(path.parent / "owned")))(path),
         "is neither safetensors nor a readable state dict",
     ),
-    "a whole module": (lambda path: saved(path, nn.Linear(2, 2)), "a pickled object of torch.nn.modules.linear.Linear"),
-    "a tensor": (lambda path: saved(path, torch.zeros(3)), "holds a Tensor, where a state dict was expected"),
+    "a whole module": (
+        lambda path: saved(path, nn.Linear(2, 2)),
+        "a pickled object of torch.nn.modules.linear.Linear",
+    ),
+    "a tensor": (
+        lambda path: saved(path, torch.zeros(3)),
+        "holds a Tensor, where a state dict was expected",
+    ),
     "a checkpoint without one": (
         lambda path: saved(path, {"epoch": 3, "optimizer": {}}),
         "holds a dict with 'epoch', 'optimizer', where a state dict was expected",
     ),
-    "sparse": (lambda path: saved(path, {"0.weight": torch.eye(3).to_sparse()}), "holds a dict with '0.weight', where"),
+    "sparse": (
+        lambda path: saved(path, {"0.weight": torch.eye(3).to_sparse()}),
+        "holds a dict with '0.weight', where",
+    ),
     "not finite": (not_finite, "answers with numbers that are not finite"),
-    "for other classes": (lambda path: written(path, classes=7), "is for 7 classes where the task has 10: 8."),
-    "for other channels": (lambda path: written(path, channels=3), "is for another network: 0.weight must have shape"),
+    "for other classes": (
+        lambda path: written(path, classes=7),
+        "is for 7 classes where the task has 10: 8.",
+    ),
+    "for other channels": (
+        lambda path: written(path, channels=3),
+        "is for another network: 0.weight must have shape",
+    ),
     "of another width": (
         lambda path: replace(written(path, SmallResNet(width=16)), network=SMALL),
         "is for another network: 0.weight must have shape (8, 1, 3, 3), but got (16, 1, 3, 3)",
@@ -220,7 +270,9 @@ def test_a_file_that_cannot_serve_is_refused_in_one_line(what, tmp_path):
     text = str(raised.value)
     assert text.startswith(f"the teacher file {tmp_path / 't.pt'} ") and message in text
     assert "\n" not in text
-    assert everything(tmp_path) == before  # nothing was written, and nothing in the file was executed
+    assert (
+        everything(tmp_path) == before
+    )  # nothing was written, and nothing in the file was executed
 
 
 # ---- torchvision's weights
@@ -254,8 +306,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_torchvisions_weights_are_a_teacher_as_a_file_of_them_is(cache):
     PUBLISHED.check(Photographs())
     found = PUBLISHED.obtain(Photographs(), cache.parent)
-    assert found.digest == TeacherFile(path=str(cache), network=SHUFFLENET).obtain(Photographs(), cache.parent).digest
-    assert replace(PUBLISHED, weights="DEFAULT") == PUBLISHED  # another default one day is another teacher
+    assert (
+        found.digest
+        == TeacherFile(path=str(cache), network=SHUFFLENET)
+        .obtain(Photographs(), cache.parent)
+        .digest
+    )
+    assert (
+        replace(PUBLISHED, weights="DEFAULT") == PUBLISHED
+    )  # another default one day is another teacher
     assert found.origin == (
         "torchvision's shufflenet_v2_x0_5 with IMAGENET1K_V1, made for images of 224x224 with mean "
         "(0.485, 0.456, 0.406) and std (0.229, 0.224, 0.225), but the task has images of 64x64"
@@ -266,24 +325,36 @@ def test_another_normalisation_than_torchvisions_is_said(cache):
     as_made = Photographs(image_shape=(224, 224, 3))
     assert PUBLISHED.obtain(as_made, cache.parent).origin.endswith(", as the task has them")
     other = replace(as_made, mean=(0.5, 0.5, 0.5))
-    assert "but the task has mean (0.5, 0.5, 0.5) and std" in PUBLISHED.obtain(other, cache.parent).origin
+    assert (
+        "but the task has mean (0.5, 0.5, 0.5) and std"
+        in PUBLISHED.obtain(other, cache.parent).origin
+    )
 
 
 @pytest.mark.parametrize("change", [{"classes": 10}, {"image_shape": (64, 64, 1)}])
 def test_torchvisions_weights_know_their_classes_and_channels(cache, change):
-    with pytest.raises(ValueError, match=r"knows 1000 classes in images of 3 channels, but the task has \d+ in images"):
+    with pytest.raises(
+        ValueError,
+        match=r"knows 1000 classes in images of 3 channels, but the task has \d+ in images",
+    ):
         PUBLISHED.check(replace(Photographs(), **change))
 
 
 def test_a_damaged_cache_is_one_line(cache):
     cache.write_bytes(b"half a file")
-    with pytest.raises(ValueError, match=r"can neither be read from PyTorch's cache nor be downloaded .*TORCH_HOME"):
+    with pytest.raises(
+        ValueError, match=r"can neither be read from PyTorch's cache nor be downloaded .*TORCH_HOME"
+    ):
         PUBLISHED.check(Photographs())
 
 
-@pytest.mark.parametrize(("name", "weights"), [("resnet18", "IMAGENET22K"), ("googlenet", "IMAGENET1K_V1")])
+@pytest.mark.parametrize(
+    ("name", "weights"), [("resnet18", "IMAGENET22K"), ("googlenet", "IMAGENET1K_V1")]
+)
 def test_weights_that_there_are_not_are_refused(name, weights):
-    with pytest.raises(ValueError, match=f"weights of {name} must be .*, but got self.weights='{weights}'"):
+    with pytest.raises(
+        ValueError, match=f"weights of {name} must be .*, but got self.weights='{weights}'"
+    ):
         TorchvisionWeights(network=Torchvision(name=name), weights=weights)
 
 
@@ -358,7 +429,10 @@ def test_a_module_that_is_not_there_any_more_is_asked_for(tiny):
     own = replace(tiny, teacher=ModuleTeacher(module=net()))
     told = experiment(own.params())
     assert told.fingerprint() == own.fingerprint()
-    with pytest.raises(ValueError, match=r"was a network in memory, .*Net with the content \w+, and is not here: hand"):
+    with pytest.raises(
+        ValueError,
+        match=r"was a network in memory, .*Net with the content \w+, and is not here: hand",
+    ):
         told.teacher.check(TASK)
 
 
@@ -381,13 +455,25 @@ class HeadFirst(Net):
 
 
 FAULTY: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "for other classes": (lambda: Net(classes=7), "with logits of shape (2, 10), one for each of the task's classes"),
-    "for other channels": (lambda: SmallResNet(width=8).build(10, 3), "fails on images of 16x16 with 1 channels"),
-    "for larger images": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "fails on images of 16x16"),
+    "for other classes": (
+        lambda: Net(classes=7),
+        "with logits of shape (2, 10), one for each of the task's classes",
+    ),
+    "for other channels": (
+        lambda: SmallResNet(width=8).build(10, 3),
+        "fails on images of 16x16 with 1 channels",
+    ),
+    "for larger images": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
+        "fails on images of 16x16",
+    ),
     "with a tuple": (Tuple, "must answer with logits, but got a tuple"),
     "without pooling": (Unpooled, "must pool its features before its last Linear layer"),
     "without a head": (lambda: nn.Sequential(nn.Flatten()), "needs a Linear layer as its head"),
-    "with another last layer": (HeadFirst, "the last Linear layer of HeadFirst is not used in its forward pass"),
+    "with another last layer": (
+        HeadFirst,
+        "the last Linear layer of HeadFirst is not used in its forward pass",
+    ),
 }
 
 

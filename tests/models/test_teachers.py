@@ -19,7 +19,9 @@ SMALL = SmallResNet(width=8, stem_stride=2)
 QUICK = SupervisedTeacher(network=SMALL, steps=3, batch=8)
 
 
-def written(path: Path, network: SmallResNet = SMALL, classes: int = 10, channels: int = 1) -> TeacherFile:
+def written(
+    path: Path, network: SmallResNet = SMALL, classes: int = 10, channels: int = 1
+) -> TeacherFile:
     weights = network.build(classes, channels).state_dict()
     save_file({name: value.contiguous() for name, value in weights.items()}, path)
     return TeacherFile(path=str(path), network=network)
@@ -50,7 +52,10 @@ def test_the_same_teacher_in_another_storage_and_another_with_another_seed(tmp_p
     one, again = (QUICK.obtain(TASK, tmp_path / name) for name in "ab")
     assert one.digest == again.digest
     assert all(one.weights[name].equal(again.weights[name]) for name in one.weights)
-    others = [QUICK.obtain(TASK, tmp_path / "a", seed=1), replace(QUICK, steps=4).obtain(TASK, tmp_path / "a")]
+    others = [
+        QUICK.obtain(TASK, tmp_path / "a", seed=1),
+        replace(QUICK, steps=4).obtain(TASK, tmp_path / "a"),
+    ]
     assert len({one.digest, *(other.digest for other in others)}) == 3
 
 
@@ -102,13 +107,20 @@ def test_impossible_trainings_are_refused(change, message):
 
 
 def test_predictions_do_not_depend_on_how_images_are_grouped(source):
-    module, images = source.teacher.build(TASK), np.concatenate([TASK.train().images, TASK.validation().images])
+    module, images = (
+        source.teacher.build(TASK),
+        np.concatenate([TASK.train().images, TASK.validation().images]),
+    )
     assert len(images) > 2 * 512
-    parts = [predict(module, images[start : start + 100], TASK) for start in range(0, len(images), 100)]
+    parts = [
+        predict(module, images[start : start + 100], TASK) for start in range(0, len(images), 100)
+    ]
     assert (predict(module, images, TASK) == np.concatenate(parts)).all()
 
 
 def test_accuracy_is_the_share_of_right_answers(source):
     module, split = source.teacher.build(TASK), TASK.validation()
-    right = sum(int(a == b) for a, b in zip(predict(module, split.images, TASK), split.labels, strict=True))
+    right = sum(
+        int(a == b) for a, b in zip(predict(module, split.images, TASK), split.labels, strict=True)
+    )
     assert accuracy(module, split, TASK) == right / 300

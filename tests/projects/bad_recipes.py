@@ -16,6 +16,8 @@ match os.environ["BAD"]:
     case "empty pool":
         experiment = replace(default, pool=ParquetPool(path="empty"))
     case "corrupt teacher":
-        experiment = replace(default, teacher=TeacherFile(path="corrupt.safetensors", network=SmallResNet(width=8)))
+        experiment = replace(
+            default, teacher=TeacherFile(path="corrupt.safetensors", network=SmallResNet(width=8))
+        )
     case "ratio":
         experiment = replace(default, selection=Balanced(ratio=1.5))

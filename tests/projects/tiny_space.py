@@ -1,4 +1,6 @@
-"""A user's own search space, outside the repository: a sweep of seconds. The tests copy it into a temporary folder."""
+"""A user's own search space, outside the repository: a sweep of seconds. The tests copy it into a
+temporary folder.
+"""
 
 from dataclasses import replace
 

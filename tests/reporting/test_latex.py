@@ -22,15 +22,26 @@ NASTY = 'a_b & 50 % of {x} #1 <~^> \\end "τ" |ü| → 学 ½ \t$5'
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The tables of three studies: components with classes, a factorial, and one whose names are all special."""
+    """The tables of three studies: components with classes, a factorial, and one whose names are
+    all special.
+    """
     folder = tmp_path_factory.mktemp("storage")
     bare, changes = factors()
-    factorial = Study(question="Which together?", variants=full_factorial(bare, changes), baseline="base", blocks=3)
+    factorial = Study(
+        question="Which together?",
+        variants=full_factorial(bare, changes),
+        baseline="base",
+        blocks=3,
+    )
     e = recipes.digits()
     variants = {NASTY: e, f"-1 {NASTY}": replace(e, dropping=None)}
     nasty = Study(question=NASTY, variants=variants, baseline=NASTY, blocks=3)
     components = with_classes(data(folder / "a", STUDY, GAINS), 10)
-    found = [components, data(folder / "b", factorial, {}), with_classes(data(folder / "c", nasty, {}), 100)]
+    found = [
+        components,
+        data(folder / "b", factorial, {}),
+        with_classes(data(folder / "c", nasty, {}), 100),
+    ]
     files = [written(find(made)) for made in found]
     return [text for of_study in files for name, text in of_study.items() if name.endswith(".tex")]
 
@@ -42,7 +53,9 @@ def test_tables_are_well_formed(texts: list[str]) -> None:
     assert texts[2].count(r"\begin{table}") == 2  # the factorial's effects
 
 
-@pytest.mark.parametrize("broken", [r"\begin{a}", "50 %", "a_b", "a & b", "{", "$x", r"\end{a}", "学"])
+@pytest.mark.parametrize(
+    "broken", [r"\begin{a}", "50 %", "a_b", "a & b", "{", "$x", r"\end{a}", "学"]
+)
 def test_the_check_finds_what_is_broken(broken: str) -> None:
     with pytest.raises((AssertionError, IndexError)):
         check(document(broken))
@@ -51,7 +64,11 @@ def test_the_check_finds_what_is_broken(broken: str) -> None:
 def test_escaped_text_reads_as_before() -> None:
     assert escape("τ ≤ 5 % of a_b") == r"$\tau$ $\le$ 5 \% of a\_b"
     assert escape("Größe, Nguyễn, 学 ²") == "Größe, Nguyen, ? $^{2}$"
-    assert cell("-1.5 to +0.2") == "$-1.5$ to $+0.2$" and cell("< .001") == "$< .001$" and cell("a-1") == "a-1"
+    assert (
+        cell("-1.5 to +0.2") == "$-1.5$ to $+0.2$"
+        and cell("< .001") == "$< .001$"
+        and cell("a-1") == "a-1"
+    )
 
 
 @pytest.mark.slow
@@ -61,6 +78,8 @@ def test_the_tables_compile(texts: list[str], tmp_path: Path) -> None:
         pytest.skip("neither pdflatex nor tectonic is installed")
     (tmp_path / "paper.tex").write_text(document(*texts))
     options = [] if engine.endswith("tectonic") else ["-interaction=nonstopmode", "-halt-on-error"]
-    done = subprocess.run([engine, *options, "paper.tex"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [engine, *options, "paper.tex"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000

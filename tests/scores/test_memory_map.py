@@ -22,7 +22,9 @@ def three_shards(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tu
     rng = np.random.default_rng(0)
     for index, rows in enumerate((10, 1, 12)):
         images_NHWC = rng.integers(0, 256, (rows, *source.task.image_shape), dtype=np.uint8)
-        write_shard(folder / "pool" / f"{index}.parquet", 100 * index + np.arange(rows), images_NHWC)
+        write_shard(
+            folder / "pool" / f"{index}.parquet", 100 * index + np.arange(rows), images_NHWC
+        )
     pool = ParquetPool(path=str(folder / "pool")).files(source.task.image_shape, folder)
     result = replace(source, pool=pool)
     score_here(result, folder)
@@ -36,7 +38,10 @@ def write(source: Source, storage: Path) -> Path:
 def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
     source, storage = three_shards
     images_NHWC, scores = open_pack(write(source, storage))
-    paths = [score_path(storage, source.teacher.digest, shard, source.task) for shard in source.pool.shards]
+    paths = [
+        score_path(storage, source.teacher.digest, shard, source.task)
+        for shard in source.pool.shards
+    ]
     for name in Scores.__dataclass_fields__:
         got, expected = getattr(scores, name), getattr(read_scores(paths), name)
         assert got.dtype == expected.dtype and (got == expected).all(), name
@@ -46,7 +51,9 @@ def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
         images_NHWC[0] = 0
 
 
-def test_what_is_interrupted_is_not_there_and_is_made_by_the_next(three_shards, tmp_path, monkeypatch):
+def test_what_is_interrupted_is_not_there_and_is_made_by_the_next(
+    three_shards, tmp_path, monkeypatch
+):
     source, storage = three_shards
     (tmp_path / "scores").symlink_to(storage / "scores")
     read = packs.read_shard

@@ -1,4 +1,6 @@
-"""Scores: the teacher's answer, computed once, found by content, resumed shard by shard. N rows, K classes."""
+"""Scores: the teacher's answer, computed once, found by content, resumed shard by shard. N rows, K
+classes.
+"""
 
 import dataclasses
 from dataclasses import dataclass, replace
@@ -14,7 +16,15 @@ from dfkd.data.pools import ParquetPool, PoolFiles, read_shard
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.scores import Scores, missing_shards, read_scores, score_images, score_path, score_shard, scores_of
+from dfkd.scores import (
+    Scores,
+    missing_shards,
+    read_scores,
+    score_images,
+    score_path,
+    score_shard,
+    scores_of,
+)
 
 TASK = Digits()
 NAMES = [field.name for field in dataclasses.fields(Scores)]
@@ -84,14 +94,18 @@ def test_the_teacher_is_in_eval_mode_and_images_are_clean(material, source):
         logits_NK = module(to_tensor(material.images_NHWC[:32], TASK)).numpy()
     np.testing.assert_allclose(material.scores.logits_NK[:32], logits_NK, atol=1e-4)
     head = list(module.modules())[-1]
-    again_NK = material.scores.features_ND @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    again_NK = (
+        material.scores.features_ND @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    )
     np.testing.assert_allclose(material.scores.logits_NK, again_NK, atol=1e-4)
 
 
 def test_an_image_has_the_same_bits_in_the_same_place_of_any_pool(source):
     images = TASK.train().images
     logits_NK, features_ND = score_images(source.teacher, images[:700], TASK, "cpu")
-    fewer_NK, fewer_ND = score_images(source.teacher, images[:512], TASK, "cpu")  # two whole batches
+    fewer_NK, fewer_ND = score_images(
+        source.teacher, images[:512], TASK, "cpu"
+    )  # two whole batches
     assert (logits_NK[:512] == fewer_NK).all() and (features_ND[:512] == fewer_ND).all()
 
 
@@ -102,7 +116,9 @@ def test_what_is_read_is_what_was_scored_in_the_order_of_the_shards(pool, source
     scores = scored(pool, source, tmp_path)
     assert scores.row_id_N.tolist() == [7 * row for row in range(321)]
     parts = [read_shard(shard.path, TASK.image_shape) for shard in pool.shards]
-    logits_NK = np.concatenate([score_images(source.teacher, images, TASK, "cpu")[0] for _, images in parts])
+    logits_NK = np.concatenate(
+        [score_images(source.teacher, images, TASK, "cpu")[0] for _, images in parts]
+    )
     assert (scores.logits_NK == logits_NK).all()
     assert equal(scores, scored(pool, source, tmp_path))
 
@@ -130,7 +146,9 @@ def _dies(table, path) -> None:
 
 
 def test_the_same_shard_and_teacher_elsewhere_have_the_same_scores(pool, source, tmp_path):
-    one, other = (score_path(tmp_path / name, source.teacher.digest, pool.shards[0], TASK) for name in "ab")
+    one, other = (
+        score_path(tmp_path / name, source.teacher.digest, pool.shards[0], TASK) for name in "ab"
+    )
     assert one.relative_to(tmp_path / "a") == other.relative_to(tmp_path / "b")
     moved = replace(pool.shards[0], path=tmp_path / "moved")
     assert score_path(tmp_path / "a", source.teacher.digest, moved, TASK) == one
@@ -141,7 +159,9 @@ class Darker(Digits):
     mean = (0.5,)
 
 
-def test_another_teacher_shard_or_preprocessing_has_other_scores(pool, source, tmp_path, monkeypatch):
+def test_another_teacher_shard_or_preprocessing_has_other_scores(
+    pool, source, tmp_path, monkeypatch
+):
     digest, shard = source.teacher.digest, pool.shards[0]
     paths = {
         score_path(tmp_path, digest, shard, TASK),
@@ -154,12 +174,18 @@ def test_another_teacher_shard_or_preprocessing_has_other_scores(pool, source, t
     assert len(paths) == 5
 
 
-def test_the_same_weights_with_another_stride_have_other_scores(pool, source, tmp_path, source_storage):
+def test_the_same_weights_with_another_stride_have_other_scores(
+    pool, source, tmp_path, source_storage
+):
     [path] = source_storage.rglob("teacher.safetensors")
     teachers = [
-        TeacherFile(path=str(path), network=SmallResNet(width=8, stem_stride=stride)).obtain(TASK, tmp_path)
+        TeacherFile(path=str(path), network=SmallResNet(width=8, stem_stride=stride)).obtain(
+            TASK, tmp_path
+        )
         for stride in (1, 2)
     ]
-    first, second = (read_scores([score_shard(tmp_path, t, pool.shards[1], TASK)]) for t in teachers)
+    first, second = (
+        read_scores([score_shard(tmp_path, t, pool.shards[1], TASK)]) for t in teachers
+    )
     assert not equal(first, second)
     assert equal(second, scored(pool, source, tmp_path).take(np.arange(300, 320)))

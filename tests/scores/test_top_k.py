@@ -1,4 +1,5 @@
-"""Top-k caches: what is kept of an answer, what comes back of it, and that all that reads scores reads these as well.
+"""Top-k caches: what is kept of an answer, what comes back of it, and that all that reads scores
+reads these as well.
 
 N rows, B some of them, K classes.
 """
@@ -32,7 +33,9 @@ from dfkd.training.inputs import Source, check_space, load, obtain, score_here, 
 ROWS, CLASSES, WIDTH = 400, 100, 16
 RNG = np.random.default_rng(0)
 # A teacher that is sure of some rows and torn between a few classes on others
-LOGITS_NK = (RNG.normal(size=(ROWS, CLASSES)) + RNG.exponential(2, size=(ROWS, CLASSES)) + 7).astype(np.float32)
+LOGITS_NK = (
+    RNG.normal(size=(ROWS, CLASSES)) + RNG.exponential(2, size=(ROWS, CLASSES)) + 7
+).astype(np.float32)
 
 
 def reference(logits_NK: Any, k: int) -> Any:
@@ -56,7 +59,9 @@ def softmax(logits_NK: Any) -> Any:
 def test_what_comes_back_is_the_definition_up_to_half_precision(k: int) -> None:
     kept = TopK(k=k).kept(LOGITS_NK)
     got_NK = kept[:]
-    assert got_NK.shape == kept.shape == LOGITS_NK.shape and got_NK.dtype == kept.dtype == np.float32
+    assert (
+        got_NK.shape == kept.shape == LOGITS_NK.shape and got_NK.dtype == kept.dtype == np.float32
+    )
     below_NK = LOGITS_NK.max(axis=1, keepdims=True) - LOGITS_NK
     assert (np.abs(got_NK - reference(LOGITS_NK, k)) <= 1e-5 + 2.0**-11 * below_NK.max()).all()
     np.testing.assert_array_equal(got_NK.max(axis=1), LOGITS_NK.max(axis=1))
@@ -88,12 +93,17 @@ def test_of_equal_logits_the_first_classes_are_kept() -> None:
 def test_who_wants_the_whole_table_is_told_in_one_line() -> None:
     kept = TopK(k=7).kept(LOGITS_NK)
     for asks in (lambda: np.asarray(kept), lambda: np.exp(kept), lambda: LOGITS_NK - kept):
-        with pytest.raises(ValueError, match=r"^all 400 x 100 logits .* keeps the 7 largest of each row.*cache=none$"):
+        with pytest.raises(
+            ValueError,
+            match=r"^all 400 x 100 logits .* keeps the 7 largest of each row.*cache=none$",
+        ):
             asks()
 
 
 def test_extreme_answers_stay_finite() -> None:
-    logits_NK = np.array([[3e4, -3e4, -3e4, -3e4], [0, 0, 0, 0], [1e5, 0, -1e5, 5]], dtype=np.float32)
+    logits_NK = np.array(
+        [[3e4, -3e4, -3e4, -3e4], [0, 0, 0, 0], [1e5, 0, -1e5, 5]], dtype=np.float32
+    )
     for k in (1, 2, 4):
         got_NK = TopK(k=k).kept(logits_NK)[:]
         assert np.isfinite(got_NK).all()
@@ -101,13 +111,17 @@ def test_extreme_answers_stay_finite() -> None:
 
 
 @pytest.mark.parametrize(
-    ("temperature", "k", "loss_apart", "least_cosine"), [(1.0, 10, 0.02, 0.999), (4.0, 50, 0.06, 0.997)]
+    ("temperature", "k", "loss_apart", "least_cosine"),
+    [(1.0, 10, 0.02, 0.999), (4.0, 50, 0.06, 0.997)],
 )
 def test_kd_from_the_largest_logits_is_close_to_kd_from_all(
     temperature: float, k: int, loss_apart: float, least_cosine: float
 ) -> None:
     """With all of them equal up to half precision, with fewer nearer the more there are."""
-    kd, student = KD(temperature=temperature), torch.from_numpy(RNG.normal(size=(ROWS, CLASSES)).astype(np.float32))
+    kd, student = (
+        KD(temperature=temperature),
+        torch.from_numpy(RNG.normal(size=(ROWS, CLASSES)).astype(np.float32)),
+    )
 
     def loss_and_gradient(teacher_NK: Any) -> tuple[float, torch.Tensor]:
         s_NK = student.clone().requires_grad_()
@@ -127,7 +141,9 @@ def test_kd_from_the_largest_logits_is_close_to_kd_from_all(
 
 
 @pytest.fixture(scope="module")
-def kept(tiny: Experiment, source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Source, Path]:
+def kept(
+    tiny: Experiment, source: Source, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Experiment, Source, Path]:
     """The tiny experiment with three logits of ten, in a storage with its teacher and pool."""
     storage = tmp_path_factory.mktemp("kept")
     for folder in ("teachers", "pools"):
@@ -142,21 +158,37 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
     kept: tuple[Experiment, Source, Path], material: Material
 ) -> None:
     _, source, storage = kept
-    paths = [score_path(storage, source.teacher.digest, s, source.task, source.cache) for s in source.pool.shards]
+    paths = [
+        score_path(storage, source.teacher.digest, s, source.task, source.cache)
+        for s in source.pool.shards
+    ]
     assert "logits" not in pq.read_schema(paths[0]).names
     expected_NK = TopK(k=3).kept(material.scores.logits_NK)[:]
     for scores in (read_scores(paths), load(source, storage).scores):
         assert isinstance(scores, Scores) and scores.classes == 10 and len(scores) == 600
-        for name in ("row_id_N", "pseudo_label_N", "confidence_N", "entropy_N", "margin_N", "features_ND"):
+        for name in (
+            "row_id_N",
+            "pseudo_label_N",
+            "confidence_N",
+            "entropy_N",
+            "margin_N",
+            "features_ND",
+        ):
             np.testing.assert_array_equal(getattr(scores, name), getattr(material.scores, name))
         np.testing.assert_array_equal(scores.logits_NK[:], expected_NK)
-        np.testing.assert_array_equal(scores.take(np.array([5, 2])).logits_NK[:], expected_NK[[5, 2]])
+        np.testing.assert_array_equal(
+            scores.take(np.array([5, 2])).logits_NK[:], expected_NK[[5, 2]]
+        )
     folder = next((storage / "packs").iterdir())
     assert not (folder / "logits_NK.npy").exists() and len(open_pack(folder)[1]) == 600
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SELECTIONS if kind is not Dynamic], ids=lambda kind: kind.__name__)
-def test_every_rule_selects_the_same_rows(kind: Any, kept: tuple[Experiment, Source, Path], material: Material) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind in SELECTIONS if kind is not Dynamic], ids=lambda kind: kind.__name__
+)
+def test_every_rule_selects_the_same_rows(
+    kind: Any, kept: tuple[Experiment, Source, Path], material: Material
+) -> None:
     _, source, storage = kept
     few, probe_P = load(source, storage), material.probe.rows_P
     chosen = [select(kind(ratio=0.3), one.scores, probe_P, 7) for one in (few, material)]
@@ -172,15 +204,23 @@ def test_whole_scores_and_kept_ones_do_not_get_in_each_others_way(
     for other in (None, TopK(k=4)):
         assert len(missing_shards(storage, digest, pool, task, other)) == len(pool.shards)
     block = Block(seed=0)
-    keys = {source_key(Cell(experiment=one, block=block)) for one in (tiny, e, replace(tiny, cache=TopK(k=4)))}
+    keys = {
+        source_key(Cell(experiment=one, block=block))
+        for one in (tiny, e, replace(tiny, cache=TopK(k=4)))
+    }
     assert len(keys) == 3
 
 
 def test_a_cell_learns_from_them(
-    kept: tuple[Experiment, Source, Path], tiny: Experiment, job_of: Callable[..., Job], material: Material,
+    kept: tuple[Experiment, Source, Path],
+    tiny: Experiment,
+    job_of: Callable[..., Job],
+    material: Material,
     tmp_path: Path,
-) -> None:  # fmt: skip
-    """The same rows are selected and the same curve begins; with all classes kept it is nearly the same student."""
+) -> None:
+    """The same rows are selected and the same curve begins; with all classes kept it is nearly the
+    same student.
+    """
     e, source, storage = kept
     full = compute(job_of(tiny), material, tmp_path / "full")
     few = compute(job_of(e), load(source, storage), tmp_path / "few")
@@ -207,7 +247,9 @@ def test_identity_is_as_ever_without_it_and_another_with_it(tiny: Experiment) ->
 
 
 def test_the_line_that_is_said_before_anything_is_written() -> None:
-    imagenet = Need(rows=1_281_167, pack_rows=0, classes=1000, width=512, pixels=3 * 64 * 64, cache=None)
+    imagenet = Need(
+        rows=1_281_167, pack_rows=0, classes=1000, width=512, pixels=3 * 64 * 64, cache=None
+    )
     assert imagenet.line().startswith(
         "scores: 1,281,167 rows x 1,000 classes: 5.1 GB; with cache=top_k cache.k=10: 61 MB; "
     )
@@ -217,16 +259,25 @@ def test_the_line_that_is_said_before_anything_is_written() -> None:
     assert "cache" not in digits.line()  # there is nothing to be saved
 
 
-def test_what_is_written_has_the_size_that_was_said(kept: tuple[Experiment, Source, Path], tmp_path: Path) -> None:
+def test_what_is_written_has_the_size_that_was_said(
+    kept: tuple[Experiment, Source, Path], tmp_path: Path
+) -> None:
     source = kept[1]
-    logits_NK = np.repeat(LOGITS_NK, 10, axis=0) + RNG.normal(size=(10 * ROWS, CLASSES)).astype(np.float32)
-    whole = scores_of(np.arange(len(logits_NK)), logits_NK, RNG.normal(size=(len(logits_NK), WIDTH)).astype(np.float32))
+    logits_NK = np.repeat(LOGITS_NK, 10, axis=0) + RNG.normal(size=(10 * ROWS, CLASSES)).astype(
+        np.float32
+    )
+    whole = scores_of(
+        np.arange(len(logits_NK)),
+        logits_NK,
+        RNG.normal(size=(len(logits_NK), WIDTH)).astype(np.float32),
+    )
     said = Need(rows=len(whole), pack_rows=0, classes=CLASSES, width=WIDTH, pixels=0, cache=None)
     for cache in (None, TopK(k=10)):
         scores = whole if cache is None else replace(whole, logits_NK=cache.kept(logits_NK))
         wanted = replace(said, cache=cache).scores
         assert sum(values.nbytes for values in scores.columns().values()) == wanted
-    # real files: the pack to the byte, but for the heads of its arrays and its note; Parquet's compressed
+    # real files: the pack to the byte, but for the heads of its arrays and its note; Parquet's
+    # compressed
     before = check_space(source, tmp_path)
     score_here(source, tmp_path)
     load(source, tmp_path)
@@ -244,6 +295,8 @@ def test_a_disk_that_is_too_small_is_one_line_and_nothing_is_written(
     source, storage = replace(kept[1], cache=None), tmp_path / "new"
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
-    with pytest.raises(ValueError, match=r"has 1.0 kB free: see what may go with python -m platform.clean") as raised:
+    with pytest.raises(
+        ValueError, match=r"has 1.0 kB free: see what may go with python -m platform.clean"
+    ) as raised:
         score_here(source, storage)
     assert "\n" not in str(raised.value) and not storage.exists()

@@ -1,8 +1,9 @@
 """The calibration in small: benchmarks/calibration.py with 2,000 studies a row instead of 20,000.
 
-Bands: the promise of the full run (at most 5.5 % false alarms; coverage 94-96 %, with racing at least 94 %) plus three
-standard errors at this size. A share of 5 % has one of 0.5 points over 2,000 studies; coverage, over four correlated
-intervals of 2 x 2,000 studies, has one of at most 0.35 points (as if the four were one).
+Bands: the promise of the full run (at most 5.5 % false alarms; coverage 94-96 %, with racing at
+least 94 %) plus three standard errors at this size. A share of 5 % has one of 0.5 points over 2,000
+studies; coverage, over four correlated intervals of 2 x 2,000 studies, has one of at most 0.35
+points (as if the four were one).
 """
 
 import importlib.util
@@ -17,7 +18,9 @@ ALARM_SE, COVERAGE_SE = 0.005, 0.0035
 
 
 def load() -> ModuleType:
-    """By its path: a folder without __init__ would lose to any installed package called benchmarks."""
+    """By its path: a folder without __init__ would lose to any installed package called
+    benchmarks.
+    """
     path = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
     spec = importlib.util.spec_from_file_location("calibration_benchmark", path)
     assert spec is not None and spec.loader is not None
@@ -42,7 +45,9 @@ def test_promises_hold(world: object, blocks: int) -> None:
 
 
 def test_power_is_what_smallest_detectable_says() -> None:
-    """Holm lies between the level it was planned for and the full one, so power is 80 % or somewhat more."""
+    """Holm lies between the level it was planned for and the full one, so power is 80 % or somewhat
+    more.
+    """
     row = calibration.calibrate(calibration.normal, 20, studies=STUDIES, seed=1)
     assert 0.80 - 0.03 <= row.power_fixed <= 0.87
     assert row.power_raced >= row.power_fixed - 0.05

@@ -1,6 +1,8 @@
-"""Designs: which variants they make, what they mix, and that effects and Shapley values come back out of them.
+"""Designs: which variants they make, what they mix, and that effects and Shapley values come back
+out of them.
 
-The recipe of these tests is a frozenset of strings, a factor adds or removes one: what was applied can be read off.
+The recipe of these tests is a frozenset of strings, a factor adds or removes one: what was applied
+can be read off.
 """
 
 import itertools
@@ -33,9 +35,16 @@ def additions(names: str) -> dict[str, Callable[[Recipe], Recipe]]:
 BARE: Recipe = frozenset()
 
 
-def outcomes_of(variants: dict[str, Recipe], value: Callable[[Recipe], float], blocks: int = 3) -> pd.DataFrame:
+def outcomes_of(
+    variants: dict[str, Recipe], value: Callable[[Recipe], float], blocks: int = 3
+) -> pd.DataFrame:
     rows = [
-        {"variant": name, "block": block, "state": "finished", "value": value(recipe) + 0.02 * block}
+        {
+            "variant": name,
+            "block": block,
+            "state": "finished",
+            "value": value(recipe) + 0.02 * block,
+        }
         for name, recipe in variants.items()
         for block in range(blocks)
     ]
@@ -48,16 +57,26 @@ def outcomes_of(variants: dict[str, Recipe], value: Callable[[Recipe], float], b
 def test_leave_one_out() -> None:
     full = frozenset("ab")
     variants = designs.leave_one_out(full, {name: removing(name) for name in "ab"})
-    assert list(variants.items()) == [("full", full), ("without a", frozenset("b")), ("without b", frozenset("a"))]
+    assert list(variants.items()) == [
+        ("full", full),
+        ("without a", frozenset("b")),
+        ("without b", frozenset("a")),
+    ]
 
 
 def test_add_one_in() -> None:
     variants = designs.add_one_in(BARE, additions("ab"))
-    assert list(variants.items()) == [("base", BARE), ("with a", frozenset("a")), ("with b", frozenset("b"))]
+    assert list(variants.items()) == [
+        ("base", BARE),
+        ("with a", frozenset("a")),
+        ("with b", frozenset("b")),
+    ]
 
 
 def test_one_at_a_time_over_values() -> None:
-    variants = designs.one_at_a_time(BARE, {"ratio": additions("12"), "rule": {"random": adding("r")}})
+    variants = designs.one_at_a_time(
+        BARE, {"ratio": additions("12"), "rule": {"random": adding("r")}}
+    )
     assert list(variants) == ["base", "ratio=1", "ratio=2", "rule=random"]
     assert variants["ratio=2"] == frozenset("2")
 
@@ -65,7 +84,12 @@ def test_one_at_a_time_over_values() -> None:
 def test_build_up() -> None:
     variants = designs.build_up(BARE, additions("cab"))
     assert list(variants) == ["base", "c", "c+a", "c+a+b"]
-    assert list(variants.values()) == [frozenset(), frozenset("c"), frozenset("ca"), frozenset("cab")]
+    assert list(variants.values()) == [
+        frozenset(),
+        frozenset("c"),
+        frozenset("ca"),
+        frozenset("cab"),
+    ]
 
 
 def test_a_recipe_may_be_anything_and_factors_apply_in_their_given_order() -> None:
@@ -96,11 +120,15 @@ FRACTIONS = [(3, 3), (4, 4), (5, 3), (5, 4), (5, 5), (6, 3), (6, 4), (7, 3), (7,
 
 @pytest.mark.parametrize(("k", "resolution"), FRACTIONS)
 def test_fraction_keeps_its_promises(k: int, resolution: int) -> None:
-    """Distinct variants, the base among them, balanced and orthogonal main effects, at least this resolution."""
+    """Distinct variants, the base among them, balanced and orthogonal main effects, at least this
+    resolution.
+    """
     names = list("abcdefgh"[:k])
     levels = designs.fractional_levels(names, resolution=resolution)
     matrix_VF = np.array([[of_variant[name] for name in names] for of_variant in levels.values()])
-    assert next(iter(levels)) == "base" and len(levels) == len(fracfact_by_res(k, resolution)) < 2**k
+    assert (
+        next(iter(levels)) == "base" and len(levels) == len(fracfact_by_res(k, resolution)) < 2**k
+    )
     assert np.array_equal(matrix_VF.T @ matrix_VF, len(levels) * np.eye(k))
     found = designs.resolution_of(levels)
     assert found is not None and found >= resolution
@@ -115,7 +143,10 @@ def test_alias_groups_agree_with_pydoe(k: int, resolution: int) -> None:
     for chain in fracfact_aliasing(fracfact_by_res(k, resolution))[0]:
         short = frozenset(word for word in chain.split(" = ") if len(word) <= 2)
         theirs |= {short} if short else set()
-    ours = {frozenset("".join(term) for _, term in group) for group in designs.alias_groups(levels, order=2)}
+    ours = {
+        frozenset("".join(term) for _, term in group)
+        for group in designs.alias_groups(levels, order=2)
+    }
     assert ours == theirs
 
 
@@ -124,15 +155,23 @@ def test_alias_signs_are_those_of_the_columns(k: int, resolution: int) -> None:
     levels = designs.fractional_levels(list("abcdefgh"[:k]), resolution=resolution)
     for group in designs.alias_groups(levels, order=3):
         first = np.array(designs.column(levels, group[0][1]))
-        assert all(np.array_equal(sign * first, designs.column(levels, term)) for sign, term in group)
+        assert all(
+            np.array_equal(sign * first, designs.column(levels, term)) for sign, term in group
+        )
 
 
 def test_alias_table_is_written_for_people() -> None:
     half = designs.fractional_levels(["a", "b", "c"], resolution=3)
     assert list(half) == ["base", "b+c", "a+c", "a+b"]  # c = -ab, since the base is among them
-    assert designs.alias_table(half) == "4 of 8 variants, resolution III\na = -b:c\nb = -a:c\nc = -a:b"
-    assert "no mixing" in designs.alias_table(designs.fractional_levels(list("abcde"), resolution=5))
-    assert designs.alias_table(designs.full_levels(["a", "b"])).startswith("4 variants, full factorial of 2 factors")
+    assert (
+        designs.alias_table(half) == "4 of 8 variants, resolution III\na = -b:c\nb = -a:c\nc = -a:b"
+    )
+    assert "no mixing" in designs.alias_table(
+        designs.fractional_levels(list("abcde"), resolution=5)
+    )
+    assert designs.alias_table(designs.full_levels(["a", "b"])).startswith(
+        "4 variants, full factorial of 2 factors"
+    )
 
 
 @pytest.mark.parametrize("resolution", [2, 5])
@@ -142,13 +181,17 @@ def test_impossible_resolution_is_refused(resolution: int) -> None:
 
 
 def test_full_factorial_effects_of_a_known_recipe() -> None:
-    """a adds .1, b .04, both together .06 on top: averaged over b, a is worth .13; the interaction is half of .06."""
+    """a adds .1, b .04, both together .06 on top: averaged over b, a is worth .13; the interaction
+    is half of .06.
+    """
 
     def value(recipe: Recipe) -> float:
         return 0.3 + 0.1 * ("a" in recipe) + 0.04 * ("b" in recipe) + 0.06 * ({"a", "b"} <= recipe)
 
     study = outcomes_of(designs.full_factorial(BARE, additions("abc")), value)
-    found = {effect.term: effect.effect for effect in effects(study, designs.full_levels(list("abc")))}
+    found = {
+        effect.term: effect.effect for effect in effects(study, designs.full_levels(list("abc")))
+    }
     expected = {"a": 0.13, "b": 0.07, "c": 0.0, "a:b": 0.03, "a:c": 0.0, "b:c": 0.0}
     assert found == {term: pytest.approx(effect, abs=1e-9) for term, effect in expected.items()}
 
@@ -173,7 +216,9 @@ def test_fraction_reports_mixed_effects_as_one_row_with_their_sign() -> None:
 
 
 def weighted_shapley(components: str, value: Callable[[Recipe], float], name: str) -> float:
-    """Shapley's own formula: gains over coalitions S without the component, weights |S|! (k - |S| - 1)! / k!."""
+    """Shapley's own formula: gains over coalitions S without the component, weights |S|! (k - |S| -
+    1)! / k!.
+    """
     k, others = len(components), components.replace(name, "")
     total = 0.0
     for size in range(k):
@@ -199,9 +244,13 @@ def test_exact_shapley_agrees_with_its_formula(components: str) -> None:
     assert len(variants) == 2 ** len(components) and len(orders) == math.factorial(len(components))
     found = shapley_values(outcomes_of(variants, tangled), list(components), orders)
     for attribution in found:
-        assert attribution.value == pytest.approx(weighted_shapley(components, tangled, attribution.component))
+        assert attribution.value == pytest.approx(
+            weighted_shapley(components, tangled, attribution.component)
+        )
         assert attribution.sampling_se is None
-    assert sum(a.value for a in found) == pytest.approx(tangled(frozenset(components)) - tangled(BARE))
+    assert sum(a.value for a in found) == pytest.approx(
+        tangled(frozenset(components)) - tangled(BARE)
+    )
 
 
 def test_sampled_shapley_above_five_components() -> None:
@@ -210,9 +259,15 @@ def test_sampled_shapley_above_five_components() -> None:
     orders = designs.shapley_orders(components, permutations=10, seed=3)
     assert len(orders) == 10 and all(order[::-1] in orders for order in orders)
     assert {"base", "a+b+c+d+e+f+g"} <= set(variants) and len(variants) <= 10 * 6 + 2
-    assert all(variant == frozenset(name.split("+")) for name, variant in variants.items() if name != "base")
+    assert all(
+        variant == frozenset(name.split("+"))
+        for name, variant in variants.items()
+        if name != "base"
+    )
     found = shapley_values(outcomes_of(variants, tangled), components, orders)
-    assert sum(a.value for a in found) == pytest.approx(tangled(frozenset(components)) - tangled(BARE))
+    assert sum(a.value for a in found) == pytest.approx(
+        tangled(frozenset(components)) - tangled(BARE)
+    )
     for attribution in found:  # within four standard errors of the truth, and the error is said
         assert attribution.sampling_se is not None and attribution.sampling_se > 0
         truth = weighted_shapley("abcdefg", tangled, attribution.component)

@@ -20,7 +20,9 @@ def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
 
 
-def random_study(blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0) -> pd.DataFrame:
+def random_study(
+    blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0
+) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     block_N = 0.8 + 0.03 * rng.standard_normal(blocks)
     names = ["base", *(f"v{i}" for i in range(len(effects)))]
@@ -41,7 +43,11 @@ PLAN = Plan(blocks=tuple(range(1, 21)), looks=usual_looks(20))
 
 def test_usual_looks() -> None:
     assert [usual_looks(n) for n in (1, 5, 7, 8, 10)] == [(1,), (5,), (7,), (5, 8), (5, 10)]
-    assert [usual_looks(n) for n in (12, 20, 21)] == [(5, 8, 12), (5, 8, 12, 16, 20), (5, 8, 12, 16, 21)]
+    assert [usual_looks(n) for n in (12, 20, 21)] == [
+        (5, 8, 12),
+        (5, 8, 12, 16, 20),
+        (5, 8, 12, 16, 21),
+    ]
 
 
 def test_two_looks_agree_with_the_bivariate_normal() -> None:
@@ -59,11 +65,15 @@ def test_five_looks_agree_with_simulated_walks() -> None:
     walks_SN = np.random.default_rng(0).standard_normal((400_000, 20)).cumsum(axis=1)
     scores_SK = np.abs(walks_SN[:, np.array(looks) - 1]) / np.sqrt(looks)
     crossed_K = np.maximum.accumulate(scores_SK > critical_K, axis=1).mean(axis=0)
-    assert crossed_K == pytest.approx(0.05 * (np.array(looks) / 20) ** 3, abs=4 * math.sqrt(0.05 / 400_000))
+    assert crossed_K == pytest.approx(
+        0.05 * (np.array(looks) / 20) ** 3, abs=4 * math.sqrt(0.05 / 400_000)
+    )
 
 
 def test_levels_rise_with_the_overall_level_at_every_look() -> None:
-    levels_AK = np.array([nominal_levels(usual_looks(20), overall) for overall in np.geomspace(1e-9, 0.9, 30)])
+    levels_AK = np.array(
+        [nominal_levels(usual_looks(20), overall) for overall in np.geomspace(1e-9, 0.9, 30)]
+    )
     assert np.all(np.diff(levels_AK, axis=0) > 0)
 
 
@@ -80,8 +90,15 @@ def test_race_with_one_look_is_the_fixed_analysis() -> None:
     standing = race(study, variants=["base", "v0", "v1", "v2"], baseline="base", plan=plan)
     assert (standing.running, standing.blocks) == ((), ())
     for raced, fixed in zip(standing.comparisons, compare(study, baseline="base"), strict=True):
-        assert (raced.verdict, raced.n, raced.low) == (fixed.verdict, fixed.n, pytest.approx(fixed.low))
-        assert (raced.p, raced.wide_high) == (pytest.approx(fixed.p, rel=1e-3), pytest.approx(fixed.wide_high))
+        assert (raced.verdict, raced.n, raced.low) == (
+            fixed.verdict,
+            fixed.n,
+            pytest.approx(fixed.low),
+        )
+        assert (raced.p, raced.wide_high) == (
+            pytest.approx(fixed.p, rel=1e-3),
+            pytest.approx(fixed.wide_high),
+        )
 
 
 def run_race(study: pd.DataFrame, variants: list[str]) -> tuple[pd.DataFrame, list[Comparison]]:
@@ -91,7 +108,9 @@ def run_race(study: pd.DataFrame, variants: list[str]) -> tuple[pd.DataFrame, li
         standing = race(done, variants=variants, baseline="base", plan=PLAN)
         if not standing.running:
             return done, standing.comparisons
-        wanted = study["variant"].isin([*standing.running, "base"]) & study["block"].isin(standing.blocks)
+        wanted = study["variant"].isin([*standing.running, "base"]) & study["block"].isin(
+            standing.blocks
+        )
         done = pd.concat([done, study[wanted]]).drop_duplicates()
 
 
@@ -109,9 +128,13 @@ def test_race_does_not_depend_on_cells_beyond_a_look_or_on_their_order() -> None
     study = random_study(20, effects=(0.12, 0.0, -0.012), seed=4)
     variants = ["base", "v0", "v1", "v2"]
     _, stepwise = run_race(study, variants)
-    at_once = race(study.sample(frac=1, random_state=0), variants=variants, baseline="base", plan=PLAN)
+    at_once = race(
+        study.sample(frac=1, random_state=0), variants=variants, baseline="base", plan=PLAN
+    )
     assert at_once.comparisons == stepwise
-    early = study[(study["block"] <= 7) | (study["variant"] == "v0")]  # block 8 is missing for two of them
+    early = study[
+        (study["block"] <= 7) | (study["variant"] == "v0")
+    ]  # block 8 is missing for two of them
     waiting = race(early, variants=variants, baseline="base", plan=PLAN)
     assert {comparison.n for comparison in waiting.comparisons} == {5}
     assert waiting.running == ("v1", "v2") and waiting.blocks == tuple(range(1, 9))
@@ -125,10 +148,15 @@ def test_race_before_its_first_cell() -> None:
 
 def test_race_goes_on_past_an_errored_cell_and_a_variant_without_spread() -> None:
     study = random_study(20, effects=(0.12, 0.0), seed=2)
-    study.loc[(study["variant"] == "v0") & (study["block"] == 2), ["state", "value"]] = ["errored", np.nan]
+    study.loc[(study["variant"] == "v0") & (study["block"] == 2), ["state", "value"]] = [
+        "errored",
+        np.nan,
+    ]
     base = study.loc[study["variant"] == "base", "value"].to_numpy()
     study.loc[study["variant"] == "v1", "value"] = base
-    found = by_variant(race(study, variants=["base", "v0", "v1"], baseline="base", plan=PLAN).comparisons)
+    found = by_variant(
+        race(study, variants=["base", "v0", "v1"], baseline="base", plan=PLAN).comparisons
+    )
     assert found["v0"].verdict == "better" and found["v0"].n < 20
     assert (found["v1"].verdict, found["v1"].p, found["v1"].n) == (IDENTICAL, None, 20)
 

@@ -1,4 +1,5 @@
-"""The statistics against a table worked out by hand, against other implementations, and at their edges.
+"""The statistics against a table worked out by hand, against other implementations, and at their
+edges.
 
 The hand-worked study has 4 blocks. For 3 degrees of freedom the t-distribution has a closed form:
 P(|T| > t) = 1 - 2/pi * (atan(u) + u / (1 + u**2)) with u = t / sqrt(3).
@@ -61,7 +62,9 @@ def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
 
 
-def random_study(blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0) -> pd.DataFrame:
+def random_study(
+    blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0
+) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     block_N = 0.8 + 0.03 * rng.standard_normal(blocks)
     names = ["base", *(f"v{i}" for i in range(len(effects)))]
@@ -82,7 +85,11 @@ def by_variant(comparisons: list[Comparison]) -> dict[str, Comparison]:
 
 def test_hand_table_differences_and_intervals() -> None:
     found = by_variant(compare(outcomes(HAND), baseline="base"))
-    for name, difference, error in (("up", 0.03, 0.00408248), ("flat", 0.0, 0.00408248), ("down", -0.03, 0.00577350)):
+    for name, difference, error in (
+        ("up", 0.03, 0.00408248),
+        ("flat", 0.0, 0.00408248),
+        ("down", -0.03, 0.00577350),
+    ):
         assert found[name].difference == pytest.approx(difference, abs=1e-9)
         assert found[name].low == pytest.approx(difference - T_975_3 * error, abs=1e-6)
         assert found[name].high == pytest.approx(difference + T_975_3 * error, abs=1e-6)
@@ -91,7 +98,11 @@ def test_hand_table_differences_and_intervals() -> None:
 
 def test_hand_table_p_values_and_verdicts() -> None:
     found = by_variant(compare(outcomes(HAND), baseline="base"))
-    expected = [("up", 0.005208, 0.015624, "better"), ("down", 0.013847, 0.027694, "worse"), ("flat", 1, 1, UNDECIDED)]
+    expected = [
+        ("up", 0.005208, 0.015624, "better"),
+        ("down", 0.013847, 0.027694, "worse"),
+        ("flat", 1, 1, UNDECIDED),
+    ]
     for name, p, p_holm, verdict in expected:
         assert found[name].p == pytest.approx(p, abs=1e-6)
         assert found[name].p_holm == pytest.approx(p_holm, abs=2e-6)
@@ -100,15 +111,23 @@ def test_hand_table_p_values_and_verdicts() -> None:
 
 
 def test_hand_table_effect_size_and_wins() -> None:
-    """Up: d = .03 / .00816497 = 3.674235, Hedges' factor for 3 df = gamma(1.5) / sqrt(1.5) = .723601."""
+    """Up: d = .03 / .00816497 = 3.674235, Hedges' factor for 3 df = gamma(1.5) / sqrt(1.5) =
+    .723601.
+    """
     found = by_variant(compare(outcomes(HAND), baseline="base"))
     assert found["up"].effect_size == pytest.approx(3.674235 * 0.723601, abs=1e-5)
     assert found["flat"].effect_size == pytest.approx(0.0, abs=1e-9)
-    assert [found[name].probability_better for name in ("up", "flat", "down")] == [1.0, 0.5, 0.0]  # ties count a half
+    assert [found[name].probability_better for name in ("up", "flat", "down")] == [
+        1.0,
+        0.5,
+        0.0,
+    ]  # ties count a half
 
 
 def test_hand_table_equivalence() -> None:
-    """Flat within .02: t = .02 / .00408248 = 2 sqrt 6, u = 2 sqrt 2, one-sided p = .008138, times 3 after Holm."""
+    """Flat within .02: t = .02 / .00408248 = 2 sqrt 6, u = 2 sqrt 2, one-sided p = .008138, times 3
+    after Holm.
+    """
     found = by_variant(compare(outcomes(HAND), baseline="base", margin=0.02))
     assert found["flat"].p_equivalent == pytest.approx(3 * 0.008138, abs=3e-6)
     assert found["flat"].verdict == "equivalent within 0.02"
@@ -116,12 +135,17 @@ def test_hand_table_equivalence() -> None:
 
 
 def test_hand_table_summary() -> None:
-    """The baseline: mean .80, SS .0008, sd .0163299, half-width 3.182446 * .0163299 / 2; of 100 images SE .04."""
+    """The baseline: mean .80, SS .0008, sd .0163299, half-width 3.182446 * .0163299 / 2; of 100
+    images SE .04.
+    """
     summary = summarise(outcomes(HAND), test_images=100).set_index("variant")
     row = summary.loc["base"]
     assert (row["n"], row["finished"], row["diverged"], row["errored"]) == (4, 4, 0, 0)
     assert row["sd"] == pytest.approx(0.0163299, abs=1e-7)
-    assert (row["low"], row["high"]) == (pytest.approx(0.8 - 0.0259846, abs=1e-6), pytest.approx(0.8259846, abs=1e-6))
+    assert (row["low"], row["high"]) == (
+        pytest.approx(0.8 - 0.0259846, abs=1e-6),
+        pytest.approx(0.8259846, abs=1e-6),
+    )
     assert row["test_se"] == pytest.approx(0.04)
     assert list(summary.index) == ["base", "down", "flat", "up"]
 
@@ -138,8 +162,14 @@ def test_agrees_with_scipy_paired_t(blocks: int) -> None:
         interval = theirs.confidence_interval(0.9)
         wider = theirs.confidence_interval(1 - 0.1 / 3)
         assert comparison.p == pytest.approx(theirs.pvalue)
-        assert (comparison.low, comparison.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
-        assert (comparison.wide_low, comparison.wide_high) == (pytest.approx(wider.low), pytest.approx(wider.high))
+        assert (comparison.low, comparison.high) == (
+            pytest.approx(interval.low),
+            pytest.approx(interval.high),
+        )
+        assert (comparison.wide_low, comparison.wide_high) == (
+            pytest.approx(wider.low),
+            pytest.approx(wider.high),
+        )
 
 
 def test_agrees_with_statsmodels_equivalence() -> None:
@@ -179,9 +209,13 @@ def test_smallest_detectable_has_the_power_it_promises(blocks: int) -> None:
     assert power == pytest.approx(0.8, abs=1e-4)
 
 
-@pytest.mark.parametrize(("blocks", "expected"), [(2, 11.5499), (5, 1.6820), (10, 0.9960), (20, 0.6604)])
+@pytest.mark.parametrize(
+    ("blocks", "expected"), [(2, 11.5499), (5, 1.6820), (10, 0.9960), (20, 0.6604)]
+)
 def test_smallest_detectable_in_deviations(blocks: int, expected: float) -> None:
-    """One comparison, 80 % power; the figures from 5 blocks on are also those of G*Power's tables."""
+    """One comparison, 80 % power; the figures from 5 blocks on are also those of G*Power's
+    tables.
+    """
     assert smallest_detectable(blocks, 1.0) == pytest.approx(expected, abs=1e-4)
 
 
@@ -190,7 +224,10 @@ def test_finite_test_set_agrees_with_wilsons_formula() -> None:
     centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
     interval = finite_test_interval(p, n)
-    assert (interval.low, interval.high) == (pytest.approx(centre - half), pytest.approx(centre + half))
+    assert (interval.low, interval.high) == (
+        pytest.approx(centre - half),
+        pytest.approx(centre + half),
+    )
 
 
 def test_rank_correlation() -> None:
@@ -207,7 +244,13 @@ def test_rank_correlation() -> None:
 def test_holm_is_monotone_and_agrees_with_its_definition() -> None:
     p_M = [0.01, 0.04, 0.03, 0.005, None]
     corrected = paired.holm(p_M)
-    assert corrected == [pytest.approx(0.04), pytest.approx(0.09), pytest.approx(0.09), pytest.approx(0.025), None]
+    assert corrected == [
+        pytest.approx(0.04),
+        pytest.approx(0.09),
+        pytest.approx(0.09),
+        pytest.approx(0.025),
+        None,
+    ]
     order = np.argsort([1.0 if p is None else p for p in p_M])[:4]
     assert np.all(np.diff([corrected[i] for i in order]) >= 0)
     assert paired.holm([]) == []
@@ -215,7 +258,9 @@ def test_holm_is_monotone_and_agrees_with_its_definition() -> None:
 
 def test_wide_interval_without_zero_is_always_decided() -> None:
     for seed in range(15):
-        for comparison in compare(random_study(8, effects=(0.015, 0.01, 0.0, -0.01), seed=seed), baseline="base"):
+        for comparison in compare(
+            random_study(8, effects=(0.015, 0.01, 0.0, -0.01), seed=seed), baseline="base"
+        ):
             assert comparison.wide_low is not None and comparison.wide_high is not None
             if comparison.wide_low > 0 or comparison.wide_high < 0:
                 assert comparison.verdict in ("better", "worse")
@@ -225,15 +270,24 @@ def test_wide_interval_without_zero_is_always_decided() -> None:
 
 
 def test_identical_in_every_block() -> None:
-    study = outcomes({"base": [0.1 + 0.2, 0.7, 0.9], "same": [0.3, 0.7, 0.9]})  # .1 + .2 is not .3 in floats
+    study = outcomes(
+        {"base": [0.1 + 0.2, 0.7, 0.9], "same": [0.3, 0.7, 0.9]}
+    )  # .1 + .2 is not .3 in floats
     (comparison,) = compare(study, baseline="base", margin=0.1)
     assert comparison.verdict == IDENTICAL
-    assert (comparison.p, comparison.p_holm, comparison.low, comparison.effect_size) == (None, None, None, None)
+    assert (comparison.p, comparison.p_holm, comparison.low, comparison.effect_size) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert comparison.probability_better == 0.5
 
 
 def test_constant_difference_gets_no_invented_p_value() -> None:
-    (comparison,) = compare(outcomes({"base": [0.5, 0.6, 0.7], "more": [0.6, 0.7, 0.8]}), baseline="base")
+    (comparison,) = compare(
+        outcomes({"base": [0.5, 0.6, 0.7], "more": [0.6, 0.7, 0.8]}), baseline="base"
+    )
     assert comparison.verdict == CONSTANT
     assert (comparison.p, comparison.low, comparison.high) == (None, None, None)
     assert "no spread" in comparison.note
@@ -241,7 +295,11 @@ def test_constant_difference_gets_no_invented_p_value() -> None:
 
 def test_one_block_has_no_interval() -> None:
     (comparison,) = compare(outcomes({"base": [0.5], "more": [0.6]}), baseline="base")
-    assert (comparison.n, comparison.difference, comparison.verdict) == (1, pytest.approx(0.1), UNDECIDED)
+    assert (comparison.n, comparison.difference, comparison.verdict) == (
+        1,
+        pytest.approx(0.1),
+        UNDECIDED,
+    )
     assert (comparison.low, comparison.p, comparison.p_holm) == (None, None, None)
     assert "one block" in comparison.note
     assert summarise(outcomes({"base": [0.5]}))["low"].isna().all()
@@ -250,11 +308,16 @@ def test_one_block_has_no_interval() -> None:
 def test_missing_and_errored_blocks_are_left_out_of_the_pairs() -> None:
     study = outcomes(HAND)
     study = study[~((study["variant"] == "up") & (study["block"] == 2))]
-    study.loc[(study["variant"] == "down") & (study["block"] == 3), ["state", "value"]] = ["errored", np.nan]
+    study.loc[(study["variant"] == "down") & (study["block"] == 3), ["state", "value"]] = [
+        "errored",
+        np.nan,
+    ]
     found = by_variant(compare(study, baseline="base"))
     assert (found["up"].n, found["down"].n, found["flat"].n) == (3, 3, 4)
     assert found["up"].difference == pytest.approx(0.1 / 3)
-    assert found["up"].baseline_mean == pytest.approx((0.80 + 0.78 + 0.80) / 3)  # over the shared blocks only
+    assert found["up"].baseline_mean == pytest.approx(
+        (0.80 + 0.78 + 0.80) / 3
+    )  # over the shared blocks only
     assert "errored, left out: 1 of the variant" in found["down"].note
 
 
@@ -270,7 +333,10 @@ def test_variant_without_any_usable_cell_is_still_listed() -> None:
 
 def test_diverged_cells_count_with_the_value_given_and_are_named() -> None:
     study = outcomes(HAND)
-    study.loc[(study["variant"] == "up") & (study["block"] == 1), ["state", "value"]] = ["diverged", 0.1]
+    study.loc[(study["variant"] == "up") & (study["block"] == 1), ["state", "value"]] = [
+        "diverged",
+        0.1,
+    ]
     found = by_variant(compare(study, baseline="base"))
     assert found["up"].difference == pytest.approx((-0.70 + 0.02 + 0.04 + 0.03) / 4)
     assert "diverged, counted as chance: 1 of the variant, 0 of the baseline" in found["up"].note
@@ -288,7 +354,11 @@ def test_categorical_variants_keep_their_order() -> None:
     study = outcomes(HAND)
     study["variant"] = pd.Categorical(study["variant"], categories=["up", "base", "down", "flat"])
     assert summarise(study)["variant"].tolist() == ["up", "base", "down", "flat"]
-    assert [comparison.variant for comparison in compare(study, baseline="base")] == ["up", "down", "flat"]
+    assert [comparison.variant for comparison in compare(study, baseline="base")] == [
+        "up",
+        "down",
+        "flat",
+    ]
 
 
 def test_frame_has_one_row_a_comparison() -> None:
@@ -298,8 +368,13 @@ def test_frame_has_one_row_a_comparison() -> None:
 
 
 def test_sign_flips_from_8_blocks() -> None:
-    assert all(comparison.p_signflip is None for comparison in compare(random_study(7), baseline="base"))
-    assert all(comparison.p_signflip is not None for comparison in compare(random_study(8), baseline="base"))
+    assert all(
+        comparison.p_signflip is None for comparison in compare(random_study(7), baseline="base")
+    )
+    assert all(
+        comparison.p_signflip is not None
+        for comparison in compare(random_study(8), baseline="base")
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Leases between real processes: one holder at a time, and none after the holder is gone, however it went."""
+"""Leases between real processes: one holder at a time, and none after the holder is gone, however
+it went.
+"""
 
 import json
 import os
@@ -28,7 +30,9 @@ class Holder:
 
     def __init__(self, path: Path) -> None:
         command = [sys.executable, "-c", HOLDER, str(path)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
         assert self.process.stdout is not None
         self.got_it = self.process.stdout.readline() == "True\n"
 
@@ -112,7 +116,9 @@ def test_a_holder_on_another_host_is_believed_while_its_heart_beats(path):
 def test_where_processes_cannot_be_asked_the_heartbeat_decides(path):
     Lease(path).acquire()
     owner = json.loads(path.read_text())
-    path.write_text(json.dumps(owner | {"started": "", "pid": 2**22 + 1}))  # as on a system without /proc
+    path.write_text(
+        json.dumps(owner | {"started": "", "pid": 2**22 + 1})
+    )  # as on a system without /proc
     assert not Lease(path).acquire()
     os.utime(path, (time.time() - STALE_S - 1,) * 2)
     assert Lease(path).acquire()

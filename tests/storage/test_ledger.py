@@ -1,4 +1,6 @@
-"""The ledger: what is written is read again, what is damaged counts as none, what is final stays."""
+"""The ledger: what is written is read again, what is damaged counts as none, what is final
+stays.
+"""
 
 import json
 import os
@@ -16,7 +18,11 @@ POINTS = [
     {"step": 5.0, "probe": 0.25, "train.kd": 1 / 3},
     {"step": 10.0, "probe": 0.5, "train.kd": 0.1, "kept_classes": 7.0},
 ]
-WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3), "c": torch.arange(6.0).view(2, 3).T}
+WEIGHTS = {
+    "a": torch.arange(6.0).view(2, 3),
+    "b": torch.tensor(3),
+    "c": torch.arange(6.0).view(2, 3).T,
+}
 FINISHED = Outcome(
     cell=CELL,
     state="finished",
@@ -74,7 +80,9 @@ def test_what_is_final_stays(ledger, first, later):
     assert ledger.read(CELL) == first
 
 
-@pytest.mark.parametrize("final", [FINISHED, DIVERGED, replace(FINISHED, step=5)], ids=lambda o: f"{o.state} {o.step}")
+@pytest.mark.parametrize(
+    "final", [FINISHED, DIVERGED, replace(FINISHED, step=5)], ids=lambda o: f"{o.state} {o.step}"
+)
 def test_a_pruned_record_is_replaced_by_a_final_one(ledger, final):
     ledger.write(PRUNED, None)
     ledger.write(final, WEIGHTS)
@@ -95,7 +103,9 @@ def test_a_damaged_record_counts_as_none_and_is_written_again(ledger, name, dama
     ledger.write(FINISHED, WEIGHTS)
     path = ledger.folder(CELL) / name
     half = path.read_bytes()[: path.stat().st_size // 2]
-    path.write_bytes({"emptied": b"", "cut off": half, "overwritten": b"\xff" * 100, "removed": b""}[damage])
+    path.write_bytes(
+        {"emptied": b"", "cut off": half, "overwritten": b"\xff" * 100, "removed": b""}[damage]
+    )
     if damage == "removed":
         path.unlink()
     assert ledger.read(CELL) is None
@@ -198,7 +208,9 @@ def test_a_storage_that_can_be_written_is_left_as_it_was(tmp_path):
 def test_a_storage_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").write_text("regular")
     for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
-        with pytest.raises(ValueError, match=r"cannot be written .*: name another one with --storage") as raised:
+        with pytest.raises(
+            ValueError, match=r"cannot be written .*: name another one with --storage"
+        ) as raised:
             check_writable(folder)
         assert "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -17,7 +17,9 @@ from dfkd.studies.findings import levels_of
 from dfkd.training.inputs import source_key
 
 NAMES = sorted(path.stem for path in Path(ablations.__file__).parent.glob("[!_]*.py"))
-OF_ONE_RECIPE = [name for name in NAMES if name != "baselines"]  # that one compares recipes, also on other pools
+OF_ONE_RECIPE = [
+    name for name in NAMES if name != "baselines"
+]  # that one compares recipes, also on other pools
 
 
 def study_of(name: str) -> Study:
@@ -28,9 +30,16 @@ def study_of(name: str) -> Study:
 
 def test_the_studies_that_the_readme_names() -> None:
     assert set(NAMES) >= {
-        "components", "build_up", "selection_rules", "pool_ratio", "drop_rate", "drop_rules", "explicit_losses",
-        "implicit_losses", "factorial",
-    }  # fmt: skip
+        "components",
+        "build_up",
+        "selection_rules",
+        "pool_ratio",
+        "drop_rate",
+        "drop_rules",
+        "explicit_losses",
+        "implicit_losses",
+        "factorial",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,7 +48,9 @@ def test_every_variant_differs_from_every_other_in_what_people_see(name: str) ->
     params = [tuple(e.params().items()) for e in study.variants.values()]
     assert len(set(params)) == len(params) > 1
     baseline = study.variants[study.baseline]
-    assert all(e.diff(baseline) for variant, e in study.variants.items() if variant != study.baseline)
+    assert all(
+        e.diff(baseline) for variant, e in study.variants.items() if variant != study.baseline
+    )
     assert study.question.endswith("?") and study.blocks >= 5
 
 
@@ -50,7 +61,10 @@ def test_the_same_question_can_be_asked_of_another_recipe(name: str) -> None:
     asked = module.study_of(other)
     assert set(asked.variants) and asked.question == module.study.question
     fingerprints = {e.fingerprint() for e in module.study.variants.values()}
-    assert not fingerprints & {e.fingerprint() for e in asked.variants.values()} or name == "selection_rules"
+    assert (
+        not fingerprints & {e.fingerprint() for e in asked.variants.values()}
+        or name == "selection_rules"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,14 +77,18 @@ def test_the_same_question_can_be_asked_of_another_recipe(name: str) -> None:
     ],
 )
 def test_a_study_of_rules_has_all_of_ours(name: str, part: str, kinds: tuple[type, ...]) -> None:
-    assert {type(getattr(e, part)) for e in study_of(name).variants.values()} - {type(None)} == set(kinds)
+    assert {type(getattr(e, part)) for e in study_of(name).variants.values()} - {type(None)} == set(
+        kinds
+    )
 
 
 def test_studies_share_cells() -> None:
     def fingerprints(name: str) -> set[str]:
         return {e.fingerprint() for e in study_of(name).variants.values()}
 
-    assert len(fingerprints("components") & fingerprints("build_up")) == 2  # full, and without the implicit loss
+    assert (
+        len(fingerprints("components") & fingerprints("build_up")) == 2
+    )  # full, and without the implicit loss
     assert len(fingerprints("components") & fingerprints("factorial")) == 4
     assert recipes.digits().fingerprint() in fingerprints("pool_ratio") & fingerprints("drop_rate")
 

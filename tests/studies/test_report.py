@@ -1,4 +1,6 @@
-"""The report of a study: the same bytes from the same cells, whole without a network, right in every format."""
+"""The report of a study: the same bytes from the same cells, whole without a network, right in
+every format.
+"""
 
 import csv
 import io
@@ -47,16 +49,24 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str
     assert all(link.startswith(("#", "data:")) for link in links)
     BalancedTags().feed(page)
     ids = re.findall(r' id="([^"]*)"', page)
-    references = {link[1:] for link in links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", page))
+    references = {link[1:] for link in links if link.startswith("#")} | set(
+        re.findall(r"url\(#([^)]*)\)", page)
+    )
     assert references <= set(ids)
 
 
 def test_what_the_page_says(page: str) -> None:
     for expected in (
-        "worse: without selection", "a diverged cell counts as chance accuracy",
-        "conditional on this teacher, this pool and this test set", "blocks vary the student", "abc1234", "cpu AVX2",
-        "accuracy per class was not recorded", "selection: random (baseline: balanced)", "reused from earlier work",
-    ):  # fmt: skip
+        "worse: without selection",
+        "a diverged cell counts as chance accuracy",
+        "conditional on this teacher, this pool and this test set",
+        "blocks vary the student",
+        "abc1234",
+        "cpu AVX2",
+        "accuracy per class was not recorded",
+        "selection: random (baseline: balanced)",
+        "reused from earlier work",
+    ):
         assert expected in page
     assert page.count("<svg") == 3
     assert "3 of 4 variants" not in page and "1 of 4 variants can be told from the baseline" in page
@@ -74,12 +84,12 @@ def test_text_of_users_is_escaped(tmp_path: Path) -> None:
     assert r"a\_b\textbar{}\%" in files["table.tex"] and r"a_b\|%" in files["report.md"]
 
 
-
-
 def test_csv_holds_the_numbers_in_full(findings: Findings) -> None:
     rows = list(csv.DictReader(io.StringIO(tables.comparisons_csv(findings))))
     assert [row["variant"] for row in rows] == [c.variant for c in findings.comparisons]
-    assert [float(row["difference"]) for row in rows] == [c.difference for c in findings.comparisons]
+    assert [float(row["difference"]) for row in rows] == [
+        c.difference for c in findings.comparisons
+    ]
     cells = pd.read_csv(io.StringIO(tables.cells_csv(findings)))
     assert len(cells) == 40 and set(cells["state"]) == {"finished", "diverged"}
 
@@ -87,7 +97,9 @@ def test_csv_holds_the_numbers_in_full(findings: Findings) -> None:
 def ratios(blocks: int = 4) -> Study:
     e = recipes.digits()
     variants = {f"{r:.2f}": replace(e, selection=Balanced(ratio=r)) for r in (0.05, 0.1, 0.4)}
-    return Study(question="How much of the pool?", variants=variants, baseline="0.10", blocks=blocks)
+    return Study(
+        question="How much of the pool?", variants=variants, baseline="0.10", blocks=blocks
+    )
 
 
 def test_a_study_over_one_number_gets_its_curve(tmp_path: Path) -> None:
@@ -102,7 +114,11 @@ def test_no_such_piece_at_all_counts_as_zero_and_two_numbers_are_no_curve(tmp_pa
     study = Study(question="?", variants=rates, baseline="0.3", blocks=2)
     found = dose(data(tmp_path / "rates", study, {}))
     assert found is not None and found.values == {"0.0": 0.0, "0.3": 0.3, "0.5": 0.5}
-    two = Study(question="?", variants={**rates, "r": replace(e, selection=Balanced(ratio=0.2))}, baseline="0.3")
+    two = Study(
+        question="?",
+        variants={**rates, "r": replace(e, selection=Balanced(ratio=0.2))},
+        baseline="0.3",
+    )
     assert dose(data(tmp_path / "two", two, {})) is None
     assert dose(data(tmp_path / "components", replace(components, blocks=2), {})) is None
 
@@ -110,7 +126,9 @@ def test_no_such_piece_at_all_counts_as_zero_and_two_numbers_are_no_curve(tmp_pa
 def test_a_factorial_gets_its_effects_and_a_build_up_does_not(tmp_path: Path) -> None:
     bare, changes = factors()
     study = Study(question="?", variants=full_factorial(bare, changes), baseline="base", blocks=3)
-    found = find(data(tmp_path, study, {name: 0.02 for name in study.variants if "dropping" in name}))
+    found = find(
+        data(tmp_path, study, {name: 0.02 for name in study.variants if "dropping" in name})
+    )
     by_term = {effect.term: effect for effect in found.effects}
     assert len(by_term) == 6 and abs(by_term["dropping"].effect - 0.02) < 0.005
     assert "Effects averaged over the other factors" in html(found)
@@ -161,20 +179,33 @@ def test_of_many_classes_the_worst_and_the_best_are_shown_and_it_says_which(tmp_
 
 
 def test_cells_that_did_not_record_their_classes_are_left_out_and_said(tmp_path: Path) -> None:
-    made = with_classes(data(tmp_path, replace(STUDY, blocks=3), {}, diverged=(("without explicit", 1),)), 4)
+    made = with_classes(
+        data(tmp_path, replace(STUDY, blocks=3), {}, diverged=(("without explicit", 1),)), 4
+    )
     classes = [f"test.class.{k}" for k in range(4)]
     made.cells.loc[made.cells["block"] == 0, classes] = float("nan")
     made.cells.loc[made.cells["state"] == "diverged", classes] = float("nan")
     table = by_class(made).table.set_index(["variant", "class"])  # type: ignore[union-attr]
     assert set(table["n"]) == {2}
-    second = made.cells[(made.cells["variant"] == "without explicit") & (made.cells["block"] == 2)]["test.class.0"]
-    assert table.loc[("without explicit", 0), "mean"] == pytest.approx((0.1 + second.item()) / 2)  # chance, as ever
-    assert "accuracy per class rests on 9 of 15 cells: the others did not record it" in find(made).notes
+    second = made.cells[(made.cells["variant"] == "without explicit") & (made.cells["block"] == 2)][
+        "test.class.0"
+    ]
+    assert table.loc[("without explicit", 0), "mean"] == pytest.approx(
+        (0.1 + second.item()) / 2
+    )  # chance, as ever
+    assert (
+        "accuracy per class rests on 9 of 15 cells: the others did not record it"
+        in find(made).notes
+    )
 
 
-def test_a_study_none_of_whose_baseline_cells_recorded_classes_has_no_such_figure(tmp_path: Path) -> None:
+def test_a_study_none_of_whose_baseline_cells_recorded_classes_has_no_such_figure(
+    tmp_path: Path,
+) -> None:
     made = with_classes(data(tmp_path, replace(STUDY, blocks=2), {}), 4)
-    made.cells.loc[made.cells["variant"] == "full", [f"test.class.{k}" for k in range(4)]] = float("nan")
+    made.cells.loc[made.cells["variant"] == "full", [f"test.class.{k}" for k in range(4)]] = float(
+        "nan"
+    )
     assert by_class(made) is None and "classes" not in plots.figures(find(made))
 
 

@@ -1,4 +1,6 @@
-"""Retuning: what a search of a variant may set, what becomes of the study, and all of it once on Ray and Optuna."""
+"""Retuning: what a search of a variant may set, what becomes of the study, and all of it once on
+Ray and Optuna.
+"""
 
 import importlib
 import json
@@ -57,10 +59,14 @@ def test_what_the_study_varies_is_not_searched_either() -> None:
 
 
 def test_the_change_is_made_to_any_setting() -> None:
-    setting = replace(default, selection=Balanced(ratio=0.3), dropping=Tail(rate=0.6), explicit=None)
+    setting = replace(
+        default, selection=Balanced(ratio=0.3), dropping=Tail(rate=0.6), explicit=None
+    )
     random = change_of(components.variants["without selection"])(setting)
     assert random == replace(setting, selection=Random(ratio=0.3))
-    assert change_of(components.variants["without dropping"])(setting) == replace(setting, dropping=None)
+    assert change_of(components.variants["without dropping"])(setting) == replace(
+        setting, dropping=None
+    )
     assert change_of(default)(setting) == setting
 
 
@@ -72,9 +78,16 @@ def test_a_part_that_a_setting_switched_off_comes_back_where_it_is_what_is_compa
 
 def test_twins_are_left_out_and_the_baseline_stays() -> None:
     bare = components.variants["without explicit"]
-    chosen = dict(components.variants) | {"full": bare}  # tuned, the full recipe has no explicit loss either
+    chosen = dict(components.variants) | {
+        "full": bare
+    }  # tuned, the full recipe has no explicit loss either
     study, told = _tuned(components, RETUNING, chosen, CONSOLE)
-    assert list(study.variants) == ["full", "without selection", "without dropping", "without implicit"]
+    assert list(study.variants) == [
+        "full",
+        "without selection",
+        "without dropping",
+        "without implicit",
+    ]
     assert told.twins == {"without explicit": "full"} and study.variants["full"] == bare
     assert told.settings["full"] == {"explicit": "none"} and told.settings["without dropping"] == {}
     with pytest.raises(ValueError, match="nothing to compare"):
@@ -82,7 +95,9 @@ def test_twins_are_left_out_and_the_baseline_stays() -> None:
 
 
 def test_a_space_of_another_recipe_is_refused() -> None:
-    other = replace(components, variants={"full": fashion(), "bare": replace(fashion(), dropping=None)})
+    other = replace(
+        components, variants={"full": fashion(), "bare": replace(fashion(), dropping=None)}
+    )
     with pytest.raises(ValueError, match=r"searches around .* --space"):
         RETUNING.default(other)
 
@@ -125,22 +140,33 @@ def few(project: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def test_a_forecast_counts_the_searches(few: Study, tmp_path: Path) -> None:
     told = forecast("few", few, Compute(storage=tmp_path / "s"), retuning=TINY)
-    assert (told.cells, told.searches, told.searched) == (4, 2, 24) and not (tmp_path / "s").exists()
+    assert (told.cells, told.searches, told.searched) == (4, 2, 24) and not (
+        tmp_path / "s"
+    ).exists()
 
 
 def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) -> None:
-    searches = {found["variant"]: found for found in map(_json, project.glob("s/retunings/*/result-3.json"))}
+    searches = {
+        found["variant"]: found for found in map(_json, project.glob("s/retunings/*/result-3.json"))
+    }
     assert searches.keys() == {"full", "few"}
     assert all(len(found["trials"]) == 3 for found in searches.values())
-    assert set(searches["few"]["chosen"]) == {"schedule.learning_rate"}  # its ratio is what is asked about
+    assert set(searches["few"]["chosen"]) == {
+        "schedule.learning_rate"
+    }  # its ratio is what is asked about
     assert set(searches["full"]["chosen"]) == {"selection.ratio", "schedule.learning_rate"}
     searched = {cell for found in searches.values() for cell in found["cells"]}
     read = {file.parent.name for file in project.glob("s/cells/*/test.json")}
     assert len(read) == 4 and not read & searched  # no search sees the test set
     record = _json(project / "s" / "studies" / "few-retuned-3" / "study.json")
-    assert record["params"]["full"]["selection.ratio"] == searches["full"]["chosen"]["selection.ratio"]
+    assert (
+        record["params"]["full"]["selection.ratio"] == searches["full"]["chosen"]["selection.ratio"]
+    )
     said = "each variant was tuned by a search of its own, label-free, 3 trials in tiny_space"
-    assert said in (project / "s" / "studies" / "few-retuned-3" / "report" / "report.md").read_text() and said in done
+    assert (
+        said in (project / "s" / "studies" / "few-retuned-3" / "report" / "report.md").read_text()
+        and said in done
+    )
 
 
 def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) -> None:
@@ -148,14 +174,18 @@ def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) ->
     experiment = client.get_experiment_by_name("dfkd").experiment_id
     for search in client.search_runs([experiment], "tags.kind = 'retuning'"):
         below = f"tags.mlflow.parentRunId = '{search.info.run_id}' AND tags.role = 'trial'"
-        assert search.info.status == "FINISHED" and len(client.search_runs([experiment], below)) in (2, 3)
+        assert search.info.status == "FINISHED" and len(
+            client.search_runs([experiment], below)
+        ) in (2, 3)
         assert {file.path for file in client.list_artifacts(search.info.run_id)} == {"trials.json"}
 
 
 def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: Study) -> None:
     where = Compute(storage=project / "s")
     kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}
-    assert run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, Terms()).computed == 0  # without a cluster
+    assert (
+        run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, Terms()).computed == 0
+    )  # without a cluster
     after = forecast("few-retuned-3", few, where, retuning=TINY)
     assert (after.cells, after.done, after.searches) == (4, 4, 0)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept

@@ -1,4 +1,6 @@
-"""Contact sheets: the rows that a run selects, shown from a storage that has the pool and the scores, else left out."""
+"""Contact sheets: the rows that a run selects, shown from a storage that has the pool and the
+scores, else left out.
+"""
 
 import io
 import re
@@ -42,16 +44,27 @@ def study(tiny: Experiment) -> Study:
 
 @pytest.fixture(scope="module")
 def storage(
-    study: Study, source_storage: Path, material: Material, job_of: Callable[..., Job],
+    study: Study,
+    source_storage: Path,
+    material: Material,
+    job_of: Callable[..., Job],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:  # fmt: skip
-    """Pool, scores and pack of the tiny experiment, and a study on them whose cells were not computed."""
+) -> Path:
+    """Pool, scores and pack of the tiny experiment, and a study on them whose cells were not
+    computed.
+    """
     storage = tmp_path_factory.mktemp("storage")
     shutil.copytree(source_storage, storage, dirs_exist_ok=True)
-    jobs = {at: job_of(cell.experiment, cell.block.seed, read_test=True) for at, cell in study.cells().items()}
+    jobs = {
+        at: job_of(cell.experiment, cell.block.seed, read_test=True)
+        for at, cell in study.cells().items()
+    }
     for job in jobs.values():
         write_cell(storage, job, 0.5)
-    write(storage, StudyRecord.of("made", study, {at: job.name for at, job in jobs.items()}, test_images=600))
+    write(
+        storage,
+        StudyRecord.of("made", study, {at: job.name for at, job in jobs.items()}, test_images=600),
+    )
     return storage
 
 
@@ -67,17 +80,24 @@ def found(data: StudyData, storage: Path) -> Selected:
 
 def test_variants_that_select_alike_share_a_sheet(found: Selected, study: Study) -> None:
     assert [sheet.variants for sheet in found.sheets] == [
-        ("full", "no dropping"), ("random",), ("confident",), ("classes dropped",),
-    ]  # fmt: skip
+        ("full", "no dropping"),
+        ("random",),
+        ("confident",),
+        ("classes dropped",),
+    ]
     assert found.absent == "" and found.block == "0"
 
 
-def test_a_sheet_holds_what_a_run_selects(found: Selected, study: Study, material: Material) -> None:
+def test_a_sheet_holds_what_a_run_selects(
+    found: Selected, study: Study, material: Material
+) -> None:
     for sheet in found.sheets:
         cell = Cell(experiment=study.variants[sheet.variants[0]], block=Block(seed=0))
         rows_N = Run(cell, material).rows_N
-        label_N, confidence_N = (np.asarray(c)[rows_N] for c in (material.scores.pseudo_label_N,
-                                                                 material.scores.confidence_N))  # fmt: skip
+        label_N, confidence_N = (
+            np.asarray(c)[rows_N]
+            for c in (material.scores.pseudo_label_N, material.scores.confidence_N)
+        )
         assert (sheet.rows, sheet.of_rows) == (len(rows_N), 600)
         assert list(sheet.counts.values()) == np.bincount(label_N, minlength=10).tolist()
         for label, pictures in sheet.pictures.items():
@@ -95,7 +115,9 @@ def test_pictures_are_the_pools_pixels(found: Selected, material: Material) -> N
     assert material.scores.pseudo_label_N[row] == 3
 
 
-def test_the_page_holds_them_and_is_the_same_again(data: StudyData, storage: Path, found: Selected) -> None:
+def test_the_page_holds_them_and_is_the_same_again(
+    data: StudyData, storage: Path, found: Selected
+) -> None:
     findings = find(data)
     page = html(findings, found)
     shown = sum(len(pictures) for sheet in found.sheets for pictures in sheet.pictures.values())
@@ -121,13 +143,19 @@ def test_another_machine_that_has_only_records_says_so(data: StudyData, tmp_path
     assert selected(data, tmp_path).absent == f"no images: {GONE}" and not list(tmp_path.iterdir())
 
 
-def test_a_variant_with_a_piece_of_the_users_is_named_with_the_reason(data: StudyData, storage: Path) -> None:
+def test_a_variant_with_a_piece_of_the_users_is_named_with_the_reason(
+    data: StudyData, storage: Path
+) -> None:
     params = {**data.params, "random": {**data.params["random"], "selection": "my_package.Mine"}}
     found = selected(replace(data, params=params), storage)
-    assert len(found.sheets) == 3 and found.absent.startswith("no images of random: selection is my_package.Mine")
+    assert len(found.sheets) == 3 and found.absent.startswith(
+        "no images of random: selection is my_package.Mine"
+    )
 
 
 def test_a_pool_with_other_pixels_is_not_shown(data: StudyData, storage: Path) -> None:
     other = {**data.provenance, "pool": ("another",)}
-    found = selected(replace(data, provenance=other, cells=data.cells.assign(cell="not-in-the-ledger")), storage)
+    found = selected(
+        replace(data, provenance=other, cells=data.cells.assign(cell="not-in-the-ledger")), storage
+    )
     assert found.absent == "no images: the pool in the storage has other pixels than the study's"

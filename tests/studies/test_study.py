@@ -1,4 +1,6 @@
-"""A real, tiny study of a user's own, on Ray and MLflow; what a study does with its blocks, on a crew that pretends."""
+"""A real, tiny study of a user's own, on Ray and MLflow; what a study does with its blocks, on a
+crew that pretends.
+"""
 
 import json
 import os
@@ -54,8 +56,12 @@ def gate() -> Gate:
 
 
 @pytest.fixture(scope="module")
-def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the server starts beside it
-    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of the study."""
+def project(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Path:  # the server starts beside it
+    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of
+    the study.
+    """
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import load, obtain, score_here
 
@@ -83,7 +89,10 @@ def rows(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(project: Path, server: Server, gate: Gate) -> str:
-    """What the first call says. The server to which it tracks is away; the second finds it there."""
+    """What the first call says.
+
+    The server to which it tracks is away; the second finds it there.
+    """
     command = ("ablate", "tiny_study", "--storage", "s", "--tracking-uri", gate.uri)
     done = run(*command, folder=project)
     assert done.returncode == 0 and rows(done.stdout), done.stderr
@@ -108,8 +117,12 @@ def test_a_study_runs_once_reuses_what_is_there_and_grows_by_blocks(
     assert "computed again" in first and "equal to the last bit" in first
     report = project / "s" / "studies" / "tiny_study" / "report"
     assert list(json.loads((report.parent / "tracked.json").read_text())) == [gate.uri]
-    before = {path: path.stat().st_mtime_ns for path in [*report.iterdir(), report.parent / "study.json"]}
-    again = run("ablate", "tiny_study", "--storage", "s", "--tracking-uri", gate.uri, folder=project)
+    before = {
+        path: path.stat().st_mtime_ns for path in [*report.iterdir(), report.parent / "study.json"]
+    }
+    again = run(
+        "ablate", "tiny_study", "--storage", "s", "--tracking-uri", gate.uri, folder=project
+    )
     assert "done already" in again.stdout, again.stderr
     assert "MLflow cannot" not in again.stdout  # it is away again, but has been told everything
     assert rows(again.stdout) == rows(first)
@@ -130,16 +143,26 @@ def runs_of(server: Server, condition: str) -> list[Run]:
 
 
 def test_a_study_is_found_filtered_and_compared_on_a_server(server: Server, first: str) -> None:
-    """As its users do, through MLflow's own client. The cells are those of the first call, or more."""
+    """As its users do, through MLflow's own client.
+
+    The cells are those of the first call, or more.
+    """
     [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
     assert parent.info.status == "FINISHED" and parent.info.run_name == "study/tiny_study"
     cells = runs_of(server, "tags.study = 'tiny_study' AND tags.role != ''")
     assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
-    full = runs_of(server, "tags.variant = 'full' AND tags.block = '0' AND metrics.`final/test` > 0")
-    plain = runs_of(server, "tags.variant = 'no dropping' AND tags.block = '0' AND params.dropping = 'none'")
+    full = runs_of(
+        server, "tags.variant = 'full' AND tags.block = '0' AND metrics.`final/test` > 0"
+    )
+    plain = runs_of(
+        server, "tags.variant = 'no dropping' AND tags.block = '0' AND params.dropping = 'none'"
+    )
     here, there = full[0].data, plain[0].data
     assert len(full) == len(plain) == 1
-    assert here.metrics.keys() - there.metrics.keys() == {"kept_classes", "final/kept_classes"}  # of the dropping
+    assert here.metrics.keys() - there.metrics.keys() == {
+        "kept_classes",
+        "final/kept_classes",
+    }  # of the dropping
     assert there.metrics.keys() < here.metrics.keys() and "final/test" in there.metrics
     both = here.params.keys() | there.params.keys()
     differing = {name for name in both if here.params.get(name) != there.params.get(name)}
@@ -150,15 +173,18 @@ def test_pool_and_teacher_are_datasets_on_the_server(server: Server, first: str)
     for found in runs_of(server, "tags.study = 'tiny_study'"):
         used = {entry.tags[0].value: entry.dataset for entry in found.inputs.dataset_inputs}
         assert {part: dataset.name for part, dataset in used.items()} == {
-            "pool": "glyphs", "teacher": "supervised_teacher",
-        }  # fmt: skip
+            "pool": "glyphs",
+            "teacher": "supervised_teacher",
+        }
         assert json.loads(used["pool"].source)["tags"]["pool.rows"] == "800"
         if "cell_key" in found.data.tags:
             assert found.data.tags["pool_digest"].startswith(used["pool"].digest)
     assert len(runs_of(server, f"dataset.digest = '{used['teacher'].digest}'")) >= 5
 
 
-def test_table_and_page_come_back_from_the_server(server: Server, first: str, project: Path, tmp_path: Path) -> None:
+def test_table_and_page_come_back_from_the_server(
+    server: Server, first: str, project: Path, tmp_path: Path
+) -> None:
     [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
     folder = Path(server.client().download_artifacts(parent.info.run_id, "", str(tmp_path)))
     assert json.loads((folder / "effects.json").read_text())["columns"][0] == "variant"
@@ -190,8 +216,17 @@ def test_the_best_student_loads_in_a_process_that_has_never_heard_of_us(
     assert outcome is not None and outcome.state == "finished"
     test = digits().task.test()
     np.save(tmp_path / "images.npy", test.images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
-    environment = {"MLFLOW_TRACKING_URI": server.uri, "PATH": os.environ["PATH"], "MLFLOW_DISABLE_TELEMETRY": "true"}
-    subprocess.run([sys.executable, "-P", "-c", LOAD, tags["student_model"]], cwd=tmp_path, env=environment, check=True)
+    environment = {
+        "MLFLOW_TRACKING_URI": server.uri,
+        "PATH": os.environ["PATH"],
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    subprocess.run(
+        [sys.executable, "-P", "-c", LOAD, tags["student_model"]],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
     right = np.load(tmp_path / "answers.npy") == test.labels
     assert right.mean() == pytest.approx(outcome.metrics["test"], abs=0.002)  # one image of 600
 
@@ -201,7 +236,9 @@ HOUR = 3600.0
 
 
 class PretendedCrew:
-    """Computes nothing: a cell's outcome follows from its name. `failing` cells fail, `seconds` are as told."""
+    """Computes nothing: a cell's outcome follows from its name. `failing` cells fail, `seconds` are
+    as told.
+    """
 
     failing: ClassVar[set[str]] = set()
     seconds = HOUR
@@ -223,7 +260,11 @@ class PretendedCrew:
 
 
 def accuracy(job: Job) -> float:
-    variant = next(v for v, e in components.variants.items() if e.fingerprint() == job.cell.experiment.fingerprint())
+    variant = next(
+        v
+        for v, e in components.variants.items()
+        if e.fingerprint() == job.cell.experiment.fingerprint()
+    )
     noise = int(job.name[:6], 16) / 0xFFFFFF
     return round(0.9 + GAINS.get(variant, 0.0) + 0.005 * noise + 0.001 * job.cell.block.seed, 6)
 
@@ -240,19 +281,25 @@ class SilentTracker:
 
 
 @pytest.fixture
-def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., StudyResult]]:
+def pretend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., StudyResult]]:
     """`pretend(blocks=..., race=...)`: the components study without Ray, MLflow and report."""
     monkeypatch.setattr(cluster_study, "Crew", PretendedCrew)
     monkeypatch.setattr(cluster_study, "session", lambda compute: nullcontext())
     monkeypatch.setattr(cluster_study, "Tracker", SilentTracker)
     monkeypatch.setattr(cluster_study, "write_report", lambda findings, storage: ({}, True))
     monkeypatch.setattr(cluster_study, "known_setting", lambda path, sources: None)
-    monkeypatch.setattr(cluster_study, "outcomes", lambda jobs, *_: [again(job, tmp_path) for job in jobs])
+    monkeypatch.setattr(
+        cluster_study, "outcomes", lambda jobs, *_: [again(job, tmp_path) for job in jobs]
+    )
     monkeypatch.setattr(PretendedCrew, "failing", set())
 
     def call(blocks: int = 5, **terms: Any) -> StudyResult:
         study = replace(components, blocks=blocks)
-        return run_study("made", study, Compute(storage=tmp_path), Console(quiet=True), Terms(**terms))
+        return run_study(
+            "made", study, Compute(storage=tmp_path), Console(quiet=True), Terms(**terms)
+        )
 
     yield call
 
@@ -263,12 +310,17 @@ def again(job: Job, storage: Path) -> Outcome:
     return known
 
 
-def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(pretend: Callable[..., StudyResult]) -> None:
+def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(
+    pretend: Callable[..., StudyResult],
+) -> None:
     result = pretend(blocks=10, race=True)
     counts = result.outcomes["variant"].value_counts()
     assert counts["without selection"] == counts["without explicit"] == 5 and counts["full"] == 10
     verdicts = {c.variant: (c.verdict, c.n) for c in result.comparisons}
-    assert verdicts["without selection"] == ("worse", 5) and verdicts["without explicit"] == ("better", 5)
+    assert verdicts["without selection"] == ("worse", 5) and verdicts["without explicit"] == (
+        "better",
+        5,
+    )
     assert result.computed == 5 + 5 + 10 * 3
     assert pretend(blocks=10, race=True).computed == 0
 
@@ -287,7 +339,9 @@ def test_a_study_without_looks_cannot_become_a_race(pretend: Callable[..., Study
         pretend(blocks=10, race=True)
 
 
-def test_no_block_is_begun_that_would_go_beyond_the_hours(pretend: Callable[..., StudyResult]) -> None:
+def test_no_block_is_begun_that_would_go_beyond_the_hours(
+    pretend: Callable[..., StudyResult],
+) -> None:
     result = pretend(blocks=5, max_device_hours=12)  # an hour a cell, five cells a block
     assert result.computed == 10 and "--max-device-hours 12" in result.stopped
     assert result.outcomes.groupby("block").size().tolist() == [5, 5]
@@ -295,7 +349,9 @@ def test_no_block_is_begun_that_would_go_beyond_the_hours(pretend: Callable[...,
     assert rest.computed == 15 and rest.stopped == ""
 
 
-def test_a_cell_that_fails_is_said_left_out_and_tried_again(pretend: Callable[..., StudyResult]) -> None:
+def test_a_cell_that_fails_is_said_left_out_and_tried_again(
+    pretend: Callable[..., StudyResult],
+) -> None:
     failing = jobs_of(components)["without implicit", 2].name
     PretendedCrew.failing = {failing}
     first = pretend()
@@ -313,7 +369,9 @@ def test_cells_of_other_work_are_marked_and_one_is_computed_again(
         job = jobs_of(components)[at]
         write_cell(tmp_path, job, accuracy(job))
     result = pretend()
-    assert result.computed == 23 and result.outcomes.loc[result.outcomes["reused"], "block"].tolist() == [0, 1]
+    assert result.computed == 23 and result.outcomes.loc[
+        result.outcomes["reused"], "block"
+    ].tolist() == [0, 1]
     assert any("equal to the last bit" in note for note in result.findings.notes)
     shutil.rmtree(tmp_path / "studies")
     monkeypatch.setattr(cluster_study, "outcomes", lambda jobs, *_: [outcome(jobs[0], 0.123)])
@@ -324,30 +382,48 @@ def test_cells_of_other_work_are_marked_and_one_is_computed_again(
     assert record is not None and record.check is None
 
 
-def test_the_record_says_all_that_a_comparison_needs(pretend: Callable[..., StudyResult], tmp_path: Path) -> None:
+def test_the_record_says_all_that_a_comparison_needs(
+    pretend: Callable[..., StudyResult], tmp_path: Path
+) -> None:
     pretend()
     record = read(tmp_path, "made")
-    assert record is not None and record.question == components.question and record.test_images == 600
+    assert (
+        record is not None and record.question == components.question and record.test_images == 600
+    )
     assert record.cells["full"] == [jobs_of(components)["full", i].name for i in range(5)]
     assert record.changes["without dropping"]["dropping"] == ["none", "tail"]
 
 
 def test_a_forecast_before_anything_is_there(tmp_path: Path) -> None:
     told = forecast("made", components, Compute(storage=tmp_path))
-    assert (told.cells, told.done, told.prepared, told.seconds, told.sd) == (25, 0, False, None, None)
+    assert (told.cells, told.done, told.prepared, told.seconds, told.sd) == (
+        25,
+        0,
+        False,
+        None,
+        None,
+    )
     assert 2.2 < told.detectable < 3.2  # 1.7 standard deviations for one comparison, more for four
     stated = forecast("made", components, Compute(storage=tmp_path), sd=0.01)
     assert stated.detectable == pytest.approx(told.detectable / 100)
 
 
 def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
-    """Where the tiny study lies, its cells are recognised, also under another name, and give the time."""
+    """Where the tiny study lies, its cells are recognised, also under another name, and give the
+    time.
+    """
     study = replace(sys.modules["tiny_study"].study, blocks=5)
     where = Compute(storage=project / "s")
-    done = {json.loads(path.read_text())["cell"] for path in (project / "s").glob("cells/*/record.json")}
+    done = {
+        json.loads(path.read_text())["cell"] for path in (project / "s").glob("cells/*/record.json")
+    }
     told = forecast("another name", study, where)
     assert told.prepared and told.done == len(done) >= 4
-    assert told.seconds is not None and told.seconds > 0 and told.hours == pytest.approx(told.seconds / 3600)
+    assert (
+        told.seconds is not None
+        and told.seconds > 0
+        and told.hours == pytest.approx(told.seconds / 3600)
+    )
     assert told.sd is not None and told.sd_from == "seen so far"
 
 

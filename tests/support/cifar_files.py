@@ -11,7 +11,9 @@ from dfkd.data.tasks import Cifar10, Cifar100
 def write_cifar(
     folder: Path, kind: type[Cifar10 | Cifar100], records: int = 200
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Every file of the data set with `records` images; those of the last training file and their labels come back."""
+    """Every file of the data set with `records` images; those of the last training file and their
+    labels come back.
+    """
     for seed, name in enumerate((*kind.test_files, *kind.train_files)):
         rng = np.random.default_rng(seed)
         labels_N = np.arange(records) % kind.classes

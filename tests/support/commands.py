@@ -1,4 +1,6 @@
-"""Runs the project's commands as a user does: in a process of their own, from a folder that is not the checkout."""
+"""Runs the project's commands as a user does: in a process of their own, from a folder that is not
+the checkout.
+"""
 
 import json
 import os
@@ -13,8 +15,14 @@ PROJECTS = Path(__file__).parents[1] / "projects"
 
 
 def environment(**extra: str) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "DFKD_"))}
+    path = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(
+        os.pathsep
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RAY_", "MLFLOW_", "DFKD_"))
+    }
     return kept | {"PYTHONPATH": path, "RAY_AUTH_MODE": "disabled"} | extra
 
 
@@ -30,7 +38,9 @@ def start(command: str, *arguments: str, folder: Path, **extra: str) -> subproce
     )
 
 
-def run(command: str, *arguments: str, folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: str, *arguments: str, folder: Path, **extra: str
+) -> subprocess.CompletedProcess[str]:
     process = start(command, *arguments, folder=folder, **extra)
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
@@ -38,15 +48,24 @@ def run(command: str, *arguments: str, folder: Path, **extra: str) -> subprocess
 
 @contextmanager
 def in_forks() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Runs commands as `run` does, in forks: a command in a process of its own imports for seconds."""
+    """Runs commands as `run` does, in forks: a command in a process of its own imports for
+    seconds.
+    """
     script = [sys.executable, str(Path(__file__).with_name("forked.py"))]
     pipe = subprocess.PIPE
     with subprocess.Popen(script, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:
         assert process.stdin is not None and process.stdout is not None
         tell, listen = process.stdin, process.stdout
 
-        def one(command: str, *arguments: str, folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-            case = {"command": command, "arguments": arguments, "folder": str(folder), "environment": extra}
+        def one(
+            command: str, *arguments: str, folder: Path, **extra: str
+        ) -> subprocess.CompletedProcess[str]:
+            case = {
+                "command": command,
+                "arguments": arguments,
+                "folder": str(folder),
+                "environment": extra,
+            }
             print(json.dumps(case), file=tell, flush=True)
             return subprocess.CompletedProcess(command, **json.loads(listen.readline()))
 

@@ -1,4 +1,5 @@
-"""Runs commands one after the other in forks of a process that has imported what is heavy: seconds less for each.
+"""Runs commands one after the other in forks of a process that has imported what is heavy: seconds
+less for each.
 
 Reads a line of JSON per command from standard input, writes one per result to standard output.
 """
@@ -37,7 +38,10 @@ def main() -> None:
         case = json.loads(line)
         code = in_fork(**case)
         folder = case["folder"]
-        said = {name: Path(f"{folder}.{file}").read_text() for name, file in (("stdout", "out"), ("stderr", "err"))}
+        said = {
+            name: Path(f"{folder}.{file}").read_text()
+            for name, file in (("stdout", "out"), ("stderr", "err"))
+        }
         print(json.dumps({"returncode": code} | said), flush=True)
 
 

@@ -1,6 +1,8 @@
-"""Three hundred files as they lie in folders that nobody has tidied: made here, kind by kind, each with what is to be.
+"""Three hundred files as they lie in folders that nobody has tidied: made here, kind by kind, each
+with what is to be.
 
-`write(folder)` returns name -> reason, "" for a file that is to be read. Names are bytes, as file systems have them.
+`write(folder)` returns name -> reason, "" for a file that is to be read. Names are bytes, as file
+systems have them.
 """
 
 import io
@@ -29,7 +31,9 @@ class Trap:
 
 
 def photo(seed: int, mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1] // 5 + 1, size[0] // 5 + 1, 3), np.uint8)
+    noise = np.random.default_rng(seed).integers(
+        0, 256, (size[1] // 5 + 1, size[0] // 5 + 1, 3), np.uint8
+    )
     return Image.fromarray(noise).resize(size).convert(mode)
 
 
@@ -40,7 +44,14 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def good(seeds: range) -> Made:
-    kinds = [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("bmp", "BMP"), ("tif", "TIFF"), ("ppm", "PPM")]
+    kinds = [
+        ("jpg", "JPEG"),
+        ("png", "PNG"),
+        ("webp", "WEBP"),
+        ("bmp", "BMP"),
+        ("tif", "TIFF"),
+        ("ppm", "PPM"),
+    ]
     for i in seeds:
         suffix, kind = kinds[i % len(kinds)]
         yield f"good/{i:03d}.{suffix}", encoded(photo(i), kind), READ
@@ -69,7 +80,11 @@ def empty(seeds: range) -> Made:
 
 def cmyk(seeds: range) -> Made:
     for i in seeds:
-        yield f"cmyk-{i}.{'jpg' if i % 2 else 'tif'}", encoded(photo(i, "CMYK"), "JPEG" if i % 2 else "TIFF"), READ
+        yield (
+            f"cmyk-{i}.{'jpg' if i % 2 else 'tif'}",
+            encoded(photo(i, "CMYK"), "JPEG" if i % 2 else "TIFF"),
+            READ,
+        )
 
 
 def sixteen_bits(seeds: range) -> Made:
@@ -88,14 +103,22 @@ def palettes(seeds: range) -> Made:
     """Some with transparency of which Pillow warns."""
     for i in seeds:
         image = photo(i).quantize(16)
-        yield f"palette-{i}.png", encoded(image, "PNG", transparency=bytes(range(16)) if i % 2 else 0), READ
+        yield (
+            f"palette-{i}.png",
+            encoded(image, "PNG", transparency=bytes(range(16)) if i % 2 else 0),
+            READ,
+        )
 
 
 def animated(seeds: range) -> Made:
     for i in seeds:
         suffix, kind = [("gif", "GIF"), ("webp", "WEBP"), ("png", "PNG")][i % 3]
         frames = [photo(100 * i + j) for j in range(1, 4)]
-        yield f"animated-{i}.{suffix}", encoded(photo(100 * i), kind, save_all=True, append_images=frames), READ
+        yield (
+            f"animated-{i}.{suffix}",
+            encoded(photo(100 * i), kind, save_all=True, append_images=frames),
+            READ,
+        )
 
 
 def other_modes(seeds: range) -> Made:
@@ -105,16 +128,22 @@ def other_modes(seeds: range) -> Made:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of nothing that says it is so large; its pixels are there, all black, packed a thousandfold."""
+    """A PNG of nothing that says it is so large; its pixels are there, all black, packed a
+    thousandfold.
+    """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     packer = zlib.compressobj(1)
     row = bytes(1 + width)
     rows = b"".join(packer.compress(row) for _ in range(min(height, 500))) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
 def gigantic(seeds: range) -> Made:
@@ -132,8 +161,16 @@ def exif(seeds: range) -> Made:
 
 
 def no_images(seeds: range) -> Made:
-    texts = [b"<html>404 Not Found</html>", b"%PDF-1.7\n%", b"PK\x03\x04" + bytes(60), b"\x7fELF" + bytes(60)]
-    texts += [bytes(999), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"]  # EPS: a program
+    texts = [
+        b"<html>404 Not Found</html>",
+        b"%PDF-1.7\n%",
+        b"PK\x03\x04" + bytes(60),
+        b"\x7fELF" + bytes(60),
+    ]
+    texts += [
+        bytes(999),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+    ]  # EPS: a program
     for i in seeds:
         yield f"error-{i}.jpg", texts[i % len(texts)] + str(i).encode(), "not an image"
 
@@ -141,12 +178,20 @@ def no_images(seeds: range) -> Made:
 def traps(seeds: range, mark: Path) -> Made:
     for i in seeds:
         suffix = ("jpg", "pickle", "pyd")[i % 3]
-        yield f"trap-{i}.{suffix}", pickle.dumps(Trap(mark)), "not an image" if i % 3 == 0 else "another kind of file"
+        yield (
+            f"trap-{i}.{suffix}",
+            pickle.dumps(Trap(mark)),
+            "not an image" if i % 3 == 0 else "another kind of file",
+        )
 
 
 def sidecars(seeds: range) -> Made:
     for i in seeds:
-        yield f"good/{i:03d}.{('json', 'txt')[i % 2]}", b'{"caption": "a cat"}', "another kind of file"
+        yield (
+            f"good/{i:03d}.{('json', 'txt')[i % 2]}",
+            b'{"caption": "a cat"}',
+            "another kind of file",
+        )
 
 
 def duplicates(seeds: range) -> Made:
@@ -156,8 +201,19 @@ def duplicates(seeds: range) -> Made:
 
 
 def odd_names(seeds: range) -> Made:
-    names = ["ünï çødé/日本語 {i}.jpg", "new\nline {i}.jpg", "no suffix {i}", "{i}" + "x" * 200 + ".jpg"]
-    names += ["-rf {i}.JPG", "photo {i}.jpg.large", "bad \udcff\udcfe bytes {i}.jpg", " {i} .jpg", "..{i}.jpg"]
+    names = [
+        "ünï çødé/日本語 {i}.jpg",
+        "new\nline {i}.jpg",
+        "no suffix {i}",
+        "{i}" + "x" * 200 + ".jpg",
+    ]
+    names += [
+        "-rf {i}.JPG",
+        "photo {i}.jpg.large",
+        "bad \udcff\udcfe bytes {i}.jpg",
+        " {i} .jpg",
+        "..{i}.jpg",
+    ]
     names += ["a/b/c/d/e/{i}/x.y.jpg"]
     for i in seeds:
         yield names[i % len(names)].format(i=i), encoded(photo(5000 + i), "JPEG"), READ
@@ -166,7 +222,13 @@ def odd_names(seeds: range) -> Made:
 def bits_flipped(seeds: range) -> Made:
     """Read or not, whatever the decoder says; the reason is not known beforehand."""
     for i in seeds:
-        suffix, kind = [("jpg", "JPEG"), ("png", "PNG"), ("gif", "GIF"), ("webp", "WEBP"), ("tif", "TIFF")][i % 5]
+        suffix, kind = [
+            ("jpg", "JPEG"),
+            ("png", "PNG"),
+            ("gif", "GIF"),
+            ("webp", "WEBP"),
+            ("tif", "TIFF"),
+        ][i % 5]
         whole = bytearray(encoded(photo(7000 + i), kind))
         rng = np.random.default_rng(i)
         for place in rng.integers(0, len(whole), 1 + i % 12):
@@ -177,10 +239,24 @@ def bits_flipped(seeds: range) -> Made:
 def every_file(mark: Path) -> Made:
     """300 files of 18 kinds. `mark`: what a trap writes if it is sprung."""
     kinds: list[tuple[Callable[[range], Made], int]] = [
-        (good, 60), (truncated, 24), (damaged, 10), (empty, 8), (cmyk, 10), (sixteen_bits, 8), (floats, 4),
-        (palettes, 10), (animated, 12), (other_modes, 12), (gigantic, 12), (exif, 6), (no_images, 24), (sidecars, 16),
-        (duplicates, 12), (odd_names, 20), (bits_flipped, 43),
-    ]  # fmt: skip
+        (good, 60),
+        (truncated, 24),
+        (damaged, 10),
+        (empty, 8),
+        (cmyk, 10),
+        (sixteen_bits, 8),
+        (floats, 4),
+        (palettes, 10),
+        (animated, 12),
+        (other_modes, 12),
+        (gigantic, 12),
+        (exif, 6),
+        (no_images, 24),
+        (sidecars, 16),
+        (duplicates, 12),
+        (odd_names, 20),
+        (bits_flipped, 43),
+    ]
     for kind, count in kinds:
         yield from kind(range(count))
     yield from traps(range(9), mark)

@@ -7,14 +7,23 @@ from PIL import Image
 
 
 def write_tree(
-    root: Path, classes: tuple[str, ...], each: int = 3, side: int = 16, channels: int = 1, seed: int = 0
+    root: Path,
+    classes: tuple[str, ...],
+    each: int = 3,
+    side: int = 16,
+    channels: int = 1,
+    seed: int = 0,
 ) -> Path:
-    """`each` images per class, noise around a grey of its own; PNG, so that they are read as they were written."""
+    """`each` images per class, noise around a grey of its own; PNG, so that they are read as they
+    were written.
+    """
     rng = np.random.default_rng(seed)
     for label, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(each):
             grey = 20 + 200 * label / max(len(classes) - 1, 1)
             pixels = np.clip(rng.normal(grey, 12, (side, side, channels)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(root / name / f"{i:03d}.png")
+            Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(
+                root / name / f"{i:03d}.png"
+            )
     return root

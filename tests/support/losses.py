@@ -1,4 +1,5 @@
-"""For the tests of losses: one recipe of each, outputs of two made-up networks, and modules in double precision.
+"""For the tests of losses: one recipe of each, outputs of two made-up networks, and modules in
+double precision.
 
 B batch, K classes, D feature width; C, H, W channels, height and width of a map.
 """
@@ -42,12 +43,18 @@ RECIPES: dict[type[Loss], Callable[[float], Loss]] = {
 }
 MAPS = ((8, 8, 8), (16, 4, 4))  # two stages of the student
 ROWS = 40  # selected
-EQUAL = Sizes(classes=10, student_width=12, teacher_width=12, student_maps=MAPS, teacher_maps=MAPS, rows=ROWS)
+EQUAL = Sizes(
+    classes=10, student_width=12, teacher_width=12, student_maps=MAPS, teacher_maps=MAPS, rows=ROWS
+)
 WIDER = replace(EQUAL, teacher_width=20, teacher_maps=((8, 16, 16), (24, 4, 4)))
 
 
 def outputs(
-    width: int, seed: int, batch: int = 16, scale: float = 1.0, maps: tuple[tuple[int, int, int], ...] = MAPS
+    width: int,
+    seed: int,
+    batch: int = 16,
+    scale: float = 1.0,
+    maps: tuple[tuple[int, int, int], ...] = MAPS,
 ) -> Outputs:
     """All that a loss may ask for, in double precision."""
     g = torch.Generator().manual_seed(seed)
@@ -58,10 +65,14 @@ def outputs(
     first = Outputs(draw(10), draw(width))
     second = Outputs(draw(10), draw(width))
     rows_B = torch.randperm(max(ROWS, batch), generator=g)[:batch]
-    return replace(first, maps=tuple(draw(*shape) for shape in maps), second=second, rows_B=rows_B, seed=seed)
+    return replace(
+        first, maps=tuple(draw(*shape) for shape in maps), second=second, rows_B=rows_B, seed=seed
+    )
 
 
-def pair(sizes: Sizes, batch: int = 16, scale: float = 1.0, seed: int = 1) -> tuple[Outputs, Outputs]:
+def pair(
+    sizes: Sizes, batch: int = 16, scale: float = 1.0, seed: int = 1
+) -> tuple[Outputs, Outputs]:
     """What a student and a teacher of these sizes say."""
     student = outputs(sizes.student_width, 2 * seed, batch, scale, sizes.student_maps)
     return student, outputs(sizes.teacher_width, 2 * seed + 1, batch, scale, sizes.teacher_maps)

@@ -44,21 +44,35 @@ class Server:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server with its database and artifacts in this folder, killed at the end with all its workers."""
+    """A server with its database and artifacts in this folder, killed at the end with all its
+    workers.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     options = {
-        "--host": "127.0.0.1", "--port": port, "--workers": "1",
-        "--backend-store-uri": f"sqlite:///{folder}/mlflow.db", "--artifacts-destination": str(folder / "artifacts"),
-    }  # fmt: skip
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--workers": "1",
+        "--backend-store-uri": f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination": str(folder / "artifacts"),
+    }
     # without its seven processes for background jobs, of which there are none
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = folder / "log"
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", *(part for option in options.items() for part in option)],
-        env=os.environ | quiet, stdout=log.open("wb"), stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            *(part for option in options.items() for part in option),
+        ],
+        env=os.environ | quiet,
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         yield Server(f"http://127.0.0.1:{port}", process, log)
     finally:

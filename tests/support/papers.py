@@ -6,12 +6,20 @@ ALLOWED = re.compile(r"[ -~\u00a1-\u017f]*")  # what pdfLaTeX reads without furt
 
 
 def document(*tables: str) -> str:
-    lines = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *tables, r"\end{document}"]
+    lines = [
+        r"\documentclass{article}",
+        r"\usepackage{booktabs}",
+        r"\begin{document}",
+        *tables,
+        r"\end{document}",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def check(text: str) -> None:
-    """Environments and braces close in order, every row has its columns, nothing special stands unescaped."""
+    """Environments and braces close in order, every row has its columns, nothing special stands
+    unescaped.
+    """
     opened: list[str] = []
     columns = 0
     for line in text.splitlines():

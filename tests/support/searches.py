@@ -1,4 +1,6 @@
-"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them, made in a second."""
+"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them, made in
+a second.
+"""
 
 import json
 import math
@@ -22,8 +24,12 @@ DEFAULT = {"selection.ratio": 0.1, "dropping.rate": 0.3, "implicit": "similarity
 STEPS = (50, 100, 150, 200)
 
 
-def write_sweep(storage: Path, name: str = "digits-174ed102", trials: int = 24, *, confirmed: bool = True) -> None:
-    """The probe depends on the ratio alone; two thirds of the trials are pruned after 100 steps, one diverges."""
+def write_sweep(
+    storage: Path, name: str = "digits-174ed102", trials: int = 24, *, confirmed: bool = True
+) -> None:
+    """The probe depends on the ratio alone; two thirds of the trials are pruned after 100 steps,
+    one diverges.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = storage / "sweeps" / name
     (folder / "trials").mkdir(parents=True)
@@ -40,44 +46,83 @@ def write_sweep(storage: Path, name: str = "digits-174ed102", trials: int = 24, 
 
 def _trial(storage: Path, study: optuna.Study, number: int, rng: np.random.Generator) -> dict:
     ratio = float(np.exp(rng.uniform(math.log(0.02), math.log(0.5))))
-    params = {"selection.ratio": ratio, "dropping.rate": round(float(rng.integers(0, 9)) / 10, 1),
-              "implicit": ["none", "similarity", "rkd"][int(rng.integers(3))]}  # fmt: skip
+    params = {
+        "selection.ratio": ratio,
+        "dropping.rate": round(float(rng.integers(0, 9)) / 10, 1),
+        "implicit": ["none", "similarity", "rkd"][int(rng.integers(3))],
+    }
     params = DEFAULT if number == 0 else params
     top = 0.9 - 0.1 * abs(math.log(params["selection.ratio"] / 0.06))
     state = "diverged" if number == 5 else "finished" if number % 3 == 0 else "pruned"
     steps = {"diverged": STEPS[:1], "pruned": STEPS[:2], "finished": STEPS}[state]
-    points = {s: 0.1 if state == "diverged" else top * (0.5 + s / 400) + float(rng.normal(0, 0.004)) for s in steps}
+    points = {
+        s: 0.1 if state == "diverged" else top * (0.5 + s / 400) + float(rng.normal(0, 0.004))
+        for s in steps
+    }
     cell, value = f"{number:020x}-{ENVIRONMENT}", points[steps[-1]]
     study.add_trial(
         optuna.trial.create_trial(
-            state=optuna.trial.TrialState.PRUNED if state == "pruned" else optuna.trial.TrialState.COMPLETE,
-            value=value, params=params, distributions=SPACE, intermediate_values=points,
+            state=optuna.trial.TrialState.PRUNED
+            if state == "pruned"
+            else optuna.trial.TrialState.COMPLETE,
+            value=value,
+            params=params,
+            distributions=SPACE,
+            intermediate_values=points,
             user_attrs={"number": number, "cell": cell, "state": state},
         )
-    )  # fmt: skip
-    curve = [{"step": float(s), "probe": p, "validation": min(1.0, p + 0.05)} for s, p in points.items()]
+    )
+    curve = [
+        {"step": float(s), "probe": p, "validation": min(1.0, p + 0.05)} for s, p in points.items()
+    ]
     Ledger(storage).write(
         Outcome(
-            cell=cell, state=state, step=steps[-1], metrics=curve[-1], params=params, block={"seed": 1000},
-            tags={}, environment=asdict(ENVIRONMENT), seconds=2.0, points=curve,
+            cell=cell,
+            state=state,
+            step=steps[-1],
+            metrics=curve[-1],
+            params=params,
+            block={"seed": 1000},
+            tags={},
+            environment=asdict(ENVIRONMENT),
+            seconds=2.0,
+            points=curve,
         ),
         None,
-    )  # fmt: skip
-    return {"number": number, "params": params, "cell": cell, "state": state, "step": steps[-1], "value": value}
+    )
+    return {
+        "number": number,
+        "params": params,
+        "cell": cell,
+        "state": state,
+        "step": steps[-1],
+        "value": value,
+    }
 
 
 def _result(name: str, records: list[dict], rng: np.random.Generator) -> dict:
     best = max((r for r in records if r["state"] == "finished"), key=lambda r: r["value"])
     default_test = [round(0.95 + float(x), 4) for x in rng.normal(0, 0.01, 10)]
-    winner_test = [round(v + 0.006 + float(x), 4) for v, x in zip(default_test, rng.normal(0, 0.004, 10), strict=True)]
+    winner_test = [
+        round(v + 0.006 + float(x), 4)
+        for v, x in zip(default_test, rng.normal(0, 0.004, 10), strict=True)
+    ]
     changes = {n: v for n, v in best["params"].items() if v != DEFAULT[n]}
     setting = {
-        "environment": asdict(ENVIRONMENT), "digests": {"s": ["teacher0", "pool0"]}, "tags": {"git_commit": "abc1234"},
-    }  # fmt: skip
+        "environment": asdict(ENVIRONMENT),
+        "digests": {"s": ["teacher0", "pool0"]},
+        "tags": {"git_commit": "abc1234"},
+    }
     return {
         "setting": setting,
         "result": {
-            "name": name, "trials": records, "correlation": 0.9, "best": [], "winner": changes,
-            "winner_test": winner_test, "default_test": default_test, "seconds": 12.0,
+            "name": name,
+            "trials": records,
+            "correlation": 0.9,
+            "best": [],
+            "winner": changes,
+            "winner_test": winner_test,
+            "default_test": default_test,
+            "seconds": 12.0,
         },
-    }  # fmt: skip
+    }

@@ -1,4 +1,6 @@
-"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them, made in milliseconds."""
+"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them, made
+in milliseconds.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +28,9 @@ ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1
 def jobs_of(study: Study, **tags: str) -> dict[tuple[str, int], Job]:
     cells = study.cells()
     digests = {source_key(cell): ("teacher0", "pool0") for cell in cells.values()}
-    setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234", **tags})
+    setting = Setting(
+        environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234", **tags}
+    )
     return {at: setting.job(cell, read_test=True) for at, cell in cells.items()}
 
 
@@ -34,7 +38,12 @@ def outcome(job: Job, test: float, *, state: str = "finished", seconds: float = 
     """A curve of three points that ends at `test`."""
     steps = job.cell.experiment.schedule.steps
     points = [
-        {"step": float(steps * i // 3), "probe": test * i / 3, "validation": test * (i + 1) / 4, "train.kd": 1.0 / i}
+        {
+            "step": float(steps * i // 3),
+            "probe": test * i / 3,
+            "validation": test * (i + 1) / 4,
+            "train.kd": 1.0 / i,
+        }
         for i in (1, 2, 3)
     ]
     return outcome_of(job, state, points, seconds)
@@ -50,9 +59,16 @@ def write_cell(storage: Path, job: Job, test: float, **kwargs: object) -> Outcom
 
 
 def write_study(
-    storage: Path, name: str, study: Study, gains: Mapping[str, float], *, diverged: tuple[tuple[str, int], ...] = ()
+    storage: Path,
+    name: str,
+    study: Study,
+    gains: Mapping[str, float],
+    *,
+    diverged: tuple[tuple[str, int], ...] = (),
 ) -> StudyRecord:
-    """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a block."""
+    """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a
+    block.
+    """
     rng = np.random.default_rng(7)
     of_block = rng.normal(0, 0.01, study.blocks)
     jobs = jobs_of(study, computed_by=f"study {name}")
@@ -78,13 +94,19 @@ def data(storage: Path, study: Study, gains: Mapping[str, float], **kwargs: obje
 def factors() -> tuple[Experiment, dict]:
     full = recipes.digits()
     bare = replace(full, dropping=None, explicit=None, implicit=None)
-    return bare, {n: lambda e, n=n: replace(e, **{n: getattr(full, n)}) for n in ("dropping", "explicit", "implicit")}
+    return bare, {
+        n: lambda e, n=n: replace(e, **{n: getattr(full, n)})
+        for n in ("dropping", "explicit", "implicit")
+    }
 
 
 def with_classes(made: StudyData, count: int) -> StudyData:
-    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class 2 besides."""
+    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class
+    2 besides.
+    """
     lost = [0.1 * (variant == "without selection") for variant in made.cells["variant"]]
     of_class = {
-        f"test.class.{k}": made.cells["value"] - k / 1000 - (np.array(lost) if k == 2 else 0.0) for k in range(count)
+        f"test.class.{k}": made.cells["value"] - k / 1000 - (np.array(lost) if k == 2 else 0.0)
+        for k in range(count)
     }
     return replace(made, cells=pd.concat([made.cells, pd.DataFrame(of_class)], axis=1))

@@ -25,36 +25,61 @@ def brief(tmp_path: Path) -> Brief:
     source = source_key(Cell(experiment=digits.default, block=BLOCK))
     setting = Setting(environment=this_environment("cpu"), digests={source: ("teacher", "pool")})
     return Brief(
-        space="search_spaces.digits", default=digits.default.params(), block=BLOCK, setting=setting,
+        space="search_spaces.digits",
+        default=digits.default.params(),
+        block=BLOCK,
+        setting=setting,
         compute=Compute(storage=tmp_path),
-    )  # fmt: skip
+    )
 
 
 def search(brief: Brief, batch: int | None = None, total: int = 6) -> SweepSearch:
     folder = brief.compute.storage
-    return SweepSearch(brief, Journal(folder / "trials"), folder / "optuna.log", seed=0, total=total, batch=batch)
+    return SweepSearch(
+        brief, Journal(folder / "trials"), folder / "optuna.log", seed=0, total=total, batch=batch
+    )
 
 
 def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[str, Any]:
     point = {"point/step": 33.0 * evaluation, "point/probe": value}
-    return {"probe": value, "state": state, "training_iteration": evaluation, "time_total_s": 1.0, **point}
+    return {
+        "probe": value,
+        "state": state,
+        "training_iteration": evaluation,
+        "time_total_s": 1.0,
+        **point,
+    }
 
 
 def test_the_default_is_asked_for_first(brief: Brief) -> None:
     params = search(brief).suggest("a")
-    assert params is not None and brief.experiment(params).fingerprint() == digits.default.fingerprint()
+    assert (
+        params is not None
+        and brief.experiment(params).fingerprint() == digits.default.fingerprint()
+    )
 
 
-def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(brief: Brief) -> None:
+def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
+    brief: Brief,
+) -> None:
     first = search(brief)
     params = {name: first.suggest(name) for name in "abc"}
     first.on_trial_complete("a", ended(0.5))
-    first.on_trial_complete("c", ended(0.2, evaluation=2, state="running"))  # stopped by the scheduler
+    first.on_trial_complete(
+        "c", ended(0.2, evaluation=2, state="running")
+    )  # stopped by the scheduler
     again = search(brief)  # b was running when the process was killed
     assert again.suggest("d") == params["b"]
     assert again.suggest("e") not in params.values()
-    assert [t.state.name for t in again._ot_study.trials] == ["COMPLETE", "RUNNING", "PRUNED", "RUNNING"]
-    states = {record.number: record.state for record in Journal(brief.compute.storage / "trials").read()}
+    assert [t.state.name for t in again._ot_study.trials] == [
+        "COMPLETE",
+        "RUNNING",
+        "PRUNED",
+        "RUNNING",
+    ]
+    states = {
+        record.number: record.state for record in Journal(brief.compute.storage / "trials").read()
+    }
     assert states == {0: "finished", 1: "running", 2: "pruned", 3: "running"}
 
 
@@ -86,7 +111,9 @@ def test_in_batches_the_order_in_which_trials_end_changes_nothing(brief: Brief) 
 
 
 def decisions(values: list[float], order: list[int]) -> dict[int, str]:
-    """What halving says of trials in batches of four at the first rung; inside a batch they report in any order."""
+    """What halving says of trials in batches of four at the first rung; inside a batch they report
+    in any order.
+    """
     halving = BatchedHalving(rungs=(2,), batch=4)
     trials = [SimpleNamespace(trial_id=str(number)) for number in range(len(values))]
     for trial in trials:
@@ -101,7 +128,12 @@ def test_halving_compares_with_earlier_batches_only() -> None:
     values = [0.1, 0.9, 0.5, 0.7, 0.69, 0.71, 0.2, 0.95]
     said = decisions(values, [0, 1, 2, 3, 4, 5, 6, 7])
     assert [said[n] for n in range(4)] == ["CONTINUE"] * 4
-    assert [said[n] for n in range(4, 8)] == ["STOP", "CONTINUE", "STOP", "CONTINUE"]  # the better half starts at 0.7
+    assert [said[n] for n in range(4, 8)] == [
+        "STOP",
+        "CONTINUE",
+        "STOP",
+        "CONTINUE",
+    ]  # the better half starts at 0.7
     assert decisions(values, [3, 1, 0, 2, 7, 6, 5, 4]) == said
 
 
@@ -112,6 +144,8 @@ def test_a_space_that_varies_the_teacher_is_refused(brief: Brief) -> None:
 
 
 def test_records_survive_the_disk(brief: Brief, tmp_path: Path) -> None:
-    record = TrialRecord(number=3, params={"x": 0.1, "y": 2}, cell="key-env", state="pruned", step=66, value=0.25)
+    record = TrialRecord(
+        number=3, params={"x": 0.1, "y": 2}, cell="key-env", state="pruned", step=66, value=0.25
+    )
     Journal(tmp_path / "j").write(record)
     assert Journal(tmp_path / "j").read() == [record]

@@ -1,4 +1,6 @@
-"""A real sweep - Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted, resumed, repeated."""
+"""A real sweep - Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted,
+resumed, repeated.
+"""
 
 import importlib
 import json
@@ -52,13 +54,22 @@ def trials(storage: Path) -> list[dict[str, object]]:
 
 def finished(storage: Path) -> dict[str, bytes]:
     """Weights by cell, of the cells that are finished."""
-    records = [f for f in storage.glob("cells/*/record.json") if json.loads(f.read_text())["state"] == "finished"]
-    return {record.parent.name: (record.parent / "student.safetensors").read_bytes() for record in records}
+    records = [
+        f
+        for f in storage.glob("cells/*/record.json")
+        if json.loads(f.read_text())["state"] == "finished"
+    ]
+    return {
+        record.parent.name: (record.parent / "student.safetensors").read_bytes()
+        for record in records
+    }
 
 
 def states(storage: Path) -> dict[Path, str]:
     """How each recorded cell ended."""
-    return {file: json.loads(file.read_text())["state"] for file in storage.glob("cells/*/record.json")}
+    return {
+        file: json.loads(file.read_text())["state"] for file in storage.glob("cells/*/record.json")
+    }
 
 
 def runs(storage: Path) -> pd.DataFrame:
@@ -66,7 +77,9 @@ def runs(storage: Path) -> pd.DataFrame:
     experiment = client.get_experiment_by_name("dfkd")
     found = client.search_runs([experiment.experiment_id], max_results=1000)
     facts = [{"run": run.info.run_id, "status": run.info.status} for run in found]
-    return pd.DataFrame([{**run.data.tags, **run.data.metrics} for run in found]).join(pd.DataFrame(facts))
+    return pd.DataFrame([{**run.data.tags, **run.data.metrics} for run in found]).join(
+        pd.DataFrame(facts)
+    )
 
 
 def test_every_trial_ends_and_search_trials_never_read_the_test_set(calm: Path) -> None:
@@ -96,7 +109,9 @@ def test_optuna_is_told_stopped_trials_as_pruned(calm: Path) -> None:
 def test_every_cell_stands_once_in_mlflow_below_its_sweep(calm: Path) -> None:
     table = runs(calm)
     cells = table[table["cell_key"].notna()]
-    assert sorted(cells["cell_key"]) == sorted(file.parent.name for file in calm.glob("cells/*/record.json"))
+    assert sorted(cells["cell_key"]) == sorted(
+        file.parent.name for file in calm.glob("cells/*/record.json")
+    )
     assert cells["mlflow.parentRunId"].nunique() == 1
     assert (table[table["cell_key"].isna()]["status"] == "FINISHED").all()
 
@@ -106,7 +121,9 @@ def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
     table = runs(calm)
     parent = table[table["cell_key"].isna()]["run"].item()
     (page,) = calm.glob("sweeps/*/report/index.html")
-    assert Path(client.download_artifacts(parent, "report/index.html")).read_text() == page.read_text()
+    assert (
+        Path(client.download_artifacts(parent, "report/index.html")).read_text() == page.read_text()
+    )
 
 
 def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Path) -> None:
@@ -115,8 +132,17 @@ def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Pa
     compare([name], tmp_path, f"sqlite:///{calm}/mlflow.db", log=False, console=Console(quiet=True))
     for file in report.iterdir():
         assert (tmp_path / "sweeps" / name / "report" / file.name).read_bytes() == file.read_bytes()
-    with pytest.raises(ValueError, match=f"there is no study 'tiny' in the MLflow .*, nor a sweep: there are {name}"):
-        compare(["tiny"], tmp_path, f"sqlite:///{calm}/mlflow.db", log=False, console=Console(quiet=True))
+    with pytest.raises(
+        ValueError,
+        match=f"there is no study 'tiny' in the MLflow .*, nor a sweep: there are {name}",
+    ):
+        compare(
+            ["tiny"],
+            tmp_path,
+            f"sqlite:///{calm}/mlflow.db",
+            log=False,
+            console=Console(quiet=True),
+        )
 
 
 def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, calm: Path) -> None:
@@ -127,12 +153,21 @@ def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, 
     assert {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()} == before
 
 
-def test_the_same_from_a_notebook_is_a_frame(project: Path, calm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_from_a_notebook_is_a_frame(
+    project: Path, calm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dfkd.notebook import run_sweep
 
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
-    frame = run_sweep("tiny_space", storage="calm", quiet=True, trials=6, confirmation_blocks=2, deterministic=True)
+    frame = run_sweep(
+        "tiny_space",
+        storage="calm",
+        quiet=True,
+        trials=6,
+        confirmation_blocks=2,
+        deterministic=True,
+    )
     assert sorted(frame["trial"]) == list(range(6)) and frame["probe"].is_monotonic_decreasing
     assert set(frame["cell"]) == {trial["cell"] for trial in trials(calm)}
     assert len(frame.attrs["winner_test"]) == len(frame.attrs["default_test"]) == 2
@@ -144,7 +179,11 @@ def test_the_same_from_a_notebook_is_a_frame(project: Path, calm: Path, monkeypa
 
 
 def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
-    project: Path, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    calm: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from dfkd.notebook import run_sweep
 
@@ -156,9 +195,13 @@ def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
 
     def call() -> str:
         run_sweep(
-            "tiny_space", storage=calm, trials=6, confirmation_blocks=2, deterministic=True,
+            "tiny_space",
+            storage=calm,
+            trials=6,
+            confirmation_blocks=2,
+            deterministic=True,
             compute={"tracking_uri": f"sqlite:///{late}/mlflow.db"},
-        )  # fmt: skip
+        )
         return capsys.readouterr().out
 
     assert call().count("MLflow cannot be reached") == 1
@@ -169,7 +212,8 @@ def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
     told, direct = runs(late), runs(calm)
     facts = ["cell_key", "role", "state", "final/probe", "final/test", "mlflow.runName"]
     pd.testing.assert_frame_equal(
-        *(table[facts].sort_values(facts, ignore_index=True) for table in (told, direct)), check_exact=True
+        *(table[facts].sort_values(facts, ignore_index=True) for table in (told, direct)),
+        check_exact=True,
     )
     assert {file: file.stat().st_mtime_ns for file in cells} == cells
 
@@ -183,7 +227,11 @@ def test_the_winner_is_a_model_below_its_sweep(calm: Path) -> None:
 
 def result(storage: Path) -> dict[str, object]:
     (file,) = storage.glob("sweeps/*/result-*.json")
-    return {name: value for name, value in json.loads(file.read_text())["result"].items() if name != "seconds"}
+    return {
+        name: value
+        for name, value in json.loads(file.read_text())["result"].items()
+        if name != "seconds"
+    }
 
 
 def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
@@ -194,7 +242,9 @@ def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
     use_deterministic(1)
     space = importlib.import_module("tiny_space").space
     trial = [trial for trial in trials(calm) if trial["state"] == "finished"][-1]
-    cell = Cell(experiment=space(optuna.trial.FixedTrial(trial["params"])), block=Block(seed=SEARCH))
+    cell = Cell(
+        experiment=space(optuna.trial.FixedTrial(trial["params"])), block=Block(seed=SEARCH)
+    )
     source = obtain(cell, tmp_path)
     score_here(source, tmp_path)
     setting = Setting(
@@ -206,22 +256,30 @@ def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
     assert finished(tmp_path)[outcome.cell] == finished(calm)[outcome.cell]
 
 
-def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(project: Path, calm: Path) -> None:
+def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
+    project: Path, calm: Path
+) -> None:
     storage = project / "killed"
     for shared in ("teachers", "pools", "scores"):
         shutil.copytree(calm / shared, storage / shared)
     process = start("sweep", *SWEEP, "--storage", "killed", folder=project)
     deadline = time.monotonic() + 200
     while set(states(storage).values()) <= {"pruned"} and time.monotonic() < deadline:
-        time.sleep(0.05)  # the last trials of a batch end together: kill at the first that ended by itself
+        time.sleep(
+            0.05
+        )  # the last trials of a batch end together: kill at the first that ended by itself
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     records = states(storage)
-    done_before = {file: file.stat().st_mtime_ns for file, state in records.items() if state != "pruned"}
+    done_before = {
+        file: file.stat().st_mtime_ns for file, state in records.items() if state != "pruned"
+    }
     assert done_before and len(records) < 6  # in mid-search
     resumed = run("sweep", *SWEEP, "--storage", "killed", folder=project)
     assert resumed.returncode == 0, resumed.stderr
-    assert {file: file.stat().st_mtime_ns for file in done_before} == done_before  # none was computed again
+    assert {
+        file: file.stat().st_mtime_ns for file in done_before
+    } == done_before  # none was computed again
     assert finished(storage) == finished(calm)
     assert trials(storage) == trials(calm)
     assert result(storage) == result(calm)  # the table and the confirmed difference

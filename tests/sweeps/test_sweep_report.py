@@ -1,4 +1,6 @@
-"""The report of a sweep: read without its space, the same bytes from the same records, whole without a network."""
+"""The report of a sweep: read without its space, the same bytes from the same records, whole
+without a network.
+"""
 
 import re
 import shutil
@@ -42,20 +44,28 @@ def files(data: SweepData) -> dict[str, str]:
 
 def test_what_the_trials_say(data: SweepData) -> None:
     assert data.states() == "1 diverged, 8 finished, 15 pruned"
-    assert data.scales == {"selection.ratio": "log", "dropping.rate": "linear", "implicit": "choice"}
+    assert data.scales == {
+        "selection.ratio": "log",
+        "dropping.rate": "linear",
+        "implicit": "choice",
+    }
     values = [trial.value for trial in data.finished()]
     assert values == sorted(values, reverse=True) and data.best_so_far()[-1] == (23, values[0])
     assert data.winner() == data.finished()[0] and data.correlation == pytest.approx(1.0)
 
 
-def test_importance_is_that_of_the_parameter_that_mattered_at_a_step_that_most_trials_reached(data: SweepData) -> None:
+def test_importance_is_that_of_the_parameter_that_mattered_at_a_step_that_most_trials_reached(
+    data: SweepData,
+) -> None:
     found = data.importance
     assert found is not None and (found.step, found.trials) == (100, 23)
     assert next(iter(found.shares)) == "selection.ratio" and found.shares["selection.ratio"] > 0.8
     assert sum(found.shares.values()) == pytest.approx(1.0)
 
 
-def test_the_same_records_give_the_same_bytes(storage: Path, files: dict[str, str], tmp_path: Path) -> None:
+def test_the_same_records_give_the_same_bytes(
+    storage: Path, files: dict[str, str], tmp_path: Path
+) -> None:
     write_sweep(tmp_path)
     again = sweeps.read(tmp_path, NAME)
     assert written(again) == files
@@ -75,7 +85,14 @@ def test_the_page_is_whole_small_and_well_formed(files: dict[str, str]) -> None:
     BalancedTags().feed(page)
     assert page.count("<svg") == 7 and len(page.encode()) < 2_000_000
     assert "mathdefault" not in page
-    for expected in ("+0.5 points", "12 (winner)", "0 (default)", "Rank correlation", "abc1234", "better"):
+    for expected in (
+        "+0.5 points",
+        "12 (winner)",
+        "0 (default)",
+        "Rank correlation",
+        "abc1234",
+        "better",
+    ):
         assert expected in page
 
 
@@ -95,11 +112,17 @@ def test_a_sweep_under_way_shows_its_search_and_claims_nothing(storage: Path) ->
     check(files["table.tex"])
 
 
-def test_without_optunas_view_everything_but_importance_is_there(storage: Path, tmp_path: Path) -> None:
+def test_without_optunas_view_everything_but_importance_is_there(
+    storage: Path, tmp_path: Path
+) -> None:
     shutil.copytree(storage, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sweeps" / NAME / "optuna.log").unlink()
     data = sweeps.read(tmp_path, NAME)
-    assert data.importance is None and data.scales["implicit"] == "choice" and data.scales["dropping.rate"] == "linear"
+    assert (
+        data.importance is None
+        and data.scales["implicit"] == "choice"
+        and data.scales["dropping.rate"] == "linear"
+    )
     assert "too few trials" in written(data)["index.html"]
 
 
@@ -107,7 +130,10 @@ def test_a_default_that_won_is_no_difference(data: SweepData) -> None:
     assert data.confirmation is not None
     same = replace(data, confirmation=replace(data.confirmation, winner={}))
     assert verdict(same.confirmation)[0].startswith("the default recipe was not beaten")  # type: ignore[arg-type]
-    assert "confirmation" not in sweep_plots.figures(same) and "The default recipe" in written(same)["index.html"]
+    assert (
+        "confirmation" not in sweep_plots.figures(same)
+        and "The default recipe" in written(same)["index.html"]
+    )
 
 
 def test_trials_of_which_none_varied_are_drawn(data: SweepData) -> None:
@@ -120,12 +146,16 @@ def test_trials_of_which_none_varied_are_drawn(data: SweepData) -> None:
 def shown(storage: Path) -> Iterator[str]:
     write_study(storage, "parts", STUDY, {})
     write_study(storage, "again", STUDY, {})
-    done = run("compare", "parts", "again", NAME, "--storage", str(storage), "--no-log", folder=storage)
+    done = run(
+        "compare", "parts", "again", NAME, "--storage", str(storage), "--no-log", folder=storage
+    )
     assert done.returncode == 0, done.stderr
     yield done.stdout
 
 
-def test_studies_and_sweeps_are_compared_by_name_with_an_overview_of_several(storage: Path, shown: str) -> None:
+def test_studies_and_sweeps_are_compared_by_name_with_an_overview_of_several(
+    storage: Path, shown: str
+) -> None:
     assert f"Best trials of {NAME}" in shown and "Confirmation" in shown
     assert (storage / "sweeps" / NAME / "report" / "index.html").exists()
     overview = storage / "reports" / f"parts+again+{NAME}"
@@ -138,7 +168,9 @@ def test_studies_and_sweeps_are_compared_by_name_with_an_overview_of_several(sto
     assert "is the same recipe as" in (overview / "report.md").read_text()
 
 
-def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(storage: Path, data: SweepData) -> None:
+def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
+    storage: Path, data: SweepData
+) -> None:
     long = [replace(data, name=f"{'x' * 60}-{i}") for i in range(2)]
     page = write_overview([], long, storage)
     assert len(page.parent.name) < 20 and "Cells in common" not in page.read_text()
@@ -146,7 +178,9 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(storag
 
 def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path: Path) -> None:
     assert kinds_of([NAME], storage, None) == {NAME: True}
-    with pytest.raises(ValueError, match=f"no study 'digits-174ed103' in .*, nor a sweep: did you mean {NAME}"):
+    with pytest.raises(
+        ValueError, match=f"no study 'digits-174ed103' in .*, nor a sweep: did you mean {NAME}"
+    ):
         kinds_of(["digits-174ed103"], storage, None)
     with pytest.raises(ValueError, match=f"nor a sweep: there are .*{NAME}, running-1"):
         kinds_of(["nothing-like-it"], storage, None)

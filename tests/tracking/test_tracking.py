@@ -1,4 +1,6 @@
-"""The MLflow writer against the real MLflow on a database: once per cell, all of it, and never in the way."""
+"""The MLflow writer against the real MLflow on a database: once per cell, all of it, and never in
+the way.
+"""
 
 import json
 import os
@@ -63,7 +65,9 @@ class Record:
         assert parent is not None
         return parent
 
-    def cell(self, outcome: Outcome, parent: Parent | None = None, role: str = "trial", **tags: str) -> None:
+    def cell(
+        self, outcome: Outcome, parent: Parent | None = None, role: str = "trial", **tags: str
+    ) -> None:
         self.tracker.cell(outcome, parent, role=role, name=f"cell {outcome.cell}", tags=tags)
 
 
@@ -73,7 +77,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def record(storage: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Record]:
+def record(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Record]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     record = Record(storage, f"experiment {next(EXPERIMENTS)}")
     yield record
@@ -82,16 +88,30 @@ def record(storage: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 
 
 def outcome(cell: str = "c1", state: str = "finished", steps: int = 3, **metrics: float) -> Outcome:
-    points = [{"step": 100.0 * i, "probe": 0.1 * i, "validation": 0.2 * i} for i in range(1, steps + 1)]
+    points = [
+        {"step": 100.0 * i, "probe": 0.1 * i, "validation": 0.2 * i} for i in range(1, steps + 1)
+    ]
     return Outcome(
         cell=cell,
         state=state,
         step=100 * steps,
         metrics={"probe": 0.1 * steps, "validation": 0.2 * steps, **metrics},
-        params={"selection": "balanced", "selection.ratio": 0.2, "schedule.steps": 300, "views": "none", "flag": True},
+        params={
+            "selection": "balanced",
+            "selection.ratio": 0.2,
+            "schedule.steps": 300,
+            "views": "none",
+            "flag": True,
+        },
         block={"seed": 4, "draw": 1, "teacher": 0},
         tags={"teacher": "t0", "pool": "p0", "git_commit": "abc"},
-        environment={"device": "cpu AVX2", "workers": 1, "threads": 1, "torch": "2", "precision": "float32"},
+        environment={
+            "device": "cpu AVX2",
+            "workers": 1,
+            "threads": 1,
+            "torch": "2",
+            "precision": "float32",
+        },
         seconds=30.0,
         points=points,
     )
@@ -109,7 +129,9 @@ def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> Non
         **{f"final/{name}": value for name, value in cell.metrics.items()},
         "seconds": cell.seconds,
     }
-    assert record.curve(cell, "validation") == [(int(point["step"]), point["validation"]) for point in cell.points]
+    assert record.curve(cell, "validation") == [
+        (int(point["step"]), point["validation"]) for point in cell.points
+    ]
     expected = {
         "mlflow.parentRunId": parent.run_id,
         "cell_key": "c1",
@@ -137,7 +159,11 @@ def test_the_times_are_those_of_the_computation(record: Record) -> None:
     run = record.run(cell)
     assert (run.info.start_time, run.info.end_time) == (1_699_999_970_000, 1_700_000_000_000)
     history = record.client.get_metric_history(run.info.run_id, "probe")
-    assert [point.timestamp for point in history] == [1_699_999_980_000, 1_699_999_990_000, 1_700_000_000_000]
+    assert [point.timestamp for point in history] == [
+        1_699_999_980_000,
+        1_699_999_990_000,
+        1_700_000_000_000,
+    ]
 
 
 def test_a_parent_is_found_by_its_identity(record: Record) -> None:
@@ -152,7 +178,9 @@ def test_a_parent_is_found_by_its_identity(record: Record) -> None:
     assert {"kind": "sweep", "identity": "a1", "task": "d"}.items() <= run.data.tags.items()
 
 
-@pytest.mark.parametrize("with_parent", [True, False], ids=["children are looked up", "found one by one"])
+@pytest.mark.parametrize(
+    "with_parent", [True, False], ids=["children are looked up", "found one by one"]
+)
 def test_a_cell_stands_once_whatever_the_number_of_runs(record: Record, with_parent: bool) -> None:
     for _ in range(2):
         parent = record.parent() if with_parent else None
@@ -162,7 +190,11 @@ def test_a_cell_stands_once_whatever_the_number_of_runs(record: Record, with_par
         record.tracker.close()
         record.tracker = record.another()
     assert len(record.runs(study="s")) == 2
-    assert len(record.curve(outcome(), "probe")) == len(record.curve(outcome(), "final/probe") * 3) == 3
+    assert (
+        len(record.curve(outcome(), "probe"))
+        == len(record.curve(outcome(), "final/probe") * 3)
+        == 3
+    )
 
 
 def test_two_drivers_at_once_write_a_cell_once(record: Record) -> None:
@@ -183,7 +215,11 @@ def test_a_cell_of_two_studies_has_the_tags_of_both_and_the_first_parent(record:
         record.cell(outcome(), second, "variant", study="views", variant="full")
     tags = record.run(outcome()).data.tags
     assert tags["mlflow.parentRunId"] == first.run_id
-    assert (tags["study"], tags["variant"], tags["role"]) == ("losses, views", "full", "baseline, variant")
+    assert (tags["study"], tags["variant"], tags["role"]) == (
+        "losses, views",
+        "full",
+        "baseline, variant",
+    )
     record.cell(outcome(), first, "baseline", study="losses", variant="full")
     assert record.run(outcome()).data.tags["study"] == "losses, views"
     experiment = [first.experiment_id]
@@ -202,14 +238,22 @@ def test_a_cell_written_without_a_parent_gets_the_next_one(record: Record) -> No
 def test_a_pruned_cell_is_finished_later(record: Record, same_run: bool) -> None:
     record.cell(outcome(state="pruned", steps=2))
     run = record.run(outcome())
-    assert run.info.status == "KILLED" and run.data.tags["state"] == "pruned" and run.data.tags["step"] == "200"
+    assert (
+        run.info.status == "KILLED"
+        and run.data.tags["state"] == "pruned"
+        and run.data.tags["step"] == "200"
+    )
     assert run.data.metrics["final/probe"] == pytest.approx(0.2)
     if not same_run:
         record.tracker = record.another()
     record.cell(outcome())
     record.cell(outcome(state="pruned", steps=2))  # an old driver's view changes nothing
     run = record.run(outcome())
-    assert run.info.status == "FINISHED" and run.data.tags["state"] == "finished" and run.data.tags["step"] == "300"
+    assert (
+        run.info.status == "FINISHED"
+        and run.data.tags["state"] == "finished"
+        and run.data.tags["step"] == "300"
+    )
     assert run.data.metrics["final/probe"] == pytest.approx(0.3)
     assert [step for step, _ in record.curve(outcome(), "probe")] == [100, 200, 300]
 
@@ -223,14 +267,18 @@ def test_the_test_accuracy_is_added_when_it_is_read(record: Record) -> None:
 
 
 def test_a_diverged_cell_counts(record: Record) -> None:
-    record.cell(replace(outcome(state="diverged"), metrics={"probe": 0.1, "validation": float("nan")}))
+    record.cell(
+        replace(outcome(state="diverged"), metrics={"probe": 0.1, "validation": float("nan")})
+    )
     run = record.run(outcome())
     assert run.info.status == "FINISHED" and run.data.tags["state"] == "diverged"
     assert run.data.metrics["final/probe"] == 0.1 and "final/validation" not in run.data.metrics
 
 
 def test_an_interrupted_writing_is_completed(record: Record) -> None:
-    """A driver was killed after the first batch: the run is there, some params and metrics too, the rest is not."""
+    """A driver was killed after the first batch: the run is there, some params and metrics too, the
+    rest is not.
+    """
     from mlflow.entities import Param
 
     Ledger(record.storage).write(outcome("torn"), None)
@@ -240,7 +288,9 @@ def test_an_interrupted_writing_is_completed(record: Record) -> None:
     record.client.log_batch(torn.info.run_id, params=[Param("selection", "balanced")])
     for _ in range(2):
         record.cell(outcome("torn"), study="s")
-        record.client.delete_tag(record.run(outcome("torn")).info.run_id, "step")  # the last thing that is written
+        record.client.delete_tag(
+            record.run(outcome("torn")).info.run_id, "step"
+        )  # the last thing that is written
         record.tracker = record.another()
     run, complete = record.run(outcome("torn")), record.run(outcome("complete"))
     assert run.data.params == complete.data.params and run.data.metrics == complete.data.metrics
@@ -276,7 +326,11 @@ def test_results_stand_on_the_parent_and_can_be_written_again(
     assert run.data.metrics == {"best": 0.9, "difference/KD_ ratio_0.1_dropping": 0.9}
     folder = Path(record.client.download_artifacts(run.info.run_id, "", tmp_path))
     assert (folder / "effects.tex").read_text() == "best 0.9"
-    assert (folder / "figures" / "effects.png").read_bytes() == (folder / "copy.png").read_bytes() == b"png"
+    assert (
+        (folder / "figures" / "effects.png").read_bytes()
+        == (folder / "copy.png").read_bytes()
+        == b"png"
+    )
     loaded = record.client.load_table(run.info.experiment_id, "effects.json")
     pd.testing.assert_frame_equal(loaded, table)
     assert len(json.loads(run.data.tags["mlflow.loggedArtifacts"])) == 2
@@ -312,7 +366,10 @@ def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> N
     record.cell(outcome("next"), parent)
     assert record.run(outcome("next")).info.status == "FINISHED"
     [line] = record.lines
-    assert line.startswith("MLflow has no model of a student (torch.export cannot trace it") and "\n" not in line
+    assert (
+        line.startswith("MLflow has no model of a student (torch.export cannot trace it")
+        and "\n" not in line
+    )
     assert "student_model" not in record.client.get_run(parent.run_id).data.tags
     record.lines.clear()
 
@@ -326,9 +383,14 @@ def test_the_same_student_is_exported_once(record: Record, monkeypatch: pytest.M
         record.tracker = record.another()
     models = record.client.search_logged_models([parent.experiment_id])
     assert [(model.name, model.status) for model in models] == [("student", "READY")]
-    assert models[0].source_run_id == parent.run_id and models[0].params["student"] == "small_res_net"
+    assert (
+        models[0].source_run_id == parent.run_id and models[0].params["student"] == "small_res_net"
+    )
     [held] = record.client.get_run(parent.run_id).outputs.model_outputs
-    assert record.client.get_run(parent.run_id).data.tags["student_model"] == f"models:/{held.model_id}"
+    assert (
+        record.client.get_run(parent.run_id).data.tags["student_model"]
+        == f"models:/{held.model_id}"
+    )
 
 
 def test_a_parent_is_running_finished_or_stopped(record: Record) -> None:
@@ -391,7 +453,12 @@ def test_a_server_that_is_away_costs_one_line_and_little_time(tmp_path: Path, ca
 
 @pytest.mark.parametrize(
     "uri",
-    ["file:///nowhere/mlruns", "sqlite:////proc/none/mlflow.db", "postgresql://u:secret@127.0.0.1:1/m", "odd://x"],
+    [
+        "file:///nowhere/mlruns",
+        "sqlite:////proc/none/mlflow.db",
+        "postgresql://u:secret@127.0.0.1:1/m",
+        "odd://x",
+    ],
 )
 def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, capfd: Any) -> None:
     lines: list[str] = []
@@ -425,7 +492,9 @@ def without_client() -> Iterator[str]:
     yield "s3://bucket/files"
 
 
-@pytest.mark.parametrize(("store", "reason"), [(refusing_ftp, "530 not you"), (without_client, "boto3")])
+@pytest.mark.parametrize(
+    ("store", "reason"), [(refusing_ftp, "530 not you"), (without_client, "boto3")]
+)
 def test_an_artifact_store_that_takes_no_files_costs_a_line_and_the_files(
     record: Record, store: Callable[[], AbstractContextManager[str]], reason: str
 ) -> None:
@@ -435,18 +504,26 @@ def test_an_artifact_store_that_takes_no_files_costs_a_line_and_the_files(
         record.client.create_experiment(record.experiment, artifact_location=location)
         parent = record.parent()
         record.tracker.finish(parent, metrics={"best": 0.5}, tables={"table.tex": "x"}, files={})
-        record.tracker.student(parent, outcome("c1"), digits())  # not tried: its weights are not even read
+        record.tracker.student(
+            parent, outcome("c1"), digits()
+        )  # not tried: its weights are not even read
         record.cell(outcome("c1"), parent)
         assert record.tracker.close() is False  # so that the next call tries again
     run = record.client.get_run(parent.run_id)
     assert run.info.status == "FINISHED" and run.data.metrics == {"best": 0.5}
     assert record.run(outcome("c1")).info.status == "FINISHED"
     [line] = record.lines
-    assert line.startswith("MLflow's artifact store takes no files") and reason in line and "secret" not in line
+    assert (
+        line.startswith("MLflow's artifact store takes no files")
+        and reason in line
+        and "secret" not in line
+    )
     record.lines.clear()
 
 
-def test_a_server_that_comes_back_is_caught_up(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_comes_back_is_caught_up(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri, record.tracker.uri = record.tracker.uri, f"http://127.0.0.1:{closed_port()}"
     monkeypatch.setattr("dfkd.tracking.tracker.FIRST_PAUSE_S", 0.2)
     record.tracker._pause = 0.2
@@ -455,7 +532,11 @@ def test_a_server_that_comes_back_is_caught_up(record: Record, monkeypatch: pyte
     record.tracker.uri = uri
     time.sleep(0.25)
     record.cell(outcome("c3"))
-    assert {run.data.tags["cell_key"] for run in record.runs(state="finished")} == {"c1", "c2", "c3"}
+    assert {run.data.tags["cell_key"] for run in record.runs(state="finished")} == {
+        "c1",
+        "c2",
+        "c3",
+    }
     assert len(record.lines) == 1
     record.lines.clear()
 
@@ -492,11 +573,15 @@ def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql://u:p@host/db")
     assert Tracker(Path("runs")).uri == "mysql://u:p@host/db"
     assert (
-        Tracker(Path("runs")).open_command() == 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
+        Tracker(Path("runs")).open_command()
+        == 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
     )
     assert Tracker(Path("runs"), "http://given").uri == "http://given"
 
 
 def test_importing_is_cheap() -> None:
-    code = "import sys, dfkd.tracking; sys.exit(bool({'mlflow', 'torch', 'pandas', 'sqlalchemy'} & sys.modules.keys()))"
+    code = (
+        "import sys, dfkd.tracking; sys.exit(bool({'mlflow', 'torch', 'pandas', 'sqlalchemy'} "
+        "& sys.modules.keys()))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,6 @@
-"""Cells: computed once, the same bits wherever and however often interrupted, and told from the ledger after that."""
+"""Cells: computed once, the same bits wherever and however often interrupted, and told from the
+ledger after that.
+"""
 
 import pickle
 import signal
@@ -20,7 +22,8 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Computation, Job, compute
 from dfkd.training.distill import Material, Run
 
-# In a process of its own: the first cell in one storage, then the same cell in another, up to the middle of a stretch.
+# In a process of its own: the first cell in one storage, then the same cell in another, up to the
+# middle of a stretch.
 FIRST_THEN_STALLED = """
 import pickle, sys, time
 from pathlib import Path
@@ -101,7 +104,9 @@ def test_what_a_cell_leaves_behind(job, material, tmp_path):
     assert Ledger(tmp_path).read(job.name) == outcome
     assert (outcome.cell, outcome.state, outcome.step) == (job.name, "finished", 20)
     assert [point["step"] for point in outcome.points] == [5, 10, 15, 20]
-    assert outcome.metrics == {name: value for name, value in outcome.points[-1].items() if name != "step"}
+    assert outcome.metrics == {
+        name: value for name, value in outcome.points[-1].items() if name != "step"
+    }
     assert outcome.params == job.cell.experiment.params()
     assert outcome.tags == {"teacher": job.teacher_digest, "pool": job.pool_digest, "git": "abc"}
     assert outcome.environment["threads"] == 1
@@ -129,7 +134,9 @@ def test_a_finished_cell_is_told_point_by_point(job, material, tmp_path):
 
 @pytest.fixture(scope="module")
 def calm_and_killed(tiny, material, job_of, tmp_path_factory) -> Iterator[tuple[Path, Path]]:
-    """Two storages: one with the cell computed first in its process, one where that process was killed at step 13."""
+    """Two storages: one with the cell computed first in its process, one where that process was
+    killed at step 13.
+    """
     folder = tmp_path_factory.mktemp("processes")
     work = job_of(tiny), material, folder / "calm", folder / "killed"
     (folder / "work").write_bytes(pickle.dumps(work))
@@ -145,7 +152,9 @@ def calm_and_killed(tiny, material, job_of, tmp_path_factory) -> Iterator[tuple[
     yield folder / "calm", folder / "killed"
 
 
-def test_the_sixth_cell_of_a_process_is_the_first_of_another(job, tiny, job_of, material, tmp_path, calm_and_killed):
+def test_the_sixth_cell_of_a_process_is_the_first_of_another(
+    job, tiny, job_of, material, tmp_path, calm_and_killed
+):
     calm, _ = calm_and_killed
     others = [
         replace(tiny, selection=Confident(ratio=0.2)),
@@ -177,7 +186,9 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(job, material, calm_and_kille
 
 
 @pytest.mark.parametrize("evaluations", [1, 3, 4])
-def test_a_closed_computation_is_taken_up_again(job, material, tmp_path, steps, monkeypatch, evaluations):
+def test_a_closed_computation_is_taken_up_again(
+    job, material, tmp_path, steps, monkeypatch, evaluations
+):
     monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
     first = Computation(job, material, Ledger(tmp_path))
     seen = [first.advance() for _ in range(evaluations)]
@@ -238,7 +249,9 @@ def _fails(*arguments: object) -> None:
 # ---- diverged
 
 
-def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(tiny, job_of, material, tmp_path, steps):
+def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(
+    tiny, job_of, material, tmp_path, steps
+):
     job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)), read_test=True)
     outcome = compute(job, material, tmp_path)
     assert outcome.state == "diverged" and outcome.final
@@ -273,7 +286,9 @@ def test_reads(tiny, monkeypatch) -> list[int]:
     return reads
 
 
-def test_the_test_set_is_read_once_and_only_where_it_was_asked_for(job, material, tmp_path, test_reads, steps):
+def test_the_test_set_is_read_once_and_only_where_it_was_asked_for(
+    job, material, tmp_path, test_reads, steps
+):
     assert "test" not in compute(job, material, tmp_path).metrics
     assert test_reads == []
     asked = replace(job, read_test=True)
@@ -305,7 +320,9 @@ def test_the_test_accuracy_of_each_class_averages_to_that_of_all(job, material, 
 
 def waiting(job: Job, material: Material, storage: Path) -> tuple[threading.Thread, list[Outcome]]:
     outcomes: list[Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(compute(job, material, storage)), daemon=True)
+    thread = threading.Thread(
+        target=lambda: outcomes.append(compute(job, material, storage)), daemon=True
+    )
     thread.start()
     return thread, outcomes
 

@@ -1,4 +1,5 @@
-"""The training loop: the same numbers whenever, however often interrupted, whatever is looked at in between.
+"""The training loop: the same numbers whenever, however often interrupted, whatever is looked at in
+between.
 
 B batch, D feature width of the teacher.
 """
@@ -126,7 +127,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(everything, wide, schedule, stop
     resumed.restore(state)
     for run in (calm, resumed):
         run.advance(20)
-    assert same(calm.state(), resumed.state())  # the optimizer's moments and the learning rate as well
+    assert same(
+        calm.state(), resumed.state()
+    )  # the optimizer's moments and the learning rate as well
     if stop < 20:
         assert calm.evaluate() == resumed.evaluate()
 
@@ -159,7 +162,12 @@ def test_a_projector_does_not_change_the_students_start(tiny, material, wide):
     plain = replace(tiny, explicit=None, implicit=None)
     starts = [
         Objective(Cell(experiment=experiment, block=Block(seed=0)), width).student.state_dict()
-        for experiment, width in ((plain, 32), (tiny, 32), (tiny, 48), (replace(tiny, implicit=None), 48))
+        for experiment, width in (
+            (plain, 32),
+            (tiny, 32),
+            (tiny, 48),
+            (replace(tiny, implicit=None), 48),
+        )
     ]
     assert all(same(start, starts[0]) for start in starts)
 
@@ -171,16 +179,23 @@ class Shallow:
     version: ClassVar[int] = 1
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(256 * channels, 32), nn.ReLU(), nn.Linear(32, classes))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(256 * channels, 32), nn.ReLU(), nn.Linear(32, classes)
+        )
 
 
 def test_the_student_does_not_change_the_projectors_start(tiny):
     experiments = tiny, replace(tiny, student=Shallow())
-    starts = [Objective(Cell(experiment=e, block=Block(seed=0)), 48).losses.state_dict() for e in experiments]
+    starts = [
+        Objective(Cell(experiment=e, block=Block(seed=0)), 48).losses.state_dict()
+        for e in experiments
+    ]
     assert starts[0] and same(*starts)
 
 
-def test_losses_dropping_and_views_do_not_change_the_batches_or_the_selection(tiny, everything, material):
+def test_losses_dropping_and_views_do_not_change_the_batches_or_the_selection(
+    tiny, everything, material
+):
     other = replace(everything, explicit=None, implicit=None, kd=replace(tiny.kd, temperature=2.0))
     one, two = run_of(tiny, material), run_of(other, material)
     assert one.rows_N.tolist() == two.rows_N.tolist()
@@ -199,7 +214,10 @@ def test_a_loss_of_weight_0_is_no_loss(tiny, material):
 
 @pytest.mark.parametrize(("batch", "ratio"), [(16, 0.3), (7, 0.1), (100, 0.05), (51, 0.1)])
 def test_each_epoch_is_a_permutation_and_batches_run_across_epochs(tiny, material, batch, ratio):
-    run = run_of(replace(tiny, selection=Random(ratio=ratio), schedule=Schedule(steps=50, batch=batch)), material)
+    run = run_of(
+        replace(tiny, selection=Random(ratio=ratio), schedule=Schedule(steps=50, batch=batch)),
+        material,
+    )
     rows = len(run.rows_N)
     seen = np.concatenate([run.batch(step) for step in range(50)])
     assert all(len(run.batch(step)) == batch for step in range(50))
@@ -215,7 +233,9 @@ def test_a_batch_depends_on_its_step_alone(tiny, material):
     assert forwards == backwards[::-1]
 
 
-def test_the_student_sees_views_and_the_teachers_answer_is_that_of_the_clean_image(tiny, everything, material):
+def test_the_student_sees_views_and_the_teachers_answer_is_that_of_the_clean_image(
+    tiny, everything, material
+):
     run = run_of(everything, material)
     rows = run.batch(0)
     (view,), (again,), (other,) = (run.views(rows, step) for step in (0, 0, 1))
@@ -252,7 +272,14 @@ def test_the_total_is_the_weighted_sum(tiny, wide):
 
 @pytest.mark.parametrize(
     ("ramp", "progress", "expected"),
-    [(0.0, 0.0, 2.0), (0.1, 0.0, 0.0), (0.1, 0.05, 1.0), (0.1, 0.1, 2.0), (0.1, 0.9, 2.0), (1.0, 0.5, 1.0)],
+    [
+        (0.0, 0.0, 2.0),
+        (0.1, 0.0, 0.0),
+        (0.1, 0.05, 1.0),
+        (0.1, 0.1, 2.0),
+        (0.1, 0.9, 2.0),
+        (1.0, 0.5, 1.0),
+    ],
 )
 def test_weights_rise_over_their_ramp(tiny, ramp, progress, expected):
     experiment = replace(tiny, explicit=PooledFeatures(weight=2.0, ramp=ramp))
@@ -284,11 +311,20 @@ def test_the_shortest_schedules_work(tiny, material, decay, steps):
 def test_a_point_of_the_curve(tiny, material):
     point = curve(run_of(tiny, material))[0]
     assert point["step"] == 5
-    assert {"probe", "probe.low", "probe.middle", "probe.high", "validation", "kept_classes"} <= point.keys()
+    assert {
+        "probe",
+        "probe.low",
+        "probe.middle",
+        "probe.high",
+        "validation",
+        "kept_classes",
+    } <= point.keys()
     assert point["kept_classes"] == 7.0
     assert all(0 <= point[name] <= 1 for name in point if name.startswith(("probe", "validation")))
     total = point["train.kd"] + 3 * point["train.explicit"]
-    assert total < point["train.total"] <= total + point["train.implicit"]  # its weight still rises at first
+    assert (
+        total < point["train.total"] <= total + point["train.implicit"]
+    )  # its weight still rises at first
 
 
 def test_loss_terms_are_means_since_the_last_point(tiny, material):
@@ -301,7 +337,11 @@ def test_loss_terms_are_means_since_the_last_point(tiny, material):
 
 def test_a_student_learns(tiny, material):
     schedule = Schedule(steps=80, batch=32, evaluations=2, learning_rate=1e-2)
-    points = curve(run_of(replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), material))
+    points = curve(
+        run_of(
+            replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), material
+        )
+    )
     assert points[-1]["train.kd"] < points[0]["train.kd"] / 1.5
     assert points[-1]["probe"] > 0.3  # a guess is .1
 

@@ -1,4 +1,6 @@
-"""Every listed loss in the training loop: it trains, is resumed to the last bit and leaves the teacher alone."""
+"""Every listed loss in the training loop: it trains, is resumed to the last bit and leaves the
+teacher alone.
+"""
 
 import io
 from dataclasses import replace
@@ -9,7 +11,18 @@ from losses import RECIPES
 
 from dfkd.data.images.transforms import Crop
 from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.losses import CRD, DKD, EXPLICIT, LOSSES, Both, FitNet, NTXent, Similarity, TeacherContrast, needs_of
+from dfkd.method.losses import (
+    CRD,
+    DKD,
+    EXPLICIT,
+    LOSSES,
+    Both,
+    FitNet,
+    NTXent,
+    Similarity,
+    TeacherContrast,
+    needs_of,
+)
 from dfkd.seeding import Block
 from dfkd.training.distill import Material, Run
 
@@ -20,7 +33,9 @@ each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name
 def with_loss(tiny: Experiment, kind: type, weight: float = 1.0) -> Experiment:
     """Only this loss beside KD; views, because some losses compare two."""
     part = "explicit" if kind in EXPLICIT else "implicit"
-    none = replace(tiny, explicit=None, implicit=None, views=Crop(padding=1, flip=False), schedule=SCHEDULE)
+    none = replace(
+        tiny, explicit=None, implicit=None, views=Crop(padding=1, flip=False), schedule=SCHEDULE
+    )
     return replace(none, **{part: RECIPES[kind](weight)})
 
 
@@ -89,7 +104,9 @@ def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, material, ki
 
 def test_one_loss_does_not_move_anothers_start(tiny, material):
     alone, beside = (
-        run_of(replace(with_loss(tiny, CRD), explicit=explicit), material).objective.losses["implicit"].state_dict()
+        run_of(replace(with_loss(tiny, CRD), explicit=explicit), material)
+        .objective.losses["implicit"]
+        .state_dict()
         for explicit in (None, RECIPES[FitNet](1.0))
     )
     assert all(alone[name].equal(beside[name]) for name in alone)
@@ -118,13 +135,17 @@ def test_a_second_view_is_another_view_of_the_same_images(tiny, material):
     rows_B = run.batch(0)
     one, other = run.views(rows_B, 0)
     assert one.shape == other.shape and not one.equal(other)
-    assert one.equal(run_of(replace(with_loss(tiny, NTXent), implicit=None), material).views(rows_B, 0)[0])
+    assert one.equal(
+        run_of(replace(with_loss(tiny, NTXent), implicit=None), material).views(rows_B, 0)[0]
+    )
     student = run.objective.look([one, other])
     assert student.features_BD.shape == student.second.features_BD.shape == (16, 32)
 
 
 def test_two_views_need_views(tiny):
-    with pytest.raises(ValueError, match=r"NTXent compares two views of an image, but got self\.views=None"):
+    with pytest.raises(
+        ValueError, match=r"NTXent compares two views of an image, but got self\.views=None"
+    ):
         replace(tiny, implicit=NTXent(), views=None)
     assert replace(tiny, implicit=NTXent(weight=0.0), views=None).fingerprint()
 
@@ -141,9 +162,14 @@ def test_two_losses_in_one_place_are_two_terms_with_their_own_weights(tiny, mate
 
 
 def test_a_pair_is_no_pair_where_one_weighs_nothing(tiny):
-    alone, pair = Similarity(weight=2.0), Both(first=NTXent(weight=0.0), second=Similarity(weight=2.0))
+    alone, pair = (
+        Similarity(weight=2.0),
+        Both(first=NTXent(weight=0.0), second=Similarity(weight=2.0)),
+    )
     assert replace(tiny, implicit=pair).fingerprint() == replace(tiny, implicit=alone).fingerprint()
     nothing = Both(first=NTXent(weight=0.0), second=Similarity(weight=0.0))
-    assert replace(tiny, implicit=nothing).fingerprint() == replace(tiny, implicit=None).fingerprint()
+    assert (
+        replace(tiny, implicit=nothing).fingerprint() == replace(tiny, implicit=None).fingerprint()
+    )
     with pytest.raises(ValueError, match="a pair of losses holds two losses, not pairs"):
         Both(first=pair, second=alone)

@@ -30,12 +30,19 @@ def everything(folder: Path) -> dict[Path, int]:
 
 
 def teacher_of_7_classes(tiny: Experiment, folder: Path) -> tuple[Experiment, Path]:
-    save_file({n: v.contiguous() for n, v in SMALL.build(7, 1).state_dict().items()}, folder / "t.safetensors")
-    return replace(tiny, teacher=TeacherFile(path=str(folder / "t.safetensors"), network=SMALL)), folder / "runs"
+    save_file(
+        {n: v.contiguous() for n, v in SMALL.build(7, 1).state_dict().items()},
+        folder / "t.safetensors",
+    )
+    return replace(
+        tiny, teacher=TeacherFile(path=str(folder / "t.safetensors"), network=SMALL)
+    ), folder / "runs"
 
 
 def no_teacher(tiny: Experiment, folder: Path) -> tuple[Experiment, Path]:
-    return replace(tiny, teacher=TeacherFile(path=str(folder / "no.safetensors"), network=SMALL)), folder / "runs"
+    return replace(
+        tiny, teacher=TeacherFile(path=str(folder / "no.safetensors"), network=SMALL)
+    ), folder / "runs"
 
 
 def storage_below_a_file(tiny: Experiment, folder: Path) -> tuple[Experiment, Path]:
@@ -107,7 +114,9 @@ def test_images_and_scores_are_of_the_same_rows(tiny, source, material):
 
 def test_cells_share_a_source_if_task_pool_and_teacher_are_equal(tiny):
     key = source_key(cell(tiny))
-    assert source_key(cell(replace(tiny, selection=Random(ratio=0.5), explicit=None), seed=3)) == key
+    assert (
+        source_key(cell(replace(tiny, selection=Random(ratio=0.5), explicit=None), seed=3)) == key
+    )
     others = [
         cell(tiny, draw=1),
         cell(tiny, teacher=1),

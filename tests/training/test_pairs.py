@@ -1,4 +1,6 @@
-"""The published pairs of networks on files of CIFAR's format: scoring, selection, two steps, a checkpoint, resumed."""
+"""The published pairs of networks on files of CIFAR's format: scoring, selection, two steps, a
+checkpoint, resumed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from dfkd.training.probe import draw_probe
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
 PAIRS = [
-    pytest.param(CifarResNet(depth=34), CifarResNet(depth=18), id="34 to 18", marks=pytest.mark.slow),  # half a minute
+    pytest.param(
+        CifarResNet(depth=34), CifarResNet(depth=18), id="34 to 18", marks=pytest.mark.slow
+    ),  # half a minute
     pytest.param(CifarVGG11(), CifarResNet(depth=18), id="VGG to 18", marks=pytest.mark.slow),
     pytest.param(WideResNet(depth=40, width=2), WideResNet(depth=16, width=1), id="40-2 to 16-1"),
 ]
@@ -44,7 +48,11 @@ def material_of(teacher: TrainedNetwork, task: Cifar10) -> Material:
     images_NHWC = task.test().images
     scores = scores_of(np.arange(32), *score_images(teacher, images_NHWC, task, "cpu"))
     return Material(
-        images_NHWC=images_NHWC, scores=scores, probe=draw_probe(scores), validation=task.validation(), teacher=teacher
+        images_NHWC=images_NHWC,
+        scores=scores,
+        probe=draw_probe(scores),
+        validation=task.validation(),
+        teacher=teacher,
     )
 
 
@@ -62,7 +70,9 @@ def experiment_of(student: Network, task: Cifar10) -> Experiment:
 
 
 @pytest.mark.parametrize(("teacher", "student"), PAIRS)
-def test_a_pair_is_scored_selected_trained_and_resumed(teacher: Network, student: Network, tmp_path: Path) -> None:
+def test_a_pair_is_scored_selected_trained_and_resumed(
+    teacher: Network, student: Network, tmp_path: Path
+) -> None:
     use_deterministic(1)
     write_cifar(tmp_path, Cifar10, records=32)
     task = Cifar10(path=str(tmp_path))

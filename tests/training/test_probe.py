@@ -1,4 +1,6 @@
-"""The probe: the same rows for all, apart from every selection, and a mean over classes. P probe rows, N pool rows."""
+"""The probe: the same rows for all, apart from every selection, and a mean over classes. P probe
+rows, N pool rows.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,9 @@ def random_scores(rows: int, seed: int = 0) -> Scores:
     return scores_of(np.arange(rows), logits_NK, np.zeros((rows, 4), dtype=np.float32))
 
 
-@pytest.mark.parametrize(("rows", "count"), [(2, 1), (10, 2), (600, 90), (20_000, 3000), (50_000, 3000)])
+@pytest.mark.parametrize(
+    ("rows", "count"), [(2, 1), (10, 2), (600, 90), (20_000, 3000), (50_000, 3000)]
+)
 def test_15_percent_of_the_pool_and_at_most_3000_rows(rows, count):
     probe = draw_probe(random_scores(rows))
     assert len(probe.rows_P) == len(probe.label_P) == len(probe.stratum_P) == count
@@ -47,7 +51,9 @@ def test_strata_are_thirds_by_the_teachers_confidence():
     scores = random_scores(600)
     probe = draw_probe(scores)
     assert np.bincount(probe.stratum_P).tolist() == [30, 30, 30]
-    low, middle, high = (scores.confidence_N[probe.rows_P[probe.stratum_P == index]] for index in range(len(STRATA)))
+    low, middle, high = (
+        scores.confidence_N[probe.rows_P[probe.stratum_P == index]] for index in range(len(STRATA))
+    )
     assert low.max() <= middle.min() and middle.max() <= high.min()
 
 

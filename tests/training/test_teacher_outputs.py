@@ -27,7 +27,9 @@ LIVE, PER_ROW = replace(CROP, answer="live"), replace(CROP, answer="live", per_r
 
 @pytest.fixture(scope="module")
 def plain(tiny) -> Experiment:
-    return replace(tiny, explicit=None, implicit=None, schedule=Schedule(steps=12, batch=16, evaluations=2))
+    return replace(
+        tiny, explicit=None, implicit=None, schedule=Schedule(steps=12, batch=16, evaluations=2)
+    )
 
 
 def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
@@ -53,12 +55,20 @@ def state(run: Run) -> dict[str, torch.Tensor]:
 
 
 def test_the_answer_is_part_of_the_identity_and_the_cached_one_is_what_it_always_was(plain):
-    prints = [replace(plain, views=views).fingerprint() for views in (CROP, LIVE, PER_ROW, replace(CROP, per_row=3))]
+    prints = [
+        replace(plain, views=views).fingerprint()
+        for views in (CROP, LIVE, PER_ROW, replace(CROP, per_row=3))
+    ]
     assert len(set(prints)) == 4
-    assert replace(plain, views=Crop(padding=1, flip=False, answer="cached", per_row=0)).fingerprint() == prints[0]
+    assert (
+        replace(plain, views=Crop(padding=1, flip=False, answer="cached", per_row=0)).fingerprint()
+        == prints[0]
+    )
 
 
-@pytest.mark.parametrize("loss", [{"explicit": AttentionTransfer()}, {"implicit": NTXent()}], ids=str)
+@pytest.mark.parametrize(
+    "loss", [{"explicit": AttentionTransfer()}, {"implicit": NTXent()}], ids=str
+)
 def test_losses_on_maps_or_two_views_ask_the_teacher_in_any_case(plain, loss):
     cached, live = (replace(plain, views=views, **loss) for views in (CROP, LIVE))
     assert cached.fingerprint() == live.fingerprint() and cached.asks_teacher and live.asks_teacher
@@ -78,14 +88,18 @@ def test_a_live_answer_is_the_one_to_the_view(plain, material, views):
     run = run_of(replace(plain, views=views), material)
     for step in (0, 3):
         (view_BCHW,) = run.views(run.batch(step), step)
-        torch.testing.assert_close(answered(run, step), asked(run, material, view_BCHW), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            answered(run, step), asked(run, material, view_BCHW), atol=1e-4, rtol=1e-4
+        )
 
 
 def test_a_cached_answer_is_the_one_to_the_clean_image(plain, material):
     run = run_of(replace(plain, views=replace(CROP, per_row=3)), material)
     assert run.teacher is None
     clean_BCHW = to_tensor(material.images_NHWC[run.batch(0)], plain.task)
-    torch.testing.assert_close(answered(run, 0), asked(run, material, clean_BCHW), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        answered(run, 0), asked(run, material, clean_BCHW), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_maps_without_views_are_those_of_the_clean_image(plain, material):
@@ -100,7 +114,9 @@ def test_maps_without_views_are_those_of_the_clean_image(plain, material):
 def test_a_material_without_its_teacher_cannot_be_asked(plain, material):
     alone = replace(material, teacher=None)
     assert run_of(plain, alone).teacher is None
-    with pytest.raises(ValueError, match="asks the teacher in every step, but its material holds only its answers"):
+    with pytest.raises(
+        ValueError, match="asks the teacher in every step, but its material holds only its answers"
+    ):
         run_of(replace(plain, views=LIVE), alone)
 
 
@@ -110,7 +126,9 @@ def test_a_material_without_its_teacher_cannot_be_asked(plain, material):
 def test_a_row_has_so_many_views_and_no_more_and_a_view_is_the_same_in_any_company(plain, material):
     run = run_of(replace(plain, views=replace(PER_ROW, padding=2)), material)
     row = int(run.rows_N[5])
-    views = {run.look.numbered(np.array([row]), np.array([n])).numpy().tobytes() for n in (0, 1, 2, 0, 1)}
+    views = {
+        run.look.numbered(np.array([row]), np.array([n])).numpy().tobytes() for n in (0, 1, 2, 0, 1)
+    }
     assert len(views) == 3
     company = run.look.numbered(np.array([*run.rows_N[:3], row]), np.array([2, 0, 1, 1]))
     assert company[3:].equal(run.look.numbered(np.array([row]), np.array([1])))
@@ -175,7 +193,9 @@ class Forgetful:
     version: ClassVar[int] = 1
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(256, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, classes))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(256, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, classes)
+        )
 
 
 def test_dropout_is_drawn_from_the_block_and_the_step(plain, material):

@@ -1,4 +1,6 @@
-"""What losses train and remember, over two processes: the numbers of one. Without Ray: see test_training.py for it."""
+"""What losses train and remember, over two processes: the numbers of one. Without Ray: see
+test_training.py for it.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,18 @@ LOSSES = {CRD: 0.8, ReviewKD: 0.5, FitNet: 1.0, NTXent: 1.0}
 
 
 def experiment_with(tiny: Experiment, kind: type[Loss], per_row: int = 0) -> Experiment:
-    """GroupNorm in the student: BatchNorm sees its worker's part only. SGD: Adam makes much of the last bits."""
+    """GroupNorm in the student: BatchNorm sees its worker's part only. SGD: Adam makes much of the
+    last bits.
+    """
     return replace(
         tiny,
         student=SmallResNet(width=8, stem_stride=2, norm="group"),
         explicit=None,
         implicit=RECIPES[kind](LOSSES.get(kind, 1.0)),
         views=Crop(padding=1, flip=False, answer="live", per_row=per_row),
-        schedule=Schedule(steps=STEPS, batch=16, evaluations=1, learning_rate=0.02, optimizer="sgd"),
+        schedule=Schedule(
+            steps=STEPS, batch=16, evaluations=1, learning_rate=0.02, optimizer="sgd"
+        ),
     )
 
 

@@ -32,7 +32,9 @@ def test_two_processes_give_the_numbers_of_one(
         tiny,
         **CHANGES[name],
         student=SmallResNet(width=8, stem_stride=2, norm="group"),
-        schedule=Schedule(steps=STEPS, batch=16, evaluations=1, learning_rate=0.02, optimizer="sgd"),
+        schedule=Schedule(
+            steps=STEPS, batch=16, evaluations=1, learning_rate=0.02, optimizer="sgd"
+        ),
     )
     cell = Cell(experiment=experiment, block=Block(seed=1))
     torch.save({"cell": cell, "material": material}, tmp_path / "given")

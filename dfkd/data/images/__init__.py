@@ -1,1 +1,3 @@
-"""Single images: decoding what is encoded, keeping what was decoded, and the tensors a network sees."""
+"""Single images: decoding what is encoded, keeping what was decoded, and the tensors a network
+sees.
+"""

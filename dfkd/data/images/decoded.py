@@ -1,7 +1,9 @@
-"""Image files decoded once, into a memory map in the user's cache: what is not looked at is not in memory.
+"""Image files decoded once, into a memory map in the user's cache: what is not looked at is not in
+memory.
 
-N images, H height, W width, C channels. The cache is `$DFKD_CACHE`, else `$XDG_CACHE_HOME/dfkd`, else `~/.cache/dfkd`:
-N * H * W * C bytes for each split, that are made again where they are deleted. Each node has its own.
+N images, H height, W width, C channels. The cache is `$DFKD_CACHE`, else `$XDG_CACHE_HOME/dfkd`,
+else `~/.cache/dfkd`: N * H * W * C bytes for each split, that are made again where they are
+deleted. Each node has its own.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ R = TypeVar("R")
 
 
 def cache_folder() -> Path:
-    chosen = os.environ.get("DFKD_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
+    chosen = (
+        os.environ.get("DFKD_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
+    )
     return Path(chosen).expanduser().absolute()
 
 
@@ -44,8 +49,11 @@ def remembered(key: str, find: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
-def decoded(files: Sequence[Path], key: str, image_shape: ImageShape, shorter_side: int) -> NDArray[np.uint8]:
-    """images_NHWC of these files, whose names and content `key` stands for. A caller may write into it: no one sees it.
+def decoded(
+    files: Sequence[Path], key: str, image_shape: ImageShape, shorter_side: int
+) -> NDArray[np.uint8]:
+    """images_NHWC of these files, whose names and content `key` stands for. A caller may write into
+    it: no one sees it.
 
     ValueError with one line for a file that is no image, and where the cache has no room.
     """
@@ -56,7 +64,9 @@ def decoded(files: Sequence[Path], key: str, image_shape: ImageShape, shorter_si
                 _check_room(path.parent, len(files) * int(np.prod(image_shape)))
                 replace_file(path, lambda half: _write(half, files, image_shape, shorter_side))
     images_NHWC: NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
-    return images_NHWC.view(np.ndarray)  # a mapped array of its own kind would travel to workers by way of a copy
+    return images_NHWC.view(
+        np.ndarray
+    )  # a mapped array of its own kind would travel to workers by way of a copy
 
 
 def side_by_side(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -71,7 +81,9 @@ def _write(path: Path, files: Sequence[Path], image_shape: ImageShape, shorter_s
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *image_shape)}
     with path.open("wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
-        for image_HWC in side_by_side(partial(_image, image_shape=image_shape, shorter_side=shorter_side), files):
+        for image_HWC in side_by_side(
+            partial(_image, image_shape=image_shape, shorter_side=shorter_side), files
+        ):
             image_HWC.tofile(out)
 
 
@@ -79,15 +91,22 @@ def _image(file: Path, image_shape: ImageShape, shorter_side: int) -> NDArray[np
     try:
         return decode(file.read_bytes(), image_shape, shorter_side=shorter_side)
     except (Rejected, OSError) as error:
-        what = ", ".join(part for part in error.args if part) if isinstance(error, Rejected) else error.strerror
-        raise ValueError(f"the image {file} cannot be read ({what}): mend it, or take it out of the folder") from error
+        what = (
+            ", ".join(part for part in error.args if part)
+            if isinstance(error, Rejected)
+            else error.strerror
+        )
+        raise ValueError(
+            f"the image {file} cannot be read ({what}): mend it, or take it out of the folder"
+        ) from error
 
 
 def _check_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(
-            f"the decoded images take {size / 1e9:.1f} GB, but the cache {folder} has {free / 1e9:.1f} GB free: make "
+            f"the decoded images take {size / 1e9:.1f} GB, but the cache {folder} has "
+            f"{free / 1e9:.1f} GB free: make "
             "room, or name a folder on a larger disk with DFKD_CACHE"
         )
 
@@ -107,5 +126,6 @@ def _said(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ValueError(
-            f"the cache {path.parent} cannot be written ({error.strerror}): name another folder with DFKD_CACHE"
+            f"the cache {path.parent} cannot be written ({error.strerror}): name another folder "
+            "with DFKD_CACHE"
         ) from error

@@ -1,8 +1,11 @@
-"""Decoding: an encoded image of unknown origin to the task's pixels, or the reason why it is set aside.
+"""Decoding: an encoded image of unknown origin to the task's pixels, or the reason why it is set
+aside.
 
-H height, W width, C channels. Nothing in an image is executed: only formats are tried whose readers are decoders (EPS
-would start a program), the header is looked at before any pixel is, and what a damaged file makes a decoder raise ends
-here. Memory: up to 20 bytes for each pixel of the largest image (measured: JPEG 8 to 12, WebP 16, JPEG 2000 19).
+H height, W width, C channels. Nothing in an image is executed: only formats are tried whose readers
+are decoders (EPS would start a program), the header is looked at before any pixel is, and what a
+damaged file makes a decoder raise ends
+here. Memory: up to 20 bytes for each pixel of the largest image (measured: JPEG 8 to 12, WebP 16,
+JPEG 2000 19).
 """
 
 from __future__ import annotations
@@ -17,27 +20,79 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-VERSION = 1  # raised when the same bytes begin to give other pixels, or are set aside where they were read
-MOST_PIXELS = 50_000_000  # of one image: what cameras and phones take is read, decompression bombs are not
+# raised when the same bytes begin to give other pixels, or are set aside where they were read
+VERSION = 1
+MOST_PIXELS = (
+    50_000_000  # of one image: what cameras and phones take is read, decompression bombs are not
+)
 MOST_BYTES_PER_PIXEL = 4  # of a file, for each of the most pixels: longer ones are not loaded
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 # What Pillow's readers were seen to raise for damaged files, beside its own errors
 BROKEN = (
-    OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
-    MemoryError, struct.error, zlib.error,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 # Never opened: what stands beside images in data sets, and what could do harm in other hands
 OTHER_KINDS = {
-    ".json", ".jsonl", ".txt", ".cls", ".cls2", ".caption", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".html", ".md",
-    ".id", ".index", ".py", ".pyd", ".pickle", ".pkl", ".pt", ".pth", ".npy", ".npz", ".mat", ".mp", ".msg", ".ten",
-    ".tb", ".h5", ".parquet", ".arrow", ".safetensors", ".db", ".tar", ".gz", ".zip", ".mp4", ".wav", ".sh", ".exe",
-}  # fmt: skip
+    ".json",
+    ".jsonl",
+    ".txt",
+    ".cls",
+    ".cls2",
+    ".caption",
+    ".csv",
+    ".tsv",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".md",
+    ".id",
+    ".index",
+    ".py",
+    ".pyd",
+    ".pickle",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".npy",
+    ".npz",
+    ".mat",
+    ".mp",
+    ".msg",
+    ".ten",
+    ".tb",
+    ".h5",
+    ".parquet",
+    ".arrow",
+    ".safetensors",
+    ".db",
+    ".tar",
+    ".gz",
+    ".zip",
+    ".mp4",
+    ".wav",
+    ".sh",
+    ".exe",
+}
 ImageShape = tuple[int, int, int]  # (H, W, C)
 
 
 class Rejected(Exception):
-    """Why an image is set aside: a reason, one of a few words that can be counted, and what was found."""
+    """Why an image is set aside: a reason, one of a few words that can be counted, and what was
+    found.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
@@ -57,43 +112,60 @@ def check_kind(name: bytes, size: int, most_pixels: int) -> None:
 def decode(
     encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXELS, shorter_side: int = 0
 ) -> NDArray[np.uint8]:
-    """image_HWC of the task's shape: channels converted (alpha is cut off, not blended), resized, bilinear.
+    """image_HWC of the task's shape: channels converted (alpha is cut off, not blended), resized,
+    bilinear.
 
-    shorter_side: where not 0, the shorter side is resized to so many pixels and the centre is cut out, as torchvision
-    prepares images for its classifiers.
-    Of animations and pages the first is taken. EXIF's orientation is not applied, as torchvision's loaders, by which
-    most teachers were trained, do not apply it. `Rejected` for what is not an image of 8 bits per channel, or larger
-    than `most_pixels`.
+    shorter_side: where not 0, the shorter side is resized to so many pixels and the centre is cut
+    out, as torchvision prepares images for its classifiers.
+    Of animations and pages the first is taken. EXIF's orientation is not applied, as torchvision's
+    loaders, by which most teachers were trained, do not apply it. `Rejected` for what is not an
+    image of 8 bits per channel, or larger than `most_pixels`.
     """
     if not encoded:
         raise Rejected("empty", "0 bytes")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large and odd files: they are read or set aside
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of large and odd files: they are read or set aside
         try:
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
                 return fitted(opened, image_shape, most_pixels, shorter_side)
         except UnidentifiedImageError:
-            raise Rejected("not an image", f"{len(encoded)} bytes that begin with {encoded[:8].hex(' ')}") from None
+            raise Rejected(
+                "not an image", f"{len(encoded)} bytes that begin with {encoded[:8].hex(' ')}"
+            ) from None
         except Image.DecompressionBombError as error:
             raise Rejected("too large", str(error)) from error
         except BROKEN as error:
-            raise Rejected("truncated or damaged", f"{type(error).__name__}: {error}"[:200]) from error
+            raise Rejected(
+                "truncated or damaged", f"{type(error).__name__}: {error}"[:200]
+            ) from error
 
 
 def fitted(
-    image: Image.Image, image_shape: ImageShape, most_pixels: int = MOST_PIXELS, shorter_side: int = 0
+    image: Image.Image,
+    image_shape: ImageShape,
+    most_pixels: int = MOST_PIXELS,
+    shorter_side: int = 0,
 ) -> NDArray[np.uint8]:
     """An opened image at the task's shape."""
     height, width, channels = image_shape
     if image.width * image.height > most_pixels:
-        raise Rejected("too large", f"{image.width} x {image.height} pixels, read are at most {most_pixels:,}")
+        raise Rejected(
+            "too large", f"{image.width} x {image.height} pixels, read are at most {most_pixels:,}"
+        )
     if image.mode.startswith(("I", "F")):  # which of its bits carry the picture is not known
         raise Rejected("not 8 bits per channel", f"Pillow's mode {image.mode}")
     converted = image.convert(PIL_MODES[channels])
     if not shorter_side:
-        return np.asarray(converted.resize((width, height), Image.Resampling.BILINEAR)).reshape(image_shape)
+        return np.asarray(converted.resize((width, height), Image.Resampling.BILINEAR)).reshape(
+            image_shape
+        )
     if shorter_side * shorter_side * max(image.size) > most_pixels * min(image.size):
-        raise Rejected("too large", f"{image.width} x {image.height} pixels with a shorter side of {shorter_side}")
+        raise Rejected(
+            "too large",
+            f"{image.width} x {image.height} pixels with a shorter side of {shorter_side}",
+        )
     return np.asarray(_centre(converted, height, width, shorter_side)).reshape(image_shape)
 
 
@@ -102,4 +174,6 @@ def _centre(image: Image.Image, height: int, width: int, shorter_side: int) -> I
     short = min(image.size)
     size = (int(shorter_side * image.width / short), int(shorter_side * image.height / short))
     left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
-    return image.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + width, top + height))
+    return image.resize(size, Image.Resampling.BILINEAR).crop(
+        (left, top, left + width, top + height)
+    )

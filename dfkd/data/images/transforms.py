@@ -18,9 +18,15 @@ from dfkd.identity import later
 from dfkd.seeding import drawing_from
 
 
-def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu") -> Tensor:
-    """Float images [B, C, H, W], normalised with the TARGET task's statistics, for pools as well (CMI, MosaicKD)."""
-    images_BHWC = np.require(images_BHWC, requirements=["C", "W"])  # a copy of what lies in shared memory, read only
+def to_tensor(
+    images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu"
+) -> Tensor:
+    """Float images [B, C, H, W], normalised with the TARGET task's statistics, for pools as well
+    (CMI, MosaicKD).
+    """
+    images_BHWC = np.require(
+        images_BHWC, requirements=["C", "W"]
+    )  # a copy of what lies in shared memory, read only
     images_BCHW = torch.from_numpy(images_BHWC).to(device).permute(0, 3, 1, 2).float()
     mean_C = torch.tensor(task.mean, device=device).view(1, -1, 1, 1) * 255
     std_C = torch.tensor(task.std, device=device).view(1, -1, 1, 1) * 255
@@ -30,8 +36,10 @@ def to_tensor(images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.de
 class View(Protocol):
     """How the student's view of an image is made, and which image the teacher answers to.
 
-    answer: "cached" is the teacher's answer to the clean image, which is in the scores; "live" its answer to the view.
-    per_row: 0 is a fresh view in every step; n > 0 draws one of n fixed views of each row, and a live answer is then
+    answer: "cached" is the teacher's answer to the clean image, which is in the scores; "live" its
+    answer to the view.
+    per_row: 0 is a fresh view in every step; n > 0 draws one of n fixed views of each row, and a
+    live answer is then
     computed once for each and kept in memory: n * N * (K + D) * 4 bytes for N selected rows.
     """
 
@@ -44,11 +52,15 @@ class View(Protocol):
     def per_row(self) -> int: ...
 
     def canonical(self) -> View | None:
-        """The same in the one form that identity is taken from; None where views are the clean images."""
+        """The same in the one form that identity is taken from; None where views are the clean
+        images.
+        """
         ...
 
     def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        """Augmented copies, drawn from `seed` for all images together: a worker augments the whole batch."""
+        """Augmented copies, drawn from `seed` for all images together: a worker augments the whole
+        batch.
+        """
         ...
 
 
@@ -56,15 +68,19 @@ def check_view(answer: str, per_row: int) -> None:
     if answer not in ("cached", "live"):
         raise ValueError(f'views.answer must be "cached" or "live", but got {answer=}')
     if per_row < 0:
-        raise ValueError(f"views.per_row must be 0, for fresh views, or a number of views, but got {per_row=}")
+        raise ValueError(
+            f"views.per_row must be 0, for fresh views, or a number of views, but got {per_row=}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """Random crop after padding with black by `padding` pixels, and a horizontal flip with probability 1/2 if `flip`.
+    """Random crop after padding with black by `padding` pixels, and a horizontal flip with
+    probability 1/2 if `flip`.
 
     Published: the augmentation of nearly all work on CIFAR (He et al., 2016), padding 4 and flip.
-    answer, per_row: see View. Losses on maps or two views ask the teacher live, whatever `answer` says.
+    answer, per_row: see View. Losses on maps or two views ask the teacher live, whatever `answer`
+    says.
     """
 
     padding: int = 4
@@ -90,7 +106,9 @@ class Crop:
         rows_BH = top_B[:, None] + np.arange(height)
         columns_BW = left_B[:, None] + np.arange(width)
         image_B = np.arange(batch)
-        cropped: NDArray[np.uint8] = padded[image_B[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]]
+        cropped: NDArray[np.uint8] = padded[
+            image_B[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]
+        ]
         if self.flip:
             flipped_B = rng.random(batch) < 0.5
             cropped[flipped_B] = cropped[flipped_B, :, ::-1]
@@ -99,12 +117,14 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True)
 class RandAugment:
-    """Crop and flip as in Crop, then `operations` random ones of 14: shifts, shears, rotation, contrast, colours, ...
+    """Crop and flip as in Crop, then `operations` random ones of 14: shifts, shears, rotation,
+    contrast, colours, ...
 
-    Published: Cubuk et al., 2020; torchvision's implementation, image by image: 0.2 to 0.5 ms each, which a small
-    student notices.
-    operations: 1 or more; magnitude: 0 to 30, 9 is torchvision's; padding, flip: as in Crop. answer, per_row: see View;
-    the answer to the clean image may be wrong for a strong view, so that "live" is the usual choice.
+    Published: Cubuk et al., 2020; torchvision's implementation, image by image: 0.2 to 0.5 ms each,
+    which a small student notices.
+    operations: 1 or more; magnitude: 0 to 30, 9 is torchvision's; padding, flip: as in Crop.
+    answer, per_row: see View; the answer to the clean image may be wrong for a strong view, so that
+    "live" is the usual choice.
     """
 
     operations: int = 2
@@ -134,7 +154,9 @@ class RandAugment:
         cropped_BHWC = Crop(padding=self.padding, flip=self.flip).augment(images_BHWC, seed)
         change = v2.RandAugment(num_ops=self.operations, magnitude=self.magnitude)
         with drawing_from(seed, "cpu"):  # what is drawn does not depend on the images
-            changed = [change(torch.from_numpy(image_HWC).permute(2, 0, 1)) for image_HWC in cropped_BHWC]
+            changed = [
+                change(torch.from_numpy(image_HWC).permute(2, 0, 1)) for image_HWC in cropped_BHWC
+            ]
         return np.ascontiguousarray(torch.stack(changed).permute(0, 2, 3, 1).numpy())
 
 

@@ -1,1 +1,3 @@
-"""Importing: what lies outside, in any form, becomes shards in the storage and a table of rejects."""
+"""Importing: what lies outside, in any form, becomes shards in the storage and a table of
+rejects.
+"""

@@ -1,7 +1,9 @@
-"""Importing: what lies outside, in any form and any state, becomes raw shards in the storage and a table of rejects.
+"""Importing: what lies outside, in any form and any state, becomes raw shards in the storage and a
+table of rejects.
 
-A source is divided into parts. Each is imported by itself, in any process and order, and found again by its key; then
-all but the first of equal rows are taken out. N rows, H height, W width, C channels.
+A source is divided into parts. Each is imported by itself, in any process and order, and found
+again by its key; then all but the first of equal rows are taken out. N rows, H height, W width, C
+channels.
 """
 
 from __future__ import annotations
@@ -29,12 +31,18 @@ from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
 from dfkd.storage.files import write_json
 
 VERSION = 1  # raised when shards or records are written otherwise
-SHARD_BYTES, MOST_ROWS, LEAST_ROWS = 2**26, 10_000, 256  # of pixels in a shard: one is in memory at a time
+SHARD_BYTES, MOST_ROWS, LEAST_ROWS = (
+    2**26,
+    10_000,
+    256,
+)  # of pixels in a shard: one is in memory at a time
 
 
 @dataclass(frozen=True)
 class Found:
-    """One thing in a source. `read` gives its bytes or an opened image, and raises Rejected or OSError."""
+    """One thing in a source. `read` gives its bytes or an opened image, and raises Rejected or
+    OSError.
+    """
 
     name: bytes
     row_id: int
@@ -51,7 +59,9 @@ class Outside(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """A pool on its way into `folder`. `keys`: one for each part, another where it has other content."""
+    """A pool on its way into `folder`. `keys`: one for each part, another where it has other
+    content.
+    """
 
     outside: Outside
     keys: tuple[str, ...]
@@ -64,7 +74,9 @@ class Import:
         if self._manifest() is not None:
             return
         yield [part for part in range(len(self.keys)) if self._record(part) is None]
-        yield [repeats for repeats in self._repeats()[0] if not (self.folder / repeats.rest).is_file()]
+        yield [
+            repeats for repeats in self._repeats()[0] if not (self.folder / repeats.rest).is_file()
+        ]
 
     def make(self, todo: int | Repeats) -> None:
         if isinstance(todo, Repeats):
@@ -73,12 +85,16 @@ class Import:
             self._import(todo)
 
     def files(self) -> PoolFiles:
-        """The pool, made here as far as it is missing. ValueError where too much of it cannot be read."""
+        """The pool, made here as far as it is missing. ValueError where too much of it cannot be
+        read.
+        """
         for todo in self.rounds():
             for one in todo:
                 self.make(one)
         manifest = self._manifest() or self._finished()
-        shards = [Shard(self.folder / s["file"], s["digest"], s["rows"]) for s in manifest["shards"]]
+        shards = [
+            Shard(self.folder / s["file"], s["digest"], s["rows"]) for s in manifest["shards"]
+        ]
         set_aside = SetAside(self._rejected, tuple(sorted(manifest["counts"].items())))
         pool = PoolFiles(tuple(shards), set_aside)
         set_aside.check(pool.rows, self.most_rejected)
@@ -87,7 +103,9 @@ class Import:
     # ---- one part
 
     def _import(self, part: int) -> None:
-        """The shards of a part, the table of what is set aside, and last the record, which says that all is there."""
+        """The shards of a part, the table of what is set aside, and last the record, which says
+        that all is there.
+        """
         shards: list[Shard] = []
         rejects: list[Reject] = []
         rows = _Rows(self.image_shape)
@@ -103,7 +121,9 @@ class Import:
         key = self.keys[part]
         write_rejects(self.folder / f"{key}.rejected.parquet", rejects)
         counts = Counter(reason for _, reason, _ in rejects)
-        write_json(self.folder / f"{key}.json", {"shards": [entry_of(s) for s in shards], "counts": counts})
+        write_json(
+            self.folder / f"{key}.json", {"shards": [entry_of(s) for s in shards], "counts": counts}
+        )
 
     def _shard(self, part: int, index: int) -> Path:
         return self.folder / f"{self.keys[part]}-{index:04d}.parquet"
@@ -133,8 +153,12 @@ class Import:
         rest = {r.shard: r.rest for r in repeats}
         records = self._records()
         shards = [_settled(self.folder, s, rest) for record in records for s in record["shards"]]
-        counts = sum((Counter(record["counts"]) for record in records), Counter(r[1] for r in rejects))
-        join_rejects(self._rejected, (self.folder / f"{key}.rejected.parquet" for key in self.keys), rejects)
+        counts = sum(
+            (Counter(record["counts"]) for record in records), Counter(r[1] for r in rejects)
+        )
+        join_rejects(
+            self._rejected, (self.folder / f"{key}.rejected.parquet" for key in self.keys), rejects
+        )
         manifest = {"shards": [s for s in shards if s["rows"]], "counts": counts}
         write_json(self.folder / f"pool-{self._key}.json", manifest)
         return manifest
@@ -146,7 +170,11 @@ class Import:
     def _leave_out(self, repeats: Repeats) -> None:
         row_id_N, images_NHWC = read_shard(self.folder / repeats.shard, self.image_shape)
         keep = np.setdiff1d(np.arange(len(row_id_N)), repeats.rows)
-        known = pq.read_table(self.folder / repeats.shard, columns=["name", "content"]).take(keep).combine_chunks()
+        known = (
+            pq.read_table(self.folder / repeats.shard, columns=["name", "content"])
+            .take(keep)
+            .combine_chunks()
+        )
         columns = {name: known[name].combine_chunks() for name in known.column_names}
         write_shard(self.folder / repeats.rest, row_id_N[keep], images_NHWC[keep], columns=columns)
 
@@ -184,12 +212,19 @@ class _Rows:
             content = repr((content.mode, content.size)).encode() + content.tobytes()
         self.images.append(image)
         self.row_ids.append(found.row_id)
-        self.contents.append(int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True))
+        self.contents.append(
+            int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
+        )
         self.names.append(shown(found.name))
 
     def write(self, path: Path) -> Shard:
-        columns = {"name": pa.array(self.names, pa.string()), "content": pa.array(self.contents, pa.int64())}
-        shard = write_shard(path, np.array(self.row_ids, np.int64), np.stack(self.images), columns=columns)
+        columns = {
+            "name": pa.array(self.names, pa.string()),
+            "content": pa.array(self.contents, pa.int64()),
+        }
+        shard = write_shard(
+            path, np.array(self.row_ids, np.int64), np.stack(self.images), columns=columns
+        )
         self.clear()
         return shard
 
@@ -201,16 +236,23 @@ def check_limits(path: str, most_pixels: int, most_rejected: float) -> None:
     check_path(path)
     if most_pixels < 1 or not 0 <= most_rejected <= 1:
         raise ValueError(
-            f"most_pixels must be 1 or more and most_rejected a share, 0 to 1, but got {most_pixels=}, {most_rejected=}"
+            f"most_pixels must be 1 or more and most_rejected a share, 0 to 1, but got "
+            f"{most_pixels=}, {most_rejected=}"
         )
 
 
 def check_pool(image_shape: ImageShape, draw: int = 0) -> None:
     """ValueError in one line where what lies outside cannot be a pool of this shape and draw."""
     if draw != 0:
-        raise ValueError(f"a folder holds one draw, 0, but got {draw=}; make each draw a folder and a pool of its own")
+        raise ValueError(
+            f"a folder holds one draw, 0, but got {draw=}; make each draw a folder and a pool of "
+            "its own"
+        )
     if image_shape[2] not in PIL_MODES:
-        raise ValueError(f"images must have one of {sorted(PIL_MODES)} channels (H, W, C), but got {image_shape=}")
+        raise ValueError(
+            f"images must have one of {sorted(PIL_MODES)} channels (H, W, C), but got "
+            f"{image_shape=}"
+        )
 
 
 def _fitted(image: Image.Image, image_shape: ImageShape, most_pixels: int) -> NDArray[np.uint8]:
@@ -242,7 +284,12 @@ def shown(name: bytes) -> str:
 
 def entry_of(shard: Shard) -> dict[str, Any]:
     path = shard.path
-    return {"file": path.name, "digest": shard.digest, "rows": shard.rows, "bytes": path.stat().st_size}
+    return {
+        "file": path.name,
+        "digest": shard.digest,
+        "rows": shard.rows,
+        "bytes": path.stat().st_size,
+    }
 
 
 def _settled(folder: Path, entry: dict[str, Any], rest: dict[str, str]) -> dict[str, Any]:

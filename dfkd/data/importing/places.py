@@ -1,8 +1,10 @@
-"""Places: a folder on this machine or below a URI, walked in the order of names and read; never written to.
+"""Places: a folder on this machine or below a URI, walked in the order of names and read; never
+written to.
 
-Local folders are read with the standard library, which can spell every name; s3, gs, hdfs, abfs with pyarrow, any other
-scheme with fsspec and what it needs for it. Credentials stay where these libraries look for them: a path with one is
-refused, since a path is written into logs, MLflow and reports.
+Local folders are read with the standard library, which can spell every name; s3, gs, hdfs, abfs
+with pyarrow, any other scheme with fsspec and what it needs for it. Credentials stay where these
+libraries look for them: a path with one is refused, since a path is written into logs, MLflow and
+reports.
 """
 
 from __future__ import annotations
@@ -18,12 +20,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-OPTIONS = {"region", "scheme", "endpoint_override", "project_id", "replication"}  # of a URI: nothing secret
+OPTIONS = {
+    "region",
+    "scheme",
+    "endpoint_override",
+    "project_id",
+    "replication",
+}  # of a URI: nothing secret
 BUFFER = 2**20  # bytes that are asked of an object store at a time
 
 
 class Entry(NamedTuple):
-    """A file. Sorted by name, of which folders end with "/", files stand in the order of their whole names."""
+    """A file. Sorted by name, of which folders end with "/", files stand in the order of their
+    whole names.
+    """
 
     name: bytes  # below the place, "/" between folders
     size: int = 0
@@ -34,7 +44,9 @@ class Entry(NamedTuple):
 
 class Place(Protocol):
     def children(self, folder: bytes, met: set[tuple[int, int]]) -> list[Entry]:
-        """What lies directly in a folder: files, and folders with "/" at the end. `met`: folders that were listed."""
+        """What lies directly in a folder: files, and folders with "/" at the end. `met`: folders
+        that were listed.
+        """
         ...
 
     def open(self, name: bytes) -> IO[bytes]: ...
@@ -49,20 +61,26 @@ def place_of(path: str) -> Place:
 
 
 def check_path(path: str) -> None:
-    """ValueError, which does not repeat them, where a URI has credentials or options that may be some."""
+    """ValueError, which does not repeat them, where a URI has credentials or options that may be
+    some.
+    """
     if "://" not in path:
         return
     parts = urlsplit(path)
     named = parts.username is not None and (parts.password is not None or parts.scheme == "s3")
     if named or (parts.query and not parse_qs(parts.query).keys() <= OPTIONS):
         raise ValueError(
-            f"path must hold no credentials, but got some in a {parts.scheme}:// address: leave them out, and give "
-            f"them as your object store's library expects them (environment, file); after ? may stand {sorted(OPTIONS)}"
+            f"path must hold no credentials, but got some in a {parts.scheme}:// address: leave "
+            "them out, and give "
+            f"them as your object store's library expects them (environment, file); after ? may "
+            f"stand {sorted(OPTIONS)}"
         )
 
 
 def walk(place: Place) -> Iterator[Entry]:
-    """All files, sorted by the bytes of their names; one folder's entries in memory at a time, and its parents'."""
+    """All files, sorted by the bytes of their names; one folder's entries in memory at a time, and
+    its parents'.
+    """
     met: set[tuple[int, int]] = set()
     pending = [Entry(b"")]
     while pending:
@@ -81,11 +99,19 @@ class Local:
     root: str
 
     def children(self, folder: bytes, met: set[tuple[int, int]]) -> list[Entry]:
-        """Links are followed, but no folder is listed twice: a loop of links ends, and so does a tangle of them."""
+        """Links are followed, but no folder is listed twice: a loop of links ends, and so does a
+        tangle of them.
+        """
         path = self._path(folder)
         status = os.stat(path)
         if (status.st_dev, status.st_ino) in met:
-            return [Entry(folder.rstrip(b"/"), reason="folder met before", detail="linked to in two places")]
+            return [
+                Entry(
+                    folder.rstrip(b"/"),
+                    reason="folder met before",
+                    detail="linked to in two places",
+                )
+            ]
         met.add((status.st_dev, status.st_ino))
         with os.scandir(path) as found:
             return [_local_entry(entry, folder) for entry in found]
@@ -112,7 +138,9 @@ def _local_entry(found: os.DirEntry[bytes], folder: bytes) -> Entry:
 
 @dataclass(frozen=True)
 class Stored:
-    """Below a URI. The file system is made where it is used: it may hold credentials, and does not travel."""
+    """Below a URI. The file system is made where it is used: it may hold credentials, and does not
+    travel.
+    """
 
     uri: str
 
@@ -124,7 +152,10 @@ class Stored:
 
     def open(self, name: bytes) -> IO[bytes]:
         fs, base = _file_system(self.uri)
-        return cast(IO[bytes], fs.open_input_stream(f"{base}/{name.decode()}", compression=None, buffer_size=BUFFER))
+        return cast(
+            IO[bytes],
+            fs.open_input_stream(f"{base}/{name.decode()}", compression=None, buffer_size=BUFFER),
+        )
 
 
 def _stored_entry(info: Any, folder: bytes) -> Entry:
@@ -151,6 +182,7 @@ def _through_fsspec(uri: str) -> tuple[Any, str]:
         fs, path = fsspec.core.url_to_fs(uri)
     except (ValueError, ImportError) as error:
         raise ValueError(
-            f"path must be a folder or a URI that pyarrow or fsspec can read, but got {scheme}:// ({error})"
+            f"path must be a folder or a URI that pyarrow or fsspec can read, but got {scheme}:// "
+            f"({error})"
         ) from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(fs)), path

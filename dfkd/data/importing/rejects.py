@@ -1,4 +1,6 @@
-"""Rejects: the table of what a pool's images could not be made from, and the share of it that stops a run."""
+"""Rejects: the table of what a pool's images could not be made from, and the share of it that stops
+a run.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ EXPECTED = ("another kind of file", "duplicate")
 
 @dataclass(frozen=True)
 class SetAside:
-    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many by reason."""
+    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many
+    by reason.
+    """
 
     path: Path
     counts: tuple[tuple[str, int], ...]
@@ -28,22 +32,30 @@ class SetAside:
         """For people, beside the rows that are used."""
         if not self.counts:
             return f"pool: {rows} images, none set aside"
-        return f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside ({self.why}): {self.path}"
+        return (
+            f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside "
+            f"({self.why}): {self.path}"
+        )
 
     @property
     def why(self) -> str:
         return ", ".join(f"{count} {reason}" for reason, count in self.counts)
 
     def check(self, rows: int, most_rejected: float) -> None:
-        """ValueError in one line where there are no rows, or more than this share is wrong with the rest."""
+        """ValueError in one line where there are no rows, or more than this share is wrong with the
+        rest.
+        """
         bad = sum(count for reason, count in self.counts if reason not in EXPECTED)
         if rows and bad <= most_rejected * (bad + rows):
             return
         if not self.counts:
-            raise ValueError("a pool must have images, but got none where it lies: mend its path, or fill it")
+            raise ValueError(
+                "a pool must have images, but got none where it lies: mend its path, or fill it"
+            )
         rule = f"more than {most_rejected=:g} allows" if rows else "so there is no image"
         raise ValueError(
-            f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): {self.path} names "
+            f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): "
+            f"{self.path} names "
             "each; mend them, or name another pool"
         )
 

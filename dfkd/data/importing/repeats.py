@@ -1,4 +1,5 @@
-"""Repeats: rows of an imported pool that an earlier row of it has already, by content or by id, found across shards.
+"""Repeats: rows of an imported pool that an earlier row of it has already, by content or by id,
+found across shards.
 
 N rows, S shards, R repeated rows.
 """
@@ -32,7 +33,9 @@ class Repeats:
 
 
 def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], list[Reject]]:
-    """Shard by shard, and what the table of rejects says of them. 16 bytes a row in memory, and the names of some."""
+    """Shard by shard, and what the table of rejects says of them. 16 bytes a row in memory, and the
+    names of some.
+    """
     if not shards:
         return [], []
     parts = [_columns(folder / shard) for shard in shards]
@@ -41,12 +44,15 @@ def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], li
     row_R, first_R, same_id_R = repeated(row_id_N, content_N)
     shard_R = np.searchsorted(start_S, row_R, side="right") - 1
     repeats = [
-        Repeats(shards[s], tuple((row_R[shard_R == s] - start_S[s]).tolist())) for s in np.unique(shard_R).tolist()
+        Repeats(shards[s], tuple((row_R[shard_R == s] - start_S[s]).tolist()))
+        for s in np.unique(shard_R).tolist()
     ]
     called = _Names(folder, shards, start_S)
     rejects = [
         (called[row], "row id met before" if same else "duplicate", f"the same as {called[first]}")
-        for row, first, same in zip(row_R.tolist(), first_R.tolist(), same_id_R.tolist(), strict=True)
+        for row, first, same in zip(
+            row_R.tolist(), first_R.tolist(), same_id_R.tolist(), strict=True
+        )
     ]
     return repeats, rejects
 
@@ -54,7 +60,9 @@ def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], li
 def repeated(
     row_id_N: NDArray[np.int64], content_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """(row_R, first_R, same_id_R): rows whose id, or else content, an earlier row has; that row; which of the two."""
+    """(row_R, first_R, same_id_R): rows whose id, or else content, an earlier row has; that row;
+    which of the two.
+    """
     all_N = np.arange(len(row_id_N))
     first_by_id_N = _first(row_id_N)
     kept = np.flatnonzero(first_by_id_N == all_N)  # what is left out cannot be what another repeats
@@ -77,7 +85,9 @@ def _columns(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 class _Names:
-    """Names of rows by their place in the pool; a shard's are read when the first of them is asked for."""
+    """Names of rows by their place in the pool; a shard's are read when the first of them is asked
+    for.
+    """
 
     def __init__(self, folder: Path, shards: Sequence[str], start_S: NDArray[np.int64]) -> None:
         self.folder, self.shards, self.start_S = folder, shards, start_S

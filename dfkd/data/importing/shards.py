@@ -1,10 +1,14 @@
 """Shards: the Parquet files that a pool is made of, and the only code that knows their columns.
 
-`row_id`     int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 + position`, so
+`row_id`     int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 +
+position`, so
              that adding, removing or reading shards in another order renumbers nothing.
-`image`      fixed_size_binary: raw uint8 pixels, the field's (or schema's) metadata `shape` says "H,W,C";
-             or binary: an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a field `bytes`.
-`character`  only in drawn pools: what was drawn. For the evaluation of a selection, never for the selection.
+`image`      fixed_size_binary: raw uint8 pixels, the field's (or schema's) metadata `shape` says
+"H,W,C";
+             or binary: an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a
+             field `bytes`.
+`character`  only in drawn pools: what was drawn. For the evaluation of a selection, never for the
+selection.
 
 Legend: N rows, H height, W width, C channels.
 """
@@ -31,7 +35,9 @@ ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not
 @dataclass(frozen=True)
 class Shard:
     path: Path
-    digest: str  # of pixels, row ids and the shape they are read at; not of the path or the compression
+    digest: (
+        str  # of pixels, row ids and the shape they are read at; not of the path or the compression
+    )
     rows: int
 
 
@@ -63,7 +69,8 @@ def write_shard(
     characters_N: Sequence[str] | None = None,
     columns: Mapping[str, pa.Array] | None = None,
 ) -> Shard:
-    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be told.
+    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be
+    told.
 
     columns: what else is known of the rows, for people and reports; no part of the digest.
     """
@@ -72,12 +79,19 @@ def write_shard(
     if characters_N is not None:
         known["character"] = pa.array(list(characters_N), pa.string())
     table = raw_table(row_id_N, images_NHWC, known).replace_schema_metadata({"digest": digest})
-    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP))
+    replace_file(
+        path,
+        lambda temporary: pq.write_table(
+            table, temporary, compression="zstd", row_group_size=ROW_GROUP
+        ),
+    )
     return Shard(path, digest, len(row_id_N))
 
 
 def raw_table(
-    row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], columns: Mapping[str, pa.Array] | None = None
+    row_id_N: NDArray[np.int64],
+    images_NHWC: NDArray[np.uint8],
+    columns: Mapping[str, pa.Array] | None = None,
 ) -> pa.Table:
     """A shard's table. No pixel is copied."""
     rows, height, width, channels = images_NHWC.shape
@@ -97,8 +111,13 @@ def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], 
     """(row_id_N, images_NHWC) of raw pixels, the caller's own to write into."""
     check_columns(path, image_shape)
     if is_encoded(path):
-        raise ValueError(f"a shard of a pool must have raw pixels, but got encoded images in {path}; use ParquetPool")
-    return read_row_ids(path), _raw_pixels(path, pq.read_table(path, columns=["image"])["image"], image_shape)
+        raise ValueError(
+            f"a shard of a pool must have raw pixels, but got encoded images in {path}; use "
+            "ParquetPool"
+        )
+    return read_row_ids(path), _raw_pixels(
+        path, pq.read_table(path, columns=["image"])["image"], image_shape
+    )
 
 
 def is_encoded(path: Path) -> bool:
@@ -125,14 +144,23 @@ def read_row_ids(path: Path) -> NDArray[np.int64]:
 
 
 def first_row_id(path: Path) -> int:
-    """Of a shard without the column `row_id`: 31 bits of the file's name, then 32 for the position."""
-    return ROW_ID_STRIDE * (int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:4], "big") >> 1)
+    """Of a shard without the column `row_id`: 31 bits of the file's name, then 32 for the
+    position.
+    """
+    return ROW_ID_STRIDE * (
+        int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:4], "big") >> 1
+    )
 
 
 def read_characters(path: Path) -> list[str]:
-    """What was drawn in each row, "" for a photograph. Only the evaluation of a selection may ask."""
+    """What was drawn in each row, "" for a photograph.
+
+    Only the evaluation of a selection may ask.
+    """
     if "character" not in pq.read_schema(path).names:
-        raise ValueError(f"only a drawn pool knows its characters, but got {path} without a column 'character'")
+        raise ValueError(
+            f"only a drawn pool knows its characters, but got {path} without a column 'character'"
+        )
     characters: list[str] = pq.read_table(path, columns=["character"])["character"].to_pylist()
     return characters
 
@@ -142,7 +170,9 @@ def check_columns(path: Path, image_shape: ImageShape) -> None:
     try:
         schema = pq.read_schema(path)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"a shard must be a Parquet file, but got {path}, which is not one ({error})") from error
+        raise ValueError(
+            f"a shard must be a Parquet file, but got {path}, which is not one ({error})"
+        ) from error
     if "image" not in schema.names:
         raise ValueError(
             f"a shard must have a column 'image', but got the columns {schema.names} in {path}; "
@@ -166,10 +196,13 @@ def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) ->
             f"but got {field.type} in {path}"
         )
     expected = ",".join(map(str, image_shape))
-    shape = ({**(schema.metadata or {}), **(field.metadata or {})}).get(b"shape", b"absent").decode()
+    shape = (
+        ({**(schema.metadata or {}), **(field.metadata or {})}).get(b"shape", b"absent").decode()
+    )
     if shape.replace(" ", "") != expected or field.type.byte_width != np.prod(image_shape):
         raise ValueError(
-            f"raw pixels must have the task's shape, metadata shape={expected!r} and {np.prod(image_shape)} bytes "
+            f"raw pixels must have the task's shape, metadata shape={expected!r} and "
+            f"{np.prod(image_shape)} bytes "
             f"each, but got shape={shape!r} and {field.type.byte_width} bytes in {path}; "
             "write them at that size, or as encoded images, which are resized"
         )
@@ -183,7 +216,10 @@ def _encoded_type(image_type: pa.DataType) -> bool:
 
 def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> NDArray[np.uint8]:
     if column.null_count:
-        raise ValueError(f"every row must have an image, but got {column.null_count} nulls in {path}; leave them out")
+        raise ValueError(
+            f"every row must have an image, but got {column.null_count} nulls in {path}; leave "
+            "them out"
+        )
     size = int(np.prod(image_shape))
     parts = [
         np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * size, chunk.offset * size)

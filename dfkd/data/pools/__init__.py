@@ -1,15 +1,11 @@
 """Pools: unlabelled images from which a student is distilled.
 
-A pool is a folder of Parquet shards (`shards.py` has the format and a writer). Anything with `files` and a
+A pool is a folder of Parquet shards (`shards.py` has the format and a writer). Anything with
+`files` and a
 `version` is a pool; yours needs no base class.
 """
 
-from dfkd.data.importing.shards import (
-    PoolFiles,
-    Shard,
-    read_characters,
-    read_shard,
-)
+from dfkd.data.importing.shards import PoolFiles, Shard, read_characters, read_shard
 from dfkd.data.pools.garments import WildGarments
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.image_folder import ImageFolder
@@ -21,9 +17,21 @@ from dfkd.data.pools.torchvision_pool import TorchvisionPool
 from dfkd.data.pools.webdataset import WebDatasetTars
 
 __all__ = [
-    "POOLS", "Glyphs", "ImageFolder", "MixedPool", "ParquetPool", "Pool", "PoolFiles", "Shard",
-    "TorchvisionPool", "TrainingImages", "WebDatasetTars", "WildGarments", "read_characters", "read_shard",
-]  # fmt: skip
+    "POOLS",
+    "Glyphs",
+    "ImageFolder",
+    "MixedPool",
+    "ParquetPool",
+    "Pool",
+    "PoolFiles",
+    "Shard",
+    "TorchvisionPool",
+    "TrainingImages",
+    "WebDatasetTars",
+    "WildGarments",
+    "read_characters",
+    "read_shard",
+]
 
 
 POOLS: tuple[type[Pool], ...] = (

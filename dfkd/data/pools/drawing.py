@@ -1,7 +1,9 @@
-"""Drawing one row of the embedded pool: a distorted character or a crop of a photograph. Writes no files.
+"""Drawing one row of the embedded pool: a distorted character or a crop of a photograph. Writes no
+files.
 
-Random numbers are uniform doubles and bounded integers only, and trigonometry is the standard library's: what
-NumPy does with vector instructions or may change between versions would give other pixels on another machine.
+Random numbers are uniform doubles and bounded integers only, and trigonometry is the standard
+library's: what NumPy does with vector instructions or may change between versions would give other
+pixels on another machine.
 
 Legend: H height, W width, C channels.
 """
@@ -19,20 +21,39 @@ EM = 39  # font size in those pixels
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-SYMBOLS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~¡¢£¥§©«¬®°±¶»¿×÷ÆØßαβγδεζηθλμξπρστφχψωΓΔΘΛΞΠΣΦΨΩ←↑→↓∀∂∃∇∈∏∑√∞∧∨∩∪∫≈≠≤≥"
-# Named one by one, so that a font which matplotlib adds does not change the pool. Left out: fonts that lack
-# characters, Computer Modern's symbol and mathematical ones (their codes draw something else) and LastResort
-# (draws placeholders).
+SYMBOLS = (
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~¡¢£¥§©«¬®°±¶»¿"
+    "×÷ÆØßαβγδεζηθλμξπρστφχψωΓΔΘΛΞΠΣΦΨΩ←↑→↓∀∂∃∇∈∏∑√∞∧∨∩∪∫≈≠≤≥"
+)
+# Named one by one, so that a font which matplotlib adds does not change the pool. Left out: fonts
+# that lack characters, Computer Modern's symbol and mathematical ones (their codes draw something
+# else) and LastResort (draws placeholders).
 SYMBOL_FONTS = (
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
-    "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
-    "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
-    "STIXGeneral", "STIXGeneralBol",
-)  # fmt: skip
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSans-BoldOblique",
+    "DejaVuSansMono",
+    "DejaVuSansMono-Bold",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSansMono-BoldOblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif-BoldItalic",
+    "STIXGeneral",
+    "STIXGeneralBol",
+)
 TEXT_FONTS = (
     *SYMBOL_FONTS,
-    "STIXGeneralItalic", "STIXGeneralBolIta", "cmr10", "cmb10", "cmss10", "cmti10", "cmtt10",
-)  # fmt: skip
+    "STIXGeneralItalic",
+    "STIXGeneralBolIta",
+    "cmr10",
+    "cmb10",
+    "cmss10",
+    "cmti10",
+    "cmtt10",
+)
 KINDS = (  # share of the rows, characters, fonts; the remaining rows are crops of photographs
     (0.28, DIGITS, TEXT_FONTS),
     (0.34, LETTERS, TEXT_FONTS),
@@ -40,11 +61,15 @@ KINDS = (  # share of the rows, characters, fonts; the remaining rows are crops 
 )
 
 
-def draw_row(generator: np.random.Generator, image_shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], str]:
+def draw_row(
+    generator: np.random.Generator, image_shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], str]:
     """(image_HWC, the character or "" for a photograph)."""
     height, width, channels = image_shape
     canvas, character = _subject(generator)
-    coarse = 2 if generator.random() < 0.85 else 1  # mostly half the task's resolution, as its own digits have
+    coarse = (
+        2 if generator.random() < 0.85 else 1
+    )  # mostly half the task's resolution, as its own digits have
     small = canvas.resize((width // coarse, height // coarse), Image.Resampling.BOX)
     image = _exposed(generator, small).resize((width, height), Image.Resampling.BILINEAR)
     return np.repeat(np.asarray(image)[:, :, None], channels, axis=2), character
@@ -55,7 +80,9 @@ def _subject(generator: np.random.Generator) -> tuple[Image.Image, str]:
     for share, characters, fonts in KINDS:
         if place < share:
             character = characters[int(generator.integers(len(characters)))]
-            return _character(generator, character, fonts[int(generator.integers(len(fonts)))]), character
+            return _character(
+                generator, character, fonts[int(generator.integers(len(fonts)))]
+            ), character
         place -= share
     return _photograph_crop(generator), ""
 
@@ -68,7 +95,10 @@ def _character(generator: np.random.Generator, character: str, font: str) -> Ima
     ink = sheet.getbbox()
     assert ink is not None, f"no ink: {character!r} in {font}"
     distorted = sheet.transform(
-        (CANVAS, CANVAS), Image.Transform.AFFINE, _distortion(generator, ink), Image.Resampling.BILINEAR
+        (CANVAS, CANVAS),
+        Image.Transform.AFFINE,
+        _distortion(generator, ink),
+        Image.Resampling.BILINEAR,
     )
     if generator.random() < 0.3:
         distorted = distorted.filter(ImageFilter.GaussianBlur(_between(generator, 0.75, 3)))
@@ -78,8 +108,10 @@ def _character(generator: np.random.Generator, character: str, font: str) -> Ima
 def _distortion(
     generator: np.random.Generator, ink: tuple[int, int, int, int]
 ) -> tuple[float, float, float, float, float, float]:
-    """PIL's affine coefficients, from canvas to sheet: the ink is centred and scaled to most of the canvas,
-    then turned, slanted, stretched and shifted. Small marks stay small: no dot is blown up to a disc."""
+    """PIL's affine coefficients, from canvas to sheet: the ink is centred and scaled to most of the
+    canvas, then turned, slanted, stretched and shifted. Small marks stay small: no dot is blown up
+    to a disc.
+    """
     left, top, right, bottom = ink
     longest = max(right - left, bottom - top, EM / 2)
     scale = longest / (CANVAS * _between(generator, 0.65, 1.1))
@@ -129,9 +161,11 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
     path = Path(get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
     if not path.is_file():
         raise ValueError(
-            f"matplotlib must bundle the font {name!r}, but got no {path}; install matplotlib 3.8 or later"
+            f"matplotlib must bundle the font {name!r}, but got no {path}; install matplotlib 3.8 "
+            "or later"
         )
-    # The basic layout: the other engine depends on a library that Pillow finds on some machines only.
+    # The basic layout: the other engine depends on a library that Pillow finds on some machines
+    # only.
     return ImageFont.truetype(path, EM, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -139,4 +173,6 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 def _photographs() -> tuple[Image.Image, ...]:
     from sklearn.datasets import load_sample_images
 
-    return tuple(Image.fromarray(photograph).convert("L") for photograph in load_sample_images().images)
+    return tuple(
+        Image.fromarray(photograph).convert("L") for photograph in load_sample_images().images
+    )

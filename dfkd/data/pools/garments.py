@@ -1,4 +1,5 @@
-"""WildGarments: the pool for Fashion-MNIST that needs no network. Glyphs, crops, and strongly shifted garments.
+"""WildGarments: the pool for Fashion-MNIST that needs no network. Glyphs, crops, and strongly
+shifted garments.
 
 Legend: H height, W width, C channels.
 """
@@ -18,17 +19,25 @@ from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.identity import digest, spec
 
-SHIFTS = {"rotated": 0.5, "textured": 0.5, "blurred": 0.3, "inverted": 0.3}  # how often each; at least one
+SHIFTS = {
+    "rotated": 0.5,
+    "textured": 0.5,
+    "blurred": 0.3,
+    "inverted": 0.3,
+}  # how often each; at least one
 
 
 @dataclass(frozen=True, kw_only=True)
 class WildGarments(Glyphs):
-    """Rows of `Glyphs`, but for a share of strongly shifted garments, from the half that `FashionMnist` holds out.
+    """Rows of `Glyphs`, but for a share of strongly shifted garments, from the half that
+    `FashionMnist` holds out.
 
-    A garment is, each at random and at least one of it: turned by 20 to 90 degrees either way, set on a textured ground
-    (stripes, checks or noise), blurred, inverted. It is one of `task.held_out()`, which no teacher has seen. Which
-    class a row shows stands in the column `character` ("garment 3"), for the evaluation of a selection alone: the share
-    in the domain is known, and no method can read it. Row i of draw d depends on (d, i), `share` and the files alone.
+    A garment is, each at random and at least one of it: turned by 20 to 90 degrees either way, set
+    on a textured ground (stripes, checks or noise), blurred, inverted. It is one of
+    `task.held_out()`, which no teacher has seen. Which class a row shows stands in the column
+    `character` ("garment 3"), for the evaluation of a selection alone: the share in the domain is
+    known, and no method can read it. Row i of draw d depends on (d, i), `share` and the files
+    alone.
     Source: ours; see `Glyphs` for the other rows.
     Range: rows as in `Glyphs`; share in [0, 1]; images of 28x28x1 only.
     Interplay: designed once, by looking; not tuned on any result of a distillation.
@@ -42,15 +51,23 @@ class WildGarments(Glyphs):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.share <= 1:
-            raise ValueError(f"share, of garments in the pool, must lie in [0, 1], but got {self.share=}")
+            raise ValueError(
+                f"share, of garments in the pool, must lie in [0, 1], but got {self.share=}"
+            )
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError with one line if the task has images of another shape, or the garments' files are not there."""
+        """ValueError with one line if the task has images of another shape, or the garments' files
+        are not there.
+        """
         if tuple(image_shape) != self.task.image_shape:
-            raise ValueError(f"wild garments are {self.task.image_shape} (H, W, C), but got {image_shape=}")
+            raise ValueError(
+                f"wild garments are {self.task.image_shape} (H, W, C), but got {image_shape=}"
+            )
         self.task.check()
 
-    def draw_row(self, generator: np.random.Generator, image_shape: ImageShape) -> tuple[NDArray[np.uint8], str]:
+    def draw_row(
+        self, generator: np.random.Generator, image_shape: ImageShape
+    ) -> tuple[NDArray[np.uint8], str]:
         if generator.random() >= self.share:
             return super().draw_row(generator, image_shape)
         held_out = self.task.held_out()
@@ -66,7 +83,9 @@ class WildGarments(Glyphs):
 
 
 def shifted(generator: np.random.Generator, garment_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The garment after one or more of the shifts, in the order in which a photograph would suffer them."""
+    """The garment after one or more of the shifts, in the order in which a photograph would suffer
+    them.
+    """
     chosen = {name for name, often in SHIFTS.items() if generator.random() < often}
     chosen = chosen or {list(SHIFTS)[int(generator.integers(len(SHIFTS)))]}
     image_HW = garment_HW
@@ -82,7 +101,9 @@ def shifted(generator: np.random.Generator, garment_HW: NDArray[np.uint8]) -> ND
 
 
 def texture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Stripes in some direction, checks or noise, of a random strength up to 199; whole numbers only."""
+    """Stripes in some direction, checks or noise, of a random strength up to 199; whole numbers
+    only.
+    """
     strength, width = 60 + int(generator.integers(140)), 2 + int(generator.integers(5))
     kind = int(generator.integers(3))
     if kind == 0:

@@ -1,4 +1,5 @@
-"""Glyphs: the embedded pool. Characters of bundled fonts and crops of two photographs; nothing is downloaded.
+"""Glyphs: the embedded pool. Characters of bundled fonts and crops of two photographs; nothing is
+downloaded.
 
 Legend: N rows, H height, W width, C channels.
 """
@@ -23,21 +24,27 @@ from dfkd.data.importing.shards import (
 from dfkd.data.pools.drawing import draw_row
 from dfkd.storage.files import write_json
 
-# A constant, not a field: a larger pool begins with the shards, and so the teacher's cached answers, of a smaller.
+# A constant, not a field: a larger pool begins with the shards, and so the teacher's cached
+# answers, of a smaller.
 ROWS_PER_SHARD = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Glyphs:
-    """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of photographs (15 %).
+    """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of
+    photographs (15 %).
 
-    Each row is drawn at 48x48, distorted, averaged down to half the task's resolution (in 15 % of the rows: to the
-    full one) and resized up again, since the embedded task's digits have half the resolution of their pixels.
-    Row i of draw d depends on (d, i) alone: a larger pool begins with the rows of a smaller one.
-    Source: fonts bundled with matplotlib (DejaVu, STIX, Computer Modern), photographs bundled with scikit-learn.
-    Pixels may differ between versions of these and of Pillow: the digest tells, and is part of every identity.
-    Range: rows 100 to 10,000,000. Images of 8 to 128 pixels a side and 1 or 3 channels (three equal ones).
-    Interplay: designed once for digits at 16x16, by looking; not tuned on any result of a distillation.
+    Each row is drawn at 48x48, distorted, averaged down to half the task's resolution (in 15 % of
+    the rows: to the full one) and resized up again, since the embedded task's digits have half the
+    resolution of their pixels. Row i of draw d depends on (d, i) alone: a larger pool begins with
+    the rows of a smaller one.
+    Source: fonts bundled with matplotlib (DejaVu, STIX, Computer Modern), photographs bundled with
+    scikit-learn. Pixels may differ between versions of these and of Pillow: the digest tells, and
+    is part of every identity.
+    Range: rows 100 to 10,000,000. Images of 8 to 128 pixels a side and 1 or 3 channels (three equal
+    ones).
+    Interplay: designed once for digits at 16x16, by looking; not tuned on any result of a
+    distillation.
     """
 
     version: ClassVar[int] = 1
@@ -52,16 +59,22 @@ class Glyphs:
         return -(-self.rows // ROWS_PER_SHARD)
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
-        """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it complete."""
+        """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it
+        complete.
+        """
         manifest = self.folder(image_shape, storage, draw) / "pool.json"
         finished = _finished(manifest)
         if finished is not None:
             return finished
-        shards = tuple(self.make_shard(index, image_shape, storage, draw) for index in range(self.shard_count))
+        shards = tuple(
+            self.make_shard(index, image_shape, storage, draw) for index in range(self.shard_count)
+        )
         _write_manifest(manifest, shards)
         return PoolFiles(shards)
 
-    def make_shard(self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0) -> Shard:
+    def make_shard(
+        self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0
+    ) -> Shard:
         """One file of the pool, kept if an earlier call finished it.
 
         Several processes may each make some shards, and one of them then call `files`.
@@ -83,12 +96,16 @@ class Glyphs:
         images_NHWC = np.empty((stop - start, *image_shape), dtype=np.uint8)
         characters = []
         for row in range(start, stop):
-            generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.version, draw, row])))
+            generator = np.random.Generator(
+                np.random.PCG64(np.random.SeedSequence([self.version, draw, row]))
+            )
             images_NHWC[row - start], character = self.draw_row(generator, image_shape)
             characters.append(character)
         return np.arange(start, stop, dtype=np.int64), images_NHWC, characters
 
-    def draw_row(self, generator: np.random.Generator, image_shape: ImageShape) -> tuple[NDArray[np.uint8], str]:
+    def draw_row(
+        self, generator: np.random.Generator, image_shape: ImageShape
+    ) -> tuple[NDArray[np.uint8], str]:
         """(image_HWC, what it shows); a pool that mixes something in overrides this."""
         return draw_row(generator, image_shape)
 
@@ -123,18 +140,23 @@ def _finished(manifest: Path) -> PoolFiles | None:
         path = manifest.parent / entry["file"]
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
             return None
-    return PoolFiles(tuple(Shard(manifest.parent / e["file"], e["digest"], e["rows"]) for e in entries))
+    return PoolFiles(
+        tuple(Shard(manifest.parent / e["file"], e["digest"], e["rows"]) for e in entries)
+    )
 
 
 def _write_manifest(manifest: Path, shards: tuple[Shard, ...]) -> None:
     entries = [
-        {"file": s.path.name, "digest": s.digest, "rows": s.rows, "bytes": s.path.stat().st_size} for s in shards
+        {"file": s.path.name, "digest": s.digest, "rows": s.rows, "bytes": s.path.stat().st_size}
+        for s in shards
     ]
     write_json(manifest, {"digest": PoolFiles(shards).digest, "shards": entries})
 
 
 def _intact(path: Path, image_shape: ImageShape, rows: int) -> Shard | None:
-    """The file if it holds what was written into it: it is not trusted before its content is hashed again."""
+    """The file if it holds what was written into it: it is not trusted before its content is hashed
+    again.
+    """
     if not path.is_file():
         return None
     try:

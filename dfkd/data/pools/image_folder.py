@@ -1,4 +1,6 @@
-"""Image folders as pools: a tree of image files, on this machine or in an object store, in whatever state it is."""
+"""Image folders as pools: a tree of image files, on this machine or in an object store, in whatever
+state it is.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +17,47 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, row_id_of, rows_per_shard
+from dfkd.data.importing.importing import (
+    Found,
+    Import,
+    check_limits,
+    check_pool,
+    part_key,
+    row_id_of,
+    rows_per_shard,
+)
 from dfkd.data.importing.places import Entry, Place, place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.identity import limit, location
 
 LISTING = pa.schema(
     [
-        ("name", pa.binary()), ("size", pa.int64()), ("stamp", pa.int64()), ("reason", pa.string()),
+        ("name", pa.binary()),
+        ("size", pa.int64()),
+        ("stamp", pa.int64()),
+        ("reason", pa.string()),
         ("detail", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """All images below a folder, converted and resized to the task's shape (decoding.py says how), as they are found.
+    """All images below a folder, converted and resized to the task's shape (decoding.py says how),
+    as they are found.
 
-    Row ids: a hash of the file's name below the folder, so that adding and removing others renumbers nothing, and the
-    same tree packed into tars has the same ids. Order: by name. Of files with the same bytes the first is kept.
-    What cannot be read is set aside with its reason, in a table in the storage; where that is a larger share than
-    `most_rejected`, nothing is computed. Duplicates, and what is named as another kind of file (.json, .txt, .pickle,
-    never opened), do not count for that. Nothing is executed.
-    Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what fsspec knows), no
-    credentials in it. most_pixels: larger images are not decoded; 20 bytes of memory for each. One draw, 0.
-    Interplay: files are known again by name, size and time of change; the pool's identity is its pixels.
+    Row ids: a hash of the file's name below the folder, so that adding and removing others
+    renumbers nothing, and the same tree packed into tars has the same ids. Order: by name. Of files
+    with the same bytes the first is kept. What cannot be read is set aside with its reason, in a
+    table in the storage; where that is a larger share than
+    `most_rejected`, nothing is computed. Duplicates, and what is named as another kind of file
+    (.json, .txt, .pickle, never opened), do not count for that. Nothing is executed.
+    Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what
+    fsspec knows), no
+    credentials in it. most_pixels: larger images are not decoded; 20 bytes of memory for each. One
+    draw, 0.
+    Interplay: files are known again by name, size and time of change; the pool's identity is its
+    pixels.
     """
 
     version: ClassVar[int] = 1
@@ -51,14 +69,18 @@ class ImageFolder:
         check_limits(self.path, self.most_pixels, self.most_rejected)
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError in one line where there is no such folder; what is in it is looked at when it is imported."""
+        """ValueError in one line where there is no such folder; what is in it is looked at when it
+        is imported.
+        """
         check_pool(image_shape)
         listable(self.path)
 
     def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
         check_pool(image_shape, draw)
         place = listable(self.path)
-        folder = storage / "pools" / f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
+        folder = (
+            storage / "pools" / f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
+        )
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
         return Import(
             outside=_Files(place, listing, self.most_pixels),
@@ -101,12 +123,16 @@ def listable(path: str) -> Place:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         what = "which is not a folder" if missing else error.strerror or str(error)
-        raise ValueError(f"path must be a folder that can be listed, but got {path}, {what}; mend path") from error
+        raise ValueError(
+            f"path must be a folder that can be listed, but got {path}, {what}; mend path"
+        ) from error
     return place
 
 
 def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[Path, list[str]]:
-    """(a Parquet file with `rows` files in each row group, a digest of each group); written once for each state."""
+    """(a Parquet file with `rows` files in each row group, a digest of each group); written once
+    for each state.
+    """
     half = folder / f".{uuid.uuid4().hex}"
     contents = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +141,10 @@ def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[P
             while some := tuple(islice(entries, rows)):
                 writer.write_table(_table(some))
                 contents.append(hashlib.sha256(repr(some).encode()).hexdigest())
-        listing = folder / f"listing-{hashlib.sha256(''.join(contents).encode()).hexdigest()[:20]}.parquet"
+        listing = (
+            folder
+            / f"listing-{hashlib.sha256(''.join(contents).encode()).hexdigest()[:20]}.parquet"
+        )
         half.rename(listing)
     finally:
         half.unlink(missing_ok=True)
@@ -124,4 +153,6 @@ def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[P
 
 def _table(entries: Any) -> pa.Table:
     columns = zip(*entries, strict=True)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, LISTING, strict=True)], schema=LISTING)
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(columns, LISTING, strict=True)], schema=LISTING
+    )

@@ -31,7 +31,9 @@ class Making(Protocol):
 
 
 def making(pool: Any, image_shape: ImageShape, storage: Path, draw: int = 0) -> Making:
-    """A pool says it itself (`making`), or it is made shard by shard (`shard_count`, `make_shard`), or in one piece."""
+    """A pool says it itself (`making`), or it is made shard by shard (`shard_count`, `make_shard`),
+    or in one piece.
+    """
     if hasattr(pool, "making"):
         work: Making = pool.making(image_shape, storage, draw)
         return work

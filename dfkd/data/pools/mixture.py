@@ -19,20 +19,31 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.importing.rejects import SetAside, join_rejects
-from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, read_row_ids, read_shard, write_shard
+from dfkd.data.importing.shards import (
+    ImageShape,
+    PoolFiles,
+    Shard,
+    read_row_ids,
+    read_shard,
+    write_shard,
+)
 from dfkd.data.pools.making import Making, making
 from dfkd.identity import name_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixedPool:
-    """`rows` images, of each pool its share, drawn without replacement: `pools=(a, b), shares=(0.7, 0.3)`.
+    """`rows` images, of each pool its share, drawn without replacement: `pools=(a, b), shares=(0.7,
+    0.3)`.
 
-    Counts are exact: shares times rows, what is left over by rounding to those that lost most by it. Order: the pools
-    one after the other, each as it is. Row ids: a hash of the pool's place in the mixture and its own row id; the
-    columns `member` and `member_row_id` tell where a row is from. A block's draw is every pool's, and the choice's.
-    Range: shares above 0 that add up to 1; a pool with fewer rows than its share is refused, no row is taken twice.
-    Interplay: a pool may be a mixture. The same images in two pools are two rows: duplicates are found within each.
+    Counts are exact: shares times rows, what is left over by rounding to those that lost most by
+    it. Order: the pools one after the other, each as it is. Row ids: a hash of the pool's place in
+    the mixture and its own row id; the columns `member` and `member_row_id` tell where a row is
+    from. A block's draw is every pool's, and the choice's.
+    Range: shares above 0 that add up to 1; a pool with fewer rows than its share is refused, no row
+    is taken twice.
+    Interplay: a pool may be a mixture. The same images in two pools are two rows: duplicates are
+    found within each.
     """
 
     version: ClassVar[int] = 1
@@ -42,11 +53,16 @@ class MixedPool:
 
     def __post_init__(self) -> None:
         if not self.pools or len(self.pools) != len(self.shares):
-            raise ValueError(f"a mixture needs a share for each pool, but got {len(self.pools)} pools, {self.shares=}")
+            raise ValueError(
+                f"a mixture needs a share for each pool, but got {len(self.pools)} pools, "
+                f"{self.shares=}"
+            )
         if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1, abs_tol=1e-6):
             raise ValueError(f"shares must be above 0 and add up to 1, but got {self.shares=}")
         if self.rows < len(self.pools):
-            raise ValueError(f"rows must be {len(self.pools)} or more, one for each pool, but got {self.rows=}")
+            raise ValueError(
+                f"rows must be {len(self.pools)} or more, one for each pool, but got {self.rows=}"
+            )
 
     @property
     def path(self) -> str:
@@ -86,14 +102,18 @@ class Taking:
 
     @property
     def file(self) -> str:
-        told_apart = hashlib.sha256(f"{MixedPool.version} {self.member} {self.shard.digest}".encode())
+        told_apart = hashlib.sha256(
+            f"{MixedPool.version} {self.member} {self.shard.digest}".encode()
+        )
         told_apart.update(self.place_M.astype("<i8").tobytes())
         return f"{told_apart.hexdigest()[:24]}.parquet"
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """A mixture on its way into the storage: first its members, round by round beside one another, then itself."""
+    """A mixture on its way into the storage: first its members, round by round beside one another,
+    then itself.
+    """
 
     pool: MixedPool
     members: tuple[Making, ...]
@@ -104,7 +124,11 @@ class Mixing:
     def rounds(self) -> Iterator[Sequence[tuple[int, Any] | Taking]]:
         for todo in zip_longest(*(member.rounds() for member in self.members), fillvalue=()):
             yield [(index, one) for index, of_member in enumerate(todo) for one in of_member]
-        yield [taking for taking in self._plan(self._member_files()) if not (self.folder / taking.file).is_file()]
+        yield [
+            taking
+            for taking in self._plan(self._member_files())
+            if not (self.folder / taking.file).is_file()
+        ]
 
     def make(self, todo: tuple[int, Any] | Taking) -> None:
         if isinstance(todo, Taking):
@@ -132,7 +156,10 @@ class Mixing:
             chosen_N = _chosen(files.rows, count, [self.pool.version, self.draw, index])
             start_S = np.cumsum([0, *(shard.rows for shard in files.shards)])
             for shard, start, stop in zip(files.shards, start_S, start_S[1:], strict=False):
-                place_M = chosen_N[np.searchsorted(chosen_N, start) : np.searchsorted(chosen_N, stop)] - start
+                place_M = (
+                    chosen_N[np.searchsorted(chosen_N, start) : np.searchsorted(chosen_N, stop)]
+                    - start
+                )
                 if len(place_M):
                     plan.append(Taking(index, shard, place_M))
         return plan
@@ -140,8 +167,10 @@ class Mixing:
     def _check_rows(self, index: int, rows: int) -> None:
         if rows < self.pool.counts[index]:
             raise ValueError(
-                f"pool {index} of the mixture, {name_of(self.pool.pools[index])}, must have {self.pool.counts[index]} "
-                f"rows, but got {rows}: lower its share or rows, here to {int(rows / self.pool.shares[index])} at most"
+                f"pool {index} of the mixture, {name_of(self.pool.pools[index])}, must have "
+                f"{self.pool.counts[index]} "
+                f"rows, but got {rows}: lower its share or rows, here to "
+                f"{int(rows / self.pool.shares[index])} at most"
             )
 
     def _take(self, taking: Taking) -> None:
@@ -152,7 +181,12 @@ class Mixing:
             "member_row_id": pa.array(own_id_M),
         }
         images_MHWC = images_MHWC[taking.place_M]
-        write_shard(self.folder / taking.file, mixed_ids(taking.member, own_id_M), images_MHWC, columns=columns)
+        write_shard(
+            self.folder / taking.file,
+            mixed_ids(taking.member, own_id_M),
+            images_MHWC,
+            columns=columns,
+        )
 
     def _shard(self, taking: Taking) -> Shard:
         path = self.folder / taking.file
@@ -184,7 +218,9 @@ def mixed_ids(member: int, row_id_M: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _chosen(rows: int, count: int, seed: list[int]) -> NDArray[np.int64]:
-    """Sorted places of `count` of `rows`. Uniform draws, sorted: NumPy may change `choice` between versions."""
+    """Sorted places of `count` of `rows`. Uniform draws, sorted: NumPy may change `choice` between
+    versions.
+    """
     if count == rows:
         return np.arange(rows)
     keys_N = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))).random(rows)
@@ -197,6 +233,7 @@ def _check_ids(shards: Sequence[Shard]) -> None:
     row_id_N.sort()
     if (row_id_N[1:] == row_id_N[:-1]).any():
         raise ValueError(
-            "row ids of a mixture must be unique, but two of its rows have the same one by chance: take another number "
+            "row ids of a mixture must be unique, but two of its rows have the same one by chance: "
+            "take another number "
             "of rows, or the pools in another order"
         )

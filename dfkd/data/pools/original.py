@@ -1,4 +1,5 @@
-"""The task's own training images as a pool: what a data-free method does not have, for baselines that do.
+"""The task's own training images as a pool: what a data-free method does not have, for baselines
+that do.
 
 Legend: N images.
 """
@@ -22,40 +23,62 @@ ROWS_PER_SHARD = 10_000
 class TrainingImages:
     """The images of the task's training split, without their labels: the pool of an oracle.
 
-    Row ids are positions in the split. The probe is held out of this pool as of every other (15 %, at most 3,000 rows),
-    so a student learns from 85 % of digits' and 94 % of CIFAR's training images: the ceiling is stated a little too
+    Row ids are positions in the split. The probe is held out of this pool as of every other (15 %,
+    at most 3,000 rows), so a student learns from 85 % of digits' and 94 % of CIFAR's training
+    images: the ceiling is stated a little too
     low. Source: the task. Range: it has one draw, 0.
-    Interplay: the probe lies in this pool too, so its agreement cannot be compared with that on another pool; compare
-    by validation and test. With `OriginalLabels` in place of KD it is ordinary supervised training.
+    Interplay: the probe lies in this pool too, so its agreement cannot be compared with that on
+    another pool; compare by validation and test. With `OriginalLabels` in place of KD it is
+    ordinary supervised training.
     """
 
     version: ClassVar[int] = 1
     task: Task
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError with one line for another task's shape, and for a task without images to train on."""
+        """ValueError with one line for another task's shape, and for a task without images to train
+        on.
+        """
         require(self.task, "train")
         if tuple(image_shape) != tuple(self.task.image_shape):
-            raise ValueError(f"the pool must hold the experiment's own task, but got {image_shape=} and {self.task}")
+            raise ValueError(
+                f"the pool must hold the experiment's own task, but got {image_shape=} and "
+                f"{self.task}"
+            )
 
     @property
     def shard_count(self) -> int:
         return -(-len(self.task.train()) // ROWS_PER_SHARD)
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
-        return PoolFiles(tuple(self.make_shard(i, image_shape, storage, draw) for i in range(self.shard_count)))
+        return PoolFiles(
+            tuple(self.make_shard(i, image_shape, storage, draw) for i in range(self.shard_count))
+        )
 
-    def make_shard(self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0) -> Shard:
+    def make_shard(
+        self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0
+    ) -> Shard:
         """One file of the pool; it is hashed again and only written where it is not there."""
         if draw != 0:
-            raise ValueError(f"training images are one draw, 0, but got {draw=}; vary the seed or the teacher")
+            raise ValueError(
+                f"training images are one draw, 0, but got {draw=}; vary the seed or the teacher"
+            )
         self.check(image_shape)
         start = index * ROWS_PER_SHARD
         images_NHWC = self.task.train().images[start : start + ROWS_PER_SHARD]
         row_id_N = start + np.arange(len(images_NHWC), dtype=np.int64)
         found = content_digest(row_id_N, images_NHWC)
-        path = storage / "pools" / f"training-{digest(spec(self))}" / f"{index:05d}-{found[:16]}.parquet"
-        return Shard(path, found, len(row_id_N)) if path.is_file() else write_shard(path, row_id_N, images_NHWC)
+        path = (
+            storage
+            / "pools"
+            / f"training-{digest(spec(self))}"
+            / f"{index:05d}-{found[:16]}.parquet"
+        )
+        return (
+            Shard(path, found, len(row_id_N))
+            if path.is_file()
+            else write_shard(path, row_id_N, images_NHWC)
+        )
 
     def labels(self, row_id_N: NDArray[np.int64]) -> NDArray[np.int64]:
         """Of these rows. Only the baseline on original labels may ask."""

@@ -1,4 +1,6 @@
-"""Parquet files as pools: raw pixels are read where they lie, encoded images are decoded once, into the storage."""
+"""Parquet files as pools: raw pixels are read where they lie, encoded images are decoded once, into
+the storage.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,17 @@ from dfkd.storage.files import replace_file, write_json
 class ParquetPool:
     """Your own folder of Parquet shards, never written to.
 
-    Columns: `image`, raw uint8 pixels of the task's shape or encoded images (decoding.py says how they are read); if
-    you like `row_id`, int64 and unique in the pool; without it rows are numbered by file name and position. Encoded
-    images that cannot be read are set aside as in `ImageFolder`; duplicates are kept, rows are your choice.
-    Digest: of each file's bytes, computed once and remembered in the storage by name, size and time of change.
-    Range: a folder that every node can read, or a URI without credentials, from which the files are copied into the
-    storage; the files directly in it, each of a size that fits into memory when decoded. It has one draw, 0.
-    Interplay: a folder's name says nothing about its images; the digest is the identity, not the path.
+    Columns: `image`, raw uint8 pixels of the task's shape or encoded images (decoding.py says how
+    they are read); if you like `row_id`, int64 and unique in the pool; without it rows are numbered
+    by file name and position. Encoded images that cannot be read are set aside as in `ImageFolder`;
+    duplicates are kept, rows are your choice.
+    Digest: of each file's bytes, computed once and remembered in the storage by name, size and time
+    of change.
+    Range: a folder that every node can read, or a URI without credentials, from which the files are
+    copied into the storage; the files directly in it, each of a size that fits into memory when
+    decoded. It has one draw, 0.
+    Interplay: a folder's name says nothing about its images; the digest is the identity, not the
+    path.
     """
 
     version: ClassVar[int] = 1
@@ -60,7 +66,9 @@ class ParquetPool:
         check_limits(self.path, self.most_pixels, self.most_rejected)
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError in one line where the folder is no pool of this shape, as far as the files' footers tell."""
+        """ValueError in one line where the folder is no pool of this shape, as far as the files'
+        footers tell.
+        """
         check_pool(image_shape)
         place = listable(self.path)
         for name in _names(place, self.path):
@@ -78,7 +86,9 @@ class ParquetPool:
             for path in paths:
                 check_columns(path, image_shape)
         else:  # a copy keeps its name, by which rows are numbered
-            paths = tuple(folder / _sha256(repr(state))[:12] / name for name, state in names.items())
+            paths = tuple(
+                folder / _sha256(repr(state))[:12] / name for name, state in names.items()
+            )
         return ParquetFiles(self, place, paths, folder, image_shape)
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
@@ -105,7 +115,9 @@ class Decoding:
 
 @dataclass(frozen=True)
 class ParquetFiles:
-    """A Parquet pool on its way into the storage: copied where it is far away, decoded where it is encoded."""
+    """A Parquet pool on its way into the storage: copied where it is far away, decoded where it is
+    encoded.
+    """
 
     pool: ParquetPool
     place: Place
@@ -130,14 +142,18 @@ class ParquetFiles:
             for one in todo:
                 self.make(one)
         found = self._found()
-        records = [intact(self._file(one, "json")) if isinstance(one, Decoding) else None for one in found]
+        records = [
+            intact(self._file(one, "json")) if isinstance(one, Decoding) else None for one in found
+        ]
         shards: list[Shard] = [one for one in found if isinstance(one, Shard)]
         if any(records):
             shards = [
                 one if isinstance(one, Shard) else self._shard(record)
                 for one, record in zip(found, records, strict=True)
             ]
-        pool = PoolFiles(tuple(shard for shard in shards if shard.rows), self._set_aside(found, records))
+        pool = PoolFiles(
+            tuple(shard for shard in shards if shard.rows), self._set_aside(found, records)
+        )
         if pool.set_aside is not None:
             pool.set_aside.check(pool.rows, self.pool.most_rejected)
         return pool
@@ -165,9 +181,13 @@ class ParquetFiles:
             for path in self.paths:
                 check_columns(path, self.image_shape)
         entries = _remembered(self.folder.with_suffix(".json"), list(self.paths))
-        digests = {p: _digest(p, entries[p.name]["bytes_digest"], self.image_shape) for p in self.paths}
+        digests = {
+            p: _digest(p, entries[p.name]["bytes_digest"], self.image_shape) for p in self.paths
+        }
         return [
-            Decoding(p, digests[p]) if is_encoded(p) else Shard(p, digests[p], entries[p.name]["rows"])
+            Decoding(p, digests[p])
+            if is_encoded(p)
+            else Shard(p, digests[p], entries[p.name]["rows"])
             for p in self.paths
         ]
 
@@ -187,7 +207,8 @@ class ParquetFiles:
         write_rejects(self._file(todo, "rejected.parquet"), rejects)
         shard = Shard(path, digest, pq.read_metadata(path).num_rows)
         write_json(
-            self._file(todo, "json"), {"shards": [entry_of(shard)], "counts": Counter(reject[1] for reject in rejects)}
+            self._file(todo, "json"),
+            {"shards": [entry_of(shard)], "counts": Counter(reject[1] for reject in rejects)},
         )
 
     def _write(self, source: Path, half: Path, rejects: list[Reject], lost: list[int]) -> None:
@@ -214,14 +235,19 @@ class ParquetFiles:
                     flush()
             flush()
 
-    def _set_aside(self, found: list[Shard | Decoding], records: list[dict[str, Any] | None]) -> SetAside | None:
+    def _set_aside(
+        self, found: list[Shard | Decoding], records: list[dict[str, Any] | None]
+    ) -> SetAside | None:
         decoded = [one for one in found if isinstance(one, Decoding)]
         if not decoded:
             return None
-        path = self.folder / f"rejected-{_sha256(repr([self._file(one, 'json').name for one in decoded]))[:20]}.parquet"
+        key = _sha256(repr([self._file(one, "json").name for one in decoded]))[:20]
+        path = self.folder / f"rejected-{key}.parquet"
         if not path.is_file():
             join_rejects(path, (self._file(one, "rejected.parquet") for one in decoded))
-        counts = sum((Counter[str](record["counts"]) for record in records if record), Counter[str]())
+        counts = sum(
+            (Counter[str](record["counts"]) for record in records if record), Counter[str]()
+        )
         return SetAside(path, tuple(sorted(counts.items())))
 
 
@@ -256,7 +282,9 @@ def _names(place: Place, path: str) -> dict[str, tuple[int, int]]:
 
 
 def _remembered(memory: Path, paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """What is known of each file by its name; a file that is new or has changed is checked and hashed."""
+    """What is known of each file by its name; a file that is new or has changed is checked and
+    hashed.
+    """
     known: dict[str, dict[str, Any]] = json.loads(memory.read_text()) if memory.is_file() else {}
     stamps = {path: _stamp(path) for path in paths}
     changed = [path for path in paths if known.get(path.name, {}).get("stamp") != stamps[path]]
@@ -285,19 +313,27 @@ def _check_rows(paths: list[Path]) -> None:
     parts = [read_row_ids(path) for path in paths]
     row_id_N = np.concatenate(parts)
     if not len(row_id_N):
-        raise ValueError(f"a pool must have rows, but got {len(paths)} empty shards in {paths[0].parent}; fill them")
+        raise ValueError(
+            f"a pool must have rows, but got {len(paths)} empty shards in {paths[0].parent}; fill "
+            "them"
+        )
     _, first = np.unique(row_id_N, return_index=True)
     if len(first) < len(row_id_N):
         repeated = int(np.setdiff1d(np.arange(len(row_id_N)), first)[0])
-        shard = paths[int(np.searchsorted(np.cumsum([len(part) for part in parts]), repeated, side="right"))]
+        shard = paths[
+            int(np.searchsorted(np.cumsum([len(part) for part in parts]), repeated, side="right"))
+        ]
         raise ValueError(
-            f"row_id must be unique in the pool, but got {len(row_id_N) - len(first)} repeated, such as "
+            f"row_id must be unique in the pool, but got {len(row_id_N) - len(first)} repeated, "
+            "such as "
             f"{row_id_N[repeated]} in {shard}; number the rows anew, or leave the column out"
         )
 
 
 def _digest(path: Path, bytes_digest: str, image_shape: ImageShape) -> str:
-    """The same bytes are other images at another size, and other rows where ids come from the file's name."""
+    """The same bytes are other images at another size, and other rows where ids come from the
+    file's name.
+    """
     numbered_by = "row_id" if has_row_ids(path) else path.name
     return _sha256(f"{bytes_digest} {image_shape} {numbered_by}")
 

@@ -12,7 +12,9 @@ class Pool(Protocol):
     version: ClassVar[int]  # raised when the same fields begin to give other images
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
-        """The shards for images of (H, W, C), made in `storage` where need be; a second call writes nothing.
+        """The shards for images of (H, W, C), made in `storage` where need be; a second call writes
+        nothing.
 
-        `draw` names one of several independent pools of the same kind, for blocks that vary the pool as well.
+        `draw` names one of several independent pools of the same kind, for blocks that vary the
+        pool as well.
         """

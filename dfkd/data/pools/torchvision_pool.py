@@ -13,7 +13,14 @@ import numpy as np
 from PIL import Image
 
 from dfkd.data.images.decoding import BROKEN, MOST_PIXELS, Rejected
-from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, rows_per_shard
+from dfkd.data.importing.importing import (
+    Found,
+    Import,
+    check_limits,
+    check_pool,
+    part_key,
+    rows_per_shard,
+)
 from dfkd.data.importing.places import place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.identity import limit, location
@@ -21,14 +28,19 @@ from dfkd.identity import limit, location
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionPool:
-    """The images of `torchvision.datasets.<name>(path, **arguments)`, converted and resized to the task's shape.
+    """The images of `torchvision.datasets.<name>(path, **arguments)`, converted and resized to the
+    task's shape.
 
-    name="SVHN", arguments=(("split", "extra"),), path="folder". What lies at 0 of a sample is its image; the rest, its
-    label too, is not looked at. Row ids: positions. Duplicates and what cannot be read are set aside (`ImageFolder`).
-    Range: data sets that know their length and give PIL images or uint8 arrays; their files must be there, or
-    ("download", True) among the arguments; "" as path for those that take none. One draw, 0.
-    Interplay: torchvision's own loader reads the files, and some of its data sets unpickle theirs after checking their
-    MD5 (CIFAR): this is for the data sets that it knows, `ImageFolder` for files of unknown origin.
+    name="SVHN", arguments=(("split", "extra"),), path="folder". What lies at 0 of a sample is its
+    image; the rest, its
+    label too, is not looked at. Row ids: positions. Duplicates and what cannot be read are set
+    aside (`ImageFolder`).
+    Range: data sets that know their length and give PIL images or uint8 arrays; their files must be
+    there, or ("download", True) among the arguments; "" as path for those that take none. One draw,
+    0.
+    Interplay: torchvision's own loader reads the files, and some of its data sets unpickle theirs
+    after checking their MD5 (CIFAR): this is for the data sets that it knows, `ImageFolder` for
+    files of unknown origin.
     """
 
     version: ClassVar[int] = 1
@@ -40,7 +52,9 @@ class TorchvisionPool:
 
     def __post_init__(self) -> None:
         check_limits(self.path or ".", self.most_pixels, self.most_rejected)
-        object.__setattr__(self, "arguments", tuple(tuple(pair) for pair in self.arguments))  # as text gives lists
+        object.__setattr__(
+            self, "arguments", tuple(tuple(pair) for pair in self.arguments)
+        )  # as text gives lists
 
     def check(self, image_shape: ImageShape) -> None:
         """ValueError in one line where torchvision cannot give this data set."""
@@ -56,7 +70,10 @@ class TorchvisionPool:
         ranges = tuple((start, min(start + most, rows)) for start in range(0, rows, most))
         return Import(
             outside=_Samples(self, ranges),
-            keys=tuple(part_key(f"{content} {of_part}", image_shape, self.most_pixels) for of_part in ranges),
+            keys=tuple(
+                part_key(f"{content} {of_part}", image_shape, self.most_pixels)
+                for of_part in ranges
+            ),
             folder=storage / "pools" / f"torchvision-{self.name.lower()}",
             image_shape=image_shape,
             most_pixels=self.most_pixels,
@@ -67,12 +84,16 @@ class TorchvisionPool:
         return self.making(image_shape, storage, draw).files()
 
     def data_set(self) -> Any:
-        """Torchvision's object. ValueError in one line where there is none, or its files are not there."""
+        """Torchvision's object. ValueError in one line where there is none, or its files are not
+        there.
+        """
         from torchvision import datasets
 
         kind = getattr(datasets, self.name, None)
         if not (isinstance(kind, type) and issubclass(kind, datasets.VisionDataset)):
-            raise ValueError(f"name must be that of a data set in torchvision.datasets, but got {self.name!r}")
+            raise ValueError(
+                f"name must be that of a data set in torchvision.datasets, but got {self.name!r}"
+            )
         root = (str(Path(self.path).expanduser()),) if self.path else ()
         try:
             found = kind(*root, **dict(self.arguments))
@@ -80,7 +101,8 @@ class TorchvisionPool:
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
-                f"torchvision must be able to read {self.name} with {dict(self.arguments)} from {self.path!r}, but it "
+                f"torchvision must be able to read {self.name} with {dict(self.arguments)} from "
+                f"{self.path!r}, but it "
                 f"says: {reason}; mend path or arguments"
             ) from error
         return found
@@ -117,4 +139,6 @@ def _image(data_set: Any, index: int) -> Image.Image:
             return image
     except BROKEN as error:
         raise Rejected("truncated or damaged", f"{type(error).__name__}: {error}"[:200]) from error
-    raise Rejected("not an image", f"a {type(image).__name__}, neither a PIL image nor a uint8 array")
+    raise Rejected(
+        "not an image", f"a {type(image).__name__}, neither a PIL image nor a uint8 array"
+    )

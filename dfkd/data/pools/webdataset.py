@@ -1,4 +1,6 @@
-"""WebDataset's tars as pools: read from front to back with the standard library, nothing unpacked or unpickled."""
+"""WebDataset's tars as pools: read from front to back with the standard library, nothing unpacked
+or unpickled.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.importing.importing import Found, Import, check_limits, check_pool, part_key, row_id_of
+from dfkd.data.importing.importing import (
+    Found,
+    Import,
+    check_limits,
+    check_pool,
+    part_key,
+    row_id_of,
+)
 from dfkd.data.importing.places import Entry, Place, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.image_folder import listable
@@ -30,13 +39,16 @@ EXTENDED = (
 
 @dataclass(frozen=True, kw_only=True)
 class WebDatasetTars:
-    """All images in the tar files below a folder, as `ImageFolder` reads the same files: the same ids, the same pixels.
+    """All images in the tar files below a folder, as `ImageFolder` reads the same files: the same
+    ids, the same pixels.
 
-    Row ids: a hash of the member's name, "./" in front of it left out. Order: by the tars' names, then as in the tar.
-    Of members with the same name or bytes the first is kept; `unique_names=False` for tars that number theirs anew.
-    What cannot be read is set aside as in `ImageFolder`; of a damaged tar what stands before the damage is read.
-    What goes with an image (.json, .cls, .txt) is not opened, and pickles (.pyd, .pickle) are never unpickled.
-    Range: path, a folder with .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz files, here or below a URI without credentials.
+    Row ids: a hash of the member's name, "./" in front of it left out. Order: by the tars' names,
+    then as in the tar. Of members with the same name or bytes the first is kept;
+    `unique_names=False` for tars that number theirs anew. What cannot be read is set aside as in
+    `ImageFolder`; of a damaged tar what stands before the damage is read. What goes with an image
+    (.json, .cls, .txt) is not opened, and pickles (.pyd, .pickle) are never unpickled.
+    Range: path, a folder with .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz files, here or below a URI
+    without credentials.
     One draw, 0. Source: the format of github.com/webdataset/webdataset.
     """
 
@@ -62,7 +74,9 @@ class WebDatasetTars:
         return Import(
             outside=_Members(place, tars, self.most_pixels, self.unique_names),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
-            folder=storage / "pools" / f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}",
+            folder=storage
+            / "pools"
+            / f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}",
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
@@ -72,9 +86,15 @@ class WebDatasetTars:
         return self.making(image_shape, storage, draw).files()
 
     def _tars(self, place: Place) -> tuple[Entry, ...]:
-        tars = tuple(entry for entry in walk(place) if entry.name.lower().decode("utf-8", "replace").endswith(ENDINGS))
+        tars = tuple(
+            entry
+            for entry in walk(place)
+            if entry.name.lower().decode("utf-8", "replace").endswith(ENDINGS)
+        )
         if not tars:
-            raise ValueError(f"a pool of tars must have files that end in {ENDINGS}, but got none in {self.path}")
+            raise ValueError(
+                f"a pool of tars must have files that end in {ENDINGS}, but got none in {self.path}"
+            )
         return tars
 
 
@@ -98,11 +118,16 @@ class _Members:
         except Rejected as why:
             yield _lost(entry.name, why)
         except (OSError, EOFError, tarfile.TarError) as error:
-            yield _lost(entry.name, Rejected("truncated or damaged", f"{error}: what stands behind is not read"))
+            yield _lost(
+                entry.name,
+                Rejected("truncated or damaged", f"{error}: what stands behind is not read"),
+            )
 
     def _members(self, file: IO[bytes], told_apart: bytes) -> Iterator[Found]:
         ended: list[bool] = []
-        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_header(ended), errors="surrogateescape") as tar:
+        with tarfile.open(
+            fileobj=file, mode="r|*", tarinfo=_header(ended), errors="surrogateescape"
+        ) as tar:
             for member in tar:
                 if not member.isdir():
                     name = told_apart + _name(member)
@@ -136,7 +161,9 @@ def _lost(name: bytes, why: Rejected) -> Found:
 
 
 def _header(ended: list[bool]) -> type[tarfile.TarInfo]:
-    """Headers that say when the tar has come to its proper end, and are not read where they are longer than any is."""
+    """Headers that say when the tar has come to its proper end, and are not read where they are
+    longer than any is.
+    """
 
     class Header(tarfile.TarInfo):
         @classmethod

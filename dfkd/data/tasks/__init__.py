@@ -1,6 +1,8 @@
-"""Tasks: labelled sets, from which a teacher learns and by which a student is judged; no loss reads them.
+"""Tasks: labelled sets, from which a teacher learns and by which a student is judged; no loss reads
+them.
 
-Legend: N images, H height, W width, C channels, K classes. Images are uint8, 0 to 255, channels last.
+Legend: N images, H height, W width, C channels, K classes. Images are uint8, 0 to 255, channels
+last.
 """
 
 from dfkd.data.tasks.cifar import Cifar10, Cifar100
@@ -11,10 +13,25 @@ from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.data.tasks.unlabelled import Unlabelled
 
 __all__ = [
-    "TASKS", "Cifar10", "Cifar100", "Digits", "FashionMnist", "ImageNetFolder", "LabelledFolder", "NoSplit", "Split",
-    "Task", "Unlabelled",
-]  # fmt: skip
+    "TASKS",
+    "Cifar10",
+    "Cifar100",
+    "Digits",
+    "FashionMnist",
+    "ImageNetFolder",
+    "LabelledFolder",
+    "NoSplit",
+    "Split",
+    "Task",
+    "Unlabelled",
+]
 
 TASKS: tuple[type[Task], ...] = (
-    Digits, FashionMnist, Cifar10, Cifar100, LabelledFolder, ImageNetFolder, Unlabelled,
-)  # fmt: skip
+    Digits,
+    FashionMnist,
+    Cifar10,
+    Cifar100,
+    LabelledFolder,
+    ImageNetFolder,
+    Unlabelled,
+)

@@ -1,7 +1,9 @@
-"""CIFAR-10 and CIFAR-100 from their binary files, which hold nothing that is executed when they are read.
+"""CIFAR-10 and CIFAR-100 from their binary files, which hold nothing that is executed when they are
+read.
 
-Legend: N images, H height, W width, C channels. Both come from https://www.cs.toronto.edu/~kriz/cifar.html, "binary
-version"; the Python version is pickles, and is not read. There is no validation split: what chooses is the probe.
+Legend: N images, H height, W width, C channels. Both come from
+https://www.cs.toronto.edu/~kriz/cifar.html, "binary version"; the Python version is pickles, and is
+not read. There is no validation split: what chooses is the probe.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ PIXELS = 3 * 32 * 32
 
 
 class _Cifar:
-    """What the two have in common: a folder of records, each some label bytes and the planes of an image."""
+    """What the two have in common: a folder of records, each some label bytes and the planes of an
+    image.
+    """
 
     path: str
     train_files: ClassVar[tuple[str, ...]]
@@ -41,9 +45,12 @@ class _Cifar:
 
     def _read(self, names: Sequence[str]) -> Split:
         """A copy, so that a caller who writes into it does not change what the next one gets."""
-        splits = [_records(Path(self.path) / name, self.label_bytes, self.classes) for name in names]
+        splits = [
+            _records(Path(self.path) / name, self.label_bytes, self.classes) for name in names
+        ]
         return Split(
-            np.concatenate([split.images for split in splits]), np.concatenate([split.labels for split in splits])
+            np.concatenate([split.images for split in splits]),
+            np.concatenate([split.labels for split in splits]),
         )
 
 
@@ -51,8 +58,9 @@ class _Cifar:
 class Cifar10(_Cifar):
     """50,000 and 10,000 photographs of 32x32 in ten classes (Krizhevsky, 2009).
 
-    path: the folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin. Not identity: these are the files of
-    one published data set. Mean and deviation are those of the published training images.
+    path: the folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin. Not identity:
+    these are the files of one published data set. Mean and deviation are those of the published
+    training images.
     """
 
     path: str = location()
@@ -67,7 +75,8 @@ class Cifar10(_Cifar):
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar100(_Cifar):
-    """50,000 and 10,000 photographs of 32x32 in a hundred classes (Krizhevsky, 2009); the fine labels are read.
+    """50,000 and 10,000 photographs of 32x32 in a hundred classes (Krizhevsky, 2009); the fine
+    labels are read.
 
     path: the folder with train.bin and test.bin; see `Cifar10`.
     """
@@ -86,14 +95,21 @@ class Cifar100(_Cifar):
 def _records(path: Path, label_bytes: int, classes: int) -> Split:
     """ValueError with one line for a file that is missing or is not of this format."""
     if not path.is_file():
-        raise ValueError(f"there is no file {path}: name the folder of the binary version of CIFAR with path=...")
+        raise ValueError(
+            f"there is no file {path}: name the folder of the binary version of CIFAR with path=..."
+        )
     data = np.fromfile(path, dtype=np.uint8)
     size = label_bytes + PIXELS
     if not len(data) or len(data) % size:
-        raise ValueError(f"{path} must hold records of {size} bytes, but has {len(data)}: is it cut off?")
+        raise ValueError(
+            f"{path} must hold records of {size} bytes, but has {len(data)}: is it cut off?"
+        )
     records = data.reshape(-1, size)
     labels_N = records[:, label_bytes - 1].astype(np.int64)
     if labels_N.max() >= classes:
-        raise ValueError(f"{path} must hold labels below {classes}, but got {labels_N.max()}: is it the other CIFAR?")
+        raise ValueError(
+            f"{path} must hold labels below {classes}, but got {labels_N.max()}: is it the other "
+            "CIFAR?"
+        )
     planes_NCHW = records[:, label_bytes:].reshape(-1, 3, 32, 32)
     return Split(np.ascontiguousarray(planes_NCHW.transpose(0, 2, 3, 1)), labels_N)

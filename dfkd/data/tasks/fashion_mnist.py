@@ -19,8 +19,13 @@ from numpy.typing import NDArray
 from dfkd.data.tasks.task import Split
 from dfkd.identity import location
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts the files
-BELOW = ("", "FashionMNIST/raw")  # where they lie in a folder: directly, or as torchvision puts them
+DEBIAN = Path(
+    "/usr/share/datasets/fashion-mnist"
+)  # where the package dataset-fashion-mnist puts the files
+BELOW = (
+    "",
+    "FashionMNIST/raw",
+)  # where they lie in a folder: directly, or as torchvision puts them
 PUBLISHED = "14410854cf7a289477dc"  # `content_of` the files of 2017
 LABELS = 10
 
@@ -29,12 +34,16 @@ LABELS = 10
 class FashionMnist:
     """70,000 photographs of garments in ten classes, 28x28, grey on black (Xiao et al., 2017).
 
-    Splits: of the 60,000 published training images, in their published order, the first 27,000 (45 %) train and the
-    next 3,000 (5 %) validate. The other half is no part of the task: `held_out`, which no teacher of this task has
-    seen, is there for a wild pool. Test: the published 10,000. Mean and deviation are those of the 27,000.
-    path: a folder with the four idx files, packed or not, or one that torchvision downloaded into; empty: the Debian
-    package dataset-fashion-mnist, else where `download` puts them. Not identity: `content` is.
-    content: what `content_of` says of the files; others are refused. The default is that of the published ones.
+    Splits: of the 60,000 published training images, in their published order, the first 27,000 (45
+    %) train and the next 3,000 (5 %) validate. The other half is no part of the task: `held_out`,
+    which no teacher of this task has
+    seen, is there for a wild pool. Test: the published 10,000. Mean and deviation are those of the
+    27,000.
+    path: a folder with the four idx files, packed or not, or one that torchvision downloaded into;
+    empty: the Debian package dataset-fashion-mnist, else where `download` puts them. Not identity:
+    `content` is.
+    content: what `content_of` says of the files; others are refused. The default is that of the
+    published ones.
     """
 
     path: str = location(default="")
@@ -58,7 +67,9 @@ class FashionMnist:
         return _copy_of(test, 0, len(test))
 
     def held_out(self) -> Split:
-        """The half that no teacher learns from, read only. Its labels are for the evaluation of a selection alone."""
+        """The half that no teacher learns from, read only. Its labels are for the evaluation of a
+        selection alone.
+        """
         train = self._files().train
         return Split(train.images[len(train) // 2 :], train.labels[len(train) // 2 :])
 
@@ -71,19 +82,25 @@ class FashionMnist:
         files = _read(folder)
         if files.content != self.content:
             raise ValueError(
-                f"the files in {folder} are not the expected Fashion-MNIST: content is {files.content}, expected "
-                f"{self.content}; get them again, or, where these are the ones you mean, set task.content to theirs"
+                f"the files in {folder} are not the expected Fashion-MNIST: content is "
+                f"{files.content}, expected "
+                f"{self.content}; get them again, or, where these are the ones you mean, set "
+                "task.content to theirs"
             )
         return files
 
 
 def content_of(folder: str) -> str:
-    """The beginning of the SHA-256 of the four idx files in or below this folder, unpacked, training images first."""
+    """The beginning of the SHA-256 of the four idx files in or below this folder, unpacked,
+    training images first.
+    """
     return _read(_folder(folder)).content
 
 
 def download(folder: str = "") -> FashionMnist:
-    """The task, its files downloaded by torchvision into this folder, or to where an empty `path` finds them."""
+    """The task, its files downloaded by torchvision into this folder, or to where an empty `path`
+    finds them.
+    """
     from torchvision.datasets import FashionMNIST
 
     FashionMNIST(str(Path(folder).expanduser() if folder else _torch_folder()), download=True)
@@ -115,8 +132,10 @@ def _folder(path: str) -> Path:
         if _file(folder, "train-images-idx3-ubyte") is not None:
             return folder
     raise ValueError(
-        f"there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in {' or '.join(map(str, roots))}: apt-get install "
-        "dataset-fashion-mnist, call dfkd.data.tasks.fashion_mnist.download(), or name its folder: task.path, "
+        f"there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in "
+        f"{' or '.join(map(str, roots))}: apt-get install "
+        "dataset-fashion-mnist, call dfkd.data.tasks.fashion_mnist.download(), or name its folder: "
+        "task.path, "
         "pool.task.path"
     )
 
@@ -135,28 +154,41 @@ def _read(folder: Path) -> _Files:
 
 def _split(folder: Path, part: str, sha256: hashlib._Hash) -> Split:
     images_NHW, labels_N = (
-        _array(folder / f"{part}-{name}", sha256) for name in ("images-idx3-ubyte", "labels-idx1-ubyte")
+        _array(folder / f"{part}-{name}", sha256)
+        for name in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
-    if images_NHW.shape[1:] != FashionMnist.image_shape[:2] or labels_N.shape != images_NHW.shape[:1]:
+    if (
+        images_NHW.shape[1:] != FashionMnist.image_shape[:2]
+        or labels_N.shape != images_NHW.shape[:1]
+    ):
         raise ValueError(
-            f"{folder} must hold N images of 28x28 and N labels, but {part} has shapes {images_NHW.shape} and "
+            f"{folder} must hold N images of 28x28 and N labels, but {part} has shapes "
+            f"{images_NHW.shape} and "
             f"{labels_N.shape}: is it another data set?"
         )
     if labels_N.size and labels_N.max() >= LABELS:
-        raise ValueError(f"labels must lie below {LABELS}, but got {labels_N.max()} in {folder}: another data set?")
+        raise ValueError(
+            f"labels must lie below {LABELS}, but got {labels_N.max()} in {folder}: another data "
+            "set?"
+        )
     return Split(images_NHW[..., None], labels_N.astype(np.int64))
 
 
 def _array(path: Path, sha256: hashlib._Hash) -> NDArray[np.uint8]:
-    """What an idx file holds: two zero bytes, 8 for uint8, the number of dimensions, their sizes, the values."""
+    """What an idx file holds: two zero bytes, 8 for uint8, the number of dimensions, their sizes,
+    the values.
+    """
     data = _unpacked(path)
     sha256.update(data)
     dimensions = data[3] if data[:3] == bytes([0, 0, 8]) and len(data) > 3 else 0
     start = 4 + 4 * dimensions
-    sizes = np.frombuffer(data[4:start], ">u4").tolist() if dimensions and len(data) >= start else []
+    sizes = (
+        np.frombuffer(data[4:start], ">u4").tolist() if dimensions and len(data) >= start else []
+    )
     if not sizes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
         raise ValueError(
-            f"{path} must be an idx file of uint8, but got {len(data)} bytes that begin with {data[:4].hex()!r} and "
+            f"{path} must be an idx file of uint8, but got {len(data)} bytes that begin with "
+            f"{data[:4].hex()!r} and "
             f"sizes {sizes}: is it cut off? Get it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
@@ -165,8 +197,13 @@ def _array(path: Path, sha256: hashlib._Hash) -> NDArray[np.uint8]:
 def _unpacked(path: Path) -> bytes:
     found = _file(path.parent, path.name)
     if found is None:
-        raise ValueError(f"there is no file {path} or {path.name}.gz: Fashion-MNIST is four files, copy all of them")
+        raise ValueError(
+            f"there is no file {path} or {path.name}.gz: Fashion-MNIST is four files, copy all of "
+            "them"
+        )
     try:
         return gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
     except (OSError, EOFError, zlib.error) as error:  # gzip's BadGzipFile is an OSError
-        raise ValueError(f"{found} cannot be unpacked ({error}): is it cut off? Get it again") from error
+        raise ValueError(
+            f"{found} cannot be unpacked ({error}): is it cut off? Get it again"
+        ) from error

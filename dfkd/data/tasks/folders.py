@@ -1,6 +1,8 @@
-"""Tasks from folders: one subfolder per class below train/, val/ and test/, as torchvision's ImageFolder has them.
+"""Tasks from folders: one subfolder per class below train/, val/ and test/, as torchvision's
+ImageFolder has them.
 
-N images, H height, W width, C channels. Images are decoded once, into the user's cache, and mapped from there.
+N images, H height, W width, C channels. Images are decoded once, into the user's cache, and mapped
+from there.
 """
 
 from __future__ import annotations
@@ -28,9 +30,16 @@ class _Folder:
     def require(self, split: str) -> None:
         """NoSplit if there is no such split."""
         if self._split_folder(split) is None:
-            instead = "name a teacher that is trained" if split == "train" else "compare by the probe or by validation"
+            instead = (
+                "name a teacher that is trained"
+                if split == "train"
+                else "compare by the probe or by validation"
+            )
             names = "/ or ".join(self.splits[split])
-            raise NoSplit(f"the task's folder {self.path} has no {names}/ with labelled images: add it, or {instead}")
+            raise NoSplit(
+                f"the task's folder {self.path} has no {names}/ with labelled images: add it, or "
+                f"{instead}"
+            )
 
     def _split_folder(self, split: str) -> Path | None:
         folders = (Path(self.path).expanduser() / name for name in self.splits[split])
@@ -47,23 +56,31 @@ class _Folder:
         if folder is None:
             return None
         files = files_in(folder.resolve())
-        return Split(decoded(files.paths, files.stamp, self.image_shape, self.shorter_side), files.labels_N.copy())
+        return Split(
+            decoded(files.paths, files.stamp, self.image_shape, self.shorter_side),
+            files.labels_N.copy(),
+        )
 
     def _check_fields(self) -> None:
         if self.shorter_side and self.shorter_side < max(self.image_shape[:2]):
             raise ValueError(
-                f"shorter_side must be 0, or so large that image_shape can be cut out, but got {self.shorter_side=} "
+                f"shorter_side must be 0, or so large that image_shape can be cut out, but got "
+                f"{self.shorter_side=} "
                 f"and {self.image_shape=}"
             )
 
     def _classes(self, splits: Sequence[Path]) -> tuple[str, ...]:
-        """Their names, sorted: the order of the labels. ValueError unless all splits have the same."""
+        """Their names, sorted: the order of the labels.
+
+        ValueError unless all splits have the same.
+        """
         names = {split: class_names(split) for split in splits}
         first = names[splits[0]]
         for split, others in names.items():
             if odd := sorted(set(first) ^ set(others)):
                 raise ValueError(
-                    f"{split} and {splits[0]} must have the same subfolders, one for each class, but {odd[0]!r} is in "
+                    f"{split} and {splits[0]} must have the same subfolders, one for each class, "
+                    f"but {odd[0]!r} is in "
                     "one of them only"
                 )
         return first
@@ -71,18 +88,22 @@ class _Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFolder(_Folder):
-    """Your own labelled images: path/train/<class>/..., path/val/<class>/..., path/test/<class>/....
+    """Your own labelled images: path/train/<class>/..., path/val/<class>/...,
+    path/test/<class>/....
 
-    Splits: train may be missing where the teacher is given; val (also named validation or valid) may be missing: what
-    chooses is then the probe alone; test may be missing where no command reads it. Classes are numbered by their names
-    in sorted order. Files in subfolders of a class count as well; those that are not named as images do not.
+    Splits: train may be missing where the teacher is given; val (also named validation or valid)
+    may be missing: what chooses is then the probe alone; test may be missing where no command reads
+    it. Classes are numbered by their names in sorted order. Files in subfolders of a class count as
+    well; those that are not named as images do not.
     path: the folder. Not identity: content is.
-    image_shape: (H, W, C). Images are resized to it, as those of pools are; where shorter_side is not 0, the shorter
-    side is resized to that and the centre cut out, as torchvision evaluates.
-    mean, std: per channel, of pixels scaled to 0..1, those that the teacher was trained with; found from train where
-    they are not given. classes, content: found in the folder; content is a digest of the names and bytes of all files,
-    and a folder that has changed since is refused.
-    Range: memory is bounded, the cache is not: H * W * C bytes for each image of the splits that are read (decoded.py).
+    image_shape: (H, W, C). Images are resized to it, as those of pools are; where shorter_side is
+    not 0, the shorter side is resized to that and the centre cut out, as torchvision evaluates.
+    mean, std: per channel, of pixels scaled to 0..1, those that the teacher was trained with; found
+    from train where
+    they are not given. classes, content: found in the folder; content is a digest of the names and
+    bytes of all files, and a folder that has changed since is refused.
+    Range: memory is bounded, the cache is not: H * W * C bytes for each image of the splits that
+    are read (decoded.py).
     """
 
     path: str = location()
@@ -94,8 +115,10 @@ class LabelledFolder(_Folder):
     content: str = ""
     version: ClassVar[int] = 1
     splits: ClassVar[dict[str, tuple[str, ...]]] = {
-        "train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",),
-    }  # fmt: skip
+        "train": ("train",),
+        "validation": ("val", "validation", "valid"),
+        "test": ("test",),
+    }
 
     def __post_init__(self) -> None:
         self._set(image_shape=tuple(self.image_shape))
@@ -104,7 +127,8 @@ class LabelledFolder(_Folder):
             self._set(classes=len(self.class_names), content=self._content())
         if self.classes < 2:
             raise ValueError(
-                f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, but got "
+                f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, "
+                "but got "
                 f"{self.classes}"
             )
         if not self.mean and not self.std:
@@ -131,11 +155,14 @@ class LabelledFolder(_Folder):
         return self._asked("test")
 
     def check(self) -> None:
-        """ValueError with one line if the folder has changed or an image that judges a student cannot be read."""
+        """ValueError with one line if the folder has changed or an image that judges a student
+        cannot be read.
+        """
         content = self._content()
         if content != self.content:
             raise ValueError(
-                f"the images in {self.path} are not those of this experiment: content is {content}, expected "
+                f"the images in {self.path} are not those of this experiment: content is "
+                f"{content}, expected "
                 f"{self.content}; where these are the ones you mean, leave content out"
             )
         for name in ("validation", "test"):
@@ -147,7 +174,8 @@ class LabelledFolder(_Folder):
         folders = [(name, folder.resolve()) for name, folder in found if folder is not None]
         if not folders:
             raise ValueError(
-                f"path must be a folder with train/, val/ or test/, each with one subfolder per class, but got "
+                f"path must be a folder with train/, val/ or test/, each with one subfolder per "
+                "class, but got "
                 f"{self.path!r}, which has none of them"
             )
         return folders
@@ -155,12 +183,17 @@ class LabelledFolder(_Folder):
     def _content(self) -> str:
         files = {name: files_in(folder) for name, folder in self._folders()}
         key = digest(["content", *(f"{name} {split.stamp}" for name, split in files.items())])
-        return str(remembered(key, lambda: digest([[name, split.content()] for name, split in files.items()])))
+        return str(
+            remembered(
+                key, lambda: digest([[name, split.content()] for name, split in files.items()])
+            )
+        )
 
     def _statistics(self) -> tuple[list[float], list[float]]:
         if self._split_folder("train") is None:
             raise ValueError(
-                f"mean and std must be given where there is no train/, as in {self.path!r}: those that the teacher was "
+                f"mean and std must be given where there is no train/, as in {self.path!r}: those "
+                "that the teacher was "
                 "trained with"
             )
         key = digest(["statistics", self.content, *self.image_shape, self.shorter_side])
@@ -170,14 +203,18 @@ class LabelledFolder(_Folder):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNetFolder(_Folder):
-    """ImageNet-1k (Russakovsky et al., 2015) as torchvision's ImageFolder has it: train/<wnid>/..., val/<wnid>/....
+    """ImageNet-1k (Russakovsky et al., 2015) as torchvision's ImageFolder has it: train/<wnid>/...,
+    val/<wnid>/....
 
-    Splits: the published training images train; the published validation images, whose labels are the only other ones
-    that are public, are the test set, as in all published work; there is no third, so what chooses is the probe.
-    path: the folder. Not identity: these are the files of one published data set; for a part of it take LabelledFolder.
-    image_shape, shorter_side: the shorter side is resized to 256 pixels and 224x224 are cut out of the centre, as
-    torchvision evaluates its classifiers. Mean and deviation are torchvision's.
-    Range: memory is bounded; the cache takes 7.5 GB for val, and for train, where a teacher is trained here, 193 GB.
+    Splits: the published training images train; the published validation images, whose labels are
+    the only other ones that are public, are the test set, as in all published work; there is no
+    third, so what chooses is the probe.
+    path: the folder. Not identity: these are the files of one published data set; for a part of it
+    take LabelledFolder.
+    image_shape, shorter_side: the shorter side is resized to 256 pixels and 224x224 are cut out of
+    the centre, as torchvision evaluates its classifiers. Mean and deviation are torchvision's.
+    Range: memory is bounded; the cache takes 7.5 GB for val, and for train, where a teacher is
+    trained here, 193 GB.
     """
 
     path: str = location()
@@ -200,7 +237,8 @@ class ImageNetFolder(_Folder):
         names = self._classes(splits) if splits else ()
         if len(names) != self.classes:
             raise ValueError(
-                f"ImageNet's train/ and val/ must have 1000 subfolders, n01440764 and so on, but got {len(names)} in "
+                f"ImageNet's train/ and val/ must have 1000 subfolders, n01440764 and so on, but "
+                f"got {len(names)} in "
                 f"{self.path!r}; for another set of classes take LabelledFolder"
             )
         return names

@@ -1,4 +1,5 @@
-"""Labelled image files: one subfolder per class. Which files there are, what they hold, and the statistics of pixels.
+"""Labelled image files: one subfolder per class. Which files there are, what they hold, and the
+statistics of pixels.
 
 N images, H height, W width, C channels, L levels of a pixel.
 """
@@ -16,16 +17,37 @@ from numpy.typing import NDArray
 from dfkd.data.images.decoded import side_by_side
 from dfkd.identity import Json, digest
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff", ".jp2", ".avif")
+ENDINGS = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".jp2",
+    ".avif",
+)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    return tuple(
+        sorted(
+            path.name
+            for path in folder.iterdir()
+            if path.is_dir() and not path.name.startswith(".")
+        )
+    )
 
 
 @dataclass(frozen=True)
 class Files:
-    """The images of one split, by class and name. `stamp` is another one where a file is new, moved or has changed."""
+    """The images of one split, by class and name. `stamp` is another one where a file is new, moved
+    or has changed.
+    """
 
     folder: Path
     paths: tuple[Path, ...]
@@ -49,9 +71,16 @@ def files_in(folder: Path) -> Files:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names(folder)):
-        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+        found = sorted(
+            path
+            for path in (folder / name).rglob("*")
+            if path.suffix.lower() in ENDINGS and path.is_file()
+        )
         if not found:
-            raise ValueError(f"every class must have images, but got none in {folder / name}: add some, or remove it")
+            raise ValueError(
+                f"every class must have images, but got none in {folder / name}: add some, or "
+                "remove it"
+            )
         paths += found
         labels += [label] * len(found)
     known_by = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
@@ -60,11 +89,15 @@ def files_in(folder: Path) -> Files:
 
 
 def statistics(images_NHWC: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel scaled to 0..1, to four digits; exact, a stretch of images at a time."""
+    """Mean and deviation of each channel scaled to 0..1, to four digits; exact, a stretch of images
+    at a time.
+    """
     counts_CL = np.zeros((images_NHWC.shape[3], 256), dtype=np.int64)
     for start in range(0, len(images_NHWC), 1024):
         part_NHWC = images_NHWC[start : start + 1024]
-        counts_CL += [np.bincount(part_NHWC[..., c].reshape(-1), minlength=256) for c in range(len(counts_CL))]
+        counts_CL += [
+            np.bincount(part_NHWC[..., c].reshape(-1), minlength=256) for c in range(len(counts_CL))
+        ]
     levels_L = np.arange(256) / 255
     share_CL = counts_CL / counts_CL.sum(1, keepdims=True)
     mean_C = share_CL @ levels_L

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 
 class NoSplit(ValueError):
-    """A split that somebody asked for and the task does not have; one line says which and what to do."""
+    """A split that somebody asked for and the task does not have; one line says which and what to
+    do.
+    """
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise ValueError(
-                f"images must be uint8 of shape (N, H, W, C), but got {self.images.dtype} of shape {self.images.shape}"
+                f"images must be uint8 of shape (N, H, W, C), but got {self.images.dtype} of shape "
+                f"{self.images.shape}"
             )
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
@@ -37,16 +40,23 @@ class Split:
 
 
 def require(task: "Task", split: str) -> None:
-    """NoSplit if the task knows that it has no such split ("train", "test"); nothing is read for that."""
+    """NoSplit if the task knows that it has no such split ("train", "test"); nothing is read for
+    that.
+    """
     asked = getattr(task, "require", None)
     if asked is not None:
         asked(split)
 
 
 class Task(Protocol):
-    """What a task offers; your own needs no base class. Frozen, so that an experiment can hold it."""
+    """What a task offers; your own needs no base class.
 
-    version: ClassVar[int]  # raised when the same fields begin to give other images, labels or statistics
+    Frozen, so that an experiment can hold it.
+    """
+
+    version: ClassVar[
+        int
+    ]  # raised when the same fields begin to give other images, labels or statistics
 
     @property
     def classes(self) -> int: ...
@@ -66,7 +76,11 @@ class Task(Protocol):
         """NoSplit where there is none: a teacher that is given needs none."""
 
     def validation(self) -> Split | None:
-        """Labelled images apart from train and test, or None where there are none: then nothing may ask."""
+        """Labelled images apart from train and test, or None where there are none: then nothing may
+        ask.
+        """
 
     def test(self) -> Split:
-        """Read once for each confirmed or ablation cell, never by a search. NoSplit where there is none."""
+        """Read once for each confirmed or ablation cell, never by a search. NoSplit where there is
+        none.
+        """

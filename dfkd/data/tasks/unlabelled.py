@@ -8,11 +8,14 @@ from dfkd.data.tasks.task import NoSplit
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled:
-    """How many classes a teacher knows, and which images it expects; there are no labels, so only the probe compares.
+    """How many classes a teacher knows, and which images it expects; there are no labels, so only
+    the probe compares.
 
-        Unlabelled(classes=100, image_shape=(32, 32, 3), mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
+        Unlabelled(classes=100, image_shape=(32, 32, 3), mean=(0.507, 0.487, 0.441), std=(0.267,
+        0.256, 0.276))
 
-    image_shape: (H, W, C). mean, std: per channel, of pixels scaled to 0..1: those that the teacher was trained with.
+    image_shape: (H, W, C). mean, std: per channel, of pixels scaled to 0..1: those that the teacher
+    was trained with.
     Source: whoever trained the teacher.
     """
 
@@ -37,16 +40,33 @@ class Unlabelled:
         self.require("test")
 
     def require(self, split: str) -> NoReturn:
-        instead = "name a teacher that is trained" if split == "train" else "do without --test and compare by the probe"
-        raise NoSplit(f"a task without images was asked for its {split} split: {instead}, or name a task with images")
+        instead = (
+            "name a teacher that is trained"
+            if split == "train"
+            else "do without --test and compare by the probe"
+        )
+        raise NoSplit(
+            f"a task without images was asked for its {split} split: {instead}, or name a task "
+            "with images"
+        )
 
 
-def check_images(image_shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+def check_images(
+    image_shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
     """ValueError with one line unless the three fit together."""
     if len(image_shape) != 3 or image_shape[2] not in (1, 3, 4) or min(image_shape) < 1:
-        raise ValueError(f"image_shape must be (height, width, channels), 1, 3 or 4 channels, but got {image_shape=}")
-    if not len(mean) == len(std) == image_shape[2] or not all(0 <= m <= 1 for m in mean) or not all(s > 0 for s in std):
         raise ValueError(
-            f"mean and std must be those of {image_shape[2]} channels scaled to 0..1, std above 0, but got "
+            f"image_shape must be (height, width, channels), 1, 3 or 4 channels, but got "
+            f"{image_shape=}"
+        )
+    if (
+        not len(mean) == len(std) == image_shape[2]
+        or not all(0 <= m <= 1 for m in mean)
+        or not all(s > 0 for s in std)
+    ):
+        raise ValueError(
+            f"mean and std must be those of {image_shape[2]} channels scaled to 0..1, std above 0, "
+            "but got "
             f"{mean=}, {std=}"
         )

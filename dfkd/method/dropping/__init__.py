@@ -1,7 +1,8 @@
 """Class dropping: which classes of the teacher's answer are noise and are taken out of the target.
 
-The teacher's most likely class is always kept, and a rule that drops nothing is exactly plain KD. The abstract names
-"class-dropping" without a formula: where a card names no other source, the rule is our reading of it.
+The teacher's most likely class is always kept, and a rule that drops nothing is exactly plain KD.
+The abstract names "class-dropping" without a formula: where a card names no other source, the rule
+is our reading of it.
 """
 
 from dfkd.method.dropping.masks import ByConfidence, Nucleus, Random, Tail
@@ -10,7 +11,22 @@ from dfkd.method.dropping.rule import Dropping, FiltersRows
 from dfkd.method.dropping.whole_class import WholeClass
 
 __all__ = [
-    "DROPPINGS", "ByConfidence", "Dropping", "FiltersRows", "NoiseMatrix", "Nucleus", "Random", "Tail", "WholeClass",
-]  # fmt: skip
+    "DROPPINGS",
+    "ByConfidence",
+    "Dropping",
+    "FiltersRows",
+    "NoiseMatrix",
+    "Nucleus",
+    "Random",
+    "Tail",
+    "WholeClass",
+]
 
-DROPPINGS: tuple[type[Dropping], ...] = (Tail, Random, Nucleus, ByConfidence, WholeClass, NoiseMatrix)
+DROPPINGS: tuple[type[Dropping], ...] = (
+    Tail,
+    Random,
+    Nucleus,
+    ByConfidence,
+    WholeClass,
+    NoiseMatrix,
+)

@@ -16,9 +16,10 @@ from dfkd.method.dropping.rule import check_rate, dropped_classes, keep_all
 class Tail:
     """Drop the least likely classes of each sample and renormalise the rest. The default rule.
 
-    floor(rate * K) classes are dropped, at least 2 stay. The number is the identity, not the rate: 0.31 and 0.35 of
-    ten classes are one experiment. The student keeps its full softmax, so the mass it puts on dropped classes is
-    pushed to zero; masking it too would leave its dropped logits unsupervised. Our reading of the abstract.
+    floor(rate * K) classes are dropped, at least 2 stay. The number is the identity, not the rate:
+    0.31 and 0.35 of ten classes are one experiment. The student keeps its full softmax, so the mass
+    it puts on dropped classes is pushed to zero; masking it too would leave its dropped logits
+    unsupervised. Our reading of the abstract.
     """
 
     rate: float
@@ -36,18 +37,23 @@ class Tail:
         count = self.dropped(classes)
         return replace(self, rate=count / classes) if count else None
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         classes = logits_BK.shape[1]
-        best_BJ = logits_BK.argsort(dim=1, descending=True, stable=True)[:, : classes - self.dropped(classes)]
+        best_BJ = logits_BK.argsort(dim=1, descending=True, stable=True)[
+            :, : classes - self.dropped(classes)
+        ]
         return torch.zeros_like(logits_BK, dtype=torch.bool).scatter_(1, best_BJ, True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """Drop each class but the most likely one with probability `rate`, anew for every sample and step.
+    """Drop each class but the most likely one with probability `rate`, anew for every sample and
+    step.
 
-    Both softmaxes are masked: a dropped logit gets no gradient in this step and is supervised in others. The literal
-    "dropout over classes" reading of the abstract.
+    Both softmaxes are masked: a dropped logit gets no gradient in this step and is supervised in
+    others. The literal "dropout over classes" reading of the abstract.
     """
 
     rate: float
@@ -60,17 +66,21 @@ class Random:
     def canonical(self, classes: int) -> Random | None:
         return self if self.rate > 0 else None
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         keep_BK = torch.rand(logits_BK.shape, generator=generator).to(logits_BK.device) >= self.rate
         return keep_BK.scatter_(1, logits_BK.argmax(dim=1, keepdim=True), True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ByConfidence:
-    """Drop each class but the most likely one with probability rate * (1 - c_i): unsure answers lose more classes.
+    """Drop each class but the most likely one with probability rate * (1 - c_i): unsure answers
+    lose more classes.
 
-    c_i = max_k softmax(t_i)_k at temperature 1; anew for every sample and step, both softmaxes masked as in `Random`.
-    Our reading of the abstract's "noise". Interplay: on a confident selection it drops next to nothing.
+    c_i = max_k softmax(t_i)_k at temperature 1; anew for every sample and step, both softmaxes
+    masked as in `Random`. Our reading of the abstract's "noise". Interplay: on a confident
+    selection it drops next to nothing.
 
     rate: in [0, 1), reached where the teacher knows nothing.
     """
@@ -85,21 +95,27 @@ class ByConfidence:
     def canonical(self, classes: int) -> ByConfidence | None:
         return self if self.rate > 0 else None
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         rate_B = self.rate * (1 - F.softmax(logits_BK, dim=1).amax(dim=1))
-        keep_BK = torch.rand(logits_BK.shape, generator=generator).to(logits_BK.device) >= rate_B[:, None]
+        keep_BK = (
+            torch.rand(logits_BK.shape, generator=generator).to(logits_BK.device) >= rate_B[:, None]
+        )
         return keep_BK.scatter_(1, logits_BK.argmax(dim=1, keepdim=True), True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nucleus:
-    """Keep the smallest set of most likely classes whose probabilities sum to `mass` or more, and renormalise.
+    """Keep the smallest set of most likely classes whose probabilities sum to `mass` or more, and
+    renormalise.
 
-    Probabilities at the temperature of the distillation loss; the student keeps its full softmax, as in `Tail`. Our
-    reading of the abstract with the rule of nucleus sampling (Holtzman et al., ICLR 2020).
+    Probabilities at the temperature of the distillation loss; the student keeps its full softmax,
+    as in `Tail`. Our reading of the abstract with the rule of nucleus sampling (Holtzman et al.,
+    ICLR 2020).
 
-    mass: in (0, 1]; 1 drops nothing. Interplay: at temperature 1 a confident answer keeps one class, a hard label;
-    the higher the temperature, the more classes stay at the same mass.
+    mass: in (0, 1]; 1 drops nothing. Interplay: at temperature 1 a confident answer keeps one
+    class, a hard label; the higher the temperature, the more classes stay at the same mass.
     """
 
     mass: float
@@ -108,16 +124,22 @@ class Nucleus:
 
     def __post_init__(self) -> None:
         if not 0 < self.mass <= 1:
-            raise ValueError(f"dropping.mass must lie in (0, 1], the probability to keep, but got {self.mass=}")
+            raise ValueError(
+                f"dropping.mass must lie in (0, 1], the probability to keep, but got {self.mass=}"
+            )
 
     def canonical(self, classes: int) -> Nucleus | None:
         return self if self.mass < 1 else None
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         if self.mass == 1:
             return keep_all(logits_BK)
         sorted_BK, order_BK = (logits_BK / temperature).sort(dim=1, descending=True, stable=True)
         probability_BK = F.softmax(sorted_BK, dim=1)
-        before_BK = probability_BK.cumsum(dim=1) - probability_BK  # the mass of all likelier classes
+        before_BK = (
+            probability_BK.cumsum(dim=1) - probability_BK
+        )  # the mass of all likelier classes
         keep_BK = keep_all(logits_BK).scatter_(1, order_BK, before_BK < self.mass)
         return keep_BK.scatter_(1, logits_BK.argmax(dim=1, keepdim=True), True)

@@ -1,4 +1,5 @@
-"""DFND's noise matrix: the student's answer is made noisy, so that the clean one need not follow a noisy teacher.
+"""DFND's noise matrix: the student's answer is made noisy, so that the clean one need not follow a
+noisy teacher.
 
 B batch, K classes.
 """
@@ -22,15 +23,19 @@ MOST_ACCURATE = 0.999  # a diagonal of 1 would leave nothing to adapt, and logar
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseMatrix:
-    """Nothing is dropped; NLL(log(softmax(s) @ M), argmax t) is added, with a trained matrix M of class noise.
+    """Nothing is dropped; NLL(log(softmax(s) @ M), argmax t) is added, with a trained matrix M of
+    class noise.
 
-    M[i, i] = a, the teacher's accuracy, fixed; M[i, j] = (1 - a) * softmax(W[i])_j, j != i, W of K x (K - 1) from 0,
-    trained by an Adam of its own, learning rate 1e-3. Plain KD on the clean student's answer stays beside it.
-    Published: DFND (Chen et al., CVPR 2021), DFND-train.py, weight 1; there a is the accuracy on the TEST set.
+    M[i, i] = a, the teacher's accuracy, fixed; M[i, j] = (1 - a) * softmax(W[i])_j, j != i, W of K
+    x (K - 1) from 0, trained by an Adam of its own, learning rate 1e-3. Plain KD on the clean
+    student's answer stays beside it.
+    Published: DFND (Chen et al., CVPR 2021), DFND-train.py, weight 1; there a is the accuracy on
+    the TEST set.
 
-    weight: 0 or more, 0 is plain KD. accuracy: a in (0, 1]; None measures it on the task's VALIDATION LABELS, the one
-    place where a method reads labels: give a number where that is not allowed, or where there are none. At most 0.999
-    is used.
+    weight: 0 or more, 0 is plain KD. accuracy: a in (0, 1]; None measures it on the task's
+    VALIDATION LABELS, the one
+    place where a method reads labels: give a number where that is not allowed, or where there are
+    none. At most 0.999 is used.
     """
 
     weight: float = 1.0
@@ -47,14 +52,17 @@ class NoiseMatrix:
     def canonical(self, classes: int) -> NoiseMatrix | None:
         return self if self.weight > 0 else None
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         return keep_all(logits_BK)
 
     def module(self, sizes: Sizes) -> nn.Module:
         accuracy = self.accuracy if self.accuracy is not None else sizes.teacher_accuracy
         if accuracy is None or not math.isfinite(accuracy):
             raise ValueError(
-                "a noise matrix needs the teacher's accuracy, but the task has no validation labels: "
+                "a noise matrix needs the teacher's accuracy, but the task has no validation "
+                "labels: "
                 f"give dropping.accuracy, but got {self.accuracy=}"
             )
         return NoiseAdaptation(sizes.classes, min(accuracy, MOST_ACCURATE))
@@ -73,7 +81,8 @@ class NoiseAdaptation(nn.Module):
         classes = len(self.weight)
         others = (1 - self.accuracy) * F.softmax(self.weight, dim=1)
         diagonal = others.new_full((classes, 1), self.accuracy)
-        # row by row, a matrix is its first diagonal entry, then K others and the next diagonal entry, K - 1 times
+        # row by row, a matrix is its first diagonal entry, then K others and the next diagonal
+        # entry, K - 1 times
         rest = torch.cat([others.reshape(classes - 1, classes), diagonal[1:]], dim=1)
         return torch.cat([diagonal[0], rest.flatten()]).reshape(classes, classes)
 

@@ -14,19 +14,25 @@ from dfkd.scores import Scores
 
 
 class Dropping(Protocol):
-    """A rule that masks classes. `masks_student` says whether the student's softmax is masked as well.
+    """A rule that masks classes. `masks_student` says whether the student's softmax is masked as
+    well.
 
-    A rule with `weight`, `ramp` and `module`, as a loss has them, adds a loss term of its own to the total.
+    A rule with `weight`, `ramp` and `module`, as a loss has them, adds a loss term of its own to
+    the total.
     """
 
     version: ClassVar[int]
     masks_student: ClassVar[bool]
 
     def canonical(self, classes: int) -> Self | None:
-        """The same rule in the one form that identity is taken from; None where it drops nothing."""
+        """The same rule in the one form that identity is taken from; None where it drops
+        nothing.
+        """
         ...
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         """Boolean mask [B, K] for teacher logits; `generator` belongs to this block and step.
 
         temperature: the one at which the loss on the answer reads the logits.
@@ -45,7 +51,9 @@ class FiltersRows(Protocol):
 
 def check_rate(rate: float) -> None:
     if not 0 <= rate < 1:
-        raise ValueError(f"dropping.rate must lie in [0, 1), the share of classes to drop, but got {rate=}")
+        raise ValueError(
+            f"dropping.rate must lie in [0, 1), the share of classes to drop, but got {rate=}"
+        )
 
 
 def dropped_classes(rate: float, classes: int) -> int:

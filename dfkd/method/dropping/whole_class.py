@@ -1,4 +1,6 @@
-"""Whole classes: pseudo-classes that the selection holds little or nothing sure of. B batch, K classes, N rows."""
+"""Whole classes: pseudo-classes that the selection holds little or nothing sure of. B batch, K
+classes, N rows.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,15 @@ from dfkd.scores import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class WholeClass:
-    """Take all rows of the pseudo-classes with the lowest mean confidence, or the fewest rows, out of the selection.
+    """Take all rows of the pseudo-classes with the lowest mean confidence, or the fewest rows, out
+    of the selection.
 
-    floor(rate * K) classes, counted among all K: those of which nothing was selected go first, and at least 2 stay.
-    Answers are not masked. Our reading of the abstract, "noise" being what the pool has no images of. The number of
-    classes is the identity, not the rate.
+    floor(rate * K) classes, counted among all K: those of which nothing was selected go first, and
+    at least 2 stay. Answers are not masked. Our reading of the abstract, "noise" being what the
+    pool has no images of. The number of classes is the identity, not the rate.
 
-    by: "confidence" or "count". Interplay: it shortens the selection; under a quota (`Balanced`) all classes that
-    are long enough have one count, and the earlier class goes first.
+    by: "confidence" or "count". Interplay: it shortens the selection; under a quota (`Balanced`)
+    all classes that are long enough have one count, and the earlier class goes first.
     """
 
     rate: float
@@ -50,5 +53,7 @@ class WholeClass:
         stay_N: NDArray[np.bool_] = np.isin(label_N, lowest, invert=True)
         return rows_N[stay_N]
 
-    def keep(self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    def keep(
+        self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
         return keep_all(logits_BK)

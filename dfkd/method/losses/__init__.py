@@ -1,8 +1,8 @@
 """Losses: how far the student is from the teacher's answer, its features and its relations.
 
-A loss is a frozen dataclass; `module` builds the `nn.Module` that computes it and holds what it trains (a projector,
-say). No loss applies its own weight, blends another loss or reads a label: `Objective` in objective.py adds them up
-in one line.
+A loss is a frozen dataclass; `module` builds the `nn.Module` that computes it and holds what it
+trains (a projector, say). No loss applies its own weight, blends another loss or reads a label:
+`Objective` in objective.py adds them up in one line.
 """
 
 from dfkd.method.losses.both import Both

@@ -12,11 +12,12 @@ from dfkd.method.losses.loss import Loss, Sizes
 
 @dataclass(frozen=True, kw_only=True)
 class Both:
-    """Two losses side by side, each with its own weight and ramp: terms "..._first" and "..._second" of the total.
+    """Two losses side by side, each with its own weight and ramp: terms "..._first" and
+    "..._second" of the total.
 
-    For recipes whose explicit or implicit part has two terms: ODSD's relations are `Both(first=NTXent(...),
-    second=TeacherContrast(...))`, its weights not known to us. Interplay: one of weight 0 leaves the other alone, which
-    is the same experiment as that one.
+    For recipes whose explicit or implicit part has two terms: ODSD's relations are
+    `Both(first=NTXent(...), second=TeacherContrast(...))`, its weights not known to us. Interplay:
+    one of weight 0 leaves the other alone, which is the same experiment as that one.
     """
 
     first: Loss
@@ -25,7 +26,9 @@ class Both:
 
     def __post_init__(self) -> None:
         if isinstance(self.first, Both) or isinstance(self.second, Both):
-            raise ValueError("a pair of losses holds two losses, not pairs: write a loss of your own for three")
+            raise ValueError(
+                "a pair of losses holds two losses, not pairs: write a loss of your own for three"
+            )
 
     @property
     def weight(self) -> float:

@@ -1,6 +1,7 @@
 """Implicit losses by contrast: what belongs together is to be nearer than what does not.
 
-B batch, D feature width of the teacher, E of an embedding, N selected rows, J one positive and the negatives.
+B batch, D feature width of the teacher, E of an embedding, N selected rows, J one positive and the
+negatives.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from dfkd.method.losses.loss import Outputs, Sizes, check_temperature, check_wei
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherContrast:
-    """Implicit: -log of the share of exp(cos(g(f_S,i), f_T,i) / tau) in the sum over all images j, mean over the batch.
+    """Implicit: -log of the share of exp(cos(g(f_S,i), f_T,i) / tau) in the sum over all images j,
+    mean over the batch.
 
-    InfoNCE (van den Oord et al., 2018) with the teacher's features of the same batch as positive and negatives; g is a
-    Linear + BatchNorm where the widths differ. Our reading of ODSD's "teacher's structured representation"; no label is
-    read, so images of one class are negatives of each other. Never 0, grows as log B.
+    InfoNCE (van den Oord et al., 2018) with the teacher's features of the same batch as positive
+    and negatives; g is a Linear + BatchNorm where the widths differ. Our reading of ODSD's
+    "teacher's structured representation"; no label is read, so images of one class are negatives of
+    each other. Never 0, grows as log B.
     tau: > 0; smaller looks at the hardest negatives.
     """
 
@@ -48,17 +51,21 @@ class _TeacherContrast(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         student_BD = F.normalize(self.projector(student.features_BD), dim=1)
         cosine_BB = student_BD @ F.normalize(teacher.features_BD, dim=1).T
-        return F.cross_entropy(cosine_BB / self.tau, torch.arange(len(cosine_BB), device=cosine_BB.device))
+        return F.cross_entropy(
+            cosine_BB / self.tau, torch.arange(len(cosine_BB), device=cosine_BB.device)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NTXent:
-    """Implicit: the student's features of two views of an image are nearer to each other than to the 2B - 2 others.
+    """Implicit: the student's features of two views of an image are nearer to each other than to
+    the 2B - 2 others.
 
-    -log of the share of exp(cos(z_i, z_i') / tau) in the sum over all views but z_i itself, mean over the 2B views.
-    Published: SimCLR (Chen et al., 2020), there behind a projection head. Ours: on the pooled features themselves. The
-    teacher is not read; as in our reading of ODSD ("through the student itself"), it goes with a loss that reads it.
-    Needs `views`; never 0, grows as log B. tau: > 0.
+    -log of the share of exp(cos(z_i, z_i') / tau) in the sum over all views but z_i itself, mean
+    over the 2B views.
+    Published: SimCLR (Chen et al., 2020), there behind a projection head. Ours: on the pooled
+    features themselves. The teacher is not read; as in our reading of ODSD ("through the student
+    itself"), it goes with a loss that reads it. Needs `views`; never 0, grows as log B. tau: > 0.
     """
 
     weight: float = 1.0
@@ -83,7 +90,9 @@ class _NTXent(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         assert student.second is not None
         batch = len(student.features_BD)
-        unit = F.normalize(torch.cat([student.features_BD, student.second.features_BD]), dim=1)  # [2B, D]
+        unit = F.normalize(
+            torch.cat([student.features_BD, student.second.features_BD]), dim=1
+        )  # [2B, D]
         itself = torch.eye(2 * batch, dtype=torch.bool, device=unit.device)
         cosine = (unit @ unit.T / self.tau).masked_fill(itself, -1e9)  # [2B, 2B]
         return F.cross_entropy(cosine, torch.arange(2 * batch, device=unit.device).roll(batch))
@@ -91,15 +100,21 @@ class _NTXent(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class CRD:
-    """Implicit: tell an image's own teacher features from those of other selected rows, and the other way round.
+    """Implicit: tell an image's own teacher features from those of other selected rows, and the
+    other way round.
 
-    h(v, m) = exp(v . m / tau) / Z; per anchor -log(h_+ / (h_+ + J P)) - sum over J negatives of log(J P / (h_- + J P)),
-    P = 1 / N; the student's embedding against a bank of the teacher's, plus the teacher's against a bank of the
-    student's. Embeddings are l2-normalised Linear layers, both trained; a bank's entry moves towards each new one; Z is
-    set by the first batch. Published: Tian et al., ICLR 2020, code of RepDistiller, where labels choose the negatives.
-    Ours: instance negatives, drawn from all other selected rows, with replacement; no label is read.
-    dim: of the embeddings; negatives: J; tau: > 0; momentum: the share of a bank's entry that stays, in [0, 1).
-    Cost: two banks of N * dim floats, and B * J scores in each step; J = 16384 asks for a GPU once N is above J.
+    h(v, m) = exp(v . m / tau) / Z; per anchor -log(h_+ / (h_+ + J P)) - sum over J negatives of
+    log(J P / (h_- + J P)), P = 1 / N; the student's embedding against a bank of the teacher's, plus
+    the teacher's against a bank of the student's. Embeddings are l2-normalised Linear layers, both
+    trained; a bank's entry moves towards each new one; Z is
+    set by the first batch. Published: Tian et al., ICLR 2020, code of RepDistiller, where labels
+    choose the negatives.
+    Ours: instance negatives, drawn from all other selected rows, with replacement; no label is
+    read.
+    dim: of the embeddings; negatives: J; tau: > 0; momentum: the share of a bank's entry that
+    stays, in [0, 1).
+    Cost: two banks of N * dim floats, and B * J scores in each step; J = 16384 asks for a GPU once
+    N is above J.
     """
 
     weight: float = 0.8
@@ -115,13 +130,18 @@ class CRD:
         check_weight(self.weight, self.ramp)
         check_temperature("tau of CRD", self.tau)
         if self.dim < 1 or self.negatives < 1:
-            raise ValueError(f"CRD needs 1 dimension and 1 negative or more, but got {self.dim=}, {self.negatives=}")
+            raise ValueError(
+                f"CRD needs 1 dimension and 1 negative or more, but got {self.dim=}, "
+                f"{self.negatives=}"
+            )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum of CRD must lie in [0, 1), but got {self.momentum=}")
 
     def module(self, sizes: Sizes) -> nn.Module:
         if sizes.rows < 2:
-            raise ValueError(f"CRD needs 2 selected rows or more to find a negative, but got {sizes.rows}")
+            raise ValueError(
+                f"CRD needs 2 selected rows or more to find a negative, but got {sizes.rows}"
+            )
         return _CRD(self, sizes)
 
 
@@ -135,15 +155,22 @@ class _CRD(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         rows_B = teacher.rows_B
         assert rows_B is not None and teacher.seed is not None
-        student_BE, teacher_BE = self.student.embed(student.features_BD), self.teacher.embed(teacher.features_BD)
+        student_BE, teacher_BE = (
+            self.student.embed(student.features_BD),
+            self.teacher.embed(teacher.features_BD),
+        )
         places_BJ = self._places(rows_B, teacher.seed)
-        loss = self.teacher.contrast(student_BE, places_BJ) + self.student.contrast(teacher_BE, places_BJ)
+        loss = self.teacher.contrast(student_BE, places_BJ) + self.student.contrast(
+            teacher_BE, places_BJ
+        )
         self.student.remember(student_BE, rows_B)  # after both were read
         self.teacher.remember(teacher_BE, rows_B)
         return loss
 
     def _places(self, rows_B: Tensor, seed: int) -> Tensor:
-        """The image's own place first, then the negatives': any of the N - 1 others. Drawn where they are used."""
+        """The image's own place first, then the negatives': any of the N - 1 others. Drawn where
+        they are used.
+        """
         g = torch.Generator(rows_B.device).manual_seed(seed)
         shape = (len(rows_B), self.negatives)
         others_BJ = torch.randint(self.rows - 1, shape, generator=g, device=rows_B.device)
@@ -168,7 +195,9 @@ class _Side(nn.Module):
         return F.normalize(self.linear(features_BD), dim=1)
 
     def contrast(self, anchor_BE: Tensor, places_BJ: Tensor) -> Tensor:
-        """The loss of these anchors of the other network against this network's bank, mean over the batch."""
+        """The loss of these anchors of the other network against this network's bank, mean over the
+        batch.
+        """
         rows, negatives = len(self.bank_NE), places_BJ.shape[1] - 1
         score_BJ = (_products(anchor_BE, self.bank_NE, places_BJ) / self.tau).exp()
         scale = torch.where(self.scale > 0, self.scale, score_BJ.detach().mean() * rows)
@@ -182,12 +211,16 @@ class _Side(nn.Module):
     @torch.no_grad()
     def remember(self, embedded_BE: Tensor, rows_B: Tensor) -> None:
         """With several workers all see the whole batch, so that their banks stay equal."""
-        moved_BE = self.momentum * self.bank_NE[rows_B] + (1 - self.momentum) * embedded_BE.to(self.bank_NE.dtype)
+        moved_BE = self.momentum * self.bank_NE[rows_B] + (1 - self.momentum) * embedded_BE.to(
+            self.bank_NE.dtype
+        )
         self.bank_NE.index_copy_(0, rows_B, F.normalize(moved_BE, dim=1))
 
 
 def _products(anchor_BE: Tensor, bank_NE: Tensor, places_BJ: Tensor) -> Tensor:
     """anchor_b . bank[places_bj], by whichever way needs less memory."""
     if len(bank_NE) <= places_BJ.shape[1]:
-        return (anchor_BE @ bank_NE.clone().T).gather(1, places_BJ)  # a copy: the bank changes before the backward pass
+        return (anchor_BE @ bank_NE.clone().T).gather(
+            1, places_BJ
+        )  # a copy: the bank changes before the backward pass
     return torch.einsum("be,bje->bj", anchor_BE, bank_NE[places_BJ])

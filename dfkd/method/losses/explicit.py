@@ -1,7 +1,8 @@
 """Explicit losses: the student's features are to be the teacher's.
 
-B batch, D feature width of the teacher, E of the student; C, H, W channels, height and width of a map. Where the two
-networks have not equally many stages, the last ones are paired; in the published pairs they have.
+B batch, D feature width of the teacher, E of the student; C, H, W channels, height and width of a
+map. Where the two networks have not equally many stages, the last ones are paired; in the published
+pairs they have.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class PooledFeatures:
-    """Explicit: squared distance of l2-normalised pooled features, summed over D, mean over the batch; range 0..4.
+    """Explicit: squared distance of l2-normalised pooled features, summed over D, mean over the
+    batch; range 0..4.
 
-    A Linear + BatchNorm projector where the widths differ, none where they agree. Our reading of the abstract's
-    "explicit" knowledge.
+    A Linear + BatchNorm projector where the widths differ, none where they agree. Our reading of
+    the abstract's "explicit" knowledge.
     """
 
     weight: float
@@ -50,12 +52,15 @@ class _PooledFeatures(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class FitNet:
-    """Explicit: mean squared difference between one stage's map of the teacher and the student's, regressed to it.
+    """Explicit: mean squared difference between one stage's map of the teacher and the student's,
+    regressed to it.
 
-    mean (r(F_S) - F_T)^2, r a convolution to the teacher's channels and size, BatchNorm and ReLU. Published: Romero et
-    al., ICLR 2015, with RepDistiller's regressor and weight; there a warm-up by itself, here beside KD, as in its
-    later use. In MosaicKD's table the family that helps most on shifted pools.
-    stage: 1 is the first; 2 is RepDistiller's. The teacher is asked in every step, on the view that the student sees.
+    mean (r(F_S) - F_T)^2, r a convolution to the teacher's channels and size, BatchNorm and ReLU.
+    Published: Romero et al., ICLR 2015, with RepDistiller's regressor and weight; there a warm-up
+    by itself, here beside KD, as in its later use. In MosaicKD's table the family that helps most
+    on shifted pools.
+    stage: 1 is the first; 2 is RepDistiller's. The teacher is asked in every step, on the view that
+    the student sees.
     """
 
     weight: float = 100.0
@@ -72,7 +77,10 @@ class FitNet:
     def module(self, sizes: Sizes) -> nn.Module:
         stages = min(len(sizes.student_maps), len(sizes.teacher_maps))
         if self.stage > stages:
-            raise ValueError(f"stage of FitNet must be one of the networks' {stages} stages, but got {self.stage=}")
+            raise ValueError(
+                f"stage of FitNet must be one of the networks' {stages} stages, but got "
+                f"{self.stage=}"
+            )
         return _FitNet(self.stage - 1 - stages, sizes)
 
 
@@ -83,7 +91,9 @@ class _FitNet(nn.Module):
         channels, *student = sizes.student_maps[place]
         channels_teacher, *teacher = sizes.teacher_maps[place]
         self.regressor = nn.Sequential(
-            _resizing(channels, channels_teacher, student, teacher), nn.BatchNorm2d(channels_teacher), nn.ReLU()
+            _resizing(channels, channels_teacher, student, teacher),
+            nn.BatchNorm2d(channels_teacher),
+            nn.ReLU(),
         )
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
@@ -98,17 +108,22 @@ def _resizing(channels: int, wanted: int, size: list[int], wanted_size: list[int
         return nn.ConvTranspose2d(channels, wanted, 4, 2, 1)
     kernel = [1 + side - other for side, other in zip(size, wanted_size, strict=True)]
     if min(kernel) < 1:
-        raise ValueError(f"FitNet cannot regress a map of {size} to one of {wanted_size}: choose another stage")
+        raise ValueError(
+            f"FitNet cannot regress a map of {size} to one of {wanted_size}: choose another stage"
+        )
     return nn.Conv2d(channels, wanted, (kernel[0], kernel[1]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionTransfer:
-    """Explicit: sum over stages of mean (A(F_S) - A(F_T))^2, A the l2-normalised map of mean squares over channels.
+    """Explicit: sum over stages of mean (A(F_S) - A(F_T))^2, A the l2-normalised map of mean
+    squares over channels.
 
-    Where looks the teacher? Published: Zagoruyko and Komodakis, ICLR 2017, weight as in RepDistiller. The larger of two
-    maps is averaged to the smaller; channels may differ, nothing is trained.
-    Range: no fields but the weight. The teacher is asked in every step, on the view that the student sees.
+    Where looks the teacher? Published: Zagoruyko and Komodakis, ICLR 2017, weight as in
+    RepDistiller. The larger of two maps is averaged to the smaller; channels may differ, nothing is
+    trained.
+    Range: no fields but the weight. The teacher is asked in every step, on the view that the
+    student sees.
     """
 
     weight: float = 1000.0
@@ -127,8 +142,14 @@ class _AttentionTransfer(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         total = student.features_BD.new_zeros(())
         for student_BCHW, teacher_BCHW in pairs_of(student.maps, teacher.maps):
-            size = [min(sides) for sides in zip(student_BCHW.shape[2:], teacher_BCHW.shape[2:], strict=True)]
-            student_BHW, teacher_BHW = _attention(student_BCHW, size), _attention(teacher_BCHW, size)
+            size = [
+                min(sides)
+                for sides in zip(student_BCHW.shape[2:], teacher_BCHW.shape[2:], strict=True)
+            ]
+            student_BHW, teacher_BHW = (
+                _attention(student_BCHW, size),
+                _attention(teacher_BCHW, size),
+            )
             total = total + (student_BHW - teacher_BHW).square().mean()
         return total
 

@@ -1,6 +1,7 @@
 """Losses on the teacher's answer itself: its logits, from which dropped classes are taken out.
 
-B batch, K classes. The first part of every experiment: `Experiment.kd`. Its weight is 1, all others are relative to it.
+B batch, K classes. The first part of every experiment: `Experiment.kd`. Its weight is 1, all others
+are relative to it.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ class AnswerLoss(Protocol):
 
     version: ClassVar[int]
 
-    def __call__(self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool) -> Tensor:
-        """`keep_BK` takes classes out of the teacher's softmax, and out of the student's where `masks_student`."""
+    def __call__(
+        self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
+    ) -> Tensor:
+        """`keep_BK` takes classes out of the teacher's softmax, and out of the student's where
+        `masks_student`.
+        """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class KD:
-    """T^2 * KL(softmax(t / T) || softmax(s / T)), summed over classes, mean over the batch (Hinton et al., 2015).
+    """T^2 * KL(softmax(t / T) || softmax(s / T)), summed over classes, mean over the batch (Hinton
+    et al., 2015).
 
     Published. Class dropping takes classes out of the teacher's softmax.
     temperature: > 0; 4 is the value of DFND and of most published comparisons.
@@ -41,8 +47,12 @@ class KD:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"kd.temperature must be above 0, but got {self.temperature=}")
 
-    def __call__(self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool) -> Tensor:
-        log_student_BK = _log_softmax(student_BK / self.temperature, keep_BK if masks_student else None)
+    def __call__(
+        self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
+    ) -> Tensor:
+        log_student_BK = _log_softmax(
+            student_BK / self.temperature, keep_BK if masks_student else None
+        )
         log_teacher_BK = _log_softmax(teacher_BK / self.temperature, keep_BK)
         terms_BK = log_teacher_BK.exp() * (log_teacher_BK - log_student_BK)
         if keep_BK is not None:  # 0 * (-inf - x) is NaN; its limit is 0
@@ -52,13 +62,15 @@ class KD:
 
 @dataclass(frozen=True, kw_only=True)
 class DKD:
-    """Decoupled KD: T^2 * (alpha * KL on "target class or not" + beta * KL among the other classes), mean over B.
+    """Decoupled KD: T^2 * (alpha * KL on "target class or not" + beta * KL among the other
+    classes), mean over B.
 
-    Published: Zhao et al., CVPR 2022, code of mdistiller, there with labels, cross-entropy and a warm-up over 20 of 240
-    epochs. Ours: the target class is the teacher's own argmax, and there is neither of the other two. Plain KD is
-    alpha = 1 and beta = 1 - p(target), which is what silences confident samples.
-    temperature: > 0; alpha, beta: 0 or more, not both 0. Class dropping acts on both terms; a sample of which only
-    the target class is left has no second term.
+    Published: Zhao et al., CVPR 2022, code of mdistiller, there with labels, cross-entropy and a
+    warm-up over 20 of 240
+    epochs. Ours: the target class is the teacher's own argmax, and there is neither of the other
+    two. Plain KD is alpha = 1 and beta = 1 - p(target), which is what silences confident samples.
+    temperature: > 0; alpha, beta: 0 or more, not both 0. Class dropping acts on both terms; a
+    sample of which only the target class is left has no second term.
     """
 
     temperature: float = 4.0
@@ -69,19 +81,33 @@ class DKD:
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"kd.temperature must be above 0, but got {self.temperature=}")
-        if not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf) or self.alpha == self.beta == 0:
-            raise ValueError(f"kd.alpha and kd.beta must be 0 or more, not both 0, but got {self.alpha=}, {self.beta=}")
+        if (
+            not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf)
+            or self.alpha == self.beta == 0
+        ):
+            raise ValueError(
+                f"kd.alpha and kd.beta must be 0 or more, not both 0, but got {self.alpha=}, "
+                f"{self.beta=}"
+            )
 
-    def __call__(self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool) -> Tensor:
+    def __call__(
+        self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
+    ) -> Tensor:
         target_B1 = teacher_BK.argmax(dim=1, keepdim=True)
         other_BK = F.one_hot(target_B1[:, 0], teacher_BK.shape[1]) == 0
         student_BK = _log_softmax(student_BK / self.temperature, keep_BK if masks_student else None)
         teacher_BK = _log_softmax(teacher_BK / self.temperature, keep_BK)
-        log_p_B2, log_q_B2 = (_target_or_not(log_BK, target_B1, other_BK) for log_BK in (teacher_BK, student_BK))
+        log_p_B2, log_q_B2 = (
+            _target_or_not(log_BK, target_B1, other_BK) for log_BK in (teacher_BK, student_BK)
+        )
         is_target = (log_p_B2.exp() * (log_p_B2 - log_q_B2)).sum(dim=1).mean()
         log_p_BK, log_q_BK = _log_softmax(teacher_BK, other_BK), _log_softmax(student_BK, other_BK)
         terms_BK = log_p_BK.exp() * (log_p_BK - log_q_BK)
-        among_others = terms_BK.masked_fill(~other_BK if keep_BK is None else ~(other_BK & keep_BK), 0.0).sum(1).mean()
+        among_others = (
+            terms_BK.masked_fill(~other_BK if keep_BK is None else ~(other_BK & keep_BK), 0.0)
+            .sum(1)
+            .mean()
+        )
         return (self.alpha * is_target + self.beta * among_others) * self.temperature**2
 
 

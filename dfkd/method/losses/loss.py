@@ -1,6 +1,7 @@
 """What every loss reads, what it must know beforehand, and what it promises.
 
-B batch, K classes, D feature width of the teacher, E of the student; C, H, W channels, height and width of a map.
+B batch, K classes, D feature width of the teacher, E of the student; C, H, W channels, height and
+width of a map.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network says of a batch: logits [B, K] and pooled features [B, D]; the rest only where a loss needs it.
+    """What a network says of a batch: logits [B, K] and pooled features [B, D]; the rest only where
+    a loss needs it.
 
     maps: what the network's stages give out, [B, C, H, W] each, the last stage last ("maps").
-    second: the same network's outputs for a second view of the same images ("second_view", the student's only).
-    rows_B, seed: each image's position among the selected rows, and a seed for what a loss draws in this step
-    ("rows", the teacher's only: they are the same for both).
+    second: the same network's outputs for a second view of the same images ("second_view", the
+    student's only).
+    rows_B, seed: each image's position among the selected rows, and a seed for what a loss draws in
+    this step ("rows", the teacher's only: they are the same for both).
     """
 
     logits_BK: Tensor
@@ -31,7 +34,9 @@ class Outputs:
     seed: int | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Outputs:
-        """The same with `change` applied to what the network said: to put parts of a batch together, say."""
+        """The same with `change` applied to what the network said: to put parts of a batch
+        together, say.
+        """
         return Outputs(
             change(self.logits_BK),
             change(self.features_BD),
@@ -44,9 +49,11 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What a loss must know of the two networks, and of the selected rows, to build its trainable parts.
+    """What a loss must know of the two networks, and of the selected rows, to build its trainable
+    parts.
 
-    student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how many are selected;
+    student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how
+    many are selected;
     teacher_accuracy: on validation labels, for a noise matrix only.
     """
 
@@ -63,8 +70,9 @@ class Loss(Protocol):
     """An explicit or implicit loss. `weight` >= 0; weight 0 is the same experiment as no such loss.
 
     ramp: share of the steps over which the weight rises linearly from 0, in [0, 1].
-    A loss that reads more than logits and pooled features says so: `needs: ClassVar[frozenset[str]]`, some of "maps",
-    "second_view" and "rows" (see Outputs). The first two cost a pass through the teacher in every step.
+    A loss that reads more than logits and pooled features says so: `needs:
+    ClassVar[frozenset[str]]`, some of "maps", "second_view" and "rows" (see Outputs). The first two
+    cost a pass through the teacher in every step.
     """
 
     version: ClassVar[int]
@@ -76,7 +84,9 @@ class Loss(Protocol):
     def ramp(self) -> float: ...
 
     def module(self, sizes: Sizes) -> nn.Module:
-        """A module `(student: Outputs, teacher: Outputs) -> scalar`; its parameters are trained with the student."""
+        """A module `(student: Outputs, teacher: Outputs) -> scalar`; its parameters are trained
+        with the student.
+        """
         ...
 
 
@@ -87,7 +97,9 @@ def needs_of(loss: Loss) -> frozenset[str]:
     """What it reads beside logits and pooled features; nothing if it does not say."""
     needs: frozenset[str] = getattr(loss, "needs", frozenset())
     if not needs <= NEEDS:
-        raise ValueError(f"a loss may need {sorted(NEEDS)}, but got {sorted(needs)} from {type(loss).__name__}")
+        raise ValueError(
+            f"a loss may need {sorted(NEEDS)}, but got {sorted(needs)} from {type(loss).__name__}"
+        )
     return needs
 
 
@@ -95,7 +107,9 @@ def check_weight(weight: float, ramp: float) -> None:
     if not 0 <= weight < math.inf:
         raise ValueError(f"a loss weight must be 0 or more, but got {weight=}")
     if not 0 <= ramp <= 1:
-        raise ValueError(f"ramp must lie in [0, 1], the share of the steps with a rising weight, but got {ramp=}")
+        raise ValueError(
+            f"ramp must lie in [0, 1], the share of the steps with a rising weight, but got {ramp=}"
+        )
 
 
 def check_temperature(name: str, value: float) -> None:

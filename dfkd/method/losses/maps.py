@@ -1,7 +1,8 @@
-"""Maps of other sizes: averaged to fewer places or repeated to more. B batch, C channels, H height, W width.
+"""Maps of other sizes: averaged to fewer places or repeated to more. B batch, C channels, H height,
+W width.
 
-By products with small matrices instead of `adaptive_avg_pool2d` and `interpolate`, whose gradients PyTorch cannot
-compute deterministically on a GPU. The numbers are the same.
+By products with small matrices instead of `adaptive_avg_pool2d` and `interpolate`, whose gradients
+PyTorch cannot compute deterministically on a GPU. The numbers are the same.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ from torch import Tensor
 
 def averaged(map_BCHW: Tensor, height: int, width: int) -> Tensor:
     """Means over as many even parts, as `adaptive_avg_pool2d` cuts them."""
-    return _multiplied(map_BCHW, _means(map_BCHW.shape[2], height), _means(map_BCHW.shape[3], width))
+    return _multiplied(
+        map_BCHW, _means(map_BCHW.shape[2], height), _means(map_BCHW.shape[3], width)
+    )
 
 
 def repeated(map_BCHW: Tensor, height: int, width: int) -> Tensor:
     """The nearest place's value, as `interpolate(mode="nearest")` takes it."""
-    return _multiplied(map_BCHW, _nearest(map_BCHW.shape[2], height), _nearest(map_BCHW.shape[3], width))
+    return _multiplied(
+        map_BCHW, _nearest(map_BCHW.shape[2], height), _nearest(map_BCHW.shape[3], width)
+    )
 
 
 def _multiplied(map_BCHW: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    # a large tensor times a small matrix is one product; the other way round it would be one for each map
+    # a large tensor times a small matrix is one product; the other way round it would be one for
+    # each map
     across_BCHW = map_BCHW @ across.to(map_BCHW).T
     return (across_BCHW.transpose(2, 3) @ down.to(map_BCHW).T).transpose(2, 3)
 

@@ -1,4 +1,5 @@
-"""Implicit losses on relations within a batch: who is how near to whom. No projector, whatever the widths.
+"""Implicit losses on relations within a batch: who is how near to whom. No projector, whatever the
+widths.
 
 B batch, D feature width of the teacher or the student.
 """
@@ -21,10 +22,11 @@ MOST_ANGLES = 128  # images whose angles are taken: B^3 numbers, 8 MB at 128
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Implicit: mean_i KL(R_T,i || R_S,i), R_i the softmax over j != i of cos(f_i, f_j) / tau within the batch.
+    """Implicit: mean_i KL(R_T,i || R_S,i), R_i the softmax over j != i of cos(f_i, f_j) / tau
+    within the batch.
 
-    Hardly depends on the batch size (independent random features: 4.8 at 64 rows, 5.2 at 512), needs no equal widths.
-    Our reading of the abstract's "implicit" relations.
+    Hardly depends on the batch size (independent random features: 4.8 at 64 rows, 5.2 at 512),
+    needs no equal widths. Our reading of the abstract's "implicit" relations.
 
     tau: > 0; smaller looks at nearer neighbours.
     """
@@ -55,18 +57,24 @@ class _Similarity(nn.Module):
 
     def _log_relations(self, features_BD: Tensor) -> Tensor:
         unit_BD = F.normalize(features_BD, dim=1)
-        return F.log_softmax((unit_BD @ unit_BD.T / self.tau).masked_fill(_itself(unit_BD), -1e9), dim=1)
+        return F.log_softmax(
+            (unit_BD @ unit_BD.T / self.tau).masked_fill(_itself(unit_BD), -1e9), dim=1
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RKD:
-    """Implicit: distances within the batch over their mean, and cosines of the angles of three images each.
+    """Implicit: distances within the batch over their mean, and cosines of the angles of three
+    images each.
 
-    distance * smooth_l1(d_S / mean d_S, d_T / mean d_T) + angle * smooth_l1(cos_S, cos_T), means over all pairs and all
-    triples. Published: Park et al., CVPR 2019, with RepDistiller's factors. Hardly depends on the batch size.
-    distance, angle: 0 or more, not both 0. Angles need B^3 numbers: they are those of the first 128 images of a batch,
-    which is a random part, as batches are. Never in half precision: distances are roots of differences of squares.
-    On shifted pools it did harm in MosaicKD's table: start with a small weight beside KD and an explicit loss.
+    distance * smooth_l1(d_S / mean d_S, d_T / mean d_T) + angle * smooth_l1(cos_S, cos_T), means
+    over all pairs and all
+    triples. Published: Park et al., CVPR 2019, with RepDistiller's factors. Hardly depends on the
+    batch size.
+    distance, angle: 0 or more, not both 0. Angles need B^3 numbers: they are those of the first 128
+    images of a batch, which is a random part, as batches are. Never in half precision: distances
+    are roots of differences of squares. On shifted pools it did harm in MosaicKD's table: start
+    with a small weight beside KD and an explicit loss.
     """
 
     weight: float = 1.0
@@ -77,9 +85,13 @@ class RKD:
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
-        if not (0 <= self.distance < math.inf and 0 <= self.angle < math.inf) or self.distance == self.angle == 0:
+        if (
+            not (0 <= self.distance < math.inf and 0 <= self.angle < math.inf)
+            or self.distance == self.angle == 0
+        ):
             raise ValueError(
-                f"distance and angle of RKD must be 0 or more, not both 0, but got {self.distance=}, {self.angle=}"
+                f"distance and angle of RKD must be 0 or more, not both 0, but got "
+                f"{self.distance=}, {self.angle=}"
             )
 
     def module(self, sizes: Sizes) -> nn.Module:
@@ -96,10 +108,14 @@ class _RKD(nn.Module):
         total = student_BE.new_zeros(())
         with torch.autocast(student_BE.device.type, enabled=False):
             if self.distance:
-                total = total + self.distance * F.smooth_l1_loss(_distances(student_BE), _distances(teacher_BD))
+                total = total + self.distance * F.smooth_l1_loss(
+                    _distances(student_BE), _distances(teacher_BD)
+                )
             if self.angle:
                 student_BE, teacher_BD = student_BE[:MOST_ANGLES], teacher_BD[:MOST_ANGLES]
-                total = total + self.angle * F.smooth_l1_loss(_angles(student_BE), _angles(teacher_BD))
+                total = total + self.angle * F.smooth_l1_loss(
+                    _angles(student_BE), _angles(teacher_BD)
+                )
         return total
 
 
@@ -125,11 +141,13 @@ def _angles(features_BD: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SP:
-    """Implicit: ||rownorm(F_S F_S^T) - rownorm(F_T F_T^T)||_F^2 / B^2 * B / 64: who is similar to whom stays so.
+    """Implicit: ||rownorm(F_S F_S^T) - rownorm(F_T F_T^T)||_F^2 / B^2 * B / 64: who is similar to
+    whom stays so.
 
-    Published: Tung and Mori, ICCV 2019, there and in RepDistiller on the flattened last map, without the factor B / 64.
-    Ours: on pooled features, so that the cached answer of the teacher is enough; and the factor, because the published
-    value shrinks as 1 / B and its weight, 3000, was found at batch 64.
+    Published: Tung and Mori, ICCV 2019, there and in RepDistiller on the flattened last map,
+    without the factor B / 64.
+    Ours: on pooled features, so that the cached answer of the teacher is enough; and the factor,
+    because the published value shrinks as 1 / B and its weight, 3000, was found at batch 64.
     """
 
     weight: float = 3000.0
@@ -145,16 +163,20 @@ class SP:
 
 class _SP(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
-        student_BB, teacher_BB = (F.normalize(f @ f.T, dim=1) for f in (student.features_BD, teacher.features_BD))
+        student_BB, teacher_BB = (
+            F.normalize(f @ f.T, dim=1) for f in (student.features_BD, teacher.features_BD)
+        )
         return (student_BB - teacher_BB).square().mean() * (len(student_BB) / REFERENCE_BATCH)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PKT:
-    """Implicit: mean over pairs of P_T log(P_T / P_S) * B / 64, P the rows of (cos + 1) / 2 divided by their sums.
+    """Implicit: mean over pairs of P_T log(P_T / P_S) * B / 64, P the rows of (cos + 1) / 2 divided
+    by their sums.
 
-    Published: Passalis and Tefas, ECCV 2018, as in RepDistiller, without the factor B / 64. Ours: the factor, because
-    the published value shrinks as 1 / B and its weight, 30000, was found at batch 64.
+    Published: Passalis and Tefas, ECCV 2018, as in RepDistiller, without the factor B / 64. Ours:
+    the factor, because the published value shrinks as 1 / B and its weight, 30000, was found at
+    batch 64.
     """
 
     weight: float = 30000.0
@@ -172,7 +194,10 @@ class _PKT(nn.Module):
     EPSILON = 1e-7  # the source's
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
-        student_BB, teacher_BB = self._shares(student.features_BD), self._shares(teacher.features_BD)
+        student_BB, teacher_BB = (
+            self._shares(student.features_BD),
+            self._shares(teacher.features_BD),
+        )
         ratio_BB = (teacher_BB + self.EPSILON) / (student_BB + self.EPSILON)
         return (teacher_BB * ratio_BB.log()).mean() * (len(student_BB) / REFERENCE_BATCH)
 

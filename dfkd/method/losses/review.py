@@ -1,4 +1,5 @@
-"""Explicit: knowledge review, in which late stages of the student help to imitate early stages of the teacher.
+"""Explicit: knowledge review, in which late stages of the student help to imitate early stages of
+the teacher.
 
 B batch, C channels, H height, W width, M channels in the middle.
 """
@@ -16,21 +17,27 @@ from dfkd.method.losses.explicit import pairs_of
 from dfkd.method.losses.loss import Outputs, Sizes, check_weight
 from dfkd.method.losses.maps import averaged, repeated
 
-LEVELS = (4, 2, 1)  # places in a row to which maps are averaged, each at half the weight of the one before
+LEVELS = (
+    4,
+    2,
+    1,
+)  # places in a row to which maps are averaged, each at half the weight of the one before
 WIDEST = 512  # channels in the middle
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewKD:
-    """Explicit: from the pooled features back to the first stage, fused student maps are to be the teacher's maps.
+    """Explicit: from the pooled features back to the first stage, fused student maps are to be the
+    teacher's maps.
 
-    Each stage of the student is mixed with what came from the later stages by a learned attention (ABF) and compared
-    with the teacher's by mean squared differences of the map itself and of its averages over 4x4, 2x2 and 1 places,
-    weights 1, 1/2, 1/4, 1/8 divided by their sum (HCL); summed over stages and the pooled features. Published: Chen et
-    al., CVPR 2021, code of ReviewKD; its weight is 0.6 to 8 by pair, 5 for WRN-40-2 -> WRN-16-2, rising over 20 of 240
-    epochs (`ramp`). Ours: maps as the stages give them out, there before their last activation.
-    Cost: the fusing convolutions can be as large as the student. The teacher is asked in every step, on the view that
-    the student sees.
+    Each stage of the student is mixed with what came from the later stages by a learned attention
+    (ABF) and compared with the teacher's by mean squared differences of the map itself and of its
+    averages over 4x4, 2x2 and 1 places, weights 1, 1/2, 1/4, 1/8 divided by their sum (HCL); summed
+    over stages and the pooled features. Published: Chen et al., CVPR 2021, code of ReviewKD; its
+    weight is 0.6 to 8 by pair, 5 for WRN-40-2 -> WRN-16-2, rising over 20 of 240 epochs (`ramp`).
+    Ours: maps as the stages give them out, there before their last activation.
+    Cost: the fusing convolutions can be as large as the student. The teacher is asked in every
+    step, on the view that the student sees.
     """
 
     weight: float = 5.0
@@ -53,7 +60,8 @@ class _ReviewKD(nn.Module):
         middle = min(WIDEST, sizes.student_width)
         pairs = pairs_of(student, teacher)
         self.fusions = nn.ModuleList(
-            _Fusion(mine[0], middle, theirs, fuses=index > 0) for index, (mine, theirs) in enumerate(reversed(pairs))
+            _Fusion(mine[0], middle, theirs, fuses=index > 0)
+            for index, (mine, theirs) in enumerate(reversed(pairs))
         )
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
@@ -70,14 +78,19 @@ def _as_map(outputs: Outputs) -> Tensor:
 
 
 class _Fusion(nn.Module):
-    """Attention-based fusion of one stage with what comes from the later ones; no attention in the last."""
+    """Attention-based fusion of one stage with what comes from the later ones; no attention in the
+    last.
+    """
 
-    def __init__(self, channels: int, middle: int, wanted: tuple[int, int, int], fuses: bool) -> None:
+    def __init__(
+        self, channels: int, middle: int, wanted: tuple[int, int, int], fuses: bool
+    ) -> None:
         super().__init__()
         self.wanted_size = wanted[1:]
         self.narrow = _convolution(channels, middle, 1)
         self.widen = _convolution(middle, wanted[0], 3)
-        # the source's 1x1 convolution; PyTorch's CPU convolutions are not to be trusted with two channels (SmallResNet)
+        # the source's 1x1 convolution; PyTorch's CPU convolutions are not to be trusted with two
+        # channels (SmallResNet)
         self.attention = nn.Linear(2 * middle, 2) if fuses else None
 
     def forward(self, map_BCHW: Tensor, later_BMHW: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -107,6 +120,8 @@ def _distance(student_BCHW: Tensor, teacher_BCHW: Tensor) -> Tensor:
         if places < student_BCHW.shape[2]:
             weight /= 2
             weights += weight
-            mine, theirs = (averaged(map_BCHW, places, places) for map_BCHW in (student_BCHW, teacher_BCHW))
+            mine, theirs = (
+                averaged(map_BCHW, places, places) for map_BCHW in (student_BCHW, teacher_BCHW)
+            )
             total = total + weight * F.mse_loss(mine, theirs)
     return total / weights

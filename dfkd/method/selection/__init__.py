@@ -1,7 +1,9 @@
-"""Selection: which rows of the pool the student learns from. Once per teacher and pool, from cached scores.
+"""Selection: which rows of the pool the student learns from. Once per teacher and pool, from cached
+scores.
 
-Every rule returns sorted, distinct row positions, breaks ties by position and is deterministic for a seed. The paper's
-abstract says "the useful samples are selected"; where a card names no other source, the rule is our reading of it.
+Every rule returns sorted, distinct row positions, breaks ties by position and is deterministic for
+a seed. The paper's abstract says "the useful samples are selected"; where a card names no other
+source, the rule is our reading of it.
 """
 
 from dfkd.method.selection.budget import Budget, Rows, Selection
@@ -11,10 +13,29 @@ from dfkd.method.selection.mixture import Mixture
 from dfkd.method.selection.prototype import Prototype
 
 __all__ = [
-    "SELECTIONS", "Balanced", "Budget", "Confident", "Dynamic", "Entropy", "Hardest", "Margin", "Mixture", "Prototype",
-    "Random", "Rows", "Selection",
-]  # fmt: skip
+    "SELECTIONS",
+    "Balanced",
+    "Budget",
+    "Confident",
+    "Dynamic",
+    "Entropy",
+    "Hardest",
+    "Margin",
+    "Mixture",
+    "Prototype",
+    "Random",
+    "Rows",
+    "Selection",
+]
 
 SELECTIONS: tuple[type[Selection], ...] = (
-    Balanced, Confident, Random, Entropy, Margin, Prototype, Mixture, Hardest, Dynamic,
-)  # fmt: skip
+    Balanced,
+    Confident,
+    Random,
+    Entropy,
+    Margin,
+    Prototype,
+    Mixture,
+    Hardest,
+    Dynamic,
+)

@@ -1,4 +1,7 @@
-"""Budgets: how many rows a rule selects; and the exact orders that rules share. N rows, K classes."""
+"""Budgets: how many rows a rule selects; and the exact orders that rules share.
+
+N rows, K classes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ Rows: TypeAlias = NDArray[np.int64]
 
 
 class Selection(Protocol):
-    """A rule that picks rows of the pool without the probe: a share `ratio` of them, or `rows` of them."""
+    """A rule that picks rows of the pool without the probe: a share `ratio` of them, or `rows` of
+    them.
+    """
 
     version: ClassVar[int]
 
@@ -32,7 +37,9 @@ class Selection(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many rows: `ratio`, a share in (0, 1] of those that may be selected, or an absolute number `rows`."""
+    """How many rows: `ratio`, a share in (0, 1] of those that may be selected, or an absolute
+    number `rows`.
+    """
 
     ratio: float | None = None
     rows: int | None = later(None)
@@ -40,9 +47,15 @@ class Budget:
     def __post_init__(self) -> None:
         ratio, rows = self.ratio, self.rows
         if (ratio is None) == (rows is None):
-            raise ValueError(f"a selection needs either selection.ratio or selection.rows, but got {ratio=}, {rows=}")
+            raise ValueError(
+                f"a selection needs either selection.ratio or selection.rows, but got {ratio=}, "
+                f"{rows=}"
+            )
         if ratio is not None and not 0 < ratio <= 1:
-            raise ValueError(f"selection.ratio must lie in (0, 1], the share of the pool to select, but got {ratio=}")
+            raise ValueError(
+                f"selection.ratio must lie in (0, 1], the share of the pool to select, but got "
+                f"{ratio=}"
+            )
         if rows is not None and rows < 1:
             raise ValueError(f"selection.rows must be 1 or more, but got {rows=}")
 
@@ -53,13 +66,15 @@ class Budget:
         assert self.rows is not None
         if self.rows > available:
             raise ValueError(
-                f"selection.rows must be at most {available}, the pool without the probe, but got {self.rows=}"
+                f"selection.rows must be at most {available}, the pool without the probe, but got "
+                f"{self.rows=}"
             )
         return self.rows
 
 
 def highest(values_N: NDArray[Any], count: int, then_N: NDArray[Any] | None = None) -> Rows:
-    """Positions of the `count` largest values, sorted by position; of equal values the earlier rows are taken.
+    """Positions of the `count` largest values, sorted by position; of equal values the earlier rows
+    are taken.
 
     then_N: where given, equal values go by the largest of these first.
     Linear in N and without an index of 8 bytes for each row: score tables have 100 million.
@@ -83,16 +98,24 @@ def lowest(values_N: NDArray[Any], count: int) -> Rows:
 
 
 def by_class(label_N: NDArray[np.integer], classes: int) -> list[Rows]:
-    """The positions of each class, sorted. Labels of 16 bits are sorted by radix, in linear time."""
+    """The positions of each class, sorted.
+
+    Labels of 16 bits are sorted by radix, in linear time.
+    """
     small_N = label_N.astype(np.min_scalar_type(max(0, classes - 1)))
     ends_K = np.cumsum(np.bincount(label_N, minlength=classes))
     return np.split(np.argsort(small_N, kind="stable"), ends_K[:-1])
 
 
 def balanced(
-    values_N: NDArray[Any], rows_of_K: list[Rows], count: int, least_K: NDArray[np.float64] | None = None
+    values_N: NDArray[Any],
+    rows_of_K: list[Rows],
+    count: int,
+    least_K: NDArray[np.float64] | None = None,
 ) -> Rows:
-    """`count` rows: of each class the count // K highest that reach `least_K`, then the highest that remain."""
+    """`count` rows: of each class the count // K highest that reach `least_K`, then the highest
+    that remain.
+    """
     taken_N = np.zeros(len(values_N), dtype=np.bool_)
     quota = count // len(rows_of_K)
     for label, rows in enumerate(rows_of_K):

@@ -1,4 +1,7 @@
-"""Rules that need one number per row, and so work on score tables of any size. N rows, K classes."""
+"""Rules that need one number per row, and so work on score tables of any size.
+
+N rows, K classes.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,17 @@ from dfkd.scores import Summary
 class Random(Budget):
     """Rows drawn uniformly: the baseline that every selection has to beat.
 
-    Source: DFND's Table 1 compares with it (CIFAR-10 91.25 against 94.02). Looks at no score; its seed is the block's.
+    Source: DFND's Table 1 compares with it (CIFAR-10 91.25 against 94.02). Looks at no score; its
+    seed is the block's.
     """
 
     version: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = ()
 
     def select(self, scores: Summary, seed: int) -> Rows:
-        rows = np.random.default_rng(seed).choice(len(scores), self.count(len(scores)), replace=False)
+        rows = np.random.default_rng(seed).choice(
+            len(scores), self.count(len(scores)), replace=False
+        )
         return np.sort(rows)
 
 
@@ -31,8 +37,10 @@ class Random(Budget):
 class Confident(Budget):
     """The most confident rows of the whole pool, whatever their class.
 
-    Smallest cross-entropy between the teacher's answer and its own argmax at temperature 1, which is the largest
-    confidence. Published: DFND (Chen et al., CVPR 2021), DFND-train.py, which keeps 600,000 of 1.28 million rows.
+    Smallest cross-entropy between the teacher's answer and its own argmax at temperature 1, which
+    is the largest
+    confidence. Published: DFND (Chen et al., CVPR 2021), DFND-train.py, which keeps 600,000 of 1.28
+    million rows.
     Interplay: easy classes crowd out hard ones; `Balanced` is the same order with quotas.
     """
 
@@ -47,9 +55,10 @@ class Confident(Budget):
 class Balanced(Budget):
     """A quota for each pseudo-class, the most confident rows first. The default rule.
 
-    Budget N', quota N'/K; row i of pseudo-class k is admitted to the quota if its confidence reaches
-    `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a short class leaves unfilled goes to the
-    most confident rows that remain. Our reading of the abstract.
+    Budget N', quota N'/K; row i of pseudo-class k is admitted to the quota if its confidence
+    reaches
+    `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a short class leaves
+    unfilled goes to the most confident rows that remain. Our reading of the abstract.
 
     threshold: in [0, 1); 0 switches the class threshold off.
     """
@@ -70,7 +79,9 @@ class Balanced(Budget):
 
     def _thresholds(self, scores: Summary) -> NDArray[np.float64]:
         counts_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
-        sums_K = np.bincount(scores.pseudo_label_N, weights=scores.confidence_N, minlength=scores.classes)
+        sums_K = np.bincount(
+            scores.pseudo_label_N, weights=scores.confidence_N, minlength=scores.classes
+        )
         means_K = sums_K / np.maximum(counts_K, 1)
         thresholds_K: NDArray[np.float64] = self.threshold * means_K / means_K.max()
         return thresholds_K
@@ -78,11 +89,13 @@ class Balanced(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Entropy(Budget):
-    """The rows on which the teacher's whole answer has the smallest entropy -sum_k p_k log p_k, temperature 1.
+    """The rows on which the teacher's whole answer has the smallest entropy -sum_k p_k log p_k,
+    temperature 1.
 
-    Our reading; published with class quotas and thresholds from original data (Sample Selection Based Knowledge
-    Distillation, entropy.py), which a data-free method does not have. Interplay: close to `Confident`, but of two
-    equally confident rows it takes the one whose rest sits on fewer classes.
+    Our reading; published with class quotas and thresholds from original data (Sample Selection
+    Based Knowledge Distillation, entropy.py), which a data-free method does not have. Interplay:
+    close to `Confident`, but of two equally confident rows it takes the one whose rest sits on
+    fewer classes.
     """
 
     version: ClassVar[int] = 1
@@ -96,10 +109,14 @@ class Entropy(Budget):
 class Margin(Budget):
     """The rows with the largest margin z_(1) - z_(2) between the teacher's two largest logits.
 
-    Our reading: the published rule (Sample Selection Based Knowledge Distillation, transfer.py) divides by
-    ||w_1 - w_2||, the distance of the two classes' weights in the head, and compares with class means on original
-    data. We leave both out: scores then need no weights, and a head with weights of equal length orders alike.
-    Interplay: unlike confidence it does not saturate, so it still ranks rows on which a teacher is very sure.
+    Our reading: the published rule (Sample Selection Based Knowledge Distillation, transfer.py)
+    divides by
+    ||w_1 - w_2||, the distance of the two classes' weights in the head, and compares with class
+    means on original
+    data. We leave both out: scores then need no weights, and a head with weights of equal length
+    orders alike.
+    Interplay: unlike confidence it does not saturate, so it still ranks rows on which a teacher is
+    very sure.
     """
 
     version: ClassVar[int] = 1
@@ -111,10 +128,12 @@ class Margin(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Hardest(Budget):
-    """The rows with the largest entropy: what the teacher knows least about. A stress test, not a method.
+    """The rows with the largest entropy: what the teacher knows least about. A stress test, not a
+    method.
 
-    Published: MosaicKD (Fang et al., NeurIPS 2021), kd_mosaic.py, which builds its out-of-distribution sets so
-    (the 50,000 highest of ImageNet-32 or Places365-32; plain KD then falls from 73.6 to 50.9 on CIFAR-100).
+    Published: MosaicKD (Fang et al., NeurIPS 2021), kd_mosaic.py, which builds its
+    out-of-distribution sets so (the 50,000 highest of ImageNet-32 or Places365-32; plain KD then
+    falls from 73.6 to 50.9 on CIFAR-100).
     """
 
     version: ClassVar[int] = 1

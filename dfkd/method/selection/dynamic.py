@@ -1,4 +1,5 @@
-"""Dynamic: the selected rows are drawn from again and again, by what the student still has to learn.
+"""Dynamic: the selected rows are drawn from again and again, by what the student still has to
+learn.
 
 B batch, K classes, N selected rows.
 """
@@ -19,17 +20,19 @@ from dfkd.scores import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamic:
-    """Every few epochs the fraction of the selected rows from which the student has most to learn is drawn.
+    """Every few epochs the fraction of the selected rows from which the student has most to learn
+    is drawn.
 
-    e_i = c_i * KL(softmax(t_i) || softmax(s_i)): the teacher is sure, the student is not yet. `rule` selects once;
-    after `every` epochs over the current rows all of them are scored again, on the clean images, and `fraction` of them
-    with the largest e_i are drawn with equal class quotas, what short classes leave going to the largest that remain.
-    The first `every` epochs see all rows. Our reading of the abstract's "training efficiency of the selected samples";
-    KD3 (arXiv 2307.11469) credits a rule of this kind with its largest gain, +4.99 points on CIFAR-10.
+    e_i = c_i * KL(softmax(t_i) || softmax(s_i)): the teacher is sure, the student is not yet.
+    `rule` selects once; after `every` epochs over the current rows all of them are scored again, on
+    the clean images, and `fraction` of them with the largest e_i are drawn with equal class quotas,
+    what short classes leave going to the largest that remain. The first `every` epochs see all
+    rows. Our reading of the abstract's "training efficiency of the selected samples"; KD3 (arXiv
+    2307.11469) credits a rule of this kind with its largest gain, +4.99 points on CIFAR-10.
 
     every: 1 or more epochs; fraction: in (0, 1).
-    Interplay: at equal steps each drawn row is seen 1/fraction times as often. Scoring again is a forward pass over all
-    selected rows, a third of an epoch's cost or so.
+    Interplay: at equal steps each drawn row is seen 1/fraction times as often. Scoring again is a
+    forward pass over all selected rows, a third of an epoch's cost or so.
     """
 
     rule: Selection
@@ -41,9 +44,14 @@ class Dynamic:
         if self.every < 1:
             raise ValueError(f"selection.every must be 1 epoch or more, but got {self.every=}")
         if not 0 < self.fraction < 1:
-            raise ValueError(f"selection.fraction must lie in (0, 1), but got {self.fraction=}; 1 is the rule alone")
+            raise ValueError(
+                f"selection.fraction must lie in (0, 1), but got {self.fraction=}; 1 is the rule "
+                "alone"
+            )
         if isinstance(self.rule, Dynamic):
-            raise ValueError(f"selection.rule must be a rule that selects once, but got {self.rule=}")
+            raise ValueError(
+                f"selection.rule must be a rule that selects once, but got {self.rule=}"
+            )
 
     @property
     def ratio(self) -> float | None:
@@ -61,7 +69,9 @@ class Dynamic:
     def select(self, scores: Scores, seed: int) -> Rows:
         return self.rule.select(scores, seed)
 
-    def draw(self, efficiency_N: NDArray[np.floating], label_N: NDArray[np.int64], classes: int) -> Rows:
+    def draw(
+        self, efficiency_N: NDArray[np.floating], label_N: NDArray[np.int64], classes: int
+    ) -> Rows:
         """Positions in the selection, sorted and distinct: `fraction` of it, at least one."""
         count = max(1, round(self.fraction * len(efficiency_N)))
         return balanced(efficiency_N, by_class(label_N, classes), count)
@@ -69,6 +79,11 @@ class Dynamic:
 
 def efficiency(teacher_BK: Tensor, student_BK: Tensor) -> Tensor:
     """confidence * KL(teacher || student) of each row [B], at temperature 1."""
-    log_teacher_BK, log_student_BK = F.log_softmax(teacher_BK, dim=1), F.log_softmax(student_BK, dim=1)
+    log_teacher_BK, log_student_BK = (
+        F.log_softmax(teacher_BK, dim=1),
+        F.log_softmax(student_BK, dim=1),
+    )
     probability_BK = log_teacher_BK.exp()
-    return probability_BK.amax(dim=1) * (probability_BK * (log_teacher_BK - log_student_BK)).sum(dim=1)
+    return probability_BK.amax(dim=1) * (probability_BK * (log_teacher_BK - log_student_BK)).sum(
+        dim=1
+    )

@@ -11,18 +11,24 @@ from numpy.typing import NDArray
 from dfkd.method.selection.budget import Budget, Rows, highest
 from dfkd.scores import Summary
 
-FITTED_ON = 100_000  # losses, evenly spaced in their order: two means and two variances need no more
+FITTED_ON = (
+    100_000  # losses, evenly spaced in their order: two means and two variances need no more
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture(Budget):
-    """A draw from the clean rows: those whose loss belongs to the lower part of a two-part Gaussian mixture.
+    """A draw from the clean rows: those whose loss belongs to the lower part of a two-part Gaussian
+    mixture.
 
-    Loss l_i = -log max_k p_ik, min-max scaled; GaussianMixture(2 parts, 10 iterations, tolerance 1e-2, regularisation
-    5e-4); clean is a posterior of the part with the smaller mean above 1/2. Published: TA-DFKD, Sample_Selection.py,
-    which keeps every clean row. Ours: the budget. Of too many clean rows as many as it says are drawn uniformly, since
-    the published rule prefers none of them; too few are filled up in the order of the posterior, then of the loss.
-    Interplay: weaker than `Confident` at small budgets by design, it keeps rows of all clean degrees.
+    Loss l_i = -log max_k p_ik, min-max scaled; GaussianMixture(2 parts, 10 iterations, tolerance
+    1e-2, regularisation 5e-4); clean is a posterior of the part with the smaller mean above 1/2.
+    Published: TA-DFKD, Sample_Selection.py,
+    which keeps every clean row. Ours: the budget. Of too many clean rows as many as it says are
+    drawn uniformly, since the published rule prefers none of them; too few are filled up in the
+    order of the posterior, then of the loss.
+    Interplay: weaker than `Confident` at small budgets by design, it keeps rows of all clean
+    degrees.
     """
 
     version: ClassVar[int] = 1
@@ -30,7 +36,9 @@ class Mixture(Budget):
 
     def select(self, scores: Summary, seed: int) -> Rows:
         count = self.count(len(scores))
-        posterior_N = clean_posterior(-np.log(np.maximum(scores.confidence_N.astype(np.float64), 1e-12)))
+        posterior_N = clean_posterior(
+            -np.log(np.maximum(scores.confidence_N.astype(np.float64), 1e-12))
+        )
         clean = np.flatnonzero(posterior_N > 0.5)
         if len(clean) > count:
             return np.sort(np.random.default_rng(seed).choice(clean, count, replace=False))
@@ -38,7 +46,9 @@ class Mixture(Budget):
 
 
 def clean_posterior(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The probability that each loss belongs to the part with the smaller mean; 1 where all losses are equal."""
+    """The probability that each loss belongs to the part with the smaller mean; 1 where all losses
+    are equal.
+    """
     from sklearn.mixture import GaussianMixture  # seconds to import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

@@ -1,4 +1,6 @@
-"""Prototype: confident rows near the centres of their pseudo-class, rare classes first. N rows, K classes, D width."""
+"""Prototype: confident rows near the centres of their pseudo-class, rare classes first. N rows, K
+classes, D width.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ FITTED_ON = 20_000  # rows of a class, evenly spaced by their row id
 
 @dataclass(frozen=True, kw_only=True)
 class Prototype(Budget):
-    """The rows with the largest sum of confidence, closeness to a prototype of their pseudo-class, and rarity of it.
+    """The rows with the largest sum of confidence, closeness to a prototype of their pseudo-class,
+    and rarity of it.
 
-    score_i = confidence * c_i + closeness * max_k cos(f_i, mu_{y_i,k}) + rarity * (1 - n_{y_i} / N), each of the three
-    min-max scaled over the pool; mu_{y,k} the k-means centres of the l2-normalised features of pseudo-class y.
-    Our reading of ODSD's adaptive prototype sampling (Wang et al., arXiv 2307.16601), whose formula we have not seen.
+    score_i = confidence * c_i + closeness * max_k cos(f_i, mu_{y_i,k}) + rarity * (1 - n_{y_i} /
+    N), each of the three min-max scaled over the pool; mu_{y,k} the k-means centres of the
+    l2-normalised features of pseudo-class y. Our reading of ODSD's adaptive prototype sampling
+    (Wang et al., arXiv 2307.16601), whose formula we have not seen.
 
-    confidence, closeness, rarity: weights, 0 or more, not all 0; clusters: 1 or more for each pseudo-class.
-    Interplay: reads the teacher's features, so it does not work on columns alone; k-means is seeded by a constant, so
-    that the rule is one choice per teacher and pool.
+    confidence, closeness, rarity: weights, 0 or more, not all 0; clusters: 1 or more for each
+    pseudo-class.
+    Interplay: reads the teacher's features, so it does not work on columns alone; k-means is seeded
+    by a constant, so that the rule is one choice per teacher and pool.
     """
 
     confidence: float = 1.0
@@ -64,10 +69,13 @@ def closeness(scores: Scores, clusters: int) -> NDArray[np.float64]:
     result_N = np.empty(len(scores))
     for rows in by_class(scores.pseudo_label_N, scores.classes):
         if len(rows):
-            in_order = rows[np.argsort(scores.row_id_N[rows], kind="stable")]  # whatever the order of the table
+            in_order = rows[
+                np.argsort(scores.row_id_N[rows], kind="stable")
+            ]  # whatever the order of the table
             centres_CD = _centres(unit_ND[in_order], clusters)
             own_ND = unit_ND[rows].astype(np.float64)
-            # a sum for each row, not a matrix product: equal rows have equal sums wherever they stand
+            # a sum for each row, not a matrix product: equal rows have equal sums wherever they
+            # stand
             cosines = [(own_ND * centre_D).sum(axis=1) for centre_D in centres_CD]
             result_N[rows] = np.max(cosines, axis=0)
     return result_N

@@ -1,7 +1,9 @@
-"""Selecting: what a rule chooses of a scored pool, without the probe's rows, found again by content. N rows.
+"""Selecting: what a rule chooses of a scored pool, without the probe's rows, found again by
+content. N rows.
 
-A rule that names the columns it reads gets those alone, 4 bytes a row each: tables whose logits and features do not fit
-into memory can be selected from. The choice is kept beside the arrays, so that a rule works once per teacher and pool.
+A rule that names the columns it reads gets those alone, 4 bytes a row each: tables whose logits and
+features do not fit into memory can be selected from. The choice is kept beside the arrays, so that
+a rule works once per teacher and pool.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from dfkd.storage.files import replace_file
 VERSION = 1  # raised when the probe's rows or the meaning of a seed change
 
 
-def select(selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Path | None = None) -> Rows:
+def select(
+    selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Path | None = None
+) -> Rows:
     """Positions in the pool, sorted and distinct, none of the probe's.
 
-    kept: a folder that belongs to these scores; a choice that lies there is read, a new one is written.
+    kept: a folder that belongs to these scores; a choice that lies there is read, a new one is
+    written.
     """
     if kept is None:
         return _selected(selection, scores, probe_P, seed)
@@ -43,7 +48,9 @@ def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) ->
     keep_N = np.ones(len(scores), dtype=np.bool_)
     keep_N[probe_P] = False
     names: tuple[str, ...] | None = getattr(selection, "columns", None)
-    candidates = scores.take(np.flatnonzero(keep_N)) if names is None else columns_of(scores, names, keep_N)
+    candidates = (
+        scores.take(np.flatnonzero(keep_N)) if names is None else columns_of(scores, names, keep_N)
+    )
     return _places(selection.select(candidates, seed), keep_N)  # type: ignore[arg-type]  # it reads these columns only
 
 
@@ -56,5 +63,7 @@ def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]
 def _places(chosen: Rows, keep_N: NDArray[np.bool_]) -> Rows:
     """Positions among the kept rows as positions in the pool, without an index of all kept rows."""
     held_out = np.flatnonzero(~keep_N)
-    before = held_out - np.arange(len(held_out))  # how many kept rows come before each one that is held out
+    before = held_out - np.arange(
+        len(held_out)
+    )  # how many kept rows come before each one that is held out
     return chosen + np.searchsorted(before, chosen, side="right")

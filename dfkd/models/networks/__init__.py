@@ -1,4 +1,6 @@
-"""Networks, described by frozen dataclasses, and `Tapped`, which reads a network's features from outside."""
+"""Networks, described by frozen dataclasses, and `Tapped`, which reads a network's features from
+outside.
+"""
 
 from dfkd.models.networks.cifar_resnet import CifarResNet
 from dfkd.models.networks.cifar_vgg import CifarVGG11
@@ -7,7 +9,13 @@ from dfkd.models.networks.small_resnet import BasicBlock, SmallResNet
 from dfkd.models.networks.torchvision_classifier import Torchvision
 from dfkd.models.networks.wide_resnet import WideResNet
 
-NETWORKS: tuple[type[Network], ...] = (SmallResNet, CifarResNet, CifarVGG11, WideResNet, Torchvision)
+NETWORKS: tuple[type[Network], ...] = (
+    SmallResNet,
+    CifarResNet,
+    CifarVGG11,
+    WideResNet,
+    Torchvision,
+)
 
 __all__ = [
     "NETWORKS",

@@ -15,9 +15,11 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of each stage
 
 @dataclass(frozen=True, kw_only=True)
 class CifarResNet:
-    """ResNet of basic blocks (He et al., 2016) with the stem for 32x32: one 3x3 convolution of stride 1, no pooling.
+    """ResNet of basic blocks (He et al., 2016) with the stem for 32x32: one 3x3 convolution of
+    stride 1, no pooling.
 
-    The networks of DFND, CMI and most data-free work; 11.17 and 21.28 million parameters at 10 classes.
+    The networks of DFND, CMI and most data-free work; 11.17 and 21.28 million parameters at 10
+    classes.
     depth: 18 or 34.
     """
 
@@ -30,7 +32,9 @@ class CifarResNet:
             raise ValueError(f"depth of CifarResNet must be 18 or 34, but got {self.depth=}")
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        stem = nn.Sequential(nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
+        stem = nn.Sequential(
+            nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)
+        )
         parts: list[tuple[str, nn.Module]] = [("stem", stem)]
         width_in = 64
         for index, blocks in enumerate(BLOCKS[self.depth]):
@@ -39,5 +43,9 @@ class CifarResNet:
             others = [BasicBlock(width, width, 1) for _ in range(blocks - 1)]
             parts.append((self.stages[index], nn.Sequential(first, *others)))
             width_in = width
-        parts += [("pool", nn.AdaptiveAvgPool2d(1)), ("flat", nn.Flatten()), ("head", nn.Linear(width_in, classes))]
+        parts += [
+            ("pool", nn.AdaptiveAvgPool2d(1)),
+            ("flat", nn.Flatten()),
+            ("head", nn.Linear(width_in, classes)),
+        ]
         return nn.Sequential(OrderedDict(parts))

@@ -1,4 +1,5 @@
-"""What a network's description promises, and `Tapped`, which reads a network's features from outside.
+"""What a network's description promises, and `Tapped`, which reads a network's features from
+outside.
 
 B batch, C channels, H height, W width, K classes, D feature width.
 """
@@ -13,16 +14,20 @@ from torch import Tensor, nn
 
 
 class Network(Protocol):
-    """A network's description: `build` makes it with PyTorch's own random state, which the caller seeds.
+    """A network's description: `build` makes it with PyTorch's own random state, which the caller
+    seeds.
 
-    A description whose network can serve losses on maps names the submodules that are its stages, the last one last:
+    A description whose network can serve losses on maps names the submodules that are its stages,
+    the last one last:
     `stages: tuple[str, ...]`, names as in `named_modules`, outputs [B, C, H, W].
     """
 
     version: ClassVar[int]
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the pooled features."""
+        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the
+        pooled features.
+        """
         ...
 
 
@@ -31,17 +36,19 @@ def stages_of(network: Network) -> tuple[str, ...]:
     stages: tuple[str, ...] = getattr(network, "stages", ())
     if not stages:
         raise ValueError(
-            f"a loss reads the maps of the network's stages, but {type(network).__name__} names none: "
+            f"a loss reads the maps of the network's stages, but {type(network).__name__} names "
+            "none: "
             "give it `stages`, a tuple with the names of submodules"
         )
     return stages
 
 
 class Tapped(nn.Module):
-    """Wraps a classifier: one forward pass gives logits [B, K], the pooled features [B, D] that its head reads, and the
-    maps [B, C, H, W] of the stages that were named.
+    """Wraps a classifier: one forward pass gives logits [B, K], the pooled features [B, D] that its
+    head reads, and the maps [B, C, H, W] of the stages that were named.
 
-    They are caught by hooks on the last Linear layer and on the stages, so that no network has to be rewritten for it.
+    They are caught by hooks on the last Linear layer and on the stages, so that no network has to
+    be rewritten for it.
     """
 
     def __init__(self, network: nn.Module, stages: Sequence[str] = ()) -> None:
@@ -50,7 +57,9 @@ class Tapped(nn.Module):
         head = classifier_head(network)
         self.width = head.in_features
         self._stages = tuple(stages)
-        self._caught: dict[str, Tensor] | None = None  # None while nobody asks: the network is also used by itself
+        self._caught: dict[str, Tensor] | None = (
+            None  # None while nobody asks: the network is also used by itself
+        )
         head.register_forward_pre_hook(self._catch_features)
         for name in self._stages:
             network.get_submodule(name).register_forward_hook(self._catch_map(name))
@@ -76,13 +85,16 @@ class Tapped(nn.Module):
             self._caught = None
         if "features" not in caught:
             raise ValueError(
-                f"the last Linear layer of {type(self.network).__name__} is not used in its forward pass: register the "
+                f"the last Linear layer of {type(self.network).__name__} is not used in its "
+                "forward pass: register the "
                 "layer that gives the logits after all others"
             )
         return logits_BK, caught["features"], *(caught[f"stage {name}"] for name in self._stages)
 
     def map_shapes(self, image_shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
-        """(C, H, W) of each stage for images (H, W, C). Changes nothing: one black image in eval mode."""
+        """(C, H, W) of each stage for images (H, W, C). Changes nothing: one black image in eval
+        mode.
+        """
         height, width, channels = image_shape
         parameter = next(self.parameters())
         trains = self.training
@@ -97,5 +109,7 @@ def classifier_head(network: nn.Module) -> nn.Linear:
     """The last Linear layer. ValueError if there is none."""
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise ValueError(f"a network needs a Linear layer as its head, but got none in {type(network).__name__}")
+        raise ValueError(
+            f"a network needs a Linear layer as its head, but got none in {type(network).__name__}"
+        )
     return layers[-1]

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class SmallResNet:
-    """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about 16x16.
+    """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about
+    16x16.
 
-    width: a multiple of 8. Narrower layers are no faster, and PyTorch 2.14.1's CPU convolutions were seen to write
-    past their buffers in the backward pass at widths 4 and 6 (AMD EPYC, AVX2): the process dies.
+    width: a multiple of 8. Narrower layers are no faster, and PyTorch 2.14.1's CPU convolutions
+    were seen to write past their buffers in the backward pass at widths 4 and 6 (AMD EPYC, AVX2):
+    the process dies.
     stem_stride: 1 or 2; 2 halves the resolution at once, a quarter of the cost.
-    norm: "batch", or "group" (two groups; a network without batch statistics, equal on any number of workers).
+    norm: "batch", or "group" (two groups; a network without batch statistics, equal on any number
+    of workers).
     """
 
     width: int
@@ -62,7 +65,9 @@ class BasicBlock(nn.Module):
         self.norm2 = _norm(norm, width)
         self.shortcut = nn.Sequential()
         if stride != 1 or width_in != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), _norm(norm, width))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(width_in, width, 1, stride, bias=False), _norm(norm, width)
+            )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW = F.relu(self.norm1(self.conv1(x_BCHW)))

@@ -18,10 +18,12 @@ SIDE = 224  # of the images that torchvision's classifiers are made for
 
 @dataclass(frozen=True, kw_only=True)
 class Torchvision:
-    """A classifier of torchvision.models with fresh weights, for images of the size it was made for.
+    """A classifier of torchvision.models with fresh weights, for images of the size it was made
+    for.
 
-    name: as in torchvision.models.list_models, such as "resnet50". Where images have other than three channels, the
-    first convolution is made for them. The auxiliary heads of GoogLeNet and Inception are left out.
+    name: as in torchvision.models.list_models, such as "resnet50". Where images have other than
+    three channels, the first convolution is made for them. The auxiliary heads of GoogLeNet and
+    Inception are left out.
     """
 
     name: str
@@ -32,11 +34,16 @@ class Torchvision:
 
         known = models.list_models(module=models)
         if self.name not in known:
-            raise ValueError(f"name must be one of torchvision's classifiers, {', '.join(known)}, but got {self.name=}")
+            raise ValueError(
+                f"name must be one of torchvision's classifiers, {', '.join(known)}, but got "
+                f"{self.name=}"
+            )
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The last module at each of the four last resolutions; none where there is but one, as in transformers."""
+        """The last module at each of the four last resolutions; none where there is but one, as in
+        transformers.
+        """
         return _stages(self.name)
 
     def build(self, classes: int, channels: int) -> nn.Module:
@@ -49,7 +56,9 @@ class Torchvision:
 def _network(name: str, classes: int) -> nn.Module:
     from torchvision import models
 
-    extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    extra = (
+        {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    )
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **extra)
     return network
 
@@ -57,7 +66,9 @@ def _network(name: str, classes: int) -> nn.Module:
 def _take_channels(network: nn.Module, channels: int) -> None:
     """Put another first convolution in place."""
     name, first = next((name, m) for name, m in network.named_modules() if isinstance(m, nn.Conv2d))
-    settings: dict[str, Any] = {key: getattr(first, key) for key in ("kernel_size", "stride", "padding", "dilation")}
+    settings: dict[str, Any] = {
+        key: getattr(first, key) for key in ("kernel_size", "stride", "padding", "dilation")
+    }
     other = nn.Conv2d(channels, first.out_channels, bias=first.bias is not None, **settings)
     network.set_submodule(name, other)
 
@@ -75,7 +86,11 @@ def _stages(name: str) -> tuple[str, ...]:
     last_at: dict[int, str] = {}
     for path, shape in shapes.items():
         parent = path.rpartition(".")[0]
-        if len(shape) == 4 and 1 < shape[2] == shape[3] < SIDE and _is_candidate(path, parent, shapes, network):
+        if (
+            len(shape) == 4
+            and 1 < shape[2] == shape[3] < SIDE
+            and _is_candidate(path, parent, shapes, network)
+        ):
             last_at.pop(shape[2], None)
             last_at[shape[2]] = path
     return tuple(last_at.values())[-MOST_STAGES:] if len(last_at) > 1 else ()
@@ -89,9 +104,15 @@ def _note(shapes: dict[str, tuple[int, ...]], path: str) -> Any:
     return note
 
 
-def _is_candidate(path: str, parent: str, shapes: dict[str, tuple[int, ...]], network: nn.Module) -> bool:
+def _is_candidate(
+    path: str, parent: str, shapes: dict[str, tuple[int, ...]], network: nn.Module
+) -> bool:
     """A module of the first level, or a member of one whose members have several resolutions."""
-    return _changes_resolution(parent, shapes, network) if parent else not _changes_resolution(path, shapes, network)
+    return (
+        _changes_resolution(parent, shapes, network)
+        if parent
+        else not _changes_resolution(path, shapes, network)
+    )
 
 
 def _changes_resolution(path: str, shapes: dict[str, tuple[int, ...]], network: nn.Module) -> bool:

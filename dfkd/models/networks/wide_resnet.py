@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class WideResNet:
-    """WRN-depth-width (Zagoruyko and Komodakis, 2016): three stages of pre-activation blocks, no dropout.
+    """WRN-depth-width (Zagoruyko and Komodakis, 2016): three stages of pre-activation blocks, no
+    dropout.
 
     WRN-40-2, 40-1, 16-2 and 16-1 have 2.24, 0.56, 0.69 and 0.18 million parameters at 10 classes.
     depth: 6n + 4, n blocks in each stage; width: the factor on the stages' 16, 32 and 64 channels.
@@ -29,12 +30,16 @@ class WideResNet:
 
     def __post_init__(self) -> None:
         if self.depth < 10 or (self.depth - 4) % 6:
-            raise ValueError(f"depth of WideResNet must be 6n + 4 with n of 1 or more, but got {self.depth=}")
+            raise ValueError(
+                f"depth of WideResNet must be 6n + 4 with n of 1 or more, but got {self.depth=}"
+            )
         if self.width < 1:
             raise ValueError(f"width of WideResNet must be 1 or more, but got {self.width=}")
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        parts: list[tuple[str, nn.Module]] = [("stem", nn.Conv2d(channels, 16, 3, 1, 1, bias=False))]
+        parts: list[tuple[str, nn.Module]] = [
+            ("stem", nn.Conv2d(channels, 16, 3, 1, 1, bias=False))
+        ]
         width_in = 16
         for index, stage in enumerate(self.stages):
             width = 16 * 2**index * self.width
@@ -43,12 +48,18 @@ class WideResNet:
             parts.append((stage, nn.Sequential(first, *others)))
             width_in = width
         parts += [("norm", nn.BatchNorm2d(width_in)), ("relu", nn.ReLU(inplace=True))]
-        parts += [("pool", nn.AdaptiveAvgPool2d(1)), ("flat", nn.Flatten()), ("head", nn.Linear(width_in, classes))]
+        parts += [
+            ("pool", nn.AdaptiveAvgPool2d(1)),
+            ("flat", nn.Flatten()),
+            ("head", nn.Linear(width_in, classes)),
+        ]
         return he_start(nn.Sequential(OrderedDict(parts)))
 
 
 class PreActivationBlock(nn.Module):
-    """BatchNorm and ReLU before each of two 3x3 convolutions; a 1x1 convolution as shortcut where the width changes."""
+    """BatchNorm and ReLU before each of two 3x3 convolutions; a 1x1 convolution as shortcut where
+    the width changes.
+    """
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -56,7 +67,9 @@ class PreActivationBlock(nn.Module):
         self.conv1 = nn.Conv2d(width_in, width, 3, stride, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.shortcut = nn.Conv2d(width_in, width, 1, stride, bias=False) if width_in != width else None
+        self.shortcut = (
+            nn.Conv2d(width_in, width, 1, stride, bias=False) if width_in != width else None
+        )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         active_BCHW = F.relu(self.norm1(x_BCHW))
@@ -65,7 +78,9 @@ class PreActivationBlock(nn.Module):
 
 
 def he_start(network: nn.Sequential) -> nn.Sequential:
-    """Convolutions start as in He et al., 2015, by what they give out; biases of all layers at 0."""
+    """Convolutions start as in He et al., 2015, by what they give out; biases of all layers at
+    0.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,6 @@
-"""Teachers: trained here, read from a file, torchvision's, or the user's own network. Found again by content."""
+"""Teachers: trained here, read from a file, torchvision's, or the user's own network. Found again
+by content.
+"""
 
 from dfkd.models.teachers.module_teacher import ModuleTeacher
 from dfkd.models.teachers.supervised import SupervisedTeacher
@@ -6,7 +8,12 @@ from dfkd.models.teachers.teacher import Teacher, TrainedNetwork, accuracy, pred
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.models.teachers.torchvision_weights import TorchvisionWeights
 
-TEACHERS: tuple[type[Teacher], ...] = (SupervisedTeacher, TeacherFile, TorchvisionWeights, ModuleTeacher)
+TEACHERS: tuple[type[Teacher], ...] = (
+    SupervisedTeacher,
+    TeacherFile,
+    TorchvisionWeights,
+    ModuleTeacher,
+)
 
 __all__ = [
     "TEACHERS",

@@ -1,4 +1,6 @@
-"""A teacher that is trained here, on the labelled images that a data-free method does not have. B batch, K classes."""
+"""A teacher that is trained here, on the labelled images that a data-free method does not have. B
+batch, K classes.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ from dfkd.storage.files import replace_file, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedTeacher:
-    """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate, shifted copies.
+    """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate,
+    shifted copies.
 
-    steps, batch: optimizer steps and images per step; learning_rate: the cycle's peak; shift: largest shift in pixels;
+    steps, batch: optimizer steps and images per step; learning_rate: the cycle's peak; shift:
+    largest shift in pixels;
     smoothing: label smoothing in [0, 1).
     """
 
@@ -43,7 +47,10 @@ class SupervisedTeacher:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
-            raise ValueError(f"a teacher needs 1 step and a batch of 2 or more, but got {self.steps=}, {self.batch=}")
+            raise ValueError(
+                f"a teacher needs 1 step and a batch of 2 or more, but got {self.steps=}, "
+                f"{self.batch=}"
+            )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 "a teacher's learning_rate must be above 0 and its weight_decay 0 or more, "
@@ -62,23 +69,37 @@ class SupervisedTeacher:
     def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
         folder = storage / "teachers" / digest([spec(self), spec(task), seed])
         if not (folder / "teacher.json").exists():
-            _store(folder, self._train(task, seed), {"teacher": spec(self), "task": spec(task), "seed": seed})
-        kept = TeacherFile(path=str(folder / "teacher.safetensors"), network=self.network).obtain(task, storage)
+            _store(
+                folder,
+                self._train(task, seed),
+                {"teacher": spec(self), "task": spec(task), "seed": seed},
+            )
+        kept = TeacherFile(path=str(folder / "teacher.safetensors"), network=self.network).obtain(
+            task, storage
+        )
         return replace(kept, origin="trained here")
 
     def _train(self, task: Task, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "teacher"))
             module = self.network.build(task.classes, task.image_shape[2])
-        optimizer = torch.optim.AdamW(module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=self.steps)
+        optimizer = torch.optim.AdamW(
+            module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=self.steps
+        )
         train = task.train()
         for step in range(self.steps):
             rng = np.random.default_rng(stream(seed, "teacher batches", step))
             rows_B = rng.integers(0, len(train.labels), self.batch)
-            views = Crop(padding=self.shift, flip=False).augment(train.images[rows_B], stream(seed, "shifts", step))
+            views = Crop(padding=self.shift, flip=False).augment(
+                train.images[rows_B], stream(seed, "shifts", step)
+            )
             logits_BK = module(to_tensor(views, task))
-            loss = F.cross_entropy(logits_BK, torch.from_numpy(train.labels[rows_B]), label_smoothing=self.smoothing)
+            loss = F.cross_entropy(
+                logits_BK, torch.from_numpy(train.labels[rows_B]), label_smoothing=self.smoothing
+            )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

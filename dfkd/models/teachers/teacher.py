@@ -1,4 +1,5 @@
-"""What a teacher promises, the network with its weights that comes out of it, and the answers of that.
+"""What a teacher promises, the network with its weights that comes out of it, and the answers of
+that.
 
 N images, B batch, K classes, D feature width.
 """
@@ -23,7 +24,8 @@ from dfkd.models.networks import Network, Tapped
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
-    """A network with its weights. `digest` is that of both: the same weights with another stride answer otherwise.
+    """A network with its weights. `digest` is that of both: the same weights with another stride
+    answer otherwise.
 
     origin: for people, where the weights come from and what had to be done to them.
     """
@@ -48,7 +50,9 @@ class Teacher(Protocol):
     def network(self) -> Network: ...
 
     def check(self, task: Task) -> None:
-        """ValueError with one line if it cannot serve this task. Cheap: at most a batch of two images."""
+        """ValueError with one line if it cannot serve this task. Cheap: at most a batch of two
+        images.
+        """
         ...
 
     def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
@@ -57,31 +61,45 @@ class Teacher(Protocol):
 
 
 def check_serves(module: nn.Module, task: Task, what: str) -> None:
-    """ValueError with one line unless it turns two of the task's images into logits and pooled features."""
+    """ValueError with one line unless it turns two of the task's images into logits and pooled
+    features.
+    """
     height, width, channels = task.image_shape
     size = f"images of {height}x{width} with {channels} channels"
     tapped = Tapped(module).eval()
     try:
         with torch.inference_mode():
             logits_BK, features_BD = tapped(torch.zeros(2, channels, height, width))
-    except (RuntimeError, TypeError, AssertionError, IndexError) as error:  # what a forward pass does with odd shapes
+    except (
+        RuntimeError,
+        TypeError,
+        AssertionError,
+        IndexError,
+    ) as error:  # what a forward pass does with odd shapes
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{what} fails on {size}: choose a task of its size ({reason})") from error
     if not isinstance(logits_BK, Tensor):
         got = type(logits_BK).__name__
-        raise ValueError(f"{what} must answer with logits, but got a {got}: wrap it in a module that returns them")
+        raise ValueError(
+            f"{what} must answer with logits, but got a {got}: wrap it in a module that returns "
+            "them"
+        )
     if logits_BK.shape != (2, task.classes):
         raise ValueError(
-            f"{what} must answer two {size} with logits of shape {(2, task.classes)}, one for each of the task's "
+            f"{what} must answer two {size} with logits of shape {(2, task.classes)}, one for each "
+            "of the task's "
             f"classes, but got {tuple(logits_BK.shape)}"
         )
     if features_BD.dim() != 2:
         raise ValueError(
-            f"{what} must pool its features before its last Linear layer, to [images, width], but got "
+            f"{what} must pool its features before its last Linear layer, to [images, width], but "
+            "got "
             f"{tuple(features_BD.shape)} there"
         )
     if not logits_BK.isfinite().all():
-        raise ValueError(f"{what} answers with numbers that are not finite: its weights are damaged")
+        raise ValueError(
+            f"{what} answers with numbers that are not finite: its weights are damaged"
+        )
 
 
 def network_digest(network: Network, weights: dict[str, Tensor]) -> str:
@@ -110,6 +128,9 @@ def predict(
     module.eval()
     with torch.inference_mode():
         starts = range(0, len(images_NHWC), 512)
-        answers = [module(to_tensor(images_NHWC[start : start + 512], task, device)).argmax(1) for start in starts]
+        answers = [
+            module(to_tensor(images_NHWC[start : start + 512], task, device)).argmax(1)
+            for start in starts
+        ]
     labels_N: NDArray[np.int64] = torch.cat(answers).cpu().numpy()
     return labels_N

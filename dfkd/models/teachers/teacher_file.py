@@ -15,17 +15,26 @@ from dfkd.models.networks import Network
 from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # DataParallel, torch.compile, Lightning and others
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "net.",
+    "network.",
+)  # DataParallel, torch.compile, Lightning and others
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherFile:
-    """The state dict of a named network: a safetensors file, or PyTorch's own format, read without running its code.
+    """The state dict of a named network: a safetensors file, or PyTorch's own format, read without
+    running its code.
 
-    path: of the file. A checkpoint around the state dict and a prefix on all of its names are taken off, and
+    path: of the file. A checkpoint around the state dict and a prefix on all of its names are taken
+    off, and
     `platform.teach` says so. Not identity: the digest of the weights is, the same in either format.
-    network: one of dfkd.models.networks, or your own: a frozen dataclass in a module of yours, such as
+    network: one of dfkd.models.networks, or your own: a frozen dataclass in a module of yours, such
+    as
 
         @dataclass(frozen=True, kw_only=True)
         class MyNet:
@@ -34,8 +43,8 @@ class TeacherFile:
             def build(self, classes: int, channels: int) -> nn.Module:
                 return my_project.Net(classes)
 
-    Interplay: images are normalised with the task's mean and std; they have to be those that the teacher was trained
-    with.
+    Interplay: images are normalised with the task's mean and std; they have to be those that the
+    teacher was trained with.
     """
 
     path: str = location()
@@ -53,13 +62,19 @@ class TeacherFile:
         shapes = {name: tuple(value.shape) for name, value in expected.items()}
         weights, prefixes = _without_prefixes(weights, shapes)
         _check_fits(path, self.network, task.classes, weights, shapes)
-        origin = ", ".join([f"from {path.name}", *taken_off, *(f"without the prefix {p!r}" for p in prefixes)])
+        origin = ", ".join(
+            [f"from {path.name}", *taken_off, *(f"without the prefix {p!r}" for p in prefixes)]
+        )
         digest = network_digest(self.network, weights)
         return TrainedNetwork(network=self.network, weights=weights, digest=digest, origin=origin)
 
 
-def _without_prefixes(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tensor], list[str]]:
-    """Prefixes that all names have and none of the network's; and the step counters that BatchNorms once had not."""
+def _without_prefixes(
+    weights: dict[str, Tensor], shapes: Shapes
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Prefixes that all names have and none of the network's; and the step counters that BatchNorms
+    once had not.
+    """
     prefixes: list[str] = []
     while weights and weights.keys() != shapes.keys():
         prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in weights)), None)
@@ -68,18 +83,25 @@ def _without_prefixes(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[
         weights = {name.removeprefix(prefix): value for name, value in weights.items()}
         prefixes.append(prefix)
     absent = shapes.keys() - weights.keys()
-    if all(name.endswith(".num_batches_tracked") for name in absent):  # files of PyTorch before 0.4.1
+    if all(
+        name.endswith(".num_batches_tracked") for name in absent
+    ):  # files of PyTorch before 0.4.1
         weights = weights | {name: torch.zeros((), dtype=torch.int64) for name in absent}
     return weights, prefixes
 
 
-def _check_fits(path: Path, network: Network, classes: int, weights: dict[str, Tensor], shapes: Shapes) -> None:
-    """One line for the first thing that does not fit; where only the head has another height, it is named as that."""
+def _check_fits(
+    path: Path, network: Network, classes: int, weights: dict[str, Tensor], shapes: Shapes
+) -> None:
+    """One line for the first thing that does not fit; where only the head has another height, it is
+    named as that.
+    """
     if weights.keys() != shapes.keys():
         odd = sorted(weights.keys() ^ shapes.keys())
         where = "is not in the file" if odd[0] in shapes else "is in the file only"
         raise ValueError(
-            f"the teacher file {path} does not hold a {network}: {len(odd)} names differ, such as {odd[0]!r}, "
+            f"the teacher file {path} does not hold a {network}: {len(odd)} names differ, such as "
+            f"{odd[0]!r}, "
             f"which {where}"
         )
     got = {name: tuple(value.shape) for name, value in weights.items()}
@@ -87,9 +109,13 @@ def _check_fits(path: Path, network: Network, classes: int, weights: dict[str, T
     if not odd:
         return
     only_head = all(
-        shapes[name][:1] == (classes,) and got[name][:1] and got[name][1:] == shapes[name][1:] for name in odd
+        shapes[name][:1] == (classes,) and got[name][:1] and got[name][1:] == shapes[name][1:]
+        for name in odd
     )
-    what = f"{got[odd[0]][0]} classes where the task has {classes}" if only_head else "another network"
+    what = (
+        f"{got[odd[0]][0]} classes where the task has {classes}" if only_head else "another network"
+    )
     raise ValueError(
-        f"the teacher file {path} is for {what}: {odd[0]} must have shape {shapes[odd[0]]}, but got {got[odd[0]]}"
+        f"the teacher file {path} is for {what}: {odd[0]} must have shape {shapes[odd[0]]}, but "
+        f"got {got[odd[0]]}"
     )

@@ -1,4 +1,6 @@
-"""A teacher of torchvision's: one of its classifiers with the weights that it publishes, by name."""
+"""A teacher of torchvision's: one of its classifiers with the weights that it publishes, by
+name.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,23 @@ from dfkd.models.teachers.state_dicts import DAMAGED
 from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest
 
 NEAR = 0.02  # means and deviations of pixels in [0, 1] that count as equal
-PREPARE_THEMSELVES = ("googlenet", "inception_v3")  # published weights of these normalise their input once more
+PREPARE_THEMSELVES = (
+    "googlenet",
+    "inception_v3",
+)  # published weights of these normalise their input once more
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionWeights:
-    """Weights that torchvision publishes, from PyTorch's cache (`$TORCH_HOME`), else downloaded into it.
+    """Weights that torchvision publishes, from PyTorch's cache (`$TORCH_HOME`), else downloaded
+    into it.
 
         TorchvisionWeights(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1")
 
-    weights: one of the names that torchvision has for this network; "DEFAULT" becomes the name that it stands for.
-    Interplay: the task says how large images are and how they are normalised; `platform.teach` says where that is not
-    what the weights were trained with. GoogLeNet and Inception are not supported.
+    weights: one of the names that torchvision has for this network; "DEFAULT" becomes the name that
+    it stands for.
+    Interplay: the task says how large images are and how they are normalised; `platform.teach` says
+    where that is not what the weights were trained with. GoogLeNet and Inception are not supported.
     """
 
     network: Torchvision
@@ -39,8 +46,14 @@ class TorchvisionWeights:
 
         known = models.get_model_weights(self.network.name).__members__
         if self.weights not in known or self.network.name in PREPARE_THEMSELVES:
-            names = ", ".join(known) if self.network.name not in PREPARE_THEMSELVES else "those of another network"
-            raise ValueError(f"weights of {self.network.name} must be {names}, but got {self.weights=}")
+            names = (
+                ", ".join(known)
+                if self.network.name not in PREPARE_THEMSELVES
+                else "those of another network"
+            )
+            raise ValueError(
+                f"weights of {self.network.name} must be {names}, but got {self.weights=}"
+            )
         object.__setattr__(self, "weights", known[self.weights].name)
 
     def check(self, task: Task) -> None:
@@ -52,10 +65,13 @@ class TorchvisionWeights:
         classes = len(published.meta["categories"])
         if (classes, 3) != (task.classes, task.image_shape[2]):
             raise ValueError(
-                f"{self._name} knows {classes} classes in images of 3 channels, but the task has {task.classes} in "
+                f"{self._name} knows {classes} classes in images of 3 channels, but the task has "
+                f"{task.classes} in "
                 f"images of {task.image_shape[2]}: choose a teacher that was trained on the task"
             )
-        weights = {name: value.detach() for name, value in self._module(published).state_dict().items()}
+        weights = {
+            name: value.detach() for name, value in self._module(published).state_dict().items()
+        }
         origin = f"{self._name}, {_made_for(published.transforms(), task)}"
         digest = network_digest(self.network, weights)
         return TrainedNetwork(network=self.network, weights=weights, digest=digest, origin=origin)
@@ -74,12 +90,15 @@ class TorchvisionWeights:
 
         try:
             with torch.random.fork_rng(devices=[]):
-                module: nn.Module = models.get_model(self.network.name, weights=published, progress=False)
+                module: nn.Module = models.get_model(
+                    self.network.name, weights=published, progress=False
+                )
         except (*DAMAGED, pickle.UnpicklingError) as error:
             reason = " ".join(str(error).split())[:100]
             cache = Path(torch.hub.get_dir()) / "checkpoints"
             raise ValueError(
-                f"{self._name} can neither be read from PyTorch's cache nor be downloaded ({reason}): put "
+                f"{self._name} can neither be read from PyTorch's cache nor be downloaded "
+                f"({reason}): put "
                 f"{published.url} into {cache}, or set TORCH_HOME to a cache that has it"
             ) from error
         return module
