@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from dfkd import recipes
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
@@ -58,9 +58,9 @@ def alarm(values_N: np.ndarray, variants: int) -> bool:
 def accuracies(count: int, where: Compute, console: Console) -> np.ndarray:
     cells = [Cell(experiment=recipes.digits(), block=Block(seed=SEED + i)) for i in range(count)]
     with session(where):
-        crew = Crew(cells[:1], where, console)
-        jobs = [crew.setting.job(cell, read_test=True) for cell in cells]
-        done, failures = crew.compute("A/A study", jobs, lambda outcome: None)
+        executor = Executor(cells[:1], where, console)
+        jobs = [executor.run_context.job(cell, read_test=True) for cell in cells]
+        done, failures = executor.compute("A/A study", jobs, lambda outcome: None)
     if failures:
         raise SystemExit(
             f"{len(failures)} cells failed, such as {failures[0].job.name}: {failures[0].reason}"

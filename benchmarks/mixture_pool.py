@@ -37,9 +37,9 @@ from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.method.selection.selecting import select
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.scores.memory_map import open_pack, pack_folder
+from dfkd.scores.memory_map import memory_map_folder, open_memory_map
 from dfkd.seeding import use_deterministic
-from dfkd.training.inputs import Source, pack, score_here
+from dfkd.training.inputs import InputSource, memory_map_of, score_here
 from dfkd.training.probe import draw_probe
 
 SHARES = (0.7, 0.2, 0.1)
@@ -122,16 +122,18 @@ def teach(storage: Path) -> Any:
     return SupervisedTeacher(network=NETWORK, steps=100, batch=64).obtain(Digits(), storage, 0)
 
 
-def score(source: Source, storage: Path) -> None:
+def score(source: InputSource, storage: Path) -> None:
     score_here(source, storage)
 
 
-def packed(source: Source, storage: Path) -> None:
-    pack(source, storage)
+def mapped(source: InputSource, storage: Path) -> None:
+    memory_map_of(source, storage)
 
 
-def choose(source: Source, storage: Path, rule: Any) -> int:
-    _, scores = open_pack(pack_folder(storage, source.teacher.digest, source.pool, source.task))
+def choose(source: InputSource, storage: Path, rule: Any) -> int:
+    _, scores = open_memory_map(
+        memory_map_folder(storage, source.teacher.digest, source.pool, source.task)
+    )
     return len(select(rule, scores, draw_probe(scores).rows_P, 0))
 
 
@@ -154,9 +156,9 @@ def run(rows: int, folder: Path) -> None:
     print(f"sources written in {time.perf_counter() - started:.0f} s", flush=True)
     print("| step | s | GB |\n|---|--:|--:|")
     files = line("put in place", put_in_place, pool, storage)
-    source = Source(task=Digits(), teacher=line("teacher", teach, storage), pool=files)
+    source = InputSource(task=Digits(), teacher=line("teacher", teach, storage), pool=files)
     line("scored", score, source, storage)
-    line("packed", packed, source, storage)
+    line("packed", mapped, source, storage)
     for rule in (Balanced(ratio=0.1), Confident(ratio=0.1), Random(ratio=0.1)):
         line(f"selected, {type(rule).__name__.lower()}", choose, source, storage, rule)
     assert files.rows == rows, f"{files.rows} rows instead of {rows}"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
@@ -50,13 +50,13 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     where, console = Compute(storage=arguments.storage.absolute()), Console()
     with session(where):
-        crew = Crew([Cell(experiment=default, block=BLOCK)], where, console)
+        executor = Executor([Cell(experiment=default, block=BLOCK)], where, console)
         cells = [
             Cell(experiment=experiment, block=BLOCK)
             for experiment in random_recipes(arguments.recipes)
         ]
-        jobs = [crew.setting.job(cell, read_test=False) for cell in cells]
-        done, _ = crew.compute("random recipes", jobs, lambda outcome: None)
+        jobs = [executor.run_context.job(cell, read_test=False) for cell in cells]
+        done, _ = executor.compute("random recipes", jobs, lambda outcome: None)
     outcomes = list(done.values())
     validation = np.array([outcome.metrics["validation"] for outcome in outcomes])
     better = np.argsort(-validation, kind="stable")[: len(outcomes) // 2]

@@ -24,7 +24,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspection.fitness import CONFIDENT
 from dfkd.models.teachers import predict
 from dfkd.seeding import Block, use_deterministic
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 from dfkd.training.inputs import load, obtain, score_here
 from dfkd.training.probe import Probe
 
@@ -32,9 +32,9 @@ CLASSES = (1, 3, 4, 7, 8, 9)  # those with sure rows for a whole quota
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-def starved(material: Material, label: int, rows: int, unsure: bool) -> Material:
+def starved(inputs: Inputs, label: int, rows: int, unsure: bool) -> Inputs:
     """The same material, with so many sure rows of the class; the probe's rows stand first."""
-    probe, scores = material.probe, material.scores
+    probe, scores = inputs.probe, inputs.scores
     label_N, confidence_N = np.asarray(scores.pseudo_label_N), np.asarray(scores.confidence_N)
     stays_N = np.ones(len(scores), dtype=np.bool_)
     stays_N[probe.rows_P] = False
@@ -45,19 +45,19 @@ def starved(material: Material, label: int, rows: int, unsure: bool) -> Material
     first = Probe(
         rows_P=np.arange(len(probe.rows_P)), label_P=probe.label_P, stratum_P=probe.stratum_P
     )
-    images = np.ascontiguousarray(material.images_NHWC[kept])
+    images = np.ascontiguousarray(inputs.images_NHWC[kept])
     return replace(
-        material, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None
+        inputs, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None
     )
 
 
-def measured(e: Experiment, material: Material, seeds: int) -> Iterator[dict[str, float]]:
+def measured(e: Experiment, inputs: Inputs, seeds: int) -> Iterator[dict[str, float]]:
     splits = [e.task.train(), e.task.validation()]
     images = np.concatenate([split.images for split in splits if split is not None])
     labels: NDArray[np.int64] = np.concatenate(
         [split.labels for split in splits if split is not None]
     )
-    count = round((e.selection.ratio or 0) * (len(material.scores) - len(material.probe.rows_P)))
+    count = round((e.selection.ratio or 0) * (len(inputs.scores) - len(inputs.probe.rows_P)))
     e = replace(e, selection=replace(e.selection, ratio=None, rows=count))  # type: ignore[type-var]
     for seed in range(seeds):
         for label in CLASSES:
@@ -66,7 +66,7 @@ def measured(e: Experiment, material: Material, seeds: int) -> Iterator[dict[str
                     rows = round(share * count / e.task.classes)
                     run = Run(
                         Cell(experiment=e, block=Block(seed=seed)),
-                        starved(material, label, rows, unsure),
+                        starved(inputs, label, rows, unsure),
                     )
                     run.advance(e.schedule.steps)
                     answer = predict(run.objective.student.network, images, e.task)

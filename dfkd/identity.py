@@ -42,7 +42,7 @@ def location(**kwargs: Any) -> Any:
 
 
 def location_fields(piece: object) -> set[str]:
-    """The names of the fields of a piece that say where something lies; none for what is no piece."""
+    """The fields of a piece that say where something lies; none for what is no piece."""
     if not is_piece(piece):
         return set()
     return {f.name for f in dataclasses.fields(cast(Any, piece)) if f.metadata.get("location")}

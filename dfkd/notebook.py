@@ -19,7 +19,7 @@ import pandas as pd
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console
 from dfkd.studies import Study
-from dfkd.studies.driver import Terms
+from dfkd.studies.driver import StudyOptions
 from dfkd.studies.driver import run_study as run_in_session
 from dfkd.studies.result import StudyResult
 from dfkd.user_modules import load
@@ -30,7 +30,7 @@ def run_study(
     *,
     name: str | None = None,
     blocks: int | None = None,
-    terms: Terms | None = None,
+    options: StudyOptions | None = None,
     storage: str | Path = "runs",
     quiet: bool = False,
     **compute: Any,
@@ -49,7 +49,7 @@ def run_study(
     if blocks is not None:
         study = replace(study, blocks=blocks)
     return run_in_session(
-        name, study, _where(storage, compute), Console(quiet=quiet), terms or Terms()
+        name, study, _where(storage, compute), Console(quiet=quiet), options or StudyOptions()
     )
 
 

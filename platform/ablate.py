@@ -57,9 +57,9 @@ def main() -> None:
 
     from dataclasses import replace
 
-    from dfkd.studies.driver import Terms, run_study
+    from dfkd.studies.driver import StudyOptions, run_study
     from dfkd.studies.forecast import forecast
-    from dfkd.studies.terminal import show, show_forecast
+    from dfkd.studies.terminal import print_forecast, print_result
     from dfkd.user_modules import load
 
     compute, console = cli.compute_and_console(arguments)
@@ -80,20 +80,20 @@ def main() -> None:
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"
-    terms = Terms(
+    options = StudyOptions(
         race=arguments.race,
         check=not arguments.no_check,
         max_device_hours=arguments.max_device_hours,
     )
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100
-        show_forecast(forecast(name, study, compute, sd, retuning), compute, console)
+        print_forecast(forecast(name, study, compute, sd, retuning), compute, console)
         return
     if retuning is None:
-        result = run_study(name, study, compute, console, terms)
+        result = run_study(name, study, compute, console, options)
     else:
-        result = run_retuned_study(name, study, retuning, compute, console, terms)
-    show(result, compute, console)
+        result = run_retuned_study(name, study, retuning, compute, console, options)
+    print_result(result, compute, console)
 
 
 if __name__ == "__main__":

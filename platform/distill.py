@@ -16,17 +16,17 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
     arguments = parser.parse_args()
 
-    from dfkd.runs.finding import show_difference
+    from dfkd.runs.finding import print_difference
     from dfkd.runs.one_cell import compute_one
-    from dfkd.runs.one_cell_terminal import show
+    from dfkd.runs.one_cell_terminal import print_outcome
     from dfkd.training.inputs import check
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
     if arguments.run or arguments.set:
-        show_difference(cli.origin_of(arguments), cell, console)
+        print_difference(cli.origin_of(arguments), cell, console)
     check(cell, compute.storage, arguments.test)
-    show(compute_one(cell, arguments.test, compute, console), compute, console)
+    print_outcome(compute_one(cell, arguments.test, compute, console), compute, console)
 
 
 if __name__ == "__main__":

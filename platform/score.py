@@ -12,11 +12,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.execution.preparing import prepared_cell
-    from dfkd.runs.scores_terminal import show
+    from dfkd.runs.scores_terminal import print_scores
 
     compute, console = cli.compute_and_console(arguments)
     with prepared_cell(cli.cell_of(arguments), compute, console) as prepared:
-        show(prepared.source, compute.storage, console)
+        print_scores(prepared.source, compute.storage, console)
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 
 

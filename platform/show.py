@@ -11,7 +11,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.reporting.console import Console
-    from dfkd.runs.finding import find_cell, nearest, show_cell
+    from dfkd.runs.finding import find_cell, nearest, print_cell
 
     storage = cli.storage_folder(arguments.storage)
     cell = find_cell(arguments.cell, storage)
@@ -22,7 +22,7 @@ def main() -> None:
             f"is in the table of cells of a report, and in MLflow the tag "
             f"cell_key{nearest(arguments.cell, storage)}"
         )
-    show_cell(cell, storage, Console())
+    print_cell(cell, storage, Console())
 
 
 if __name__ == "__main__":

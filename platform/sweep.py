@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.sweeps.driver import Sweep, run_sweep
-    from dfkd.sweeps.terminal import show
+    from dfkd.sweeps.terminal import print_result
 
     compute, console = cli.compute_and_console(arguments)
     sweep = Sweep(
@@ -40,7 +40,7 @@ def main() -> None:
         deterministic=arguments.deterministic,
         confirmation_blocks=arguments.blocks,
     )
-    show(run_sweep(sweep, compute, console), sweep, compute, console)
+    print_result(run_sweep(sweep, compute, console), sweep, compute, console)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main() -> None:
 
     from dfkd.models.teachers import SupervisedTeacher
     from dfkd.reporting.console import Console
-    from dfkd.runs.teaching import show
+    from dfkd.runs.teaching import print_teacher
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import check
 
@@ -31,7 +31,7 @@ def main() -> None:
     use_deterministic(1)
     with console.step("teacher"):
         teacher = cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
-    show(teacher, cell, storage, console)
+    print_teacher(teacher, cell, storage, console)
     trained = isinstance(cell.experiment.teacher, SupervisedTeacher)
     console.line(
         f"teacher {teacher.digest[:12]}"

@@ -22,8 +22,8 @@ import pytest
 if TYPE_CHECKING:
     from dfkd.experiment import Experiment
     from dfkd.training.cells import Job
-    from dfkd.training.distill import Material
-    from dfkd.training.inputs import Source
+    from dfkd.training.distill import Inputs
+    from dfkd.training.inputs import InputSource
 
 
 LONGEST = (
@@ -84,7 +84,7 @@ def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def source(tiny: Experiment, source_storage: Path) -> Source:
+def source(tiny: Experiment, source_storage: Path) -> InputSource:
     from dfkd.experiment import Cell
     from dfkd.seeding import Block, use_deterministic
     from dfkd.training.inputs import obtain
@@ -94,7 +94,7 @@ def source(tiny: Experiment, source_storage: Path) -> Source:
 
 
 @pytest.fixture(scope="session")
-def material(source: Source, source_storage: Path) -> Material:
+def inputs(source: InputSource, source_storage: Path) -> Inputs:
     from dfkd.training.inputs import load, score_here
 
     score_here(source, source_storage)
@@ -102,7 +102,7 @@ def material(source: Source, source_storage: Path) -> Material:
 
 
 @pytest.fixture(scope="session")
-def job_of(source: Source) -> Callable[..., Job]:
+def job_of(source: InputSource) -> Callable[..., Job]:
     """`job_of(experiment, seed=0, read_test=False)`: a job on the tiny teacher and pool."""
     from dfkd.experiment import Cell
     from dfkd.seeding import Block

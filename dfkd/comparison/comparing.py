@@ -14,11 +14,11 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
-from dfkd.studies.terminal import show_findings
+from dfkd.studies.terminal import print_findings
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report as write_sweep_report
-from dfkd.sweeps.terminal import show_sweep
-from dfkd.tracking import Account, Tracker
+from dfkd.sweeps.terminal import print_sweep
+from dfkd.tracking import RunSync, Tracker
 
 
 @dataclass
@@ -35,13 +35,13 @@ class _Comparison:
     def study(self, name: str) -> None:
         findings = find(read_study(name, self.storage, self.tracking_uri))
         self.findings.append(findings)
-        show_findings(findings, self.console)
+        print_findings(findings, self.console)
         self._tell("study", name, *write_report(findings, self.storage))
 
     def sweep(self, name: str) -> None:
         data = read_sweep(name, self.storage, self.tracking_uri)
         self.searches.append(data)
-        show_sweep(data, self.console)
+        print_sweep(data, self.console)
         self._tell("sweep", name, *write_sweep_report(data, self.storage))
 
     def _tell(self, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
@@ -61,14 +61,14 @@ class _Comparison:
             f"study {name}" if kind == "study" else name,
             Path(files["report/index.html"]).parents[1],
         )
-        account = Account(
+        sync = RunSync(
             tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name}
         )
         told = {"report": digest_of(files)}
-        if account.is_due(told) and (changed or account.is_known()):
-            account.open()
-            tracker.finish(account.parent, metrics={}, tables={}, files=files)
-            account.settle(told)
+        if sync.is_due(told) and (changed or sync.is_known()):
+            sync.open()
+            tracker.finish(sync.parent, metrics={}, tables={}, files=files)
+            sync.settle(told)
 
 
 def compare(

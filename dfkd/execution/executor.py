@@ -6,28 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dfkd.execution.preparing import Prepared, environment_of_workers, prepare
+from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
 from dfkd.execution.session import Compute
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage.ledger import Outcome
-from dfkd.training.cells import Job, Setting
+from dfkd.training.cells import Job, RunContext
 from dfkd.training.provenance import git_commit
 
 
-class Crew:
+class Executor:
     """Everything that the cells share is there when this is made; `compute` then computes cells."""
 
     def __init__(self, cells: Iterable[Cell], compute: Compute, console: Console) -> None:
         self.where, self.console = compute, console
-        self.prepared: dict[str, Prepared] = prepare(cells, compute, console)
+        self.prepared: dict[str, PreparedInputs] = prepare(cells, compute, console)
         digests = {
             key: (prepared.source.teacher.digest, prepared.source.pool.digest)
             for key, prepared in self.prepared.items()
         }
         environment = environment_of_workers(compute)
-        self.setting = Setting(
+        self.run_context = RunContext(
             environment=environment, digests=digests, tags={"git_commit": git_commit()}
         )
 

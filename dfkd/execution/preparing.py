@@ -18,38 +18,45 @@ from dfkd.reporting.console import Console
 from dfkd.scores import missing_shards
 from dfkd.seeding import use_deterministic
 from dfkd.training.environment import Environment, this_environment
-from dfkd.training.inputs import Packed, Source, check, check_space, pack, source_key
+from dfkd.training.inputs import (
+    InputSource,
+    MappedInputs,
+    check,
+    check_space,
+    inputs_key,
+    memory_map_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedInputs:
     """A source with all that its cells read on disk, to be mapped by workers: one copy in the
     memory of each node.
     """
 
-    source: Source
-    packed: ray.ObjectRef[Packed]
+    source: InputSource
+    mapped: ray.ObjectRef[MappedInputs]
 
 
 @contextmanager
-def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[Prepared]:
+def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[PreparedInputs]:
     """A session in which all that one cell reads is in place. ValueError before anything is written
     if it cannot be.
     """
     check(cell, compute.storage)
     with session(compute):
-        yield prepare([cell], compute, console)[source_key(cell)]
+        yield prepare([cell], compute, console)[inputs_key(cell)]
 
 
-def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, Prepared]:
+def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, PreparedInputs]:
     """Everything that these cells share, by source key. What is on disk already is read, nothing is
     made twice.
     """
-    distinct = {source_key(cell): cell for cell in cells}
+    distinct = {inputs_key(cell): cell for cell in cells}
     return {key: _prepare(cell, compute, console) for key, cell in distinct.items()}
 
 
-def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
+def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
     source = _obtain(cell, compute.storage, console)
     missing = missing_shards(
         compute.storage, source.teacher.digest, source.pool, source.task, source.cache
@@ -63,18 +70,18 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> Prepared:
         ) as advance:
             for rows in score(cell, source, compute):
                 advance(rows)
-    packed = _pack.remote(source, compute.storage)
-    ray.wait([packed], fetch_local=False)  # what goes wrong in it is raised where it is used
-    return Prepared(source=source, packed=packed)
+    mapped = _pack.remote(source, compute.storage)
+    ray.wait([mapped], fetch_local=False)  # what goes wrong in it is raised where it is used
+    return PreparedInputs(source=source, mapped=mapped)
 
 
-def _obtain(cell: Cell, storage: Path, console: Console) -> Source:
+def _obtain(cell: Cell, storage: Path, console: Console) -> InputSource:
     """The teacher in one task, beside it the pool, step by step as it can be made."""
     e, block = cell.experiment, cell.block
     teacher = _teacher.remote(cell, storage)
     with console.step("teacher and pool") as say:
         pool = _pool(making(e.pool, e.task.image_shape, storage, block.draw), say)
-        source = Source(task=e.task, teacher=ray.get(teacher), pool=pool, cache=e.cache)
+        source = InputSource(task=e.task, teacher=ray.get(teacher), pool=pool, cache=e.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source
@@ -104,8 +111,8 @@ def _make(work, todo) -> None:  # type: ignore[no-untyped-def]
 
 
 @ray.remote(num_cpus=1)
-def _pack(source: Source, storage: Path) -> Packed:
-    return pack(source, storage)
+def _pack(source: InputSource, storage: Path) -> MappedInputs:
+    return memory_map_of(source, storage)
 
 
 def environment_of_workers(compute: Compute) -> Environment:

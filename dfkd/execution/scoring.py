@@ -15,7 +15,7 @@ from dfkd.execution.session import Compute, slots
 from dfkd.experiment import Cell
 from dfkd.scores import missing_shards, score_shard
 from dfkd.seeding import use_deterministic
-from dfkd.training.inputs import Source
+from dfkd.training.inputs import InputSource
 
 POLL_S = 1.0
 
@@ -47,7 +47,7 @@ class ShardScorer:
         return {"rows": np.array([shard.rows for shard in shards])}
 
 
-def score(cell: Cell, source: Source, compute: Compute) -> Iterator[int]:
+def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
     """Score what is missing; yields now and then how many rows were done. Killed, it goes on with
     the next shard.
     """

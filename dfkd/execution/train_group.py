@@ -36,8 +36,8 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import POLL_S, Computation, Job
-from dfkd.training.distill import Material, Run
-from dfkd.training.inputs import Packed
+from dfkd.training.distill import Inputs, Run
+from dfkd.training.inputs import MappedInputs
 from dfkd.training.teacher_outputs import LiveTeacher
 
 
@@ -46,8 +46,8 @@ class SharedRun(Run):
     evenly.
     """
 
-    def __init__(self, cell: Cell, material: Material, device: str) -> None:
-        super().__init__(cell, material, device)
+    def __init__(self, cell: Cell, inputs: Inputs, device: str) -> None:
+        super().__init__(cell, inputs, device)
         self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
         batch = self.experiment.schedule.batch
         if batch % self.workers:
@@ -124,10 +124,10 @@ def train_worker(config: dict[str, Any]) -> None:
     use_deterministic(where.cpus)
     leads = ray.train.get_context().get_world_rank() == 0
     ledger = Ledger(where.storage) if leads else FollowersLedger(where.storage)
-    material = config["packed"].open()
+    inputs = config["packed"].open()
     computation = Computation(
         job if leads else replace(job, read_test=False),
-        material,
+        inputs,
         ledger,
         _device(where),
         run_type=SharedRun,
@@ -143,7 +143,7 @@ def _device(where: Compute) -> str:
     return str(ray.train.torch.get_device()) if where.gpus else "cpu"
 
 
-def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
+def fit(job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any]) -> None:
     """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices,
     not for small.
     """
@@ -151,7 +151,7 @@ def fit(job: Job, packed: Packed, where: Compute, callbacks: list[Any]) -> None:
     scratch = where.storage / "train" / uuid.uuid4().hex
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"job": job, "packed": packed, "where": where},
+        train_loop_config={"job": job, "packed": mapped, "where": where},
         torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=where.workers,
@@ -182,12 +182,12 @@ def _wait_for(lease: Lease) -> None:
     lease.release()
 
 
-def distribute(job: Job, packed: Packed, where: Compute) -> Outcome:
+def distribute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
     """The cell's outcome, computed by several workers unless the ledger has it."""
     ledger = Ledger(where.storage)
     outcome = ledger.read(job.name)
     if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):
-        fit(job, packed, where, [])
+        fit(job, mapped, where, [])
         outcome = ledger.read(job.name)
     assert outcome is not None
     return outcome

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import ray
 from ray.exceptions import RayError
 
-from dfkd.execution.preparing import Prepared
+from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.session import Compute, slots
 from dfkd.seeding import use_deterministic
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, compute
-from dfkd.training.inputs import Packed, source_key
+from dfkd.training.inputs import MappedInputs, inputs_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Failure:
 
 
 @ray.remote(max_calls=0)  # not 1, Ray's default for tasks with a GPU: the process is kept
-def _compute(job: Job, packed: Packed, where: Compute) -> Outcome:
+def _compute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
     use_deterministic(where.cpus)
-    return compute(job, packed.open(), where.storage, where.device)
+    return compute(job, mapped.open(), where.storage, where.device)
 
 
 def outcomes(
-    jobs: Sequence[Job], prepared: dict[str, Prepared], where: Compute
+    jobs: Sequence[Job], prepared: dict[str, PreparedInputs], where: Compute
 ) -> Iterator[Outcome | Failure]:
     """The cells' outcomes in the order in which they end. A worker that dies is replaced and its
     cell resumed.
@@ -45,14 +45,14 @@ def outcomes(
         from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
 
         for job in jobs:
-            yield distribute(job, ray.get(prepared[source_key(job.cell)].packed), where)
+            yield distribute(job, ray.get(prepared[inputs_key(job.cell)].mapped), where)
         return
     task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
     waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome]", Job]()
     while waiting or running:
         while waiting and len(running) < slots(where):
             job = waiting.popleft()
-            running[task.remote(job, prepared[source_key(job.cell)].packed, where)] = job
+            running[task.remote(job, prepared[inputs_key(job.cell)].mapped, where)] = job
         done, _ = ray.wait(list(running), num_returns=1)
         job = running.pop(done[0])
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from dfkd.execution.preparing import Prepared
+from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.inspection import page as fitness_page
@@ -22,14 +22,14 @@ from dfkd.inspection.verdict import advice, verdict
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage.files import replace_file, write_json
-from dfkd.training.inputs import Packed, Source
+from dfkd.training.inputs import InputSource, MappedInputs
 
 SUMMARY = "summary.json"  # written last: an inspection that has it is complete
 TERMINAL_CLASSES = 20  # rows of the table in the terminal
 
 
 def inspect(
-    cell: Cell, recipe: str, prepared: Prepared, compute: Compute, console: Console
+    cell: Cell, recipe: str, prepared: PreparedInputs, compute: Compute, console: Console
 ) -> Path:
     """Inspect, unless the same was inspected before; say what was found; the folder with the
     page.
@@ -42,10 +42,15 @@ def inspect(
 
 
 def _compute(
-    cell: Cell, recipe: str, prepared: Prepared, compute: Compute, folder: Path, console: Console
+    cell: Cell,
+    recipe: str,
+    prepared: PreparedInputs,
+    compute: Compute,
+    folder: Path,
+    console: Console,
 ) -> None:
     task = _inspect.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
-    parts: Any = task.remote(cell, recipe, prepared.source, prepared.packed, compute, folder)
+    parts: Any = task.remote(cell, recipe, prepared.source, prepared.mapped, compute, folder)
     total: int = ray.get(next(parts))
     with console.progress("inspecting", total, "parts") as advance:
         for part in parts:
@@ -54,11 +59,16 @@ def _compute(
 
 @ray.remote
 def _inspect(
-    cell: Cell, recipe: str, source: Source, packed: Packed, compute: Compute, folder: Path
+    cell: Cell,
+    recipe: str,
+    source: InputSource,
+    mapped: MappedInputs,
+    compute: Compute,
+    folder: Path,
 ) -> Iterator[int | str]:
     """The number of parts, then the name of what comes next after each."""
     use_deterministic(compute.cpus)
-    inspection = Inspection(cell, recipe, source, packed.open(), compute.device)
+    inspection = Inspection(cell, recipe, source, mapped.open(), compute.device)
     yield inspection.count
     names = inspection.parts()
     next(names)

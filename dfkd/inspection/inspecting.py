@@ -40,8 +40,8 @@ from dfkd.method.selection.selecting import select
 from dfkd.reporting.sheets import Picture, png, sheet_of
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import stream
-from dfkd.training.distill import Material
-from dfkd.training.inputs import Source
+from dfkd.training.distill import Inputs
+from dfkd.training.inputs import InputSource
 
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 RATIOS = (0.05, 0.1, 0.2, 0.5)
@@ -53,7 +53,7 @@ BRIGHTNESS_OF = 10_000  # rows, evenly spaced
 SHOWN_OF_GROUP = 3  # pictures of each group of near-duplicates
 
 
-def inspection_key(cell: Cell, recipe: str, source: Source) -> str:
+def inspection_key(cell: Cell, recipe: str, source: InputSource) -> str:
     """Equal for inspections that would find the same."""
     e = cell.experiment.canonical()
     pieces: list[Json] = [
@@ -86,24 +86,24 @@ class Inspection:
     """
 
     def __init__(
-        self, cell: Cell, recipe: str, source: Source, material: Material, device: str = "cpu"
+        self, cell: Cell, recipe: str, source: InputSource, inputs: Inputs, device: str = "cpu"
     ) -> None:
-        self.cell, self.recipe, self.source, self.material, self.device = (
+        self.cell, self.recipe, self.source, self.inputs, self.device = (
             cell,
             recipe,
             source,
-            material,
+            inputs,
             device,
         )
         self.e = cell.experiment.canonical()
-        self.rules, self.notes = applicable(self.e.selection, material)
+        self.rules, self.notes = applicable(self.e.selection, inputs)
         self.choices: list[Choice] = []
         self.sheets: list[RuleSheets] = []
 
     def parts(self) -> Iterator[str]:
         """Computes part after part; the name of each before it begins, as many as `count`."""
         yield "near-duplicates"
-        self.duplicates = find_duplicates(self.material.images_NHWC)
+        self.duplicates = find_duplicates(self.inputs.images_NHWC)
         yield "the teacher"
         self.profile, self.recall_K = self._profile()
         for name, rule in self.rules.items():
@@ -120,8 +120,8 @@ class Inspection:
         return Fitness(
             recipe=self.recipe,
             rule=own,
-            rows=len(self.material.scores),
-            held_out=len(self.material.probe.rows_P),
+            rows=len(self.inputs.scores),
+            held_out=len(self.inputs.probe.rows_P),
             histogram=histogram(kept.confidence_A),
             very_sure=int((kept.confidence_A > VERY_SURE).sum()),
             classes=self._classes(own),
@@ -138,10 +138,8 @@ class Inspection:
     @cached_property
     def kept(self) -> _Kept:
         """All rows but the probe's."""
-        scores = self.material.scores
-        rows_A = np.setdiff1d(
-            np.arange(len(scores)), self.material.probe.rows_P, assume_unique=True
-        )
+        scores = self.inputs.scores
+        rows_A = np.setdiff1d(np.arange(len(scores)), self.inputs.probe.rows_P, assume_unique=True)
         return _Kept(
             rows_A,
             np.asarray(scores.pseudo_label_N)[rows_A],
@@ -182,8 +180,8 @@ class Inspection:
 
     def _rows(self, rule: Selection) -> Rows:
         """As a run selects them."""
-        scores, seed = self.material.scores, stream(self.cell.block.seed, "selection")
-        rows_N = select(rule, scores, self.material.probe.rows_P, seed)
+        scores, seed = self.inputs.scores, stream(self.cell.block.seed, "selection")
+        rows_N = select(rule, scores, self.inputs.probe.rows_P, seed)
         return (
             self.e.dropping.filter(scores, rows_N)
             if isinstance(self.e.dropping, FiltersRows)
@@ -191,7 +189,7 @@ class Inspection:
         )
 
     def _choice(self, name: str, ratio: float, own: bool, rows_N: Rows) -> Choice:
-        scores = self.material.scores
+        scores = self.inputs.scores
         label_S = np.asarray(scores.pseudo_label_N)[rows_N]
         confidence_S = np.asarray(scores.confidence_N)[rows_N]
         shown_S = None if self.shown_N is None else self.shown_N[rows_N]
@@ -214,14 +212,14 @@ class Inspection:
 
     def _sheets(self, name: str, rows_N: Rows) -> RuleSheets:
         left_N = np.setdiff1d(self.kept.rows_A, rows_N, assume_unique=True)
-        images, scores = self.material.images_NHWC, self.material.scores
+        images, scores = self.inputs.images_NHWC, self.inputs.scores
         selected, rejected = (sheet_of(name, rows, images, scores) for rows in (rows_N, left_N))
         return RuleSheets(rule=name, selected=selected, rejected=rejected)
 
     # ---- the pool and the teacher
 
     def _classes(self, own: str) -> tuple[ClassFit, ...]:
-        kept, classes = self.kept, self.material.scores.classes
+        kept, classes = self.kept, self.inputs.scores.classes
         rows_K = np.bincount(kept.label_A, minlength=classes)
         sure_K = np.bincount(
             kept.label_A[kept.confidence_A >= np.float32(CONFIDENT)], minlength=classes
@@ -247,7 +245,7 @@ class Inspection:
 
     def _profile(self) -> tuple[Profile, list[float | None] | None]:
         """The teacher's profile, and its recall of each class where there is a validation split."""
-        task, images = self.e.task, self.material.images_NHWC
+        task, images = self.e.task, self.inputs.images_NHWC
         spaced = np.unique(
             np.linspace(0, len(images) - 1, min(len(images), BRIGHTNESS_OF))
             .round()
@@ -263,7 +261,7 @@ class Inspection:
             task_mean=task.mean,
             task_std=task.std,
         )
-        split = self.material.validation
+        split = self.inputs.validation
         if split is None or not len(split):
             return profile, None
         answers = scores_of(
@@ -285,7 +283,7 @@ class Inspection:
         ), recall
 
     def _copies(self) -> Copies:
-        found, scores, images = self.duplicates, self.material.scores, self.material.images_NHWC
+        found, scores, images = self.duplicates, self.inputs.scores, self.inputs.images_NHWC
         groups = tuple(
             (
                 len(group),
@@ -306,7 +304,7 @@ class Inspection:
 
     def copies_csv(self) -> str:
         """Every row that repeats an earlier one or shows nothing, by its id."""
-        row_id_N = self.material.scores.row_id_N
+        row_id_N = self.inputs.scores.row_id_N
         kinds = {
             "exact": self.duplicates.exact_N,
             "near": self.duplicates.near_N,
@@ -344,7 +342,7 @@ def histogram(confidence_N: NDArray[np.float32]) -> tuple[int, ...]:
     return tuple(np.histogram(confidence_N, bins=edges)[0].tolist())
 
 
-def applicable(own: Selection, material: Material) -> tuple[dict[str, Selection], tuple[str, ...]]:
+def applicable(own: Selection, inputs: Inputs) -> tuple[dict[str, Selection], tuple[str, ...]]:
     """Rules by name, the recipe's first, and what is to be said of the others. A dynamic rule
     selects as its own.
     """
@@ -352,7 +350,7 @@ def applicable(own: Selection, material: Material) -> tuple[dict[str, Selection]
     rules, notes = {name_of(base): base}, []
     if isinstance(own, Dynamic):
         notes.append(f"the recipe's rule is dynamic: it begins with what {name_of(base)} takes")
-    scores = material.scores
+    scores = inputs.scores
     wide = 4 * len(scores) * (scores.logits_NK.shape[1] + scores.features_ND.shape[1]) > MOST_BYTES
     for kind in SELECTIONS:
         if kind is Dynamic or kind is type(base):

@@ -63,7 +63,7 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
     return outcome
 
 
-def show_difference(origin: Cell, cell: Cell, console: Console) -> None:
+def print_difference(origin: Cell, cell: Cell, console: Console) -> None:
     """What is not as in the run or recipe that the cell was made from."""
     pairs = cell.experiment.diff(origin.experiment)
     lines = changed_lines(
@@ -75,14 +75,14 @@ def show_difference(origin: Cell, cell: Cell, console: Console) -> None:
         console.line(line)
 
 
-def show_cell(cell: str, storage: Path, console: Console) -> None:
+def print_cell(cell: str, storage: Path, console: Console) -> None:
     """All that the ledger knows of a cell. ValueError where it knows nothing."""
     ledger = Ledger(storage)
     outcome, folder = ledger.read(cell), ledger.folder(cell)
     if outcome is None:
-        _show_unfinished(cell, folder, console)
+        _print_unfinished(cell, folder, console)
     else:
-        _show_outcome(outcome, console)
+        _print_outcome(outcome, console)
     for line in _uses(cell, storage):
         console.line(line)
     console.line(f"files in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
@@ -93,7 +93,7 @@ def show_cell(cell: str, storage: Path, console: Console) -> None:
         console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
 
 
-def _show_unfinished(cell: str, folder: Path, console: Console) -> None:
+def _print_unfinished(cell: str, folder: Path, console: Console) -> None:
     error = folder / "error.txt"
     if error.exists():
         console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
@@ -107,7 +107,7 @@ def _show_unfinished(cell: str, folder: Path, console: Console) -> None:
     console.line(f"Cell {cell} {state}")
 
 
-def _show_outcome(outcome: Outcome, console: Console) -> None:
+def _print_outcome(outcome: Outcome, console: Console) -> None:
     names = dict.fromkeys(name for point in outcome.points for name in point)
     header = [name for name in names if name in CURVE or name.startswith("train.")]
     rows = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
@@ -10,9 +10,9 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
-from dfkd.training.cells import Computation, Setting
+from dfkd.training.cells import Computation, RunContext
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import check_space, load, obtain, score_here, source_key
+from dfkd.training.inputs import check_space, inputs_key, load, obtain, score_here
 from dfkd.training.provenance import git_commit
 
 
@@ -40,15 +40,15 @@ def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Ou
         if space.rows:
             console.line(space.line())
         score_here(source, compute.storage, compute.device)
-        material = load(source, compute.storage)
+        inputs = load(source, compute.storage)
     if source.pool.set_aside is not None:
         console.line(source.pool.set_aside.line(source.pool.rows))
-    digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
+    digests = {inputs_key(cell): (source.teacher.digest, source.pool.digest)}
     environment = this_environment(compute.device, threads=compute.cpus)
-    job = Setting(environment=environment, digests=digests, tags={"git_commit": git_commit()}).job(
-        cell, read_test
-    )
-    computation = Computation(job, material, Ledger(compute.storage), compute.device)
+    job = RunContext(
+        environment=environment, digests=digests, tags={"git_commit": git_commit()}
+    ).job(cell, read_test)
+    computation = Computation(job, inputs, Ledger(compute.storage), compute.device)
     steps = cell.experiment.schedule.steps
     try:
         with console.progress("distill", steps, "steps") as advance:
@@ -64,9 +64,9 @@ def _here(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Ou
 
 def _shared(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
     with session(compute):
-        crew = Crew([cell], compute, console)
-        job = crew.setting.job(cell, read_test)
-        done, failures = crew.compute(
+        executor = Executor([cell], compute, console)
+        job = executor.run_context.job(cell, read_test)
+        done, failures = executor.compute(
             f"distill with {compute.workers} workers", [job], lambda outcome: None
         )
     if failures:

@@ -18,7 +18,7 @@ COLUMNS = (
 )
 
 
-def show(outcome: Outcome, compute: Compute, console: Console) -> None:
+def print_outcome(outcome: Outcome, compute: Compute, console: Console) -> None:
     header = [name for name in COLUMNS if any(name in point for point in outcome.points)]
     cells = [
         [f"{point[name]:.4g}" if name in point else "" for name in header]

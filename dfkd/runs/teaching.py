@@ -22,7 +22,7 @@ ADVICE = "ask whoever trained it for mean and std, and for the order of channels
 MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
 
 
-def show(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
+def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
     """Accuracy on the splits that there are; where none can choose, also what it says of images of
     the pool.
     """
@@ -66,7 +66,7 @@ def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console
     scores = scores_of(
         np.arange(len(images_NHWC)), *score_images(teacher, images_NHWC, e.task, "cpu")
     )
-    show_by_class(
+    print_by_class(
         f"What the teacher says of {len(scores)} images of the pool", scores, e.task, console
     )
     console.line(profile(scores))
@@ -107,7 +107,7 @@ def doubtful(scores: Scores) -> str | None:
     return None
 
 
-def show_by_class(title: str, scores: Scores, task: Task, console: Console) -> None:
+def print_by_class(title: str, scores: Scores, task: Task, console: Console) -> None:
     """How many rows of each pseudo-class, and how sure the teacher is of them; classes by name
     where they have one.
     """

@@ -17,7 +17,7 @@ from dfkd.data.tasks import Task
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
-from dfkd.scores.memory_map import pack_folder
+from dfkd.scores.memory_map import memory_map_folder
 from dfkd.scores.top_k import TopK
 from dfkd.storage.files import size
 
@@ -29,11 +29,11 @@ MANY_CLASSES, SUGGESTED = 100, TopK(k=10)
 class Need:
     """What is still to be written.
 
-    rows: to be scored; pack_rows: of the pack, 0 where it is there.
+    rows: to be scored; map_rows: of the pack, 0 where it is there.
     """
 
     rows: int
-    pack_rows: int
+    map_rows: int
     classes: int
     width: int  # of features
     pixels: int  # bytes of an image
@@ -45,8 +45,8 @@ class Need:
         return self.rows * self._row(self.cache)
 
     @property
-    def pack(self) -> int:
-        return self.pack_rows * (self._row(self.cache) + self.pixels)
+    def memory_map(self) -> int:
+        return self.map_rows * (self._row(self.cache) + self.pixels)
 
     def logits(self, cache: TopK | None) -> int:
         return 4 * self.classes if cache is None else cache.bytes_per_row(self.classes)
@@ -62,15 +62,15 @@ class Need:
         if self.cache is None and self.classes >= MANY_CLASSES:
             text += f"; with {_setting(SUGGESTED)}: {size(self.rows * self.logits(SUGGESTED))}"
         return (
-            f"{text}; with features and all else {size(self.scores)}, and a pack of "
-            f"{size(self.pack)}"
+            f"{text}; with features and all else {size(self.scores)}, and a memory map of "
+            f"{size(self.memory_map)}"
         )
 
     def check(self, storage: Path) -> None:
         """ValueError with one line if the disk of the storage has less than that free."""
         there = next(path for path in (storage, *storage.parents) if path.exists())
         free = shutil.disk_usage(there).free
-        if self.scores + self.pack <= free:
+        if self.scores + self.memory_map <= free:
             return
         fewer = (
             f", keep fewer logits with --set {_setting(SUGGESTED)}" if self.cache is None else ""
@@ -86,12 +86,12 @@ def need(
     teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Path
 ) -> Need:
     """What is not there yet of the scores, and of the pack that is made from them."""
-    packed = pack_folder(storage, teacher.digest, pool, task, cache).exists()
+    mapped = memory_map_folder(storage, teacher.digest, pool, task, cache).exists()
     return Need(
         rows=sum(
             shard.rows for shard in missing_shards(storage, teacher.digest, pool, task, cache)
         ),
-        pack_rows=0 if packed else pool.rows,
+        map_rows=0 if mapped else pool.rows,
         classes=task.classes,
         width=classifier_head(teacher.build(task)).in_features,
         pixels=int(np.prod(task.image_shape)),

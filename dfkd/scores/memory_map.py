@@ -26,7 +26,7 @@ VERSION = 1  # raised when the files in a pack change
 NOTE = "pack.json"
 
 
-def pack_folder(
+def memory_map_folder(
     storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """Where the pack lies: content-addressed."""
@@ -36,11 +36,11 @@ def pack_folder(
     return storage / "packs" / digest([VERSION, pool.digest, *answers])
 
 
-def write_pack(
+def write_memory_map(
     storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """The pack's folder, whole; written unless it is there. The scores must be there."""
-    folder = pack_folder(storage, teacher_digest, pool, task, cache)
+    folder = memory_map_folder(storage, teacher_digest, pool, task, cache)
     if folder.exists():
         return folder
     scores = [score_path(storage, teacher_digest, shard, task, cache) for shard in pool.shards]
@@ -87,7 +87,7 @@ def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: 
                 np.ascontiguousarray(values).tofile(file)
 
 
-def open_pack(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
+def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     """(images_NHWC, scores), read-only; what is not looked at is not read."""
     files = folder.glob("*.npy")
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}

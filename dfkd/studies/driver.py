@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.execution.workers import Failure, outcomes
 from dfkd.identity import digest
@@ -35,13 +35,13 @@ from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
 from dfkd.studies.record import Retuned, StudyRecord, folder_of
 from dfkd.studies.result import StudyResult, typical_of_best
-from dfkd.tracking import Account, Tracker
-from dfkd.training.cells import Job, Setting
-from dfkd.training.inputs import check, source_key
+from dfkd.tracking import RunSync, Tracker
+from dfkd.training.cells import Job, RunContext
+from dfkd.training.inputs import check, inputs_key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class StudyOptions:
     """How far a study goes. race: stop comparing what is decided. check: compute one reused cell
     again.
 
@@ -63,41 +63,44 @@ def run_study(
     study: Study,
     compute: Compute,
     console: Console,
-    terms: Terms = Terms(),
+    options: StudyOptions = StudyOptions(),
     retuned: Retuned | None = None,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
 ) -> StudyResult:
     """Compute what is missing. ValueError for input that cannot work, before anything is computed.
 
     retuned: how its variants came to be. crew: one that is there already, in a session; otherwise
     both are made.
     """
-    sources = {source_key(cell): cell for cell in study.cells().values()}
+    sources = {inputs_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
         check(cell, compute.storage, read_test=True)
-    driver = _Driver(name, study, compute, console, terms, retuned)
-    setting = known_setting(folder_of(compute.storage, name) / "setting.json", sources)
-    with closing(driver.account.tracker):
-        if setting is not None:
-            driver.begin(setting)
+    driver = _Driver(name, study, compute, console, options, retuned)
+    run_context = known_run_context(folder_of(compute.storage, name) / "setting.json", sources)
+    with closing(driver.sync.tracker):
+        if run_context is not None:
+            driver.begin(run_context)
             if not driver.wanted():
                 console.line(f"nothing to compute: the study {name} is done already")
                 return driver.conclude()
-        with session(compute) if crew is None else nullcontext():
-            driver.crew = crew or Crew(sources.values(), compute, console)
-            driver.begin(driver.crew.setting)
+        with session(compute) if executor is None else nullcontext():
+            driver.executor = executor or Executor(sources.values(), compute, console)
+            driver.begin(driver.executor.run_context)
             return driver.run()
 
 
-def known_setting(path: Path, sources: Iterable[str]) -> Setting | None:
+def known_run_context(path: Path, sources: Iterable[str]) -> RunContext | None:
     """The setting of an earlier call on a study, if it names every source and PyTorch is still the
     same.
     """
     if not path.exists():
         return None
-    setting = Setting.of(json.loads(path.read_text()))
-    same = setting.environment.torch == torch.__version__ and set(sources) <= setting.digests.keys()
-    return setting if same else None
+    run_context = RunContext.of(json.loads(path.read_text()))
+    same = (
+        run_context.environment.torch == torch.__version__
+        and set(sources) <= run_context.digests.keys()
+    )
+    return run_context if same else None
 
 
 def device_hours(seconds: float, compute: Compute) -> float:
@@ -110,7 +113,7 @@ class _Driver:
     way.
     """
 
-    crew: Crew
+    executor: Executor
 
     def __init__(
         self,
@@ -118,23 +121,23 @@ class _Driver:
         study: Study,
         compute: Compute,
         console: Console,
-        terms: Terms,
+        options: StudyOptions,
         retuned: Retuned | None,
     ) -> None:
-        self.name, self.study, self.compute, self.console, self.terms = (
+        self.name, self.study, self.compute, self.console, self.options = (
             name,
             study,
             compute,
             console,
-            terms,
+            options,
         )
         self.retuned = retuned
         self.ledger = Ledger(compute.storage)
         self.earlier = studies.read(compute.storage, name)
         self.known: dict[str, Outcome] = {}
         self.fresh: list[Outcome] = []  # computed by this call
-        self.looks = list(racing.usual_looks(study.blocks)) if terms.race else None
-        self.account = Account(
+        self.looks = list(racing.usual_looks(study.blocks)) if options.race else None
+        self.sync = RunSync(
             Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
             folder_of(compute.storage, name),
             kind="study",
@@ -148,7 +151,7 @@ class _Driver:
             before is not None
             and before.looked
             and before.looks != self.looks
-            and (before.looks or terms.race)
+            and (before.looks or options.race)
         ):
             begun = (
                 f"as a race with looks after {before.looks} blocks"
@@ -161,11 +164,15 @@ class _Driver:
                 "same way, or give the module another name"
             )
 
-    def begin(self, setting: Setting) -> None:
+    def begin(self, run_context: RunContext) -> None:
         """What is asked and what there is."""
-        setting = replace(setting, tags={**setting.tags, "computed_by": studies.author(self.name)})
-        self.setting = setting
-        jobs = {at: setting.job(cell, read_test=True) for at, cell in self.study.cells().items()}
+        run_context = replace(
+            run_context, tags={**run_context.tags, "computed_by": studies.author(self.name)}
+        )
+        self.run_context = run_context
+        jobs = {
+            at: run_context.job(cell, read_test=True) for at, cell in self.study.cells().items()
+        }
         self.jobs = {job.name: job for job in jobs.values()}
         names = {at: job.name for at, job in jobs.items()}
         images = self.earlier.test_images if self.earlier else None
@@ -189,7 +196,7 @@ class _Driver:
             cell for cell in cells if cell not in self.known and cell not in self.record.errors
         ]
         jobs = [self.jobs[cell] for cell in wanted]
-        if self.terms.max_device_hours is None:
+        if self.options.max_device_hours is None:
             return jobs
         return [
             job for job in jobs if job.cell.block == jobs[0].cell.block
@@ -214,7 +221,7 @@ class _Driver:
     def run(self) -> StudyResult:
         """Everything, with the workers there."""
         write_json(
-            folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.setting)
+            folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.run_context)
         )
         studies.write(self.compute.storage, self.record)
         self._open_account()
@@ -222,14 +229,14 @@ class _Driver:
         return self.conclude(self._compute())
 
     def _open_account(self) -> None:
-        self.account.open()
+        self.sync.open()
         for outcome in self.known.values():
             self._track(outcome)
 
     def _compute(self) -> str:
         """Until nothing is wanted any more; why it ended before, if it did."""
         while jobs := self.wanted():
-            limit, expected = self.terms.max_device_hours, self._expected(len(jobs))
+            limit, expected = self.options.max_device_hours, self._expected(len(jobs))
             if limit is not None and expected > limit:
                 return (
                     f"stopped by --max-device-hours {limit:g}: another block would make it "
@@ -238,7 +245,7 @@ class _Driver:
             if self.looks is not None:
                 done = len({job.cell.block for job in jobs})
                 self.console.line(f"race: {len(jobs)} cells in {done} blocks before the next look")
-            _, failures = self.crew.compute(f"study {self.name}", jobs, self._end)
+            _, failures = self.executor.compute(f"study {self.name}", jobs, self._end)
             self._note_failures(failures)
         return ""
 
@@ -264,7 +271,7 @@ class _Driver:
         role = "baseline" if variant == self.study.baseline else "variant"
         tags = {"study": self.name, "variant": variant}
         name = f"{variant} {self.jobs[outcome.cell].cell.block}"
-        self.account.cell(outcome, role, name, tags)
+        self.sync.cell(outcome, role, name, tags)
 
     def _check_one(self) -> None:
         """Compute one reused cell again, apart from the ledger: the same cell has to give the same
@@ -273,11 +280,11 @@ class _Driver:
         reused = sorted(
             cell for cell, outcome in self.known.items() if studies.is_reused(outcome, self.name)
         )
-        if not reused or not self.terms.check or self.record.check is not None:
+        if not reused or not self.options.check or self.record.check is not None:
             return
         cell = random.Random(self.name).choice(reused)
         with self._apart() as where:
-            [again] = outcomes([self.jobs[cell]], self.crew.prepared, where)
+            [again] = outcomes([self.jobs[cell]], self.executor.prepared, where)
         if isinstance(again, Failure):
             self.console.warn(f"the reused cell {cell} could not be computed again: {again.reason}")
             return
@@ -310,15 +317,15 @@ class _Driver:
             "record": digest([self.record.text(), *sorted(self.known)]),
             "report": digest_of(files),
         }
-        if self.account.is_due(told):
+        if self.sync.is_due(told):
             self._tell(findings, files)
-            self.account.settle(told)
+            self.sync.settle(told)
         return StudyResult(findings=findings, computed=len(self.fresh), stopped=stopped)
 
     def _tell(self, findings: Findings, files: dict[str, Path | str]) -> None:
         self._open_account()
-        self.account.tracker.finish(
-            self.account.parent,
+        self.sync.tracker.finish(
+            self.sync.parent,
             metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
             tables={
                 "effects": frame(findings.comparisons),
@@ -331,6 +338,6 @@ class _Driver:
         best = typical_of_best(findings.data.cells)
         if best is not None:
             outcome = self.known[str(best["cell"])]
-            self.account.tracker.student(
-                self.account.parent, outcome, self.jobs[outcome.cell].cell.experiment
+            self.sync.tracker.student(
+                self.sync.parent, outcome, self.jobs[outcome.cell].cell.experiment
             )

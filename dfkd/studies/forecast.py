@@ -22,11 +22,11 @@ from dfkd.stats.statistics import by_block, paired_with
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies import record as studies
-from dfkd.studies.driver import device_hours, known_setting
+from dfkd.studies.driver import device_hours, known_run_context
 from dfkd.studies.record import StudyRecord, folder_of
-from dfkd.training.cells import Job, Setting
+from dfkd.training.cells import Job, RunContext
 from dfkd.training.environment import Environment
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 
 if TYPE_CHECKING:
     from dfkd.studies.retuning import Retuning
@@ -72,23 +72,25 @@ def forecast(
         from dfkd.studies.retuning import known
 
         study = known(name, study, retuning, compute)
-    setting = _setting(name, study, compute)
+    run_context = _run_context(name, study, compute)
     jobs = (
         {}
-        if setting is None
-        else {at: setting.job(c, read_test=True) for at, c in study.cells().items()}
+        if run_context is None
+        else {at: run_context.job(c, read_test=True) for at, c in study.cells().items()}
     )
     ledger = Ledger(compute.storage)
     done = {at for at, job in jobs.items() if _done(ledger, job)}
     each = retuning.most_cells if retuning else 0
     left = [at[0] for at in study.cells() if at not in done] + each * searches
-    seconds = _seconds(left, study.variants, compute, setting.environment if setting else None)
+    seconds = _seconds(
+        left, study.variants, compute, run_context.environment if run_context else None
+    )
     seen = _sd(name, study, jobs, ledger) if sd is None else sd
     comparisons = len(study.variants) - 1
     return Forecast(
         cells=len(study.cells()),
         done=len(done),
-        prepared=setting is not None,
+        prepared=run_context is not None,
         seconds=seconds,
         side_by_side=side_by_side(compute),
         hours=None if seconds is None else device_hours(seconds, compute),
@@ -114,17 +116,17 @@ def _open_searches(
     return open_searches(name, study, retuning, compute)
 
 
-def _setting(name: str, study: Study, compute: Compute) -> Setting | None:
+def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None:
     """The study's own, or that of another study on the same teacher and pool that was computed
     alike.
     """
-    sources = {source_key(cell) for cell in study.cells().values()}
+    sources = {inputs_key(cell) for cell in study.cells().values()}
     own = folder_of(compute.storage, name) / "setting.json"
     others = sorted(path for path in compute.storage.glob("studies/*/setting.json") if path != own)
     for path in (own, *others):
-        setting = known_setting(path, sources)
-        if setting is not None and _fits(setting.environment, compute):
-            return setting
+        run_context = known_run_context(path, sources)
+        if run_context is not None and _fits(run_context.environment, compute):
+            return run_context
     return None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
@@ -29,15 +29,15 @@ from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
-from dfkd.studies.driver import Terms, run_study
+from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.record import Retuned
 from dfkd.studies.result import StudyResult
 from dfkd.sweeps.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
-from dfkd.sweeps.trials import Brief
+from dfkd.sweeps.trials import TrialContext
 from dfkd.sweeps.variants import Change, without_effect
-from dfkd.tracking import Account, Tracker
-from dfkd.training.cells import Setting
-from dfkd.training.inputs import check, source_key
+from dfkd.tracking import RunSync, Tracker
+from dfkd.training.cells import RunContext
+from dfkd.training.inputs import check, inputs_key
 from dfkd.user_modules import load
 
 CHOICE_BLOCKS = 3
@@ -76,7 +76,12 @@ class Retuning:
 
 
 def run_retuned_study(
-    name: str, study: Study, retuning: Retuning, compute: Compute, console: Console, terms: Terms
+    name: str,
+    study: Study,
+    retuning: Retuning,
+    compute: Compute,
+    console: Console,
+    options: StudyOptions,
 ) -> StudyResult:
     """The study with each variant at its own best setting. What was searched before is not searched
     again.
@@ -87,14 +92,16 @@ def run_retuned_study(
     searches = _searches(name, study, retuning, compute, console)
     left = [search for search in searches if search.found() is None]
     if not left:
-        return _compare(name, study, searches, compute, console, terms, None)
+        return _compare(name, study, searches, compute, console, options, None)
     for search in left:
         check(search.cell, compute.storage)
     with session(compute):
-        crew = Crew([*study.cells().values(), *(search.cell for search in left)], compute, console)
+        executor = Executor(
+            [*study.cells().values(), *(search.cell for search in left)], compute, console
+        )
         for search in left:
-            search.run(crew)
-        return _compare(name, study, searches, compute, console, terms, crew)
+            search.run(executor)
+        return _compare(name, study, searches, compute, console, options, executor)
 
 
 def _compare(
@@ -103,15 +110,15 @@ def _compare(
     searches: Sequence[_Search],
     compute: Compute,
     console: Console,
-    terms: Terms,
-    crew: Crew | None,
+    options: StudyOptions,
+    executor: Executor | None,
 ) -> StudyResult:
     for search in searches:
         search.tell()
     tuned, told = _tuned(
         study, searches[0].retuning, {s.label: s.chosen() for s in searches}, console
     )
-    return run_study(name, tuned, compute, console, terms, told, crew)
+    return run_study(name, tuned, compute, console, options, told, executor)
 
 
 def known(name: str, study: Study, retuning: Retuning, compute: Compute) -> Study:
@@ -190,7 +197,7 @@ class _Search:
         self.fixed, self.is_free = without_effect(
             load(retuning.space, "space", "search_spaces"), default.params(), self.change
         )
-        self.account = Account(
+        self.sync = RunSync(
             Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
             self.folder,
             kind="retuning",
@@ -211,33 +218,35 @@ class _Search:
         if not self._path.exists():
             return None
         saved: dict[str, Any] = json.loads(self._path.read_text())
-        setting = Setting.of(saved["setting"])
+        run_context = RunContext.of(saved["setting"])
         if (
-            setting.environment.torch != torch.__version__
-            or source_key(self.cell) not in setting.digests
+            run_context.environment.torch != torch.__version__
+            or inputs_key(self.cell) not in run_context.digests
         ):
             return None
-        brief = self._brief(setting)
-        stale = any(brief.trial(trial["params"]).name != trial["cell"] for trial in saved["trials"])
+        context = self._context(run_context)
+        stale = any(
+            context.trial(trial["params"]).name != trial["cell"] for trial in saved["trials"]
+        )
         return None if stale else saved
 
     def chosen(self) -> Experiment:
         saved = self.found()
         assert saved is not None
-        return self._brief(Setting.of(saved["setting"])).experiment(saved["chosen"])
+        return self._context(RunContext.of(saved["setting"])).experiment(saved["chosen"])
 
-    def _brief(self, setting: Setting) -> Brief:
-        return Brief(
+    def _context(self, run_context: RunContext) -> TrialContext:
+        return TrialContext(
             space=self.retuning.space,
             default=self.default.params(),
             block=self.cell.block,
-            setting=setting,
+            run_context=run_context,
             compute=self.compute,
             change=self.change,
             fixed=self.fixed,
         )
 
-    def run(self, crew: Crew) -> None:
+    def run(self, executor: Executor) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(self.folder / "lease")
         if not lease.acquire():
@@ -245,16 +254,16 @@ class _Search:
                 f"another process is tuning {self.label}: wait for it, then call again"
             )
         try:
-            self._run(crew)
+            self._run(executor)
         finally:
             lease.release()
 
-    def _run(self, crew: Crew) -> None:
-        brief = self._brief(crew.setting)
+    def _run(self, executor: Executor) -> None:
+        context = self._context(executor.run_context)
         records = search_trials(
-            brief,
+            context,
             self.folder,
-            crew.prepared[source_key(self.cell)],
+            executor.prepared[inputs_key(self.cell)],
             self.console,
             trials=self.retuning.trials if self.is_free else 1,
             seed=self.retuning.seed,
@@ -273,16 +282,16 @@ class _Search:
         else:
             best = finished(records, self.folder / "trials")
             winner = (
-                choose(best, brief, crew, CHOICE_BLOCKS, note).fingerprint()
+                choose(best, context, executor, CHOICE_BLOCKS, note).fingerprint()
                 if len(best) > 1
                 else ""
             )
             chosen = next(
-                (r for r in best if brief.experiment(r.params).fingerprint() == winner), best[0]
+                (r for r in best if context.experiment(r.params).fingerprint() == winner), best[0]
             )
         saved = {
             "variant": self.label,
-            "setting": asdict(crew.setting),
+            "setting": asdict(executor.run_context),
             "chosen": chosen.params,
             "cells": cells,
             "trials": [asdict(record) for record in records],
@@ -296,22 +305,20 @@ class _Search:
         saved = self.found()
         assert saved is not None
         told = {"record": digest(json.dumps(saved))}
-        if not self.account.is_due(told):
+        if not self.sync.is_due(told):
             return
-        with closing(self.account.tracker):
-            self.account.open()
+        with closing(self.sync.tracker):
+            self.sync.open()
             for cell, (role, name) in saved["cells"].items():
                 if (outcome := self.ledger.read(cell)) is not None:
-                    self.account.cell(
-                        outcome, role, f"{self.label}: {name}", {"variant": self.label}
-                    )
+                    self.sync.cell(outcome, role, f"{self.label}: {name}", {"variant": self.label})
             best = max(trial["value"] or 0.0 for trial in saved["trials"])
             trials = pd.DataFrame([self._row(trial) for trial in saved["trials"]])
-            tracker, parent = self.account.tracker, self.account.parent
+            tracker, parent = self.sync.tracker, self.sync.parent
             tracker.finish(
                 parent, metrics={"best_probe": best}, tables={"trials": trials}, files={}
             )
-            self.account.settle(told)
+            self.sync.settle(told)
 
     def _row(self, trial: Mapping[str, Any]) -> dict[str, Scalar]:
         return {

@@ -19,12 +19,12 @@ from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection.selecting import select
 from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
-from dfkd.scores.memory_map import open_pack
+from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block, stream
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
 from dfkd.training.probe import draw_probe
-from dfkd.training.recorded_inputs import GONE, Absent, recorded_pack
+from dfkd.training.recorded_inputs import GONE, Absent, recorded_memory_map
 
 
 def selected(data: StudyData, storage: Path) -> Selected:
@@ -75,8 +75,8 @@ def _sheet(
     """
     e = experiment(data.params[variant]).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
-    folder = recorded_pack(e, block, teacher, pool_digest, storage)
-    images_NHWC, scores = open_pack(folder)
+    folder = recorded_memory_map(e, block, teacher, pool_digest, storage)
+    images_NHWC, scores = open_memory_map(folder)
     rows_N = _rows(e, block, scores, folder / "selections")
     return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
 

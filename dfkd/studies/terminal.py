@@ -12,8 +12,8 @@ from dfkd.studies.result import StudyResult
 from dfkd.tracking import Tracker
 
 
-def show(result: StudyResult, compute: Compute, console: Console) -> None:
-    show_findings(result.findings, console)
+def print_result(result: StudyResult, compute: Compute, console: Console) -> None:
+    print_findings(result.findings, console)
     reused = int(result.outcomes["reused"].sum())
     console.line(
         f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the "
@@ -27,7 +27,7 @@ def show(result: StudyResult, compute: Compute, console: Console) -> None:
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 
-def show_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
+def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
     """Every line says what it rests on."""
     missing = forecast.cells - forecast.done
     known = (
@@ -74,7 +74,7 @@ def _detectable(f: Forecast) -> str:
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"
 
 
-def show_findings(findings: Findings, console: Console) -> None:
+def print_findings(findings: Findings, console: Console) -> None:
     """The table of the study and what has to be known beside it."""
     data = findings.data
     console.table(f"{data.question} ({data.name})", tables.HEADER, tables.rows(findings))

@@ -13,16 +13,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dfkd.execution.preparing import Prepared
+from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.workers import Failure
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
-from dfkd.sweeps.trials import Brief
+from dfkd.sweeps.trials import TrialContext
 from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
-from dfkd.training.cells import Job, Setting
+from dfkd.training.cells import Job, RunContext
 from dfkd.user_modules import load
 
 SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'
@@ -32,9 +32,9 @@ OnOutcome = Callable[[Outcome], None]
 
 
 class Computing(Protocol):
-    """Whoever brings outcomes: a `Crew`, or the ledger alone."""
+    """Whoever brings outcomes: a `Executor`, or the ledger alone."""
 
-    setting: Setting
+    run_context: RunContext
 
     def compute(
         self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
@@ -46,8 +46,8 @@ class Archive:
     does not.
     """
 
-    def __init__(self, setting: Setting, ledger: Ledger) -> None:
-        self.setting, self._ledger = setting, ledger
+    def __init__(self, run_context: RunContext, ledger: Ledger) -> None:
+        self.run_context, self._ledger = run_context, ledger
 
     def compute(
         self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
@@ -70,9 +70,9 @@ def source_of(space: str) -> str:
 
 
 def search_trials(
-    brief: Brief,
+    context: TrialContext,
     folder: Path,
-    prepared: Prepared,
+    prepared: PreparedInputs,
     console: Console,
     *,
     trials: int,
@@ -88,7 +88,7 @@ def search_trials(
     if batch:
         journal.clear()
     search = SweepSearch(
-        brief, journal, folder / "optuna.log", seed=seed, total=trials, batch=batch
+        context, journal, folder / "optuna.log", seed=seed, total=trials, batch=batch
     )
     left = trials - sum(record.ended for record in journal.read())
     if left > 0:
@@ -100,7 +100,7 @@ def search_trials(
             advance(1, f"best probe {best:.3f}")
 
         with console.progress(title, left, "trials") as advance:
-            tune_trials(search, left, evaluations, prepared, brief.compute, OnEnd(note))
+            tune_trials(search, left, evaluations, prepared, context.compute, OnEnd(note))
     return journal.read()
 
 
@@ -115,21 +115,25 @@ def finished(records: Sequence[TrialRecord], journal: Path) -> list[TrialRecord]
 
 
 def choose(
-    best: Sequence[TrialRecord], brief: Brief, crew: Computing, blocks: int, on_outcome: OnOutcome
+    best: Sequence[TrialRecord],
+    context: TrialContext,
+    executor: Computing,
+    blocks: int,
+    on_outcome: OnOutcome,
 ) -> Experiment:
     """Of the best few, distinct ones, again on fresh blocks: the best of many carries the luck of
     its block.
     """
     distinct = {record.cell: record for record in reversed(best)}
     few = sorted(distinct.values(), key=lambda r: -(r.value or 0))[:CANDIDATES]
-    candidates = [brief.experiment(record.params) for record in few]
+    candidates = [context.experiment(record.params) for record in few]
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
     jobs = {
-        (i, b): crew.setting.job(Cell(experiment=e, block=b), False)
+        (i, b): executor.run_context.job(Cell(experiment=e, block=b), False)
         for i, e in enumerate(candidates)
         for b in fresh
     }
-    outcomes = all_of(crew, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
+    outcomes = all_of(executor, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
     means = [
         np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in fresh])
         for i in range(len(candidates))
@@ -138,13 +142,13 @@ def choose(
 
 
 def all_of(
-    crew: Computing, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+    executor: Computing, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
 ) -> dict[str, Outcome]:
     """All of these cells, by name.
 
     ValueError where one could not be computed after all attempts.
     """
-    done, failures = crew.compute(title, jobs, on_outcome)
+    done, failures = executor.compute(title, jobs, on_outcome)
     for failure in failures:
         log = f"cells/{failure.job.name}/error.txt"
         raise ValueError(

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
@@ -46,10 +46,10 @@ from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.record import RECORD
 from dfkd.sweeps.search import Journal, TrialRecord
-from dfkd.sweeps.trials import Brief
-from dfkd.tracking import Account, Tracker
-from dfkd.training.cells import Job, Setting
-from dfkd.training.inputs import check, source_key
+from dfkd.sweeps.trials import TrialContext
+from dfkd.tracking import RunSync, Tracker
+from dfkd.training.cells import Job, RunContext
+from dfkd.training.inputs import check, inputs_key
 from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed
@@ -114,7 +114,7 @@ def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
     that cannot work.
     """
     driver = _Driver(sweep, compute, console)
-    with closing(driver.account.tracker):
+    with closing(driver.sync.tracker):
         known = finished_result(sweep, driver.folder)
         if known is not None:
             console.line(
@@ -149,7 +149,7 @@ def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
         lease.release()
 
 
-def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, Setting] | None:
+def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, RunContext] | None:
     """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch
     has changed since.
     """
@@ -157,22 +157,22 @@ def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, Setting] |
     if not path.exists():
         return None
     saved = json.loads(path.read_text())
-    setting = Setting.of(saved["setting"])
-    if setting.environment.torch != torch.__version__:
+    run_context = RunContext.of(saved["setting"])
+    if run_context.environment.torch != torch.__version__:
         return None
-    brief = _brief(sweep, Compute(storage=folder), setting)
+    context = _context(sweep, Compute(storage=folder), run_context)
     trials = [TrialRecord(**record) for record in saved["result"].pop("trials")]
-    stale = any(brief.trial(record.params).name != record.cell for record in trials)
-    return None if stale else (SweepResult(trials=trials, **saved["result"]), setting)
+    stale = any(context.trial(record.params).name != record.cell for record in trials)
+    return None if stale else (SweepResult(trials=trials, **saved["result"]), run_context)
 
 
-def _brief(sweep: Sweep, compute: Compute, setting: Setting) -> Brief:
+def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialContext:
     block = Block(seed=SEARCH)
-    return Brief(
+    return TrialContext(
         space=sweep.space,
         default=sweep.default().params(),
         block=block,
-        setting=setting,
+        run_context=run_context,
         compute=compute,
     )
 
@@ -184,7 +184,7 @@ class _Driver:
         self.sweep, self.compute, self.console = sweep, compute, console
         self.folder = sweeps.folder_of(compute.storage, sweep.name())
         self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / "trials")
-        self.account = Account(
+        self.sync = RunSync(
             Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
             self.folder,
             kind="sweep",
@@ -197,12 +197,12 @@ class _Driver:
 
     def run(self) -> SweepResult:
         default = Cell(experiment=self.sweep.default(), block=Block(seed=SEARCH))
-        crew = Crew([default], self.compute, self.console)
-        self._begin(crew)
+        executor = Executor([default], self.compute, self.console)
+        self._begin(executor)
         records = search_trials(
-            self.brief,
+            self.context,
             self.folder,
-            crew.prepared[source_key(default)],
+            executor.prepared[inputs_key(default)],
             self.console,
             trials=self.sweep.trials,
             seed=self.sweep.seed,
@@ -210,24 +210,24 @@ class _Driver:
             evaluations=self.sweep.default().schedule.evaluations,
         )
         result = self._conclude(records)
-        saved = {"setting": asdict(crew.setting), "result": asdict(result)}
+        saved = {"setting": asdict(executor.run_context), "result": asdict(result)}
         write_json(
             self.folder / f"result-{self.sweep.trials}-{self.sweep.confirmation_blocks}.json", saved
         )
         self._tell(result, *self._report())
         return result
 
-    def _begin(self, crew: Computing) -> None:
-        self.crew = crew
-        self.brief = _brief(self.sweep, self.compute, crew.setting)
-        self.account.open()
+    def _begin(self, executor: Computing) -> None:
+        self.executor = executor
+        self.context = _context(self.sweep, self.compute, executor.run_context)
+        self.sync.open()
 
-    def tell_again(self, result: SweepResult, setting: Setting) -> None:
+    def tell_again(self, result: SweepResult, run_context: RunContext) -> None:
         """To an MLflow that has not been told of it in full: from the ledger, without a cluster."""
         data, files = self._report()
-        if not self.account.is_due(told_of(data, files)):
+        if not self.sync.is_due(told_of(data, files)):
             return
-        self._begin(Archive(setting, self.ledger))
+        self._begin(Archive(run_context, self.ledger))
         try:
             self._conclude(result.trials)
         except LookupError as error:
@@ -271,8 +271,8 @@ class _Driver:
     def _choose(self, best: Sequence[TrialRecord]) -> Experiment:
         return choose(
             best,
-            self.brief,
-            self.crew,
+            self.context,
+            self.executor,
             self.sweep.choice_blocks,
             lambda o: self._track(o, "candidate"),
         )
@@ -288,18 +288,18 @@ class _Driver:
         ]
         jobs = [job for side in sides for job in side]
         outcomes = all_of(
-            self.crew, "winner against default", jobs, lambda o: self._track(o, "confirmation")
+            self.executor, "winner against default", jobs, lambda o: self._track(o, "confirmation")
         )
         self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
         tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
         return tests[0], tests[1]
 
     def _job(self, experiment: Experiment, block: Block, read_test: bool) -> Job:
-        return self.crew.setting.job(Cell(experiment=experiment, block=block), read_test)
+        return self.executor.run_context.job(Cell(experiment=experiment, block=block), read_test)
 
     def _track(self, outcome: Outcome, role: str, name: str = "") -> None:
         name = name or f"{role} {outcome.block['seed']}"
-        self.account.cell(outcome, role, name, {"sweep": self.sweep.name()})
+        self.sync.cell(outcome, role, name, {"sweep": self.sweep.name()})
 
     def _track_trials(self, records: list[TrialRecord]) -> None:
         for record in records:
@@ -327,12 +327,12 @@ class _Driver:
             "best_trials": pd.DataFrame(result.best),
             RECORD: sweeps.text(data),
         }
-        tracker, parent = self.account.tracker, self.account.parent
+        tracker, parent = self.sync.tracker, self.sync.parent
         tracker.finish(parent, metrics=finite, tables=tables, files=files)
         winner, outcome = self.student
         if outcome.state == "finished":
             tracker.student(parent, outcome, winner)
-        self.account.settle(told_of(data, files))
+        self.sync.settle(told_of(data, files))
 
 
 def told_of(data: SweepData, files: dict[str, Path | str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from ray.tune.search.optuna import OptunaSearch
 from dfkd.identity import Scalar
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger
-from dfkd.sweeps.trials import Brief
+from dfkd.sweeps.trials import TrialContext
 from dfkd.training.cells import outcome_of
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything
@@ -73,11 +73,11 @@ class DefineByRun:
     returns.
     """
 
-    def __init__(self, brief: Brief) -> None:
-        self.brief = brief
+    def __init__(self, context: TrialContext) -> None:
+        self.context = context
 
     def __call__(self, trial: Any) -> None:
-        self.brief.ask(trial)
+        self.context.ask(trial)
 
 
 class SweepSearch(OptunaSearch):
@@ -91,7 +91,7 @@ class SweepSearch(OptunaSearch):
 
     def __init__(
         self,
-        brief: Brief,
+        context: TrialContext,
         journal: Journal,
         view: Path,
         *,
@@ -99,7 +99,7 @@ class SweepSearch(OptunaSearch):
         total: int,
         batch: int | None,
     ) -> None:
-        self.brief, self.journal, self.total, self.batch = brief, journal, total, batch
+        self.context, self.journal, self.total, self.batch = context, journal, total, batch
         self._told = 0
         self._numbers: dict[str, int] = {}  # trial id -> number, of trials that were not told yet
         self._ends: dict[str, dict[str, Any] | None] = {}
@@ -109,7 +109,7 @@ class SweepSearch(OptunaSearch):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._ot_study: optuna.Study  # type: ignore[assignment]  # made by OptunaSearch
         super().__init__(
-            space=DefineByRun(brief),
+            space=DefineByRun(context),
             metric="probe",
             mode="max",
             # a resumed search must not draw again what an earlier call has drawn
@@ -134,7 +134,7 @@ class SweepSearch(OptunaSearch):
         default comes first.
         """
         if not known:
-            self._ot_study.enqueue_trial(self.brief.default)
+            self._ot_study.enqueue_trial(self.context.default)
         for record in known:
             if record.ended:
                 self._ot_study.add_trial(self._as_optuna(record))
@@ -144,8 +144,8 @@ class SweepSearch(OptunaSearch):
 
     def _as_optuna(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
         trial = optuna.trial.FixedTrial(record.params)
-        self.brief.ask(trial)
-        outcome = Ledger(self.brief.compute.storage).read(record.cell)
+        self.context.ask(trial)
+        outcome = Ledger(self.context.compute.storage).read(record.cell)
         points = [p for p in outcome.points if p["step"] <= record.step] if outcome else []
         return optuna.trial.create_trial(
             state=TrialState.PRUNED if record.state == "pruned" else TrialState.COMPLETE,
@@ -165,7 +165,7 @@ class SweepSearch(OptunaSearch):
         if "number" not in trial.user_attrs:
             trial.set_user_attr("number", self._next)
             self._next += 1
-        cell = self.brief.trial(params).name
+        cell = self.context.trial(params).name
         trial.set_user_attr("cell", cell)
         self._numbers[trial_id] = trial.user_attrs["number"]
         self.journal.write(
@@ -208,8 +208,8 @@ class SweepSearch(OptunaSearch):
         trial.set_user_attr("state", state)
         last = points[-1]
         if state == "pruned":
-            job = self.brief.trial(params)
-            Ledger(self.brief.compute.storage).write(
+            job = self.context.trial(params)
+            Ledger(self.context.compute.storage).write(
                 outcome_of(job, state, points, result["time_total_s"]), None
             )
             self._ot_study.tell(trial, state=TrialState.PRUNED)

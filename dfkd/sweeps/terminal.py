@@ -15,7 +15,7 @@ from dfkd.sweeps.record import folder_of
 from dfkd.tracking import Tracker
 
 
-def show(result: SweepResult, sweep: Sweep, compute: Compute, console: Console) -> None:
+def print_result(result: SweepResult, sweep: Sweep, compute: Compute, console: Console) -> None:
     names = [name for name in result.best[0] if name not in ("trial", "probe", "validation")]
     header = ["trial", "probe", "validation", *names]
     console.table(
@@ -51,7 +51,7 @@ def confirmation_of(result: SweepResult) -> Confirmation:
     )
 
 
-def show_sweep(data: SweepData, console: Console) -> None:
+def print_sweep(data: SweepData, console: Console) -> None:
     """The best trials, what was confirmed, and what has to be known beside it."""
     console.table(f"Best trials of {data.name}, by the probe", *page.best(data))
     if data.confirmation is not None:

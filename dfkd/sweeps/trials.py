@@ -15,19 +15,19 @@ from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.variants import Change, Narrowed
-from dfkd.training.cells import Computation, Job, Setting
-from dfkd.training.inputs import Packed
+from dfkd.training.cells import Computation, Job, RunContext
+from dfkd.training.inputs import MappedInputs
 from dfkd.user_modules import load
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brief:
+class TrialContext:
     """What all trials of a search share; a trial adds its parameters."""
 
     space: str  # module name
     default: dict[str, Any]  # the parameters that are tried first
     block: Block
-    setting: Setting
+    run_context: RunContext
     compute: Compute
     change: Change | None = (
         None  # the variant of the recipe that is searched, None for the recipe itself
@@ -50,7 +50,7 @@ class Brief:
 
     def trial(self, params: dict[str, Any]) -> Job:
         """A trial's cell. It never reads the test set."""
-        return self.setting.job(
+        return self.run_context.job(
             Cell(experiment=self.experiment(params), block=self.block), read_test=False
         )
 
@@ -60,16 +60,16 @@ class CellTrial(tune.Trainable):
     search sees.
     """
 
-    def setup(self, config: dict[str, Any], brief: Brief, packed: Packed) -> None:  # type: ignore[override]
-        use_deterministic(brief.compute.cpus)
-        self.brief = brief
-        self.material = packed.open()
+    def setup(self, config: dict[str, Any], context: TrialContext, mapped: MappedInputs) -> None:  # type: ignore[override]
+        use_deterministic(context.compute.cpus)
+        self.context = context
+        self.inputs = mapped.open()
         self._start(config)
 
     def _start(self, config: dict[str, Any]) -> None:
-        where = self.brief.compute
+        where = self.context.compute
         self.computation = Computation(
-            self.brief.trial(config), self.material, Ledger(where.storage), where.device
+            self.context.trial(config), self.inputs, Ledger(where.storage), where.device
         )
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -86,16 +86,16 @@ class CellTrial(tune.Trainable):
         self.computation.close()
 
 
-def train_trial(config: dict[str, Any], brief: Brief, packed: Packed) -> None:
+def train_trial(config: dict[str, Any], context: TrialContext, mapped: MappedInputs) -> None:
     """A trial whose cell needs several workers: a Tune function that drives a Ray Train run."""
-    job = brief.trial(config)
-    known = Ledger(brief.compute.storage).read(job.name)
+    job = context.trial(config)
+    known = Ledger(context.compute.storage).read(job.name)
     if known is None or not known.final:
         from ray.tune.integration.ray_train import TuneReportCallback
 
         from dfkd.execution.train_group import fit  # Ray Train takes seconds to import
 
-        fit(job, packed, brief.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
+        fit(job, mapped, context.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
         return
     for point in known.points:
         state = known.state if point is known.points[-1] else "running"

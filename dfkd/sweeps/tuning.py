@@ -15,7 +15,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from dfkd.execution.preparing import Prepared
+from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.session import Compute, slots
 from dfkd.sweeps.search import BatchedHalving, SweepSearch
 from dfkd.sweeps.trials import CellTrial, train_trial
@@ -52,7 +52,7 @@ def tune_trials(
     search: SweepSearch,
     trials: int,
     evaluations: int,
-    prepared: Prepared,
+    prepared: PreparedInputs,
     compute: Compute,
     on_end: OnEnd,
 ) -> None:
@@ -75,7 +75,7 @@ def tune_trials(
         {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
     )
     kind = CellTrial if compute.workers == 1 else train_trial
-    trainable = tune.with_parameters(kind, brief=search.brief, packed=ray.get(prepared.packed))
+    trainable = tune.with_parameters(kind, context=search.context, mapped=ray.get(prepared.mapped))
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(

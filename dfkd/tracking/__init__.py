@@ -14,15 +14,15 @@ command does that: receipts beside its record say which address was told all of 
 
 from dfkd.tracking.address import is_database, knock, settle, without_credentials
 from dfkd.tracking.store import PAGE, Parent
-from dfkd.tracking.sync import Account
-from dfkd.tracking.sync_state import Receipts
+from dfkd.tracking.sync import RunSync
+from dfkd.tracking.sync_state import SyncState
 from dfkd.tracking.tracker import Tracker
 
 __all__ = [
     "PAGE",
-    "Account",
     "Parent",
-    "Receipts",
+    "RunSync",
+    "SyncState",
     "Tracker",
     "is_database",
     "knock",

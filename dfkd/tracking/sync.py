@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfkd.tracking.store import Parent
-from dfkd.tracking.sync_state import Receipts
+from dfkd.tracking.sync_state import SyncState
 from dfkd.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from dfkd.storage.ledger import Outcome
 
 
-class Account:
+class RunSync:
     """`facts`: what `Tracker.parent` takes. `folder`: of the study or sweep; its receipts lie
     there.
     """
 
     def __init__(self, tracker: Tracker, folder: Path, **facts: Any) -> None:
         self.tracker, self.facts = tracker, facts
-        self.receipts = Receipts(folder)
+        self.sync_state = SyncState(folder)
         self.parent: Parent | None = None
         self.opened = False
 
@@ -41,15 +41,15 @@ class Account:
         """Whether something of this is still to be told. `told`: digests of what there is to tell,
         by subject.
         """
-        return self.opened or not told.items() <= self.receipts.of(self.tracker.shown_uri).items()
+        return self.opened or not told.items() <= self.sync_state.of(self.tracker.shown_uri).items()
 
     def is_known(self) -> bool:
         """Whether this MLflow has been told of it at all."""
-        return bool(self.receipts.of(self.tracker.shown_uri))
+        return bool(self.sync_state.of(self.tracker.shown_uri))
 
     def settle(self, told: Mapping[str, str]) -> None:
         """Close it. With a receipt only if MLflow took everything: otherwise the next call tells it
         again.
         """
         if self.tracker.close() and self.parent is not None:
-            self.receipts.note(self.tracker.shown_uri, dict(told))
+            self.sync_state.note(self.tracker.shown_uri, dict(told))

@@ -10,7 +10,7 @@ from pathlib import Path
 from dfkd.storage.files import write_json
 
 
-class Receipts:
+class SyncState:
     """`tracked.json` in the folder of a study or sweep: address -> subject -> digest of what was
     told.
 

@@ -17,9 +17,9 @@ import numpy as np
 from dfkd.experiment import Cell
 from dfkd.models.teachers import predict
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.distill import Diverged, Material, Run
+from dfkd.training.distill import Diverged, Inputs, Run
 from dfkd.training.environment import Environment
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 
 CHECKPOINT_EVERY_S = 30.0
 POLL_S = 1.0  # how often a cell that another process computes is looked for
@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class RunContext:
     """What all jobs of one call share. `digests`: source key -> digests of its teacher and pool."""
 
     environment: Environment
@@ -52,7 +52,7 @@ class Setting:
 
     def job(self, cell: Cell, read_test: bool) -> Job:
         """ValueError for a cell whose task, pool or teacher was not prepared."""
-        source = source_key(cell)
+        source = inputs_key(cell)
         if source not in self.digests:
             raise ValueError(
                 "all trials of a sweep must share task, pool and teacher: a space may not vary them"
@@ -68,7 +68,7 @@ class Setting:
         )
 
     @classmethod
-    def of(cls, saved: dict[str, Any]) -> Setting:
+    def of(cls, saved: dict[str, Any]) -> RunContext:
         """From `dataclasses.asdict`, by way of JSON."""
         digests = {source: (teacher, pool) for source, (teacher, pool) in saved["digests"].items()}
         return cls(
@@ -84,7 +84,7 @@ class Computation:
     def __init__(
         self,
         job: Job,
-        material: Material,
+        inputs: Inputs,
         ledger: Ledger,
         device: str = "cpu",
         run_type: type[Run] = Run,
@@ -92,7 +92,7 @@ class Computation:
         """Waits while another process computes the same cell; what that one records is then told
         from the ledger.
         """
-        self.job, self.material, self.ledger, self.device = job, material, ledger, device
+        self.job, self.inputs, self.ledger, self.device = job, inputs, ledger, device
         self.run_type = run_type
         self.points: list[dict[str, float]] = []
         self.seconds = 0.0  # spent on this cell by processes that were killed
@@ -137,7 +137,7 @@ class Computation:
 
     def _begun(self) -> Run:
         """The run from its start, or from its last checkpoint."""
-        run = self.run_type(self.job.cell, self.material, self.device)
+        run = self.run_type(self.job.cell, self.inputs, self.device)
         state = self.ledger.restore(self.job.name)
         if state is not None:
             run.restore(state["run"])
@@ -188,7 +188,7 @@ class Computation:
     def _chance(self, step: int) -> dict[str, float]:
         """A diverged student is worth a guess."""
         chance = 1 / self.job.cell.experiment.task.classes
-        labelled = {} if self.material.validation is None else {"validation": chance}
+        labelled = {} if self.inputs.validation is None else {"validation": chance}
         return {"step": float(step), "probe": chance, **labelled}
 
     def _finish(self) -> None:
@@ -247,9 +247,9 @@ def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: fl
     )
 
 
-def compute(job: Job, material: Material, storage: Path, device: str = "cpu") -> Outcome:
+def compute(job: Job, inputs: Inputs, storage: Path, device: str = "cpu") -> Outcome:
     """The plain way: the whole cell in this process."""
-    computation = Computation(job, material, Ledger(storage), device)
+    computation = Computation(job, inputs, Ledger(storage), device)
     try:
         while computation.advance() is not None:
             pass

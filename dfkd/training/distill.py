@@ -43,7 +43,7 @@ SCORED_TOGETHER = 512  # rows, for a dynamic selection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class Inputs:
     """What a run reads: the pool's images, the teacher's answers to them, and which rows are the
     probe.
 
@@ -70,15 +70,15 @@ class Run:
     often as wanted.
     """
 
-    def __init__(self, cell: Cell, material: Material, device: str = "cpu") -> None:
-        self.cell, self.material, self.device = cell, material, device
+    def __init__(self, cell: Cell, inputs: Inputs, device: str = "cpu") -> None:
+        self.cell, self.inputs, self.device = cell, inputs, device
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
         if isinstance(self.experiment.kd, OriginalLabels):
-            self.material = _labelled(material, self.experiment)
+            self.inputs = _labelled(inputs, self.experiment)
         self.needs = self.experiment.needs()
         self.look = Views(
-            material.images_NHWC,
+            inputs.images_NHWC,
             self.experiment.task,
             self.experiment.views,
             cell.block.seed,
@@ -87,7 +87,7 @@ class Run:
         self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
         self.per_view = self._per_view()
         self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
-        width = material.scores.features_ND.shape[1]
+        width = inputs.scores.features_ND.shape[1]
         maps = (
             ()
             if self.teacher is None
@@ -106,20 +106,20 @@ class Run:
 
     def _select(self) -> NDArray[np.int64]:
         """Rows of the pool, never one of the probe's."""
-        scores, probe_P = self.material.scores, self.material.probe.rows_P
+        scores, probe_P = self.inputs.scores, self.inputs.probe.rows_P
         seed = stream(self.cell.block.seed, "selection")
-        rows_N = select(self.experiment.selection, scores, probe_P, seed, self.material.selections)
+        rows_N = select(self.experiment.selection, scores, probe_P, seed, self.inputs.selections)
         dropping = self.experiment.dropping
         return dropping.filter(scores, rows_N) if isinstance(dropping, FiltersRows) else rows_N
 
     def _live_teacher(self) -> LiveTeacher:
-        if self.material.teacher is None:
+        if self.inputs.teacher is None:
             raise ValueError(
                 "the experiment asks the teacher in every step, but its material holds only its "
                 "answers"
             )
-        stages = stages_of(self.material.teacher.network) if "maps" in self.needs else ()
-        return LiveTeacher(self.material.teacher, self.experiment.task, stages, self.device)
+        stages = stages_of(self.inputs.teacher.network) if "maps" in self.needs else ()
+        return LiveTeacher(self.inputs.teacher, self.experiment.task, stages, self.device)
 
     def _per_view(self) -> PerView | None:
         """Where there are only so many views of a row, an answer is kept. Maps are too large for
@@ -136,8 +136,8 @@ class Run:
         """
         dropping, teacher, validation = (
             self.experiment.dropping,
-            self.material.teacher,
-            self.material.validation,
+            self.inputs.teacher,
+            self.inputs.validation,
         )
         asked = isinstance(dropping, NoiseMatrix) and dropping.accuracy is None
         if not asked or teacher is None or validation is None:
@@ -177,16 +177,14 @@ class Run:
         """Positions in the selection from which the student has most to learn now, on their clean
         images.
         """
-        scores, task = self.material.scores, self.experiment.task
+        scores, task = self.inputs.scores, self.experiment.task
         student = self.objective.student.network.eval()
         parts = []
         with torch.inference_mode():
             for start in range(0, len(self.rows_N), SCORED_TOGETHER):
                 rows_B = self.rows_N[start : start + SCORED_TOGETHER]
                 teacher_BK = torch.from_numpy(scores.logits_NK[rows_B]).to(self.device)
-                student_BK = student(
-                    to_tensor(self.material.images_NHWC[rows_B], task, self.device)
-                )
+                student_BK = student(to_tensor(self.inputs.images_NHWC[rows_B], task, self.device))
                 parts.append(efficiency(teacher_BK, student_BK).cpu().numpy())
         self.objective.train()
         efficiency_N = np.nan_to_num(
@@ -223,7 +221,7 @@ class Run:
         this step.
         """
         if self.teacher is None:
-            return cached(self.material.scores, rows_B, self.device)
+            return cached(self.inputs.scores, rows_B, self.device)
         if self.per_view is not None:
             return self.per_view(rows_B, self.look.numbers(len(rows_B), step))
         return self.ask(self.teacher, images_BCHW)
@@ -262,8 +260,8 @@ class Run:
         the last point.
         """
         task, student = self.experiment.task, self.objective.student.network
-        probe, validation = self.material.probe, self.material.validation
-        answer_P = predict(student, self.material.images_NHWC[probe.rows_P], task, self.device)
+        probe, validation = self.inputs.probe, self.inputs.validation
+        answer_P = predict(student, self.inputs.images_NHWC[probe.rows_P], task, self.device)
         point = {"step": float(self.step), **probe.agreement(answer_P)}
         if validation is not None:
             point["validation"] = accuracy(student, validation, task, self.device)
@@ -303,14 +301,13 @@ class Run:
         self._summed_from = state["summed_from"]
 
 
-def _labelled(material: Material, experiment: Experiment) -> Material:
+def _labelled(inputs: Inputs, experiment: Experiment) -> Inputs:
     """With one-hot labels in the place of the teacher's logits."""
-    scores = material.scores
+    scores = inputs.scores
     assert isinstance(experiment.pool, TrainingImages)
     label_N = experiment.pool.labels(scores.row_id_N)
     return replace(
-        material,
-        scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N]),
+        inputs, scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N])
     )
 
 

@@ -15,15 +15,15 @@ from dfkd.identity import digest, spec
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
-from dfkd.scores.memory_map import open_pack, write_pack
+from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.top_k import TopK
 from dfkd.storage.files import check_writable
-from dfkd.training.distill import Material
+from dfkd.training.distill import Inputs
 from dfkd.training.probe import draw_probe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class InputSource:
     """A teacher that is trained or read, and a pool that lies on disk."""
 
     task: Task
@@ -32,7 +32,7 @@ class Source:
     cache: TopK | None = None  # what is kept of the teacher's logits; None is all
 
 
-def source_key(cell: Cell) -> str:
+def inputs_key(cell: Cell) -> str:
     """Equal for cells that share a source, known before anything is trained or drawn."""
     e, block = cell.experiment, cell.block
     paths = [
@@ -65,13 +65,13 @@ def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
         e.pool.files(e.task.image_shape, storage, block.draw)
 
 
-def obtain(cell: Cell, storage: Path) -> Source:
+def obtain(cell: Cell, storage: Path) -> InputSource:
     """Train or read the teacher and put the pool in place, in this process. The second time both
     are found.
     """
     e, block = cell.experiment, cell.block
     pool = e.pool.files(e.task.image_shape, storage, block.draw)
-    return Source(
+    return InputSource(
         task=e.task,
         teacher=e.teacher.obtain(e.task, storage, block.teacher),
         pool=pool,
@@ -79,7 +79,7 @@ def obtain(cell: Cell, storage: Path) -> Source:
     )
 
 
-def score_here(source: Source, storage: Path, device: str = "cpu") -> None:
+def score_here(source: InputSource, storage: Path, device: str = "cpu") -> None:
     """Score the shards that have no scores yet, one after the other in this process."""
     check_space(source, storage)
     for shard in missing_shards(
@@ -88,7 +88,7 @@ def score_here(source: Source, storage: Path, device: str = "cpu") -> None:
         score_shard(storage, source.teacher, shard, source.task, device, source.cache)
 
 
-def check_space(source: Source, storage: Path) -> Need:
+def check_space(source: InputSource, storage: Path) -> Need:
     """What scores and pack will take. ValueError with one line where the disk has not so much."""
     found = need(source.teacher, source.pool, source.task, source.cache, storage)
     found.check(storage)
@@ -96,7 +96,7 @@ def check_space(source: Source, storage: Path) -> Need:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
+class MappedInputs:
     """What travels to a worker in the place of its material: where the arrays lie, and what is
     small.
     """
@@ -105,9 +105,9 @@ class Packed:
     validation: Split | None
     teacher: TrainedNetwork
 
-    def open(self) -> Material:
-        images_NHWC, scores = open_pack(self.folder)
-        return Material(
+    def open(self) -> Inputs:
+        images_NHWC, scores = open_memory_map(self.folder)
+        return Inputs(
             images_NHWC=images_NHWC,
             scores=scores,
             probe=draw_probe(scores),
@@ -117,15 +117,17 @@ class Packed:
         )
 
 
-def pack(source: Source, storage: Path) -> Packed:
+def memory_map_of(source: InputSource, storage: Path) -> MappedInputs:
     """Images and scores side by side on disk, so that they can be mapped.
 
     The scores must be there.
     """
-    folder = write_pack(storage, source.teacher.digest, source.pool, source.task, source.cache)
-    return Packed(folder=folder, validation=source.task.validation(), teacher=source.teacher)
+    folder = write_memory_map(
+        storage, source.teacher.digest, source.pool, source.task, source.cache
+    )
+    return MappedInputs(folder=folder, validation=source.task.validation(), teacher=source.teacher)
 
 
-def load(source: Source, storage: Path) -> Material:
+def load(source: InputSource, storage: Path) -> Inputs:
     """The material in this process."""
-    return pack(source, storage).open()
+    return memory_map_of(source, storage).open()

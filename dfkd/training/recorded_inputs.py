@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles
 from dfkd.experiment import Experiment
-from dfkd.scores.memory_map import open_pack, pack_folder
+from dfkd.scores.memory_map import memory_map_folder, open_memory_map
 from dfkd.seeding import Block
 from dfkd.training.probe import draw_probe
 
@@ -32,15 +32,19 @@ def probe_images(
     """The images on which a cell with these tags was judged without labels. ValueError where they
     are not there.
     """
-    images_NHWC, scores = open_pack(recorded_pack(e, block, tags["teacher"], tags["pool"], storage))
+    images_NHWC, scores = open_memory_map(
+        recorded_memory_map(e, block, tags["teacher"], tags["pool"], storage)
+    )
     images_PHWC: NDArray[np.uint8] = images_NHWC[draw_probe(scores).rows_P]
     return images_PHWC
 
 
-def recorded_pack(
+def recorded_memory_map(
     e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path
 ) -> Path:
-    folder = pack_folder(storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache)
+    folder = memory_map_folder(
+        storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache
+    )
     if not folder.exists():
         raise Absent(GONE)
     return folder

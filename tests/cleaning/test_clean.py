@@ -21,14 +21,14 @@ from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.runs.one_cell import compute_one
-from dfkd.scores.memory_map import open_pack
+from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
 from dfkd.storage.files import size
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
 from dfkd.training.cells import Job, compute
-from dfkd.training.inputs import Source, load, obtain, score_here
+from dfkd.training.inputs import InputSource, load, obtain, score_here
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 
@@ -37,9 +37,9 @@ SOURCES = ("pack", "pool", "scores", "teacher")
 def made(
     tiny: Experiment,
     job_of: Callable[..., Job],
-    source: Source,
+    source: InputSource,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, dict[str, Source]]:
+) -> tuple[Path, dict[str, InputSource]]:
     """A storage with one cell; beside it a pool and a teacher, scored and packed, that no cell
     uses.
     """
@@ -54,15 +54,15 @@ def made(
     for name, experiment in wanted.items():
         sources[name] = obtain(Cell(experiment=experiment, block=Block(seed=0)), storage)
         score_here(sources[name], storage)
-        material = load(sources[name], storage)
+        inputs = load(sources[name], storage)
         if name == "used":
-            compute(job_of(tiny), material, storage)
+            compute(job_of(tiny), inputs, storage)
     assert sources["used"].teacher.digest == source.teacher.digest
     return storage, sources
 
 
 @pytest.fixture
-def storage(made: tuple[Path, dict[str, Source]], tmp_path: Path) -> Path:
+def storage(made: tuple[Path, dict[str, InputSource]], tmp_path: Path) -> Path:
     """A copy that may be cleaned."""
     return shutil.copytree(made[0], tmp_path / "storage")
 
@@ -95,7 +95,7 @@ def age(folder: Path, hours: float) -> None:
 
 def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
     storage: Path,
-    made: tuple[Path, dict[str, Source]],
+    made: tuple[Path, dict[str, InputSource]],
     tiny: Experiment,
     job_of: Callable[..., Job],
 ) -> None:
@@ -191,7 +191,7 @@ def test_while_someone_works_here_only_what_no_process_can_need_goes(storage: Pa
 
 
 def test_what_is_young_stays_with_all_that_belongs_to_it(
-    storage: Path, made: tuple[Path, dict[str, Source]]
+    storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
     assert not found(storage, 3600)
     age(storage, 48)
@@ -234,7 +234,7 @@ def test_nothing_outside_the_storage_is_touched(storage: Path, tmp_path: Path) -
 
 
 def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
-    storage: Path, made: tuple[Path, dict[str, Source]]
+    storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
     """Without the pack's note nobody says which files belong to the cell's pool; a teacher took
     hours for them.
@@ -256,9 +256,9 @@ def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kep
     few = replace(tiny, cache=TopK(k=3))
     source = obtain(Cell(experiment=few, block=Block(seed=0)), storage)
     score_here(source, storage)
-    material = load(source, storage)
+    inputs = load(source, storage)
     assert kinds(storage).count("scores") == 3
-    compute(job_of(few), material, storage)
+    compute(job_of(few), inputs, storage)
     assert kinds(storage).count("scores") == 2
     for note in storage.glob("packs/*/pack.json"):
         if json.loads(note.read_text())["kept"] == 0:
@@ -269,13 +269,13 @@ def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kep
 
 @pytest.mark.parametrize("place", ["studies/one/setting.json", "sweeps/one/result-4-3.json"])
 def test_what_a_study_or_a_sweep_was_prepared_for_stays(
-    place: str, storage: Path, made: tuple[Path, dict[str, Source]]
+    place: str, storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
     other = made[1]["another teacher"]
-    setting = {"digests": {"source": [other.teacher.digest, other.pool.digest]}}
+    run_context = {"digests": {"source": [other.teacher.digest, other.pool.digest]}}
     (storage / place).parent.mkdir(parents=True)
     (storage / place).write_text(
-        json.dumps(setting if "setting" in place else {"setting": setting, "result": {}})
+        json.dumps(run_context if "setting" in place else {"setting": run_context, "result": {}})
     )
     assert kinds(storage) == ["pack", "pool", "scores"]  # of the other pool
 
@@ -297,7 +297,7 @@ def test_the_shards_of_a_pool_without_a_manifest_stay(
 
 
 def test_a_pool_whose_shards_are_part_of_another_in_use_stays(
-    storage: Path, made: tuple[Path, dict[str, Source]]
+    storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
     """A mixture is made of other pools' shards; no cell names those pools."""
     part = made[1]["another pool"].pool
@@ -346,7 +346,7 @@ def test_the_command_shows_then_removes(
     assert done.returncode == 0 and "removed: " in done.stdout
     nothing = run_command("clean", *options, folder=tmp_path)
     assert nothing.stdout.startswith("nothing to remove: ") and len(state(storage)) < len(before)
-    images_NHWC, _ = open_pack(next((storage / "packs").iterdir()))
+    images_NHWC, _ = open_memory_map(next((storage / "packs").iterdir()))
     assert len(images_NHWC) == 600
 
 

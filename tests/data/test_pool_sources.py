@@ -29,7 +29,7 @@ from dfkd.data.pools import (
 from dfkd.data.pools.mixture import mixed_ids
 from dfkd.experiment.rebuild import experiment
 from dfkd.scores import read_scores, score_path
-from dfkd.training.inputs import Source, score_here
+from dfkd.training.inputs import InputSource, score_here
 
 SHAPE = (16, 16, 1)
 
@@ -87,7 +87,7 @@ def everywhere(folder, tmp_path) -> dict[str, Pool]:
 def test_folder_tars_parquet_and_store_give_the_same_scores(everywhere, tiny, source, tmp_path):
     found = {}
     for name, pool in everywhere.items():
-        of = Source(task=tiny.task, teacher=source.teacher, pool=pool.files(SHAPE, tmp_path))
+        of = InputSource(task=tiny.task, teacher=source.teacher, pool=pool.files(SHAPE, tmp_path))
         score_here(of, tmp_path)
         found[name] = read_scores(
             [score_path(tmp_path, of.teacher.digest, shard, tiny.task) for shard in of.pool.shards]

@@ -6,7 +6,7 @@ from pathlib import Path
 import ray
 import torch
 
-from dfkd.execution.executor import Crew
+from dfkd.execution.executor import Executor
 from dfkd.execution.session import Compute, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
@@ -29,12 +29,12 @@ def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: P
     cell = Cell(experiment=experiment, block=Block(seed=3))
     where = Compute(storage=tmp_path, workers=2)
     with session(where):
-        crew = Crew([cell], where, Console(quiet=True))
-        job = crew.setting.job(cell, read_test=True)
-        done, failures = crew.compute("two workers", [job], lambda outcome: None)
-        (prepared,) = crew.prepared.values()
+        executor = Executor([cell], where, Console(quiet=True))
+        job = executor.run_context.job(cell, read_test=True)
+        done, failures = executor.compute("two workers", [job], lambda outcome: None)
+        (prepared,) = executor.prepared.values()
         alone = replace(job, environment=replace(job.environment, workers=1))
-        one = compute(alone, ray.get(prepared.packed).open(), tmp_path)
+        one = compute(alone, ray.get(prepared.mapped).open(), tmp_path)
     assert not failures
     two = done[job.name]
     assert two.state == "finished" and 0 < two.metrics["test"] < 1

@@ -214,11 +214,11 @@ def test_show_tells_why_a_cell_has_no_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dfkd.reporting.console import Console
-    from dfkd.runs.finding import show_cell
+    from dfkd.runs.finding import print_cell
     from dfkd.storage.ledger import Ledger
 
     Ledger(tmp_path).write_error("abcde", "out of memory")
-    show_cell("abcde", tmp_path, Console())
+    print_cell("abcde", tmp_path, Console())
     assert "out of memory" in capsys.readouterr().out
 
 

@@ -23,15 +23,15 @@ from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
-from dfkd.training.inputs import Source, load, obtain, score_here
+from dfkd.training.distill import Inputs, Run
+from dfkd.training.inputs import InputSource, load, obtain, score_here
 
 ORIGINAL = ("digits_labels", "digits_original")
 ON_DIGITS = [name for name in RECIPES if name.startswith("digits")]
 
 
 @pytest.fixture(scope="module")
-def original(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Material:
+def original(source: InputSource, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """The tiny teacher's scores of the original images."""
     storage = tmp_path_factory.mktemp("original")
     pool = TrainingImages(task=source.task).files(source.task.image_shape, storage)
@@ -49,16 +49,16 @@ def small(experiment: Experiment, tiny: Experiment) -> Experiment:
     )
 
 
-def run_of(experiment: Experiment, material: Material) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=0)), material)
+def run_of(experiment: Experiment, inputs: Inputs) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=0)), inputs)
 
 
 # ---- end to end
 
 
 @pytest.mark.parametrize("name", ON_DIGITS)
-def test_each_recipe_trains(name, tiny, material, original):
-    run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else material)
+def test_each_recipe_trains(name, tiny, inputs, original):
+    run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else inputs)
     run.advance(6)
     point = run.evaluate()
     assert point["step"] == 6 and np.isfinite(point["train.total"]) and 0 <= point["probe"] <= 1
@@ -86,9 +86,9 @@ def test_the_full_method_and_its_baselines_train_on_garments(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
-def test_each_selection_trains(kind, tiny, material):
+def test_each_selection_trains(kind, tiny, inputs):
     rule = Dynamic(rule=Random(rows=48), every=1) if kind is Dynamic else kind(rows=48)
-    run = run_of(replace(tiny, selection=rule), material)
+    run = run_of(replace(tiny, selection=rule), inputs)
     run.advance(6)
     assert len(run.rows_N) == 48 and np.isfinite(run.evaluate()["train.total"])
 
@@ -105,9 +105,9 @@ def test_each_selection_trains(kind, tiny, material):
     ],
     ids=lambda rule: type(rule).__name__,
 )
-def test_each_dropping_trains(rule, tiny, material):
+def test_each_dropping_trains(rule, tiny, inputs):
     assert type(rule) in DROPPINGS
-    run = run_of(replace(tiny, dropping=rule), material)
+    run = run_of(replace(tiny, dropping=rule), inputs)
     run.advance(6)
     assert np.isfinite(run.evaluate()["train.total"])
 
@@ -161,13 +161,13 @@ def test_the_student_on_labels_asks_no_teacher_about_its_views():
     assert alone.views == Crop(padding=1, answer="cached") and not alone.asks_teacher
 
 
-def test_only_the_labels_baseline_reads_training_labels(tiny, material, original, monkeypatch):
+def test_only_the_labels_baseline_reads_training_labels(tiny, inputs, original, monkeypatch):
     task = Digits()
     for name in ON_DIGITS:
-        run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else material)
+        run = run_of(small(RECIPES[name](), tiny), original if name in ORIGINAL else inputs)
         rows_B = run.batch(0)
         answer_BK = run.answers(rows_B, 0, run.views(rows_B, 0)[0]).logits_BK
-        teacher_BK = (original if name in ORIGINAL else material).scores.logits_NK[rows_B]
+        teacher_BK = (original if name in ORIGINAL else inputs).scores.logits_NK[rows_B]
         if name == "digits_labels":
             labels_B = task.train().labels[original.scores.row_id_N[rows_B]]
             assert answer_BK.equal(F.one_hot(torch.from_numpy(labels_B), 10).float())
@@ -202,9 +202,9 @@ def test_original_labels_stand_alone():
     assert isinstance(recipe.kd, OriginalLabels)
 
 
-def test_dfnds_learning_rate_falls_at_40_and_80_percent(tiny, material):
+def test_dfnds_learning_rate_falls_at_40_and_80_percent(tiny, inputs):
     recipe = small(RECIPES["digits_dfnd"](), tiny)
-    run = run_of(replace(recipe, schedule=replace(recipe.schedule, steps=10)), material)
+    run = run_of(replace(recipe, schedule=replace(recipe.schedule, steps=10)), inputs)
     rates = []
     for step in range(10):
         rates.append(run.optimizer.param_groups[0]["lr"])

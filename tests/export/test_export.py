@@ -31,7 +31,7 @@ from dfkd.reporting.console import Console
 from dfkd.runs.finding import find_outcome
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, compute
-from dfkd.training.distill import Material
+from dfkd.training.distill import Inputs
 
 FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
 
@@ -39,13 +39,13 @@ FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetenso
 @pytest.fixture(scope="module")
 def finished(
     tiny: Experiment,
-    material: Material,
+    inputs: Inputs,
     job_of: Callable[..., Job],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Outcome]:
     """A storage with one real cell, its test set read."""
     storage = tmp_path_factory.mktemp("finished")
-    return storage, compute(job_of(tiny, read_test=True), material, storage)
+    return storage, compute(job_of(tiny, read_test=True), inputs, storage)
 
 
 @pytest.fixture(scope="module")

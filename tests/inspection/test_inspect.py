@@ -20,7 +20,7 @@ from commands import ROOT, run
 
 from dfkd.data.importing.shards import SetAside, write_shard
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.execution.preparing import Prepared
+from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.inspection import page as fitness_page
@@ -44,25 +44,25 @@ from dfkd.method.selection import Balanced, Confident, Dynamic
 from dfkd.reporting.console import Console
 from dfkd.scores import scores_of
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
-from dfkd.training.inputs import Source
+from dfkd.training.distill import Inputs, Run
+from dfkd.training.inputs import InputSource
 from dfkd.training.probe import draw_probe
 
 ROWS, CLASSES = 3000, 10
 SURE, UNSURE = 6.0, 1.0  # logits above the others: confidence .98 and .23
 
 
-def inspected(experiment: Experiment, source: Source, material: Material) -> Fitness:
+def inspected(experiment: Experiment, source: InputSource, inputs: Inputs) -> Fitness:
     inspection = Inspection(
-        Cell(experiment=experiment, block=Block(seed=0)), "tiny", source, material
+        Cell(experiment=experiment, block=Block(seed=0)), "tiny", source, inputs
     )
     assert len(list(inspection.parts())) == inspection.count
     return inspection.fitness()
 
 
 @pytest.fixture(scope="module")
-def fitness(tiny: Experiment, source: Source, material: Material) -> Fitness:
-    return inspected(tiny, source, material)
+def fitness(tiny: Experiment, source: InputSource, inputs: Inputs) -> Fitness:
+    return inspected(tiny, source, inputs)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def page(fitness: Fitness) -> str:
 # ---- known answers
 
 
-def made(source: Source, folder: Path) -> tuple[Source, Material]:
+def made(source: InputSource, folder: Path) -> tuple[InputSource, Inputs]:
     """Noise, 300 rows a class, all sure; but of class 7, among what may be selected, 4 are. Two
     copies are planted.
     """
@@ -91,7 +91,7 @@ def made(source: Source, folder: Path) -> tuple[Source, Material]:
     set_aside = SetAside(folder / "rejected.parquet", (("truncated", 3),))
     pool = PoolFiles((write_shard(folder / "a.parquet", np.arange(ROWS), images),), set_aside)
     validation = source.task.validation()
-    material = Material(
+    inputs = Inputs(
         images_NHWC=images,
         scores=scores,
         probe=probe,
@@ -99,14 +99,14 @@ def made(source: Source, folder: Path) -> tuple[Source, Material]:
         teacher=source.teacher,
         selections=None,
     )
-    return replace(source, pool=pool), material
+    return replace(source, pool=pool), inputs
 
 
 def test_a_starved_class_is_found_with_its_numbers(
-    tiny: Experiment, source: Source, tmp_path: Path
+    tiny: Experiment, source: InputSource, tmp_path: Path
 ) -> None:
-    other, material = made(source, tmp_path)
-    found = inspected(replace(tiny, selection=Balanced(ratio=0.2)), other, material)
+    other, inputs = made(source, tmp_path)
+    found = inspected(replace(tiny, selection=Balanced(ratio=0.2)), other, inputs)
     assert (found.available, found.own.rows, found.fair) == (2550, 510, 51.0)
     seven = found.classes[7]
     assert (seven.confident, seven.taken, found.state(seven)) == (4, 4, STARVED)
@@ -127,16 +127,16 @@ def test_a_starved_class_is_found_with_its_numbers(
 
 
 def test_what_rules_take_is_what_runs_take(
-    tiny: Experiment, material: Material, fitness: Fitness
+    tiny: Experiment, inputs: Inputs, fitness: Fitness
 ) -> None:
     for rule in (tiny.selection, Confident(ratio=0.3)):
         rows_N = Run(
-            Cell(experiment=replace(tiny, selection=rule), block=Block(seed=0)), material
+            Cell(experiment=replace(tiny, selection=rule), block=Block(seed=0)), inputs
         ).rows_N
         choice = fitness.at_own_budget()["balanced" if rule is tiny.selection else "confident"]
-        label_S = np.asarray(material.scores.pseudo_label_N)[rows_N]
+        label_S = np.asarray(inputs.scores.pseudo_label_N)[rows_N]
         assert choice.counts == tuple(np.bincount(label_S, minlength=10).tolist())
-        assert choice.lowest == np.asarray(material.scores.confidence_N)[rows_N].min()
+        assert choice.lowest == np.asarray(inputs.scores.confidence_N)[rows_N].min()
     assert fitness.own.rows == 153 and fitness.rule == "balanced"
     assert fitness.rules == (
         "balanced",
@@ -159,7 +159,7 @@ def test_sheets_show_what_is_taken_and_what_is_left_and_never_the_probe(fitness:
 
 
 def test_what_a_drawn_pool_shows_is_told_apart(
-    tiny: Experiment, source: Source, material: Material, fitness: Fitness
+    tiny: Experiment, source: InputSource, inputs: Inputs, fitness: Fitness
 ) -> None:
     """28 % of the glyphs are digits."""
     assert fitness.inside is not None and 100 < fitness.inside < 190
@@ -171,15 +171,15 @@ def test_what_a_drawn_pool_shows_is_told_apart(
             0 <= r <= i <= n for r, i, n in zip(c.right_K, c.inside_K, c.counts, strict=True)
         )
     characters = [c for shard in source.pool.shards for c in read_characters(shard.path)]
-    rows_N = Run(Cell(experiment=tiny, block=Block(seed=0)), material).rows_N
+    rows_N = Run(Cell(experiment=tiny, block=Block(seed=0)), inputs).rows_N
     assert sum(fitness.own.inside_K or ()) == sum(characters[row].isdigit() for row in rows_N)
-    label_N = material.scores.pseudo_label_N
+    label_N = inputs.scores.pseudo_label_N
     assert sum(fitness.own.right_K or ()) == sum(
         characters[row] == str(label_N[row]) for row in rows_N
     )
 
 
-def test_the_teacher_is_asked_on_validation_images(fitness: Fitness, source: Source) -> None:
+def test_the_teacher_is_asked_on_validation_images(fitness: Fitness, source: InputSource) -> None:
     from dfkd.models.teachers import accuracy
 
     validation = source.task.validation()
@@ -191,20 +191,20 @@ def test_the_teacher_is_asked_on_validation_images(fitness: Fitness, source: Sou
 
 
 def test_a_task_without_validation_says_so(
-    tiny: Experiment, source: Source, material: Material
+    tiny: Experiment, source: InputSource, inputs: Inputs
 ) -> None:
-    found = inspected(tiny, source, replace(material, validation=None))
+    found = inspected(tiny, source, replace(inputs, validation=None))
     assert found.profile.accuracy is None and found.classes[0].teacher is None
     assert any("no validation split" in fact for fact in fitness_tables.facts(found))
     assert "teacher&#x27;s recall" not in fitness_page.html(found)
 
 
 def test_dropped_classes_and_dynamic_rules(
-    tiny: Experiment, source: Source, material: Material
+    tiny: Experiment, source: InputSource, inputs: Inputs
 ) -> None:
     e = replace(tiny, dropping=WholeClass(rate=0.3), selection=Dynamic(rule=Confident(rows=100)))
-    found = inspected(e, source, material)
-    run_rows = Run(Cell(experiment=e, block=Block(seed=0)), material).rows_N
+    found = inspected(e, source, inputs)
+    run_rows = Run(Cell(experiment=e, block=Block(seed=0)), inputs).rows_N
     assert found.rule == "confident" and found.own.rows == len(run_rows) < 100
     assert any("it begins with what confident takes" in note for note in found.notes)
 
@@ -356,9 +356,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str
 
 
 def test_the_same_inputs_give_the_same_bytes(
-    tiny: Experiment, source: Source, material: Material, fitness: Fitness
+    tiny: Experiment, source: InputSource, inputs: Inputs, fitness: Fitness
 ) -> None:
-    assert fitness_page.written(inspected(tiny, source, material)) == fitness_page.written(fitness)
+    assert fitness_page.written(inspected(tiny, source, inputs)) == fitness_page.written(fitness)
 
 
 def test_a_thousand_classes_stay_readable(fitness: Fitness) -> None:
@@ -398,7 +398,7 @@ TINY = (
 
 
 def test_the_command_writes_a_page_once(
-    tiny: Experiment, source: Source, material: Material, source_storage: Path, tmp_path: Path
+    tiny: Experiment, source: InputSource, inputs: Inputs, source_storage: Path, tmp_path: Path
 ) -> None:
     """On a pool that is scored already: scoring on Ray is what tests/studies/test_study.py waits
     for.
@@ -422,7 +422,7 @@ def test_the_command_writes_a_page_once(
     before = stamps(storage)
     cell = Cell(experiment=tiny, block=Block(seed=0))
     nothing_to_compute_from: Any = None
-    prepared = Prepared(source=source, packed=nothing_to_compute_from)
+    prepared = PreparedInputs(source=source, mapped=nothing_to_compute_from)
     assert (
         inspect(cell, "digits", prepared, Compute(storage=storage), Console(quiet=True)) == folder
     )
@@ -433,7 +433,7 @@ def stamps(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_key_follows_what_is_inspected(tiny: Experiment, source: Source) -> None:
+def test_the_key_follows_what_is_inspected(tiny: Experiment, source: InputSource) -> None:
     cell = Cell(experiment=tiny, block=Block(seed=0))
     changed = replace(cell, experiment=replace(tiny, selection=Confident(ratio=0.3)))
     longer = replace(cell, experiment=replace(tiny, schedule=replace(tiny.schedule, steps=40)))

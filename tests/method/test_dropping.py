@@ -222,11 +222,11 @@ def test_nucleus_keeps_the_smallest_set_with_its_mass(mass, temperature):
         assert sorted(np.flatnonzero(keep)) == sorted(order[:size])
 
 
-def test_nucleus_reads_the_temperature_of_the_loss(tiny, material):
+def test_nucleus_reads_the_temperature_of_the_loss(tiny, inputs):
     kept = []
     for temperature in (1.0, 20.0):
         experiment = replace(tiny, dropping=Nucleus(mass=0.9), kd=KD(temperature=temperature))
-        run = Run(Cell(experiment=experiment, block=Block(seed=0)), material)
+        run = Run(Cell(experiment=experiment, block=Block(seed=0)), inputs)
         run.advance(5)
         kept.append(run.evaluate()["kept_classes"])
     assert kept[0] < 8 < kept[1]
@@ -243,8 +243,8 @@ def test_nucleus_refuses_other_masses(mass):
 
 @pytest.mark.parametrize("by", ["confidence", "count"])
 @pytest.mark.parametrize(("rate", "dropped"), [(0.0, 0), (0.1, 1), (0.39, 3), (0.99, 8)])
-def test_whole_class_takes_the_rows_of_the_worst_classes(material, by, rate, dropped):
-    scores, rows_N = material.scores, np.arange(0, 600, 2)
+def test_whole_class_takes_the_rows_of_the_worst_classes(inputs, by, rate, dropped):
+    scores, rows_N = inputs.scores, np.arange(0, 600, 2)
     own_K = [rows_N[scores.pseudo_label_N[rows_N] == k] for k in range(10)]
     means = [float(scores.confidence_N[own].mean()) if len(own) else 0.0 for own in own_K]
     values = means if by == "confidence" else [len(own) for own in own_K]
@@ -256,15 +256,15 @@ def test_whole_class_takes_the_rows_of_the_worst_classes(material, by, rate, dro
     assert len(expected) > 0
 
 
-def test_whole_class_shortens_the_selection_of_a_run(tiny, material):
+def test_whole_class_shortens_the_selection_of_a_run(tiny, inputs):
     runs = [
-        Run(Cell(experiment=replace(tiny, dropping=dropping), block=Block(seed=0)), material)
+        Run(Cell(experiment=replace(tiny, dropping=dropping), block=Block(seed=0)), inputs)
         for dropping in (None, WholeClass(rate=0.5))
     ]
     whole, part = (set(run.rows_N) for run in runs)
     assert part < whole
     runs[1].advance(3)
-    assert len(set(material.scores.pseudo_label_N[list(part)])) <= 5
+    assert len(set(inputs.scores.pseudo_label_N[list(part)])) <= 5
 
 
 def test_only_rules_that_filter_are_asked_to():

@@ -15,7 +15,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.seeding import Block
 from dfkd.training.batches import Batches
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def dynamic(tiny) -> Experiment:
     return replace(tiny, selection=Dynamic(rule=Confident(rows=64), every=1, fraction=0.5))
 
 
-def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
 
 
 def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
@@ -40,19 +40,19 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 def reference_efficiency(run: Run) -> np.ndarray:
     """confidence * KL(teacher || student) of the selected rows, in double precision."""
-    images = to_tensor(run.material.images_NHWC[run.rows_N], run.experiment.task)
+    images = to_tensor(run.inputs.images_NHWC[run.rows_N], run.experiment.task)
     with torch.no_grad():
         student = run.objective.student.network.eval()(images).double().numpy()
     run.objective.train()
     result = []
-    for t, s in zip(run.material.scores.logits_NK[run.rows_N].astype(float), student, strict=True):
+    for t, s in zip(run.inputs.scores.logits_NK[run.rows_N].astype(float), student, strict=True):
         p, log_q = np.exp(t - t.max()) / np.exp(t - t.max()).sum(), s - np.log(np.exp(s).sum())
         result.append(p.max() * (p * (np.log(p) - log_q)).sum())
     return np.array(result)
 
 
-def test_rows_are_drawn_after_every_epoch_over_the_current_ones(dynamic, material):
-    run = run_of(dynamic, material)
+def test_rows_are_drawn_after_every_epoch_over_the_current_ones(dynamic, inputs):
+    run = run_of(dynamic, inputs)
     current = []
     for step in range(1, 13):
         run.advance(step)
@@ -60,11 +60,11 @@ def test_rows_are_drawn_after_every_epoch_over_the_current_ones(dynamic, materia
     assert current == [(0, 64)] * 4 + [(4, 32)] * 2 + [(6, 32)] * 2 + [(8, 32)] * 2 + [(10, 32)] * 2
 
 
-def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, material):
-    run = run_of(dynamic, material)
+def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, inputs):
+    run = run_of(dynamic, inputs)
     run.advance(4)
     expected = reference_efficiency(run)
-    label_N = material.scores.pseudo_label_N[run.rows_N]
+    label_N = inputs.scores.pseudo_label_N[run.rows_N]
     best_first = np.argsort(-expected)
     chosen = [
         i for k in range(10) for i in [j for j in best_first if label_N[j] == k][:3]
@@ -75,9 +75,9 @@ def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, material)
     assert set(run.batch(5)) <= set(run.batches.rows_N)
 
 
-def test_the_first_epochs_are_those_of_the_rule_alone(dynamic, material):
-    alone = run_of(replace(dynamic, selection=dynamic.selection.rule), material)
-    run = run_of(dynamic, material)
+def test_the_first_epochs_are_those_of_the_rule_alone(dynamic, inputs):
+    alone = run_of(replace(dynamic, selection=dynamic.selection.rule), inputs)
+    run = run_of(dynamic, inputs)
     assert [run.batch(step).tolist() for step in range(4)] == [
         alone.batch(step).tolist() for step in range(4)
     ]
@@ -90,13 +90,13 @@ def test_the_first_epochs_are_those_of_the_rule_alone(dynamic, material):
 
 
 @pytest.mark.parametrize("stop", [0, 3, 4, 5, 6, 7, 19, 20])
-def test_a_resumed_run_is_the_uninterrupted_one(dynamic, material, stop):
-    calm = run_of(dynamic, material)
+def test_a_resumed_run_is_the_uninterrupted_one(dynamic, inputs, stop):
+    calm = run_of(dynamic, inputs)
     calm.advance(20)
-    first = run_of(dynamic, material)
+    first = run_of(dynamic, inputs)
     if stop:
         first.advance(stop)
-    resumed = run_of(dynamic, material)
+    resumed = run_of(dynamic, inputs)
     resumed.restore(through_a_file(first.state()))
     if stop < 20:
         resumed.advance(20)
@@ -105,8 +105,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(dynamic, material, stop):
         assert resumed.objective.state_dict()[name].equal(value), name
 
 
-def test_drawing_does_not_disturb_the_student(dynamic, material):
-    run = run_of(dynamic, material)
+def test_drawing_does_not_disturb_the_student(dynamic, inputs):
+    run = run_of(dynamic, inputs)
     run.advance(3)
     before = {name: value.clone() for name, value in run.objective.state_dict().items()}
     run.drawn(dynamic.selection)

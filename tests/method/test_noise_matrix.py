@@ -17,7 +17,7 @@ from dfkd.method.dropping.noise_matrix import MOST_ACCURATE, NoiseAdaptation
 from dfkd.method.losses import Outputs, Sizes
 from dfkd.models.teachers import accuracy
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 
 SIZES = Sizes(classes=10, student_width=4, teacher_width=4, teacher_accuracy=0.9)
 
@@ -27,8 +27,8 @@ def noisy(tiny) -> Experiment:
     return replace(tiny, dropping=NoiseMatrix(accuracy=0.9), explicit=None, implicit=None)
 
 
-def run_of(experiment: Experiment, material: Material) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=0)), material)
+def run_of(experiment: Experiment, inputs: Inputs) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=0)), inputs)
 
 
 def made(accuracy: float = 0.9, trained: bool = True) -> NoiseAdaptation:
@@ -81,23 +81,23 @@ def test_very_sure_students_stay_finite():
     assert loss.isfinite() and student.grad is not None and student.grad.isfinite().all()
 
 
-def test_the_total_is_distillation_plus_the_term(noisy, material):
-    run = run_of(noisy, material)
+def test_the_total_is_distillation_plus_the_term(noisy, inputs):
+    run = run_of(noisy, inputs)
     terms = run.loss(0)
     assert terms.keys() == {"kd", "dropping", "total"}
     assert terms["total"].item() == pytest.approx(
         terms["kd"].item() + terms["dropping"].item(), rel=1e-6
     )
-    plain = run_of(replace(noisy, dropping=None), material)
+    plain = run_of(replace(noisy, dropping=None), inputs)
     assert terms["kd"].item() == plain.loss(0)["kd"].item()  # nothing is dropped
 
 
-def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, material):
+def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, inputs):
     """One step of Adam moves every weight by its learning rate, whatever the student's
     optimizer.
     """
     schedule = replace(noisy.schedule, optimizer="sgd", learning_rate=0.05, weight_decay=0.1)
-    run = run_of(replace(noisy, schedule=schedule), material)
+    run = run_of(replace(noisy, schedule=schedule), inputs)
     run.advance(1)
     weight = dict(run.objective.named_parameters())["losses.dropping.weight"]
     present = weight.detach().abs().sum(1) > 0
@@ -108,8 +108,8 @@ def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, material):
     assert len(in_students) == len(list(run.objective.parameters())) - 1
 
 
-def test_the_diagonal_is_the_teachers_accuracy_on_validation_labels(noisy, material, source):
-    run = run_of(replace(noisy, dropping=NoiseMatrix()), material)
+def test_the_diagonal_is_the_teachers_accuracy_on_validation_labels(noisy, inputs, source):
+    run = run_of(replace(noisy, dropping=NoiseMatrix()), inputs)
     task = noisy.task
     validation = task.validation()
     assert validation is not None
@@ -119,26 +119,26 @@ def test_the_diagonal_is_the_teachers_accuracy_on_validation_labels(noisy, mater
     )
 
 
-def test_without_validation_labels_the_accuracy_has_to_be_given(noisy, material):
+def test_without_validation_labels_the_accuracy_has_to_be_given(noisy, inputs):
     with pytest.raises(
         ValueError,
         match=r"no validation labels: give dropping.accuracy, but got self.accuracy=None",
     ):
-        run_of(replace(noisy, dropping=NoiseMatrix()), replace(material, validation=None))
-    run_of(noisy, replace(material, validation=None)).advance(1)
+        run_of(replace(noisy, dropping=NoiseMatrix()), replace(inputs, validation=None))
+    run_of(noisy, replace(inputs, validation=None)).advance(1)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 7, 20])
-def test_a_resumed_run_is_the_uninterrupted_one(noisy, material, stop):
-    calm = run_of(noisy, material)
+def test_a_resumed_run_is_the_uninterrupted_one(noisy, inputs, stop):
+    calm = run_of(noisy, inputs)
     calm.advance(20)
-    first = run_of(noisy, material)
+    first = run_of(noisy, inputs)
     if stop:
         first.advance(stop)
     file = io.BytesIO()
     torch.save(first.state(), file)
     file.seek(0)
-    resumed = run_of(noisy, material)
+    resumed = run_of(noisy, inputs)
     resumed.restore(torch.load(file, weights_only=True))
     if stop < 20:
         resumed.advance(20)

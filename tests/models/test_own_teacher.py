@@ -17,9 +17,9 @@ from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.reporting.console import Console
-from dfkd.runs.teaching import doubtful, profile, show_by_class
+from dfkd.runs.teaching import doubtful, print_by_class, profile
 from dfkd.scores import Scores, scores_of
-from dfkd.training.inputs import Source
+from dfkd.training.inputs import InputSource
 
 RECIPE = """
 from dataclasses import replace
@@ -58,7 +58,7 @@ def run() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, source: Source) -> Path:
+def project(tmp_path: Path, source: InputSource) -> Path:
     """A user's folder: a checkpoint of the tiny teacher as training scripts leave it, and a
     recipe.
     """
@@ -232,7 +232,7 @@ def test_of_many_classes_the_largest_and_smallest_are_shown_by_name(
 ) -> None:
     counts = [*range(1, 31)]
     scores = answers(9.0 * np.eye(30)[np.repeat(np.arange(30), counts)])
-    show_by_class("Pool", scores, Named(), Console())
+    print_by_class("Pool", scores, Named(), Console())
     out = capsys.readouterr().out
     assert "Pool, the largest and smallest 10 of 30 classes" in out
     shown = [line.split()[:2] for line in out.splitlines() if line.startswith("class-")]

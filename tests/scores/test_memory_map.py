@@ -11,12 +11,14 @@ from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, read_shard
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores import memory_map as packs
-from dfkd.scores.memory_map import open_pack, pack_folder, write_pack
-from dfkd.training.inputs import Source, pack, score_here
+from dfkd.scores.memory_map import memory_map_folder, open_memory_map, write_memory_map
+from dfkd.training.inputs import InputSource, memory_map_of, score_here
 
 
 @pytest.fixture(scope="module")
-def three_shards(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
+def three_shards(
+    source: InputSource, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[InputSource, Path]:
     """A pool of 23 rows in three files, scored."""
     folder = tmp_path_factory.mktemp("pack")
     rng = np.random.default_rng(0)
@@ -31,13 +33,13 @@ def three_shards(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tu
     return result, folder
 
 
-def write(source: Source, storage: Path) -> Path:
-    return write_pack(storage, source.teacher.digest, source.pool, source.task)
+def write(source: InputSource, storage: Path) -> Path:
+    return write_memory_map(storage, source.teacher.digest, source.pool, source.task)
 
 
 def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
     source, storage = three_shards
-    images_NHWC, scores = open_pack(write(source, storage))
+    images_NHWC, scores = open_memory_map(write(source, storage))
     paths = [
         score_path(storage, source.teacher.digest, shard, source.task)
         for shard in source.pool.shards
@@ -75,15 +77,15 @@ def test_what_is_interrupted_is_not_there_and_is_made_by_the_next(
 
 def test_other_images_or_another_teacher_are_another_pack(three_shards):
     source, storage = three_shards
-    one = pack_folder(storage, source.teacher.digest, source.pool, source.task)
+    one = memory_map_folder(storage, source.teacher.digest, source.pool, source.task)
     fewer = replace(source.pool, shards=source.pool.shards[:2])
-    assert one != pack_folder(storage, source.teacher.digest, fewer, source.task)
-    assert one != pack_folder(storage, "another", source.pool, source.task)
+    assert one != memory_map_folder(storage, source.teacher.digest, fewer, source.task)
+    assert one != memory_map_folder(storage, "another", source.pool, source.task)
 
 
 def test_what_travels_to_a_worker_is_small(three_shards):
     """The arrays stay where they are: a worker opens them there."""
     source, storage = three_shards
-    packed = replace(pack(source, storage), validation=None)
-    assert len(pickle.dumps(packed)) < len(pickle.dumps(source.teacher)) + 1000
-    assert len(pickle.loads(pickle.dumps(packed)).open().scores) == 23
+    mapped = replace(memory_map_of(source, storage), validation=None)
+    assert len(pickle.dumps(mapped)) < len(pickle.dumps(source.teacher)) + 1000
+    assert len(pickle.loads(pickle.dumps(mapped)).open().scores) == 23

@@ -71,33 +71,33 @@ def test_very_sure_answers_stay_finite():
     assert all(np.isfinite(getattr(scores, name)).all() for name in NAMES)
 
 
-def test_types_are_those_of_the_contract(material):
+def test_types_are_those_of_the_contract(inputs):
     types = {"row_id_N": np.int64, "pseudo_label_N": np.int64}
     for name in NAMES:
-        assert getattr(material.scores, name).dtype == types.get(name, np.float32), name
-    assert material.scores.logits_NK.shape == (600, 10)
-    assert (len(material.scores), material.scores.classes) == (600, 10)
+        assert getattr(inputs.scores, name).dtype == types.get(name, np.float32), name
+    assert inputs.scores.logits_NK.shape == (600, 10)
+    assert (len(inputs.scores), inputs.scores.classes) == (600, 10)
 
 
-def test_take_keeps_the_order_that_is_asked_for(material):
-    part = material.scores.take(np.array([5, 2, 9]))
+def test_take_keeps_the_order_that_is_asked_for(inputs):
+    part = inputs.scores.take(np.array([5, 2, 9]))
     assert part.row_id_N.tolist() == [5, 2, 9]
-    assert (part.logits_NK == material.scores.logits_NK[[5, 2, 9]]).all()
+    assert (part.logits_NK == inputs.scores.logits_NK[[5, 2, 9]]).all()
 
 
 # ---- the teacher's answer
 
 
-def test_the_teacher_is_in_eval_mode_and_images_are_clean(material, source):
+def test_the_teacher_is_in_eval_mode_and_images_are_clean(inputs, source):
     module = source.teacher.build(TASK).eval()
     with torch.no_grad():
-        logits_NK = module(to_tensor(material.images_NHWC[:32], TASK)).numpy()
-    np.testing.assert_allclose(material.scores.logits_NK[:32], logits_NK, atol=1e-4)
+        logits_NK = module(to_tensor(inputs.images_NHWC[:32], TASK)).numpy()
+    np.testing.assert_allclose(inputs.scores.logits_NK[:32], logits_NK, atol=1e-4)
     head = list(module.modules())[-1]
     again_NK = (
-        material.scores.features_ND @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+        inputs.scores.features_ND @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     )
-    np.testing.assert_allclose(material.scores.logits_NK, again_NK, atol=1e-4)
+    np.testing.assert_allclose(inputs.scores.logits_NK, again_NK, atol=1e-4)
 
 
 def test_an_image_has_the_same_bits_in_the_same_place_of_any_pool(source):

@@ -23,12 +23,12 @@ from dfkd.method.selection import SELECTIONS, Dynamic
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores, missing_shards, read_scores, score_path, scores_of
 from dfkd.scores.disk_space import Need
-from dfkd.scores.memory_map import open_pack
+from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK, TopLogits
 from dfkd.seeding import Block
 from dfkd.training.cells import Job, compute
-from dfkd.training.distill import Material
-from dfkd.training.inputs import Source, check_space, load, obtain, score_here, source_key
+from dfkd.training.distill import Inputs
+from dfkd.training.inputs import InputSource, check_space, inputs_key, load, obtain, score_here
 
 ROWS, CLASSES, WIDTH = 400, 100, 16
 RNG = np.random.default_rng(0)
@@ -142,8 +142,8 @@ def test_kd_from_the_largest_logits_is_close_to_kd_from_all(
 
 @pytest.fixture(scope="module")
 def kept(
-    tiny: Experiment, source: Source, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Experiment, Source, Path]:
+    tiny: Experiment, source: InputSource, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Experiment, InputSource, Path]:
     """The tiny experiment with three logits of ten, in a storage with its teacher and pool."""
     storage = tmp_path_factory.mktemp("kept")
     for folder in ("teachers", "pools"):
@@ -155,7 +155,7 @@ def kept(
 
 
 def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
-    kept: tuple[Experiment, Source, Path], material: Material
+    kept: tuple[Experiment, InputSource, Path], inputs: Inputs
 ) -> None:
     _, source, storage = kept
     paths = [
@@ -163,7 +163,7 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
         for s in source.pool.shards
     ]
     assert "logits" not in pq.read_schema(paths[0]).names
-    expected_NK = TopK(k=3).kept(material.scores.logits_NK)[:]
+    expected_NK = TopK(k=3).kept(inputs.scores.logits_NK)[:]
     for scores in (read_scores(paths), load(source, storage).scores):
         assert isinstance(scores, Scores) and scores.classes == 10 and len(scores) == 600
         for name in (
@@ -174,29 +174,29 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
             "margin_N",
             "features_ND",
         ):
-            np.testing.assert_array_equal(getattr(scores, name), getattr(material.scores, name))
+            np.testing.assert_array_equal(getattr(scores, name), getattr(inputs.scores, name))
         np.testing.assert_array_equal(scores.logits_NK[:], expected_NK)
         np.testing.assert_array_equal(
             scores.take(np.array([5, 2])).logits_NK[:], expected_NK[[5, 2]]
         )
     folder = next((storage / "packs").iterdir())
-    assert not (folder / "logits_NK.npy").exists() and len(open_pack(folder)[1]) == 600
+    assert not (folder / "logits_NK.npy").exists() and len(open_memory_map(folder)[1]) == 600
 
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in SELECTIONS if kind is not Dynamic], ids=lambda kind: kind.__name__
 )
 def test_every_rule_selects_the_same_rows(
-    kind: Any, kept: tuple[Experiment, Source, Path], material: Material
+    kind: Any, kept: tuple[Experiment, InputSource, Path], inputs: Inputs
 ) -> None:
     _, source, storage = kept
-    few, probe_P = load(source, storage), material.probe.rows_P
-    chosen = [select(kind(ratio=0.3), one.scores, probe_P, 7) for one in (few, material)]
+    few, probe_P = load(source, storage), inputs.probe.rows_P
+    chosen = [select(kind(ratio=0.3), one.scores, probe_P, 7) for one in (few, inputs)]
     np.testing.assert_array_equal(*chosen)
 
 
 def test_whole_scores_and_kept_ones_do_not_get_in_each_others_way(
-    kept: tuple[Experiment, Source, Path], tiny: Experiment
+    kept: tuple[Experiment, InputSource, Path], tiny: Experiment
 ) -> None:
     e, source, storage = kept
     digest, pool, task = source.teacher.digest, source.pool, source.task
@@ -205,30 +205,30 @@ def test_whole_scores_and_kept_ones_do_not_get_in_each_others_way(
         assert len(missing_shards(storage, digest, pool, task, other)) == len(pool.shards)
     block = Block(seed=0)
     keys = {
-        source_key(Cell(experiment=one, block=block))
+        inputs_key(Cell(experiment=one, block=block))
         for one in (tiny, e, replace(tiny, cache=TopK(k=4)))
     }
     assert len(keys) == 3
 
 
 def test_a_cell_learns_from_them(
-    kept: tuple[Experiment, Source, Path],
+    kept: tuple[Experiment, InputSource, Path],
     tiny: Experiment,
     job_of: Callable[..., Job],
-    material: Material,
+    inputs: Inputs,
     tmp_path: Path,
 ) -> None:
     """The same rows are selected and the same curve begins; with all classes kept it is nearly the
     same student.
     """
     e, source, storage = kept
-    full = compute(job_of(tiny), material, tmp_path / "full")
+    full = compute(job_of(tiny), inputs, tmp_path / "full")
     few = compute(job_of(e), load(source, storage), tmp_path / "few")
     assert few.state == "finished" and few.cell != full.cell and few.params["cache.k"] == 3
     assert few.points[0]["train.kd"] != full.points[0]["train.kd"]
-    scores = replace(material.scores, logits_NK=TopK(k=10).kept(material.scores.logits_NK))
+    scores = replace(inputs.scores, logits_NK=TopK(k=10).kept(inputs.scores.logits_NK))
     whole = replace(tiny, cache=TopK(k=10))
-    nearly = compute(job_of(whole), replace(material, scores=scores), tmp_path / "all")
+    nearly = compute(job_of(whole), replace(inputs, scores=scores), tmp_path / "all")
     for point, other in zip(nearly.points, full.points, strict=True):
         assert point["train.kd"] == pytest.approx(other["train.kd"], rel=0.02)
 
@@ -248,7 +248,7 @@ def test_identity_is_as_ever_without_it_and_another_with_it(tiny: Experiment) ->
 
 def test_the_line_that_is_said_before_anything_is_written() -> None:
     imagenet = Need(
-        rows=1_281_167, pack_rows=0, classes=1000, width=512, pixels=3 * 64 * 64, cache=None
+        rows=1_281_167, map_rows=0, classes=1000, width=512, pixels=3 * 64 * 64, cache=None
     )
     assert imagenet.line().startswith(
         "scores: 1,281,167 rows x 1,000 classes: 5.1 GB; with cache=top_k cache.k=10: 61 MB; "
@@ -260,7 +260,7 @@ def test_the_line_that_is_said_before_anything_is_written() -> None:
 
 
 def test_what_is_written_has_the_size_that_was_said(
-    kept: tuple[Experiment, Source, Path], tmp_path: Path
+    kept: tuple[Experiment, InputSource, Path], tmp_path: Path
 ) -> None:
     source = kept[1]
     logits_NK = np.repeat(LOGITS_NK, 10, axis=0) + RNG.normal(size=(10 * ROWS, CLASSES)).astype(
@@ -271,7 +271,7 @@ def test_what_is_written_has_the_size_that_was_said(
         logits_NK,
         RNG.normal(size=(len(logits_NK), WIDTH)).astype(np.float32),
     )
-    said = Need(rows=len(whole), pack_rows=0, classes=CLASSES, width=WIDTH, pixels=0, cache=None)
+    said = Need(rows=len(whole), map_rows=0, classes=CLASSES, width=WIDTH, pixels=0, cache=None)
     for cache in (None, TopK(k=10)):
         scores = whole if cache is None else replace(whole, logits_NK=cache.kept(logits_NK))
         wanted = replace(said, cache=cache).scores
@@ -282,15 +282,15 @@ def test_what_is_written_has_the_size_that_was_said(
     score_here(source, tmp_path)
     load(source, tmp_path)
     after = check_space(source, tmp_path)
-    assert before.rows == before.pack_rows == 600 and after.scores == after.pack == 0
+    assert before.rows == before.map_rows == 600 and after.scores == after.memory_map == 0
     arrays = list(tmp_path.glob("packs/*/*.npy"))
-    assert sum(path.stat().st_size for path in arrays) - 128 * len(arrays) == before.pack
+    assert sum(path.stat().st_size for path in arrays) - 128 * len(arrays) == before.memory_map
     [scores] = tmp_path.glob("scores/*/*.parquet")
     assert 0.6 * before.scores < scores.stat().st_size < 1.2 * before.scores, before.scores
 
 
 def test_a_disk_that_is_too_small_is_one_line_and_nothing_is_written(
-    kept: tuple[Experiment, Source, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: tuple[Experiment, InputSource, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, storage = replace(kept[1], cache=None), tmp_path / "new"
     usage = namedtuple("usage", "total used free")

@@ -14,7 +14,7 @@ from dfkd.method.selection import SELECTIONS, Confident
 from dfkd.stats.designs import resolution_of
 from dfkd.studies import Study
 from dfkd.studies.findings import levels_of
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 
 NAMES = sorted(path.stem for path in Path(ablations.__file__).parent.glob("[!_]*.py"))
 OF_ONE_RECIPE = [
@@ -101,4 +101,4 @@ def test_the_factorial_is_one() -> None:
 def test_cells_of_a_study_share_teacher_and_pool() -> None:
     for name in OF_ONE_RECIPE:
         cells = study_of(name).cells().values()
-        assert len({source_key(cell) for cell in cells}) == 1
+        assert len({inputs_key(cell) for cell in cells}) == 1

@@ -21,7 +21,7 @@ from dfkd.method.losses import FitNet, PooledFeatures
 from dfkd.method.selection import Balanced, Random
 from dfkd.reporting.console import Console
 from dfkd.studies import Study
-from dfkd.studies.driver import Terms
+from dfkd.studies.driver import StudyOptions
 from dfkd.studies.forecast import forecast
 from dfkd.studies.retuning import Retuning, _tuned, run_retuned_study
 from dfkd.sweeps.variants import Change, without_effect
@@ -59,21 +59,21 @@ def test_what_the_study_varies_is_not_searched_either() -> None:
 
 
 def test_the_change_is_made_to_any_setting() -> None:
-    setting = replace(
+    run_context = replace(
         default, selection=Balanced(ratio=0.3), dropping=Tail(rate=0.6), explicit=None
     )
-    random = change_of(components.variants["without selection"])(setting)
-    assert random == replace(setting, selection=Random(ratio=0.3))
-    assert change_of(components.variants["without dropping"])(setting) == replace(
-        setting, dropping=None
+    random = change_of(components.variants["without selection"])(run_context)
+    assert random == replace(run_context, selection=Random(ratio=0.3))
+    assert change_of(components.variants["without dropping"])(run_context) == replace(
+        run_context, dropping=None
     )
-    assert change_of(default)(setting) == setting
+    assert change_of(default)(run_context) == run_context
 
 
 def test_a_part_that_a_setting_switched_off_comes_back_where_it_is_what_is_compared() -> None:
     hint = replace(default, explicit=FitNet(weight=50.0))
-    setting = replace(default, dropping=Tail(rate=0.6), explicit=PooledFeatures(weight=0.0))
-    assert change_of(hint)(setting) == replace(hint, dropping=Tail(rate=0.6))
+    run_context = replace(default, dropping=Tail(rate=0.6), explicit=PooledFeatures(weight=0.0))
+    assert change_of(hint)(run_context) == replace(hint, dropping=Tail(rate=0.6))
 
 
 def test_twins_are_left_out_and_the_baseline_stays() -> None:
@@ -184,7 +184,7 @@ def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: 
     where = Compute(storage=project / "s")
     kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}
     assert (
-        run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, Terms()).computed == 0
+        run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, StudyOptions()).computed == 0
     )  # without a cluster
     after = forecast("few-retuned-3", few, where, retuning=TINY)
     assert (after.cells, after.done, after.searches) == (4, 4, 0)

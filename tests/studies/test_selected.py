@@ -26,7 +26,7 @@ from dfkd.studies.page import html
 from dfkd.studies.record import StudyRecord, from_ledger, write
 from dfkd.studies.selected import selected
 from dfkd.training.cells import Job
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 from dfkd.training.recorded_inputs import GONE
 
 
@@ -46,7 +46,7 @@ def study(tiny: Experiment) -> Study:
 def storage(
     study: Study,
     source_storage: Path,
-    material: Material,
+    inputs: Inputs,
     job_of: Callable[..., Job],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -88,15 +88,13 @@ def test_variants_that_select_alike_share_a_sheet(found: Selected, study: Study)
     assert found.absent == "" and found.block == "0"
 
 
-def test_a_sheet_holds_what_a_run_selects(
-    found: Selected, study: Study, material: Material
-) -> None:
+def test_a_sheet_holds_what_a_run_selects(found: Selected, study: Study, inputs: Inputs) -> None:
     for sheet in found.sheets:
         cell = Cell(experiment=study.variants[sheet.variants[0]], block=Block(seed=0))
-        rows_N = Run(cell, material).rows_N
+        rows_N = Run(cell, inputs).rows_N
         label_N, confidence_N = (
             np.asarray(c)[rows_N]
-            for c in (material.scores.pseudo_label_N, material.scores.confidence_N)
+            for c in (inputs.scores.pseudo_label_N, inputs.scores.confidence_N)
         )
         assert (sheet.rows, sheet.of_rows) == (len(rows_N), 600)
         assert list(sheet.counts.values()) == np.bincount(label_N, minlength=10).tolist()
@@ -107,12 +105,12 @@ def test_a_sheet_holds_what_a_run_selects(
                 assert pictures[0].confidence == own.max() and pictures[-1].confidence == own.min()
 
 
-def test_pictures_are_the_pools_pixels(found: Selected, material: Material) -> None:
+def test_pictures_are_the_pools_pixels(found: Selected, inputs: Inputs) -> None:
     picture = found.sheets[0].pictures[3][0]
     pixels = np.asarray(Image.open(io.BytesIO(picture.png)))
-    [row] = [i for i in range(600) if (material.images_NHWC[i, :, :, 0] == pixels).all()]
-    assert material.scores.confidence_N[row] == np.float32(picture.confidence)
-    assert material.scores.pseudo_label_N[row] == 3
+    [row] = [i for i in range(600) if (inputs.images_NHWC[i, :, :, 0] == pixels).all()]
+    assert inputs.scores.confidence_N[row] == np.float32(picture.confidence)
+    assert inputs.scores.pseudo_label_N[row] == 3
 
 
 def test_the_page_holds_them_and_is_the_same_again(

@@ -30,13 +30,13 @@ from dfkd.reporting.console import Console
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies import driver as cluster_study
-from dfkd.studies.driver import Terms, run_study
+from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.forecast import forecast
 from dfkd.studies.record import read
 from dfkd.studies.result import StudyResult
-from dfkd.training.cells import Job, Setting, compute
+from dfkd.training.cells import Job, RunContext, compute
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 
 
 def test_two_equal_variants_are_an_error() -> None:
@@ -77,8 +77,8 @@ def project(
     cell = study.cells()["full", 1]
     source = obtain(cell, folder / "s")
     score_here(source, folder / "s")
-    digests = {source_key(cell): (source.teacher.digest, source.pool.digest)}
-    job = Setting(environment=this_environment("cpu"), digests=digests).job(cell, read_test=True)
+    digests = {inputs_key(cell): (source.teacher.digest, source.pool.digest)}
+    job = RunContext(environment=this_environment("cpu"), digests=digests).job(cell, read_test=True)
     compute(job, load(source, folder / "s"), folder / "s")
     return folder
 
@@ -235,7 +235,7 @@ GAINS = {"without selection": -0.08, "without explicit": 0.05}
 HOUR = 3600.0
 
 
-class PretendedCrew:
+class PretendedExecutor:
     """Computes nothing: a cell's outcome follows from its name. `failing` cells fail, `seconds` are
     as told.
     """
@@ -244,8 +244,10 @@ class PretendedCrew:
     seconds = HOUR
 
     def __init__(self, cells: Any, compute: Compute, console: Console) -> None:
-        digests = {source_key(cell): ("teacher0", "pool0") for cell in cells}
-        self.setting = Setting(environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"})
+        digests = {inputs_key(cell): ("teacher0", "pool0") for cell in cells}
+        self.run_context = RunContext(
+            environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"}
+        )
         self.prepared: dict[str, Any] = {}
         self.storage = compute.storage
 
@@ -285,20 +287,20 @@ def pretend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., StudyResult]]:
     """`pretend(blocks=..., race=...)`: the components study without Ray, MLflow and report."""
-    monkeypatch.setattr(cluster_study, "Crew", PretendedCrew)
+    monkeypatch.setattr(cluster_study, "Executor", PretendedExecutor)
     monkeypatch.setattr(cluster_study, "session", lambda compute: nullcontext())
     monkeypatch.setattr(cluster_study, "Tracker", SilentTracker)
     monkeypatch.setattr(cluster_study, "write_report", lambda findings, storage: ({}, True))
-    monkeypatch.setattr(cluster_study, "known_setting", lambda path, sources: None)
+    monkeypatch.setattr(cluster_study, "known_run_context", lambda path, sources: None)
     monkeypatch.setattr(
         cluster_study, "outcomes", lambda jobs, *_: [again(job, tmp_path) for job in jobs]
     )
-    monkeypatch.setattr(PretendedCrew, "failing", set())
+    monkeypatch.setattr(PretendedExecutor, "failing", set())
 
-    def call(blocks: int = 5, **terms: Any) -> StudyResult:
+    def call(blocks: int = 5, **options: Any) -> StudyResult:
         study = replace(components, blocks=blocks)
         return run_study(
-            "made", study, Compute(storage=tmp_path), Console(quiet=True), Terms(**terms)
+            "made", study, Compute(storage=tmp_path), Console(quiet=True), StudyOptions(**options)
         )
 
     yield call
@@ -353,11 +355,11 @@ def test_a_cell_that_fails_is_said_left_out_and_tried_again(
     pretend: Callable[..., StudyResult],
 ) -> None:
     failing = jobs_of(components)["without implicit", 2].name
-    PretendedCrew.failing = {failing}
+    PretendedExecutor.failing = {failing}
     first = pretend()
     assert (first.outcomes["state"] == "errored").sum() == 1
     assert any("killed" in note for note in first.findings.notes)
-    PretendedCrew.failing = set()
+    PretendedExecutor.failing = set()
     second = pretend()
     assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
 

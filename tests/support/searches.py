@@ -108,13 +108,13 @@ def _result(name: str, records: list[dict], rng: np.random.Generator) -> dict:
         for v, x in zip(default_test, rng.normal(0, 0.004, 10), strict=True)
     ]
     changes = {n: v for n, v in best["params"].items() if v != DEFAULT[n]}
-    setting = {
+    run_context = {
         "environment": asdict(ENVIRONMENT),
         "digests": {"s": ["teacher0", "pool0"]},
         "tags": {"git_commit": "abc1234"},
     }
     return {
-        "setting": setting,
+        "setting": run_context,
         "result": {
             "name": name,
             "trials": records,

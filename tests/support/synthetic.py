@@ -16,9 +16,9 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, from_ledger, write
-from dfkd.training.cells import Job, Setting, outcome_of
+from dfkd.training.cells import Job, RunContext, outcome_of
 from dfkd.training.environment import Environment
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 
 STUDY = replace(components, blocks=8)
 GAINS = {"without selection": -0.08, "without dropping": 0.0005}
@@ -27,11 +27,11 @@ ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1
 
 def jobs_of(study: Study, **tags: str) -> dict[tuple[str, int], Job]:
     cells = study.cells()
-    digests = {source_key(cell): ("teacher0", "pool0") for cell in cells.values()}
-    setting = Setting(
+    digests = {inputs_key(cell): ("teacher0", "pool0") for cell in cells.values()}
+    run_context = RunContext(
         environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc1234", **tags}
     )
-    return {at: setting.job(cell, read_test=True) for at, cell in cells.items()}
+    return {at: run_context.job(cell, read_test=True) for at, cell in cells.items()}
 
 
 def outcome(job: Job, test: float, *, state: str = "finished", seconds: float = 3.0) -> Outcome:

@@ -11,32 +11,34 @@ from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
 from dfkd.sweeps.search import BatchedHalving, Journal, SweepSearch, TrialRecord
-from dfkd.sweeps.trials import Brief
-from dfkd.training.cells import Setting
+from dfkd.sweeps.trials import TrialContext
+from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import source_key
+from dfkd.training.inputs import inputs_key
 from search_spaces import digits
 
 BLOCK = Block(seed=1000)
 
 
 @pytest.fixture
-def brief(tmp_path: Path) -> Brief:
-    source = source_key(Cell(experiment=digits.default, block=BLOCK))
-    setting = Setting(environment=this_environment("cpu"), digests={source: ("teacher", "pool")})
-    return Brief(
+def context(tmp_path: Path) -> TrialContext:
+    source = inputs_key(Cell(experiment=digits.default, block=BLOCK))
+    run_context = RunContext(
+        environment=this_environment("cpu"), digests={source: ("teacher", "pool")}
+    )
+    return TrialContext(
         space="search_spaces.digits",
         default=digits.default.params(),
         block=BLOCK,
-        setting=setting,
+        run_context=run_context,
         compute=Compute(storage=tmp_path),
     )
 
 
-def search(brief: Brief, batch: int | None = None, total: int = 6) -> SweepSearch:
-    folder = brief.compute.storage
+def search(context: TrialContext, batch: int | None = None, total: int = 6) -> SweepSearch:
+    folder = context.compute.storage
     return SweepSearch(
-        brief, Journal(folder / "trials"), folder / "optuna.log", seed=0, total=total, batch=batch
+        context, Journal(folder / "trials"), folder / "optuna.log", seed=0, total=total, batch=batch
     )
 
 
@@ -51,24 +53,24 @@ def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[st
     }
 
 
-def test_the_default_is_asked_for_first(brief: Brief) -> None:
-    params = search(brief).suggest("a")
+def test_the_default_is_asked_for_first(context: TrialContext) -> None:
+    params = search(context).suggest("a")
     assert (
         params is not None
-        and brief.experiment(params).fingerprint() == digits.default.fingerprint()
+        and context.experiment(params).fingerprint() == digits.default.fingerprint()
     )
 
 
 def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
-    brief: Brief,
+    context: TrialContext,
 ) -> None:
-    first = search(brief)
+    first = search(context)
     params = {name: first.suggest(name) for name in "abc"}
     first.on_trial_complete("a", ended(0.5))
     first.on_trial_complete(
         "c", ended(0.2, evaluation=2, state="running")
     )  # stopped by the scheduler
-    again = search(brief)  # b was running when the process was killed
+    again = search(context)  # b was running when the process was killed
     assert again.suggest("d") == params["b"]
     assert again.suggest("e") not in params.values()
     assert [t.state.name for t in again._ot_study.trials] == [
@@ -78,23 +80,25 @@ def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
         "RUNNING",
     ]
     states = {
-        record.number: record.state for record in Journal(brief.compute.storage / "trials").read()
+        record.number: record.state for record in Journal(context.compute.storage / "trials").read()
     }
     assert states == {0: "finished", 1: "running", 2: "pruned", 3: "running"}
 
 
-def test_an_errored_trial_is_a_record_and_is_tried_again_by_the_next_call(brief: Brief) -> None:
-    first = search(brief)
+def test_an_errored_trial_is_a_record_and_is_tried_again_by_the_next_call(
+    context: TrialContext,
+) -> None:
+    first = search(context)
     params = first.suggest("a")
     first.on_trial_complete("a", None, error=True)
-    (record,) = Journal(brief.compute.storage / "trials").read()
+    (record,) = Journal(context.compute.storage / "trials").read()
     assert record.state == "errored" and not record.ended
-    assert search(brief).suggest("b") == params
+    assert search(context).suggest("b") == params
 
 
-def asked(brief: Brief, order: random.Random) -> list[dict[str, Any]]:
+def asked(context: TrialContext, order: random.Random) -> list[dict[str, Any]]:
     """Two batches of three whose trials end in any order, each with a value of its own."""
-    batched = search(brief, batch=3)
+    batched = search(context, batch=3)
     result = []
     for batch in range(2):
         names = [f"{batch}{i}" for i in range(3)]
@@ -105,8 +109,8 @@ def asked(brief: Brief, order: random.Random) -> list[dict[str, Any]]:
     return result
 
 
-def test_in_batches_the_order_in_which_trials_end_changes_nothing(brief: Brief) -> None:
-    orders = [asked(brief, random.Random(seed)) for seed in range(4)]
+def test_in_batches_the_order_in_which_trials_end_changes_nothing(context: TrialContext) -> None:
+    orders = [asked(context, random.Random(seed)) for seed in range(4)]
     assert all(order == orders[0] for order in orders)
 
 
@@ -137,13 +141,15 @@ def test_halving_compares_with_earlier_batches_only() -> None:
     assert decisions(values, [3, 1, 0, 2, 7, 6, 5, 4]) == said
 
 
-def test_a_space_that_varies_the_teacher_is_refused(brief: Brief) -> None:
-    other = Setting(environment=brief.setting.environment, digests={"another source": ("t", "p")})
+def test_a_space_that_varies_the_teacher_is_refused(context: TrialContext) -> None:
+    other = RunContext(
+        environment=context.run_context.environment, digests={"another source": ("t", "p")}
+    )
     with pytest.raises(ValueError, match="may not vary"):
         other.job(Cell(experiment=digits.default, block=BLOCK), read_test=False)
 
 
-def test_records_survive_the_disk(brief: Brief, tmp_path: Path) -> None:
+def test_records_survive_the_disk(context: TrialContext, tmp_path: Path) -> None:
     record = TrialRecord(
         number=3, params={"x": 0.1, "y": 2}, cell="key-env", state="pruned", step=66, value=0.25
     )

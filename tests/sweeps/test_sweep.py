@@ -23,9 +23,9 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.sweeps.choosing import SEARCH
-from dfkd.training.cells import Setting, compute
+from dfkd.training.cells import RunContext, compute
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import load, obtain, score_here, source_key
+from dfkd.training.inputs import inputs_key, load, obtain, score_here
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
 
@@ -247,11 +247,11 @@ def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
     )
     source = obtain(cell, tmp_path)
     score_here(source, tmp_path)
-    setting = Setting(
+    run_context = RunContext(
         environment=this_environment("cpu"),
-        digests={source_key(cell): (source.teacher.digest, source.pool.digest)},
+        digests={inputs_key(cell): (source.teacher.digest, source.pool.digest)},
     )
-    outcome = compute(setting.job(cell, read_test=False), load(source, tmp_path), tmp_path)
+    outcome = compute(run_context.job(cell, read_test=False), load(source, tmp_path), tmp_path)
     assert outcome.cell == trial["cell"]
     assert finished(tmp_path)[outcome.cell] == finished(calm)[outcome.cell]
 

@@ -21,7 +21,7 @@ from dfkd.method.losses import PooledFeatures, Similarity
 from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
-from dfkd.training.distill import Diverged, Material, Objective, Run
+from dfkd.training.distill import Diverged, Inputs, Objective, Run
 
 SCHEDULES = {
     "adamw, one cycle": {},
@@ -30,10 +30,10 @@ SCHEDULES = {
 
 
 @pytest.fixture(scope="module")
-def wide(material) -> Material:
+def wide(inputs) -> Inputs:
     """As if the teacher were wider than the student: a projector is needed."""
     features_ND = np.random.default_rng(0).random((600, 48)).astype(np.float32)
-    return replace(material, scores=replace(material.scores, features_ND=features_ND))
+    return replace(inputs, scores=replace(inputs.scores, features_ND=features_ND))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def everything(tiny) -> Experiment:
     return replace(tiny, dropping=dropping.Random(rate=0.3), views=Crop(padding=1, flip=False))
 
 
-def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
 
 
 def curve(run: Run) -> list[dict[str, float]]:
@@ -158,7 +158,7 @@ def test_looking_at_the_probe_does_not_disturb_training(everything, wide, evalua
     assert last[0]["probe"] == last[1]["probe"]
 
 
-def test_a_projector_does_not_change_the_students_start(tiny, material, wide):
+def test_a_projector_does_not_change_the_students_start(tiny, inputs, wide):
     plain = replace(tiny, explicit=None, implicit=None)
     starts = [
         Objective(Cell(experiment=experiment, block=Block(seed=0)), width).student.state_dict()
@@ -194,17 +194,17 @@ def test_the_student_does_not_change_the_projectors_start(tiny):
 
 
 def test_losses_dropping_and_views_do_not_change_the_batches_or_the_selection(
-    tiny, everything, material
+    tiny, everything, inputs
 ):
     other = replace(everything, explicit=None, implicit=None, kd=replace(tiny.kd, temperature=2.0))
-    one, two = run_of(tiny, material), run_of(other, material)
+    one, two = run_of(tiny, inputs), run_of(other, inputs)
     assert one.rows_N.tolist() == two.rows_N.tolist()
     assert one.batch(3).tolist() == two.batch(3).tolist()
 
 
-def test_a_loss_of_weight_0_is_no_loss(tiny, material):
-    none = run_of(replace(tiny, implicit=None), material)
-    zero = run_of(replace(tiny, implicit=Similarity(weight=0.0)), material)
+def test_a_loss_of_weight_0_is_no_loss(tiny, inputs):
+    none = run_of(replace(tiny, implicit=None), inputs)
+    zero = run_of(replace(tiny, implicit=Similarity(weight=0.0)), inputs)
     assert curve(none) == curve(zero)
     assert same(none.state(), zero.state())
 
@@ -213,10 +213,10 @@ def test_a_loss_of_weight_0_is_no_loss(tiny, material):
 
 
 @pytest.mark.parametrize(("batch", "ratio"), [(16, 0.3), (7, 0.1), (100, 0.05), (51, 0.1)])
-def test_each_epoch_is_a_permutation_and_batches_run_across_epochs(tiny, material, batch, ratio):
+def test_each_epoch_is_a_permutation_and_batches_run_across_epochs(tiny, inputs, batch, ratio):
     run = run_of(
         replace(tiny, selection=Random(ratio=ratio), schedule=Schedule(steps=50, batch=batch)),
-        material,
+        inputs,
     )
     rows = len(run.rows_N)
     seen = np.concatenate([run.batch(step) for step in range(50)])
@@ -226,22 +226,22 @@ def test_each_epoch_is_a_permutation_and_batches_run_across_epochs(tiny, materia
     assert all((one != other).any() for one, other in pairwise(epochs))
 
 
-def test_a_batch_depends_on_its_step_alone(tiny, material):
-    run, other = run_of(tiny, material), run_of(tiny, material)
+def test_a_batch_depends_on_its_step_alone(tiny, inputs):
+    run, other = run_of(tiny, inputs), run_of(tiny, inputs)
     forwards = [run.batch(step).tolist() for step in range(40)]
     backwards = [other.batch(step).tolist() for step in reversed(range(40))]
     assert forwards == backwards[::-1]
 
 
 def test_the_student_sees_views_and_the_teachers_answer_is_that_of_the_clean_image(
-    tiny, everything, material
+    tiny, everything, inputs
 ):
-    run = run_of(everything, material)
+    run = run_of(everything, inputs)
     rows = run.batch(0)
     (view,), (again,), (other,) = (run.views(rows, step) for step in (0, 0, 1))
     assert view.equal(again) and not view.equal(other)
-    assert not view.equal(run_of(tiny, material).views(rows, 0)[0])
-    assert (run.answers(rows, 0, view).logits_BK.numpy() == material.scores.logits_NK[rows]).all()
+    assert not view.equal(run_of(tiny, inputs).views(rows, 0)[0])
+    assert (run.answers(rows, 0, view).logits_BK.numpy() == inputs.scores.logits_NK[rows]).all()
 
 
 # ---- the objective
@@ -288,8 +288,8 @@ def test_weights_rise_over_their_ramp(tiny, ramp, progress, expected):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_learning_rate_ends_near_0(tiny, material, schedule):
-    run = run_of(replace(tiny, schedule=replace(tiny.schedule, **SCHEDULES[schedule])), material)
+def test_the_learning_rate_ends_near_0(tiny, inputs, schedule):
+    run = run_of(replace(tiny, schedule=replace(tiny.schedule, **SCHEDULES[schedule])), inputs)
     rates = []
     for step in range(20):
         rates.append(run.optimizer.param_groups[0]["lr"])
@@ -300,16 +300,16 @@ def test_the_learning_rate_ends_near_0(tiny, material, schedule):
 
 @pytest.mark.parametrize("decay", ["one_cycle", "cosine"])
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_the_shortest_schedules_work(tiny, material, decay, steps):
+def test_the_shortest_schedules_work(tiny, inputs, decay, steps):
     schedule = Schedule(steps=steps, batch=8, evaluations=1, decay=decay)
-    assert curve(run_of(replace(tiny, schedule=schedule), material))[-1]["step"] == steps
+    assert curve(run_of(replace(tiny, schedule=schedule), inputs))[-1]["step"] == steps
 
 
 # ---- what is reported
 
 
-def test_a_point_of_the_curve(tiny, material):
-    point = curve(run_of(tiny, material))[0]
+def test_a_point_of_the_curve(tiny, inputs):
+    point = curve(run_of(tiny, inputs))[0]
     assert point["step"] == 5
     assert {
         "probe",
@@ -327,19 +327,19 @@ def test_a_point_of_the_curve(tiny, material):
     )  # its weight still rises at first
 
 
-def test_loss_terms_are_means_since_the_last_point(tiny, material):
-    often = curve(run_of(replace(tiny, schedule=replace(tiny.schedule, evaluations=20)), material))
-    seldom = curve(run_of(tiny, material))
+def test_loss_terms_are_means_since_the_last_point(tiny, inputs):
+    often = curve(run_of(replace(tiny, schedule=replace(tiny.schedule, evaluations=20)), inputs))
+    seldom = curve(run_of(tiny, inputs))
     for index, point in enumerate(seldom):
         part = often[5 * index : 5 * index + 5]
         assert point["train.kd"] == pytest.approx(np.mean([p["train.kd"] for p in part]), rel=1e-5)
 
 
-def test_a_student_learns(tiny, material):
+def test_a_student_learns(tiny, inputs):
     schedule = Schedule(steps=80, batch=32, evaluations=2, learning_rate=1e-2)
     points = curve(
         run_of(
-            replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), material
+            replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), inputs
         )
     )
     assert points[-1]["train.kd"] < points[0]["train.kd"] / 1.5
@@ -347,8 +347,8 @@ def test_a_student_learns(tiny, material):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_loss_that_is_not_finite_is_noticed(tiny, material, optimizer):
+def test_a_loss_that_is_not_finite_is_noticed(tiny, inputs, optimizer):
     schedule = Schedule(steps=40, batch=16, learning_rate=1e6, optimizer=optimizer, evaluations=2)
-    run = run_of(replace(tiny, schedule=schedule), material)
+    run = run_of(replace(tiny, schedule=schedule), inputs)
     with pytest.raises(Diverged, match="the loss is not finite any more at step"):
         curve(run)

@@ -24,7 +24,7 @@ from dfkd.method.losses import (
     needs_of,
 )
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
 each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
@@ -39,8 +39,8 @@ def with_loss(tiny: Experiment, kind: type, weight: float = 1.0) -> Experiment:
     return replace(none, **{part: RECIPES[kind](weight)})
 
 
-def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
 
 
 def state(run: Run) -> dict[str, torch.Tensor]:
@@ -48,8 +48,8 @@ def state(run: Run) -> dict[str, torch.Tensor]:
 
 
 @each_loss
-def test_a_loss_trains_and_moves_all_that_it_trains(tiny, material, kind):
-    run = run_of(with_loss(tiny, kind), material)
+def test_a_loss_trains_and_moves_all_that_it_trains(tiny, inputs, kind):
+    run = run_of(with_loss(tiny, kind), inputs)
     before = state(run)
     run.advance(4)
     point = run.evaluate()
@@ -61,9 +61,9 @@ def test_a_loss_trains_and_moves_all_that_it_trains(tiny, material, kind):
 
 
 @each_loss
-def test_a_loss_changes_what_the_student_learns_but_not_its_start(tiny, material, kind):
-    plain = run_of(replace(with_loss(tiny, kind), explicit=None, implicit=None), material)
-    run = run_of(with_loss(tiny, kind, weight=3.0), material)
+def test_a_loss_changes_what_the_student_learns_but_not_its_start(tiny, inputs, kind):
+    plain = run_of(replace(with_loss(tiny, kind), explicit=None, implicit=None), inputs)
+    run = run_of(with_loss(tiny, kind, weight=3.0), inputs)
     students = [r.objective.student.state_dict() for r in (plain, run)]
     assert all(students[0][name].equal(students[1][name]) for name in students[0])
     plain.advance(4)
@@ -72,14 +72,14 @@ def test_a_loss_changes_what_the_student_learns_but_not_its_start(tiny, material
 
 
 @each_loss
-def test_a_resumed_run_is_the_uninterrupted_one(tiny, material, kind):
+def test_a_resumed_run_is_the_uninterrupted_one(tiny, inputs, kind):
     """What a loss trains and remembers as well."""
-    calm = run_of(with_loss(tiny, kind), material)
+    calm = run_of(with_loss(tiny, kind), inputs)
     calm.advance(3)
     file = io.BytesIO()
     torch.save(calm.state(), file)
     file.seek(0)
-    resumed = run_of(with_loss(tiny, kind), material)
+    resumed = run_of(with_loss(tiny, kind), inputs)
     resumed.restore(torch.load(file, weights_only=True))
     for run in (calm, resumed):
         run.advance(8)
@@ -89,8 +89,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(tiny, material, kind):
 
 
 @each_loss
-def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, material, kind):
-    run = run_of(with_loss(tiny, kind), material)
+def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, inputs, kind):
+    run = run_of(with_loss(tiny, kind), inputs)
     rows_B = run.batch(0)
     answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
     assert not any(t.requires_grad for t in (answers.logits_BK, answers.features_BD, *answers.maps))
@@ -99,12 +99,12 @@ def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, material, ki
     if run.teacher is not None:
         after = run.teacher.network.network.state_dict()
         assert not run.teacher.network.training
-        assert all(value.equal(after[name]) for name, value in material.teacher.weights.items())
+        assert all(value.equal(after[name]) for name, value in inputs.teacher.weights.items())
 
 
-def test_one_loss_does_not_move_anothers_start(tiny, material):
+def test_one_loss_does_not_move_anothers_start(tiny, inputs):
     alone, beside = (
-        run_of(replace(with_loss(tiny, CRD), explicit=explicit), material)
+        run_of(replace(with_loss(tiny, CRD), explicit=explicit), inputs)
         .objective.losses["implicit"]
         .state_dict()
         for explicit in (None, RECIPES[FitNet](1.0))
@@ -112,16 +112,16 @@ def test_one_loss_does_not_move_anothers_start(tiny, material):
     assert all(alone[name].equal(beside[name]) for name in alone)
 
 
-def test_dkd_trains_in_the_place_of_kd(tiny, material):
-    kd, dkd = (run_of(replace(tiny, kd=kd, schedule=SCHEDULE), material) for kd in (tiny.kd, DKD()))
+def test_dkd_trains_in_the_place_of_kd(tiny, inputs):
+    kd, dkd = (run_of(replace(tiny, kd=kd, schedule=SCHEDULE), inputs) for kd in (tiny.kd, DKD()))
     for run in (kd, dkd):
         run.advance(4)
     assert dkd.evaluate()["train.kd"] != kd.evaluate()["train.kd"]
     assert dkd.experiment.params()["kd"] == "dkd"
 
 
-def test_what_is_remembered_is_by_place_among_the_selected_rows(tiny, material):
-    run = run_of(with_loss(tiny, CRD), material)
+def test_what_is_remembered_is_by_place_among_the_selected_rows(tiny, inputs):
+    run = run_of(with_loss(tiny, CRD), inputs)
     rows_B = run.batch(0)
     answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
     teacher = run.addressed(answers, rows_B, 0)
@@ -130,13 +130,13 @@ def test_what_is_remembered_is_by_place_among_the_selected_rows(tiny, material):
     assert run.addressed(answers, rows_B, 1).seed != teacher.seed
 
 
-def test_a_second_view_is_another_view_of_the_same_images(tiny, material):
-    run = run_of(with_loss(tiny, NTXent), material)
+def test_a_second_view_is_another_view_of_the_same_images(tiny, inputs):
+    run = run_of(with_loss(tiny, NTXent), inputs)
     rows_B = run.batch(0)
     one, other = run.views(rows_B, 0)
     assert one.shape == other.shape and not one.equal(other)
     assert one.equal(
-        run_of(replace(with_loss(tiny, NTXent), implicit=None), material).views(rows_B, 0)[0]
+        run_of(replace(with_loss(tiny, NTXent), implicit=None), inputs).views(rows_B, 0)[0]
     )
     student = run.objective.look([one, other])
     assert student.features_BD.shape == student.second.features_BD.shape == (16, 32)
@@ -150,9 +150,9 @@ def test_two_views_need_views(tiny):
     assert replace(tiny, implicit=NTXent(weight=0.0), views=None).fingerprint()
 
 
-def test_two_losses_in_one_place_are_two_terms_with_their_own_weights(tiny, material):
+def test_two_losses_in_one_place_are_two_terms_with_their_own_weights(tiny, inputs):
     pair = Both(first=NTXent(weight=2.0, ramp=0.0), second=TeacherContrast(weight=0.5, ramp=0.0))
-    run = run_of(replace(with_loss(tiny, NTXent), implicit=pair), material)
+    run = run_of(replace(with_loss(tiny, NTXent), implicit=pair), inputs)
     terms = run.loss(0)
     assert set(terms) == {"kd", "implicit_first", "implicit_second", "total"}
     expected = terms["kd"] + 2.0 * terms["implicit_first"] + 0.5 * terms["implicit_second"]

@@ -13,7 +13,7 @@ from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
 from dfkd.seeding import Block
-from dfkd.training.inputs import check, load, obtain, score_here, source_key
+from dfkd.training.inputs import check, inputs_key, load, obtain, score_here
 
 SMALL = SmallResNet(width=8)
 
@@ -94,28 +94,28 @@ def test_good_input_passes_and_nothing_is_made_yet(tiny, tmp_path):
 # ---- found again
 
 
-def test_everything_is_found_the_second_time(tiny, source, material, source_storage):
+def test_everything_is_found_the_second_time(tiny, source, inputs, source_storage):
     before = everything(source_storage)
     again = obtain(cell(tiny), source_storage)
     score_here(again, source_storage)
     loaded = load(again, source_storage)
     assert everything(source_storage) == before
     assert (again.teacher.digest, again.pool) == (source.teacher.digest, source.pool)
-    assert (loaded.images_NHWC == material.images_NHWC).all()
-    assert (loaded.scores.logits_NK == material.scores.logits_NK).all()
-    assert (loaded.probe.rows_P == material.probe.rows_P).all()
+    assert (loaded.images_NHWC == inputs.images_NHWC).all()
+    assert (loaded.scores.logits_NK == inputs.scores.logits_NK).all()
+    assert (loaded.probe.rows_P == inputs.probe.rows_P).all()
 
 
-def test_images_and_scores_are_of_the_same_rows(tiny, source, material):
-    assert len(material.images_NHWC) == len(material.scores) == 600
-    assert material.scores.row_id_N.tolist() == list(range(600))
-    assert len(material.validation) == 300
+def test_images_and_scores_are_of_the_same_rows(tiny, source, inputs):
+    assert len(inputs.images_NHWC) == len(inputs.scores) == 600
+    assert inputs.scores.row_id_N.tolist() == list(range(600))
+    assert len(inputs.validation) == 300
 
 
 def test_cells_share_a_source_if_task_pool_and_teacher_are_equal(tiny):
-    key = source_key(cell(tiny))
+    key = inputs_key(cell(tiny))
     assert (
-        source_key(cell(replace(tiny, selection=Random(ratio=0.5), explicit=None), seed=3)) == key
+        inputs_key(cell(replace(tiny, selection=Random(ratio=0.5), explicit=None), seed=3)) == key
     )
     others = [
         cell(tiny, draw=1),
@@ -127,7 +127,7 @@ def test_cells_share_a_source_if_task_pool_and_teacher_are_equal(tiny):
         cell(replace(tiny, pool=ParquetPool(path="a"))),
         cell(replace(tiny, pool=ParquetPool(path="b"))),
     ]
-    assert len({key, *map(source_key, others)}) == 9
+    assert len({key, *map(inputs_key, others)}) == 9
 
 
 def test_a_seed_of_the_block_does_not_train_another_teacher(tiny, source, source_storage):

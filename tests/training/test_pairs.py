@@ -23,7 +23,7 @@ from dfkd.models.teachers import TrainedNetwork, weights_digest
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage.ledger import Ledger
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 from dfkd.training.probe import draw_probe
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
@@ -44,10 +44,10 @@ def trained(network: Network) -> TrainedNetwork:
     return TrainedNetwork(network=network, weights=weights, digest=weights_digest(weights))
 
 
-def material_of(teacher: TrainedNetwork, task: Cifar10) -> Material:
+def material_of(teacher: TrainedNetwork, task: Cifar10) -> Inputs:
     images_NHWC = task.test().images
     scores = scores_of(np.arange(32), *score_images(teacher, images_NHWC, task, "cpu"))
-    return Material(
+    return Inputs(
         images_NHWC=images_NHWC,
         scores=scores,
         probe=draw_probe(scores),
@@ -76,16 +76,16 @@ def test_a_pair_is_scored_selected_trained_and_resumed(
     use_deterministic(1)
     write_cifar(tmp_path, Cifar10, records=32)
     task = Cifar10(path=str(tmp_path))
-    material = material_of(trained(teacher), task)
-    assert material.scores.features_ND.shape == (32, WIDTHS[type(teacher)])
+    inputs = material_of(trained(teacher), task)
+    assert inputs.scores.features_ND.shape == (32, WIDTHS[type(teacher)])
     cell = Cell(experiment=experiment_of(student, task), block=Block(seed=0))
-    calm = Run(cell, material)
+    calm = Run(cell, inputs)
     assert len(calm.rows_N) == 22  # of the 27 beside the probe
     start = {name: value.clone() for name, value in calm.objective.state_dict().items()}
     calm.advance(1)
     ledger = Ledger(tmp_path)
     ledger.checkpoint("cell", {"run": calm.state()})
-    resumed = Run(cell, material)
+    resumed = Run(cell, inputs)
     state = ledger.restore("cell")
     assert state is not None
     resumed.restore(state["run"])

@@ -37,14 +37,14 @@ def test_the_rows_are_golden():
     assert draw_probe(random_scores(600)).rows_P[:6].tolist() == [8, 21, 27, 32, 37, 40]
 
 
-def test_no_run_selects_a_row_of_the_probe(tiny, material, job_of):
+def test_no_run_selects_a_row_of_the_probe(tiny, inputs, job_of):
     from dfkd.method.selection import SELECTIONS, Dynamic, Random
     from dfkd.training.distill import Run
 
     for kind in SELECTIONS:
         rule = Dynamic(rule=Random(ratio=1.0)) if kind is Dynamic else kind(ratio=1.0)
-        run = Run(job_of(replace(tiny, selection=rule)).cell, material)
-        assert set(run.rows_N) == set(range(600)) - set(material.probe.rows_P)
+        run = Run(job_of(replace(tiny, selection=rule)).cell, inputs)
+        assert set(run.rows_N) == set(range(600)) - set(inputs.probe.rows_P)
 
 
 def test_strata_are_thirds_by_the_teachers_confidence():

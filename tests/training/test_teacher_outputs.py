@@ -18,7 +18,7 @@ from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 from dfkd.training.teacher_outputs import TOGETHER
 
 CROP = Crop(padding=1, flip=False)
@@ -32,8 +32,8 @@ def plain(tiny) -> Experiment:
     )
 
 
-def run_of(experiment: Experiment, material: Material, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), material)
+def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
+    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
 
 
 def answered(run: Run, step: int) -> torch.Tensor:
@@ -41,10 +41,10 @@ def answered(run: Run, step: int) -> torch.Tensor:
     return run.answers(rows_B, step, run.views(rows_B, step)[0]).logits_BK
 
 
-def asked(run: Run, material: Material, images_BCHW: torch.Tensor) -> torch.Tensor:
+def asked(run: Run, inputs: Inputs, images_BCHW: torch.Tensor) -> torch.Tensor:
     """The teacher's own answer to these images."""
     with torch.inference_mode():
-        return material.teacher.build(run.experiment.task).eval()(images_BCHW)
+        return inputs.teacher.build(run.experiment.task).eval()(images_BCHW)
 
 
 def state(run: Run) -> dict[str, torch.Tensor]:
@@ -84,35 +84,35 @@ def test_views_that_change_nothing_leave_the_answer_that_is_cached(plain):
 
 
 @pytest.mark.parametrize("views", [LIVE, PER_ROW, RandAugment(padding=1, flip=False)], ids=str)
-def test_a_live_answer_is_the_one_to_the_view(plain, material, views):
-    run = run_of(replace(plain, views=views), material)
+def test_a_live_answer_is_the_one_to_the_view(plain, inputs, views):
+    run = run_of(replace(plain, views=views), inputs)
     for step in (0, 3):
         (view_BCHW,) = run.views(run.batch(step), step)
         torch.testing.assert_close(
-            answered(run, step), asked(run, material, view_BCHW), atol=1e-4, rtol=1e-4
+            answered(run, step), asked(run, inputs, view_BCHW), atol=1e-4, rtol=1e-4
         )
 
 
-def test_a_cached_answer_is_the_one_to_the_clean_image(plain, material):
-    run = run_of(replace(plain, views=replace(CROP, per_row=3)), material)
+def test_a_cached_answer_is_the_one_to_the_clean_image(plain, inputs):
+    run = run_of(replace(plain, views=replace(CROP, per_row=3)), inputs)
     assert run.teacher is None
-    clean_BCHW = to_tensor(material.images_NHWC[run.batch(0)], plain.task)
+    clean_BCHW = to_tensor(inputs.images_NHWC[run.batch(0)], plain.task)
     torch.testing.assert_close(
-        answered(run, 0), asked(run, material, clean_BCHW), atol=1e-4, rtol=1e-4
+        answered(run, 0), asked(run, inputs, clean_BCHW), atol=1e-4, rtol=1e-4
     )
 
 
-def test_maps_without_views_are_those_of_the_clean_image(plain, material):
-    run = run_of(replace(plain, explicit=AttentionTransfer()), material)
+def test_maps_without_views_are_those_of_the_clean_image(plain, inputs):
+    run = run_of(replace(plain, explicit=AttentionTransfer()), inputs)
     rows_B = run.batch(0)
     answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
     assert [tuple(m.shape) for m in answers.maps] == [(16, 8, 8, 8), (16, 16, 4, 4), (16, 32, 2, 2)]
-    given = material.scores.logits_NK[rows_B]
+    given = inputs.scores.logits_NK[rows_B]
     torch.testing.assert_close(answers.logits_BK, torch.from_numpy(given), atol=1e-4, rtol=1e-4)
 
 
-def test_a_material_without_its_teacher_cannot_be_asked(plain, material):
-    alone = replace(material, teacher=None)
+def test_a_material_without_its_teacher_cannot_be_asked(plain, inputs):
+    alone = replace(inputs, teacher=None)
     assert run_of(plain, alone).teacher is None
     with pytest.raises(
         ValueError, match="asks the teacher in every step, but its material holds only its answers"
@@ -123,8 +123,8 @@ def test_a_material_without_its_teacher_cannot_be_asked(plain, material):
 # ---- per view
 
 
-def test_a_row_has_so_many_views_and_no_more_and_a_view_is_the_same_in_any_company(plain, material):
-    run = run_of(replace(plain, views=replace(PER_ROW, padding=2)), material)
+def test_a_row_has_so_many_views_and_no_more_and_a_view_is_the_same_in_any_company(plain, inputs):
+    run = run_of(replace(plain, views=replace(PER_ROW, padding=2)), inputs)
     row = int(run.rows_N[5])
     views = {
         run.look.numbered(np.array([row]), np.array([n])).numpy().tobytes() for n in (0, 1, 2, 0, 1)
@@ -135,14 +135,14 @@ def test_a_row_has_so_many_views_and_no_more_and_a_view_is_the_same_in_any_compa
     assert set(np.concatenate([run.look.numbers(16, step) for step in range(12)])) == {0, 1, 2}
 
 
-def test_a_second_view_is_never_the_first_one_again(plain, material):
-    run = run_of(replace(plain, views=PER_ROW, implicit=NTXent()), material)
+def test_a_second_view_is_never_the_first_one_again(plain, inputs):
+    run = run_of(replace(plain, views=PER_ROW, implicit=NTXent()), inputs)
     for step in range(5):
         assert not (run.look.numbers(16, step) == run.look.numbers(16, step, "second views")).any()
 
 
-def test_the_teacher_is_asked_once_for_each_group_of_rows_and_view(plain, material):
-    run = run_of(replace(plain, views=PER_ROW), material)
+def test_the_teacher_is_asked_once_for_each_group_of_rows_and_view(plain, inputs):
+    run = run_of(replace(plain, views=PER_ROW), inputs)
     asked: list[int] = []
     ask = run.per_view.ask
     run.per_view.ask = lambda images: asked.append(len(images)) or ask(images)
@@ -155,21 +155,21 @@ def test_the_teacher_is_asked_once_for_each_group_of_rows_and_view(plain, materi
     assert len(asked) == before
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before(plain, material):
-    forwards, backwards = (run_of(replace(plain, views=PER_ROW), material) for _ in range(2))
+def test_an_answer_does_not_depend_on_what_was_asked_before(plain, inputs):
+    forwards, backwards = (run_of(replace(plain, views=PER_ROW), inputs) for _ in range(2))
     one = [answered(forwards, step) for step in range(6)]
     other = [answered(backwards, step) for step in reversed(range(6))]
     assert all(a.equal(b) for a, b in zip(one, reversed(other), strict=True))
 
 
 @pytest.mark.parametrize("views", [LIVE, PER_ROW, RandAugment(per_row=2)], ids=str)
-def test_a_resumed_run_is_the_uninterrupted_one(plain, material, views):
-    calm = run_of(replace(plain, views=views), material)
+def test_a_resumed_run_is_the_uninterrupted_one(plain, inputs, views):
+    calm = run_of(replace(plain, views=views), inputs)
     calm.advance(5)
     file = io.BytesIO()
     torch.save(calm.state(), file)
     file.seek(0)
-    resumed = run_of(replace(plain, views=views), material)
+    resumed = run_of(replace(plain, views=views), inputs)
     resumed.restore(torch.load(file, weights_only=True))
     for run in (calm, resumed):
         run.advance(12)
@@ -177,8 +177,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(plain, material, views):
     assert all(mine[name].equal(others[name]) for name in mine)
 
 
-def test_another_block_draws_other_views(plain, material):
-    one, other = (run_of(replace(plain, views=PER_ROW), material, seed) for seed in (0, 1))
+def test_another_block_draws_other_views(plain, inputs):
+    one, other = (run_of(replace(plain, views=PER_ROW), inputs, seed) for seed in (0, 1))
     rows_B = one.batch(0)
     assert not one.look.of(rows_B, 0).equal(other.look.of(rows_B, 0))
 
@@ -198,14 +198,14 @@ class Forgetful:
         )
 
 
-def test_dropout_is_drawn_from_the_block_and_the_step(plain, material):
+def test_dropout_is_drawn_from_the_block_and_the_step(plain, inputs):
     experiment = replace(plain, student=Forgetful())
     before = torch.random.get_rng_state()
-    whole, parts = run_of(experiment, material), run_of(experiment, material)
+    whole, parts = run_of(experiment, inputs), run_of(experiment, inputs)
     whole.advance(6)
     torch.manual_seed(1)
     parts.advance(3)
-    resumed = run_of(experiment, material)
+    resumed = run_of(experiment, inputs)
     resumed.restore(parts.state())
     torch.manual_seed(2)
     resumed.advance(6)
@@ -214,13 +214,13 @@ def test_dropout_is_drawn_from_the_block_and_the_step(plain, material):
     torch.random.set_rng_state(before)
 
 
-def test_networks_without_stages_serve_all_losses_but_those_on_maps(plain, material):
-    run_of(replace(plain, student=Forgetful(), views=CROP, implicit=NTXent()), material).advance(2)
+def test_networks_without_stages_serve_all_losses_but_those_on_maps(plain, inputs):
+    run_of(replace(plain, student=Forgetful(), views=CROP, implicit=NTXent()), inputs).advance(2)
     with pytest.raises(ValueError, match=r"but Forgetful names none: give it `stages`"):
-        run_of(replace(plain, student=Forgetful(), explicit=AttentionTransfer()), material)
+        run_of(replace(plain, student=Forgetful(), explicit=AttentionTransfer()), inputs)
     nameless = TeacherFile(path="", network=Forgetful()).network
     with pytest.raises(ValueError, match=r"but Forgetful names none: give it `stages`"):
         run_of(
             replace(plain, student=SmallResNet(width=8), explicit=AttentionTransfer()),
-            replace(material, teacher=replace(material.teacher, network=nameless)),
+            replace(inputs, teacher=replace(inputs.teacher, network=nameless)),
         )

@@ -19,7 +19,7 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.losses import CRD, FitNet, Loss, NTXent, PooledFeatures, ReviewKD
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block, use_deterministic
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 
 STEPS = 4
 LOSSES = {CRD: 0.8, ReviewKD: 0.5, FitNet: 1.0, NTXent: 1.0}
@@ -70,13 +70,13 @@ def work(rank: int, folder: Path, number: int) -> None:
     ("kind", "per_row"), [(CRD, 0), (ReviewKD, 0), (FitNet, 0), (NTXent, 0), (PooledFeatures, 3)]
 )
 def test_two_processes_give_the_numbers_of_one(
-    tiny: Experiment, material: Material, tmp_path: Path, kind: type[Loss], per_row: int
+    tiny: Experiment, inputs: Inputs, tmp_path: Path, kind: type[Loss], per_row: int
 ) -> None:
     cell = Cell(experiment=experiment_with(tiny, kind, per_row), block=Block(seed=1))
-    torch.save({"cell": cell, "material": material}, tmp_path / "given")
+    torch.save({"cell": cell, "material": inputs}, tmp_path / "given")
     torch.multiprocessing.spawn(work, (tmp_path, port()), nprocs=2)  # type: ignore[attr-defined]
     first, second = (torch.load(tmp_path / f"state {rank}") for rank in (0, 1))
-    alone = Run(cell, material)
+    alone = Run(cell, inputs)
     start = {name: value.clone() for name, value in alone.objective.state_dict().items()}
     alone.advance(STEPS)
     mine = alone.objective.state_dict()

@@ -14,7 +14,7 @@ from dfkd.method.dropping import NoiseMatrix
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
-from dfkd.training.distill import Material, Run
+from dfkd.training.distill import Inputs, Run
 
 # 16 rows in batches of 16: half of them are drawn anew before every step but the first
 CHANGES = {
@@ -26,7 +26,7 @@ CHANGES = {
 @pytest.mark.slow  # two processes that import Ray: 20 s each
 @pytest.mark.parametrize("name", CHANGES)
 def test_two_processes_give_the_numbers_of_one(
-    tiny: Experiment, material: Material, tmp_path: Path, name: str
+    tiny: Experiment, inputs: Inputs, tmp_path: Path, name: str
 ) -> None:
     experiment = replace(
         tiny,
@@ -37,10 +37,10 @@ def test_two_processes_give_the_numbers_of_one(
         ),
     )
     cell = Cell(experiment=experiment, block=Block(seed=1))
-    torch.save({"cell": cell, "material": material}, tmp_path / "given")
+    torch.save({"cell": cell, "material": inputs}, tmp_path / "given")
     torch.multiprocessing.spawn(work, (tmp_path, port()), nprocs=2)  # type: ignore[attr-defined]
     first, second = (torch.load(tmp_path / f"state {rank}") for rank in (0, 1))
-    alone = Run(cell, material)
+    alone = Run(cell, inputs)
     alone.advance(STEPS)
     for key, value in alone.objective.state_dict().items():
         assert first[key].equal(second[key]), key
