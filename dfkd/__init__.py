@@ -1,22 +1,56 @@
-"""Data-free knowledge distillation: pieces, experiments, sweeps and studies.
+"""Sweeps and ablation studies of data-free knowledge distillation with unlabelled data.
 
-The public surface, each name imported when it is first used, so that `import dfkd` costs nothing.
+`__all__` is the public surface. Each name is imported when it is first used: `import dfkd` is free.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dfkd.experiment import recipes as recipes
+__version__ = "0.2.0"
 
-_MODULES = {"recipes": "dfkd.experiment.recipes"}
+if TYPE_CHECKING:
+    from dfkd.data import pools as pools
+    from dfkd.data import tasks as tasks
+    from dfkd.execution.session import Compute as Compute
+    from dfkd.experiment import Cell as Cell
+    from dfkd.experiment import Experiment as Experiment
+    from dfkd.experiment import Schedule as Schedule
+    from dfkd.experiment import recipes as recipes
+    from dfkd.method import dropping as dropping
+    from dfkd.method import losses as losses
+    from dfkd.method import selection as selection
+    from dfkd.models import networks as networks
+    from dfkd.models import teachers as teachers
+    from dfkd.notebook import run_study as run_study
+    from dfkd.notebook import run_sweep as run_sweep
+    from dfkd.seeding import Block as Block
+    from dfkd.studies import Study as Study
+    from dfkd.sweeps.driver import Sweep as Sweep
+
+_PLACES = {
+    "dfkd.data": ("pools", "tasks"),
+    "dfkd.execution.session": ("Compute",),
+    "dfkd.experiment": ("Cell", "Experiment", "Schedule", "recipes"),
+    "dfkd.method": ("dropping", "losses", "selection"),
+    "dfkd.models": ("networks", "teachers"),
+    "dfkd.notebook": ("run_study", "run_sweep"),
+    "dfkd.seeding": ("Block",),
+    "dfkd.studies": ("Study",),
+    "dfkd.sweeps.driver": ("Sweep",),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = sorted([*_MODULE_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    """A public name of the package, from the module that defines it.
-
-    AttributeError for any other.
-    """
-    if name not in _MODULES:
+    """Return a public name from where it is defined. Raises AttributeError for any other name."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(_MODULES[name])
+    if name[0].isupper() or name.startswith("run_"):
+        return getattr(import_module(_MODULE_OF[name]), name)
+    return import_module(f"{_MODULE_OF[name]}.{name}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import ray
 
-import dfkd
 from dfkd.storage.lease import using
 
 
@@ -89,9 +88,7 @@ def worker_environment(compute: Compute) -> dict[str, str]:
     if (
         "RAY_ADDRESS" not in os.environ
     ):  # the same sources as the driver's, from whichever directory it was started
-        variables["PYTHONPATH"] = os.pathsep.join(
-            [str(Path(dfkd.__file__).parents[1]), *_python_path()]
-        )
+        variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *_python_path()])
     return variables
 
 

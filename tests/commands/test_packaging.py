@@ -74,7 +74,8 @@ def make_place(folder: Path) -> Place:
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, place.checkout / package, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", place.checkout)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, place.checkout)
     (place.checkout / "platform/whereabouts.py").write_text(WHEREABOUTS)
     return place
 
