@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from typing import Any, TypeAlias, cast
+from typing import Any, Self, TypeAlias, cast
 
 Scalar: TypeAlias = bool | int | float | str
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
@@ -23,6 +23,15 @@ FLOATS = (
     "float | None",
     float | None,
 )  # types of fields whose whole numbers are floats as well
+
+
+class Piece:
+    """What a piece may inherit: `example`, by which lists, tables and tests of pieces know it."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """An instance with likely values: all defaults, unless the class says otherwise."""
+        return cls()
 
 
 def later(default: Any) -> Any:

@@ -22,6 +22,7 @@ from dfkd.data.importing.shards import (
     write_shard,
 )
 from dfkd.data.pools.drawing import draw_row
+from dfkd.data.pools.pool import PoolBase
 from dfkd.storage.files import write_json
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached
@@ -30,7 +31,7 @@ ROWS_PER_SHARD = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glyphs:
+class Glyphs(PoolBase):
     """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of
     photographs (15 %).
 

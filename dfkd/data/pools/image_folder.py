@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,7 @@ from dfkd.data.importing.importing import (
 )
 from dfkd.data.importing.places import Entry, Place, place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
+from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
 
 LISTING = pa.schema(
@@ -42,7 +43,7 @@ LISTING = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder:
+class ImageFolder(PoolBase):
     """All images below a folder, converted and resized to the task's shape (decoding.py says how),
     as they are found.
 
@@ -64,6 +65,10 @@ class ImageFolder:
     path: str = location()
     most_pixels: int = MOST_PIXELS
     most_rejected: float = limit(0.5)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="folder")
 
     def __post_init__(self) -> None:
         check_limits(self.path, self.most_pixels, self.most_rejected)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,15 @@ from dfkd.data.importing.shards import (
     read_shard,
     write_shard,
 )
+from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.making import Making, making
+from dfkd.data.pools.parquet_pool import ParquetPool
+from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import name_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixedPool:
+class MixedPool(PoolBase):
     """`rows` images, of each pool its share, drawn without replacement: `pools=(a, b), shares=(0.7,
     0.3)`.
 
@@ -50,6 +53,11 @@ class MixedPool:
     pools: tuple[Any, ...]
     shares: tuple[float, ...]
     rows: int
+
+    @classmethod
+    def example(cls) -> Self:
+        pools = (Glyphs(), ParquetPool(path="folder"))
+        return cls(pools=pools, shares=(0.75, 0.25), rows=20_000)
 
     def __post_init__(self) -> None:
         if not self.pools or len(self.pools) != len(self.shares):

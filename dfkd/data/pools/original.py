@@ -6,13 +6,14 @@ Legend: N images.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
-from dfkd.data.tasks import Task
+from dfkd.data.pools.pool import PoolBase
+from dfkd.data.tasks import Digits, Task
 from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 
@@ -20,7 +21,7 @@ ROWS_PER_SHARD = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingImages:
+class TrainingImages(PoolBase):
     """The images of the task's training split, without their labels: the pool of an oracle.
 
     Row ids are positions in the split. The probe is held out of this pool as of every other (15 %,
@@ -34,6 +35,10 @@ class TrainingImages:
 
     version: ClassVar[int] = 1
     task: Task
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(task=Digits())
 
     def check(self, image_shape: ImageShape) -> None:
         """ValueError with one line for another task's shape, and for a task without images to train

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -36,12 +36,13 @@ from dfkd.data.importing.shards import (
     read_row_ids,
 )
 from dfkd.data.pools.image_folder import listable
+from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import later, limit, location
 from dfkd.storage.files import replace_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetPool:
+class ParquetPool(PoolBase):
     """Your own folder of Parquet shards, never written to.
 
     Columns: `image`, raw uint8 pixels of the task's shape or encoded images (decoding.py says how
@@ -61,6 +62,10 @@ class ParquetPool:
     path: str = location()
     most_pixels: int = later(MOST_PIXELS)
     most_rejected: float = limit(0.5)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="pool")
 
     def __post_init__(self) -> None:
         check_limits(self.path, self.most_pixels, self.most_rejected)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
@@ -23,11 +23,12 @@ from dfkd.data.importing.importing import (
 )
 from dfkd.data.importing.places import place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
+from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionPool:
+class TorchvisionPool(PoolBase):
     """The images of `torchvision.datasets.<name>(path, **arguments)`, converted and resized to the
     task's shape.
 
@@ -49,6 +50,10 @@ class TorchvisionPool:
     path: str = location(default="")
     most_pixels: int = MOST_PIXELS
     most_rejected: float = limit(0.5)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(name="SVHN", arguments=(("split", "extra"),), path="folder")
 
     def __post_init__(self) -> None:
         check_limits(self.path or ".", self.most_pixels, self.most_rejected)

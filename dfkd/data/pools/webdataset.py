@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, ClassVar, Self
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
 from dfkd.data.importing.importing import (
@@ -24,6 +24,7 @@ from dfkd.data.importing.importing import (
 from dfkd.data.importing.places import Entry, Place, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.image_folder import listable
+from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -38,7 +39,7 @@ EXTENDED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebDatasetTars:
+class WebDatasetTars(PoolBase):
     """All images in the tar files below a folder, as `ImageFolder` reads the same files: the same
     ids, the same pixels.
 
@@ -57,6 +58,10 @@ class WebDatasetTars:
     most_pixels: int = MOST_PIXELS
     most_rejected: float = limit(0.5)
     unique_names: bool = True
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="folder")
 
     def __post_init__(self) -> None:
         check_limits(self.path, self.most_pixels, self.most_rejected)

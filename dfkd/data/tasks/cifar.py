@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
-from dfkd.data.tasks.task import Split
+from dfkd.data.tasks.task import Split, TaskBase
 from dfkd.identity import location
 
 PIXELS = 3 * 32 * 32
 
 
-class _Cifar:
+class _Cifar(TaskBase):
     """What the two have in common: a folder of records, each some label bytes and the planes of an
     image.
     """
@@ -72,6 +72,10 @@ class Cifar10(_Cifar):
     test_files: ClassVar[tuple[str, ...]] = ("test_batch.bin",)
     label_bytes: ClassVar[int] = 1
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="folder")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar100(_Cifar):
@@ -89,6 +93,10 @@ class Cifar100(_Cifar):
     train_files: ClassVar[tuple[str, ...]] = ("train.bin",)
     test_files: ClassVar[tuple[str, ...]] = ("test.bin",)
     label_bytes: ClassVar[int] = 2  # the coarse label, then the fine one
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="folder")
 
 
 @cache

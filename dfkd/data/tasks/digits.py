@@ -10,14 +10,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.tasks.task import Split
+from dfkd.data.tasks.task import Split, TaskBase
 
 _TRAIN, _VALIDATION, _TEST = 897, 300, 600
 _SPLIT_SEED = 2302_08771
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits:
+class Digits(TaskBase):
     """1,797 real handwritten digits: the embedded development task, on which the defaults were
     found.
 

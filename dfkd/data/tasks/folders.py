@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dfkd.data.images.decoded import decoded, remembered
 from dfkd.data.tasks.labelled_files import class_names, files_in, statistics
-from dfkd.data.tasks.task import NoSplit, Split
+from dfkd.data.tasks.task import NoSplit, Split, TaskBase
 from dfkd.data.tasks.unlabelled import check_images
 from dfkd.identity import digest, location
 
 
-class _Folder:
+class _Folder(TaskBase):
     """What the two have in common."""
 
     path: str
@@ -119,6 +119,17 @@ class LabelledFolder(_Folder):
         "validation": ("val", "validation", "valid"),
         "test": ("test",),
     }
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            path="folder",
+            image_shape=(32, 32, 3),
+            mean=(0.5, 0.5, 0.5),
+            std=(0.2, 0.2, 0.2),
+            classes=7,
+            content="0123456789abcdef0123",
+        )
 
     def __post_init__(self) -> None:
         self._set(image_shape=tuple(self.image_shape))
@@ -225,6 +236,10 @@ class ImageNetFolder(_Folder):
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
     splits: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "test": ("val",)}
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="folder")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))

@@ -4,10 +4,12 @@ Legend: N images, H height, W width, C channels. Images are uint8, 0 to 255, cha
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dfkd.identity import Piece
 
 
 class NoSplit(ValueError):
@@ -58,6 +60,11 @@ class Task(Protocol):
         int
     ]  # raised when the same fields begin to give other images, labels or statistics
 
+    @classmethod
+    def example(cls) -> Self:
+        """An instance with likely values, for tables and tests."""
+        ...
+
     @property
     def classes(self) -> int: ...
     @property
@@ -84,3 +91,7 @@ class Task(Protocol):
         """Read once for each confirmed or ablation cell, never by a search. NoSplit where there is
         none.
         """
+
+
+class TaskBase(Piece):
+    """What a task may inherit."""

@@ -1,13 +1,13 @@
 """A task of which no image is here: what is known of a teacher whose data is gone."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn
+from typing import ClassVar, NoReturn, Self
 
-from dfkd.data.tasks.task import NoSplit
+from dfkd.data.tasks.task import NoSplit, TaskBase
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlabelled:
+class Unlabelled(TaskBase):
     """How many classes a teacher knows, and which images it expects; there are no labels, so only
     the probe compares.
 
@@ -24,6 +24,10 @@ class Unlabelled:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(classes=10, image_shape=(8, 8, 1), mean=(0.5,), std=(0.2,))
 
     def __post_init__(self) -> None:
         if self.classes < 2:

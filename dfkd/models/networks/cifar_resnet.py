@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import nn
 
+from dfkd.models.networks.network import NetworkBase
 from dfkd.models.networks.small_resnet import BasicBlock
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
-class CifarResNet:
+class CifarResNet(NetworkBase):
     """ResNet of basic blocks (He et al., 2016) with the stem for 32x32: one 3x3 convolution of
     stride 1, no pooling.
 
@@ -26,6 +27,10 @@ class CifarResNet:
     depth: int
     version: ClassVar[int] = 1
     stages: ClassVar[tuple[str, ...]] = ("stage1", "stage2", "stage3", "stage4")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(depth=18)
 
     def __post_init__(self) -> None:
         if self.depth not in BLOCKS:

@@ -7,10 +7,12 @@ B batch, C channels, H height, W width, K classes, D feature width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+
+from dfkd.identity import Piece
 
 
 class Network(Protocol):
@@ -24,11 +26,20 @@ class Network(Protocol):
 
     version: ClassVar[int]
 
+    @classmethod
+    def example(cls) -> Self:
+        """An instance with likely values, for tables and tests."""
+        ...
+
     def build(self, classes: int, channels: int) -> nn.Module:
         """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the
         pooled features.
         """
         ...
+
+
+class NetworkBase(Piece):
+    """What a network's description may inherit."""
 
 
 def stages_of(network: Network) -> tuple[str, ...]:

@@ -6,14 +6,16 @@ B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dfkd.models.networks.network import NetworkBase
+
 
 @dataclass(frozen=True, kw_only=True)
-class SmallResNet:
+class SmallResNet(NetworkBase):
     """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about
     16x16.
 
@@ -30,6 +32,10 @@ class SmallResNet:
     norm: str = "batch"
     version: ClassVar[int] = 1
     stages: ClassVar[tuple[str, ...]] = ("3", "4", "5")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(width=8, stem_stride=2)
 
     def __post_init__(self) -> None:
         if self.width < 8 or self.width % 8:

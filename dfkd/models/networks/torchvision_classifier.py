@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+
+from dfkd.models.networks.network import NetworkBase
 
 MOST_STAGES = 4  # as the residual networks have; earlier ones are stems
 SIDE = 224  # of the images that torchvision's classifiers are made for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Torchvision:
+class Torchvision(NetworkBase):
     """A classifier of torchvision.models with fresh weights, for images of the size it was made
     for.
 
@@ -28,6 +30,10 @@ class Torchvision:
 
     name: str
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(name="resnet50")
 
     def __post_init__(self) -> None:
         from torchvision import models  # takes a second to import

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dfkd.models.networks.network import NetworkBase
+
 
 @dataclass(frozen=True, kw_only=True)
-class WideResNet:
+class WideResNet(NetworkBase):
     """WRN-depth-width (Zagoruyko and Komodakis, 2016): three stages of pre-activation blocks, no
     dropout.
 
@@ -27,6 +29,10 @@ class WideResNet:
     width: int
     version: ClassVar[int] = 1
     stages: ClassVar[tuple[str, ...]] = ("stage1", "stage2", "stage3")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(depth=40, width=2)
 
     def __post_init__(self) -> None:
         if self.depth < 10 or (self.depth - 4) % 6:

@@ -6,7 +6,7 @@ import copy
 import re
 from dataclasses import InitVar, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import nn
 
@@ -14,6 +14,7 @@ from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.models.networks import Network
 from dfkd.models.teachers.teacher import (
+    TeacherBase,
     TrainedNetwork,
     check_serves,
     network_digest,
@@ -22,7 +23,7 @@ from dfkd.models.teachers.teacher import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleTeacher:
+class ModuleTeacher(TeacherBase):
     """Your own `nn.Module` with its weights, in a notebook or in a recipe module, whatever made it.
 
         net = my_project.load_net()                       # images [B, C, H, W], normalised, to
@@ -47,6 +48,10 @@ class ModuleTeacher:
     revision: int = 1
     stages: tuple[str, ...] = ()
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(kind="my_project.Net", content="0123456789abcdef0123")
 
     def __post_init__(self, module: nn.Module | None) -> None:
         if module is None and self.kind and self.content:

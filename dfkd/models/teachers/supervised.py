@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,15 +19,15 @@ from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
 from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
-from dfkd.models.networks import Network
-from dfkd.models.teachers.teacher import TrainedNetwork
+from dfkd.models.networks import Network, SmallResNet
+from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
 from dfkd.storage.files import replace_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedTeacher:
+class SupervisedTeacher(TeacherBase):
     """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate,
     shifted copies.
 
@@ -44,6 +44,10 @@ class SupervisedTeacher:
     shift: int = 1
     smoothing: float = 0.0
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(network=SmallResNet(width=16, stem_stride=2), steps=400)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:

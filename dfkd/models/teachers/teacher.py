@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Split, Task
-from dfkd.identity import digest, spec
+from dfkd.identity import Piece, digest, spec
 from dfkd.models.networks import Network, Tapped
 
 
@@ -46,6 +46,11 @@ class Teacher(Protocol):
 
     version: ClassVar[int]
 
+    @classmethod
+    def example(cls) -> Self:
+        """An instance with likely values, for tables and tests."""
+        ...
+
     @property
     def network(self) -> Network: ...
 
@@ -58,6 +63,10 @@ class Teacher(Protocol):
     def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
         """The teacher, ready. ValueError as in `check`."""
         ...
+
+
+class TeacherBase(Piece):
+    """What a teacher may inherit."""
 
 
 def check_serves(module: nn.Module, task: Task, what: str) -> None:

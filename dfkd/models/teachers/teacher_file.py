@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from dfkd.data.tasks import Task
 from dfkd.identity import location
-from dfkd.models.networks import Network
+from dfkd.models.networks import Network, SmallResNet
 from dfkd.models.teachers.state_dicts import read_state_dict
-from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest
+from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
 
 PREFIXES = (
     "module.",
@@ -26,7 +26,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherFile:
+class TeacherFile(TeacherBase):
     """The state dict of a named network: a safetensors file, or PyTorch's own format, read without
     running its code.
 
@@ -50,6 +50,10 @@ class TeacherFile:
     path: str = location()
     network: Network
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(path="t.safetensors", network=SmallResNet(width=8))
 
     def check(self, task: Task) -> None:
         check_serves(self.obtain(task, Path()).build(task), task, f"the teacher file {self.path}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from torch import nn
 from dfkd.data.tasks import Task
 from dfkd.models.networks import Torchvision
 from dfkd.models.teachers.state_dicts import DAMAGED
-from dfkd.models.teachers.teacher import TrainedNetwork, check_serves, network_digest
+from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
 
 NEAR = 0.02  # means and deviations of pixels in [0, 1] that count as equal
 PREPARE_THEMSELVES = (
@@ -25,7 +25,7 @@ PREPARE_THEMSELVES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionWeights:
+class TorchvisionWeights(TeacherBase):
     """Weights that torchvision publishes, from PyTorch's cache (`$TORCH_HOME`), else downloaded
     into it.
 
@@ -40,6 +40,10 @@ class TorchvisionWeights:
     network: Torchvision
     weights: str
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1")
 
     def __post_init__(self) -> None:
         from torchvision import models  # takes a second to import
