@@ -17,11 +17,12 @@ from dfkd.experiment import Cell
 from dfkd.inspection import page as fitness_page
 from dfkd.inspection import tables as fitness_tables
 from dfkd.inspection.fitness import Fitness
-from dfkd.inspection.inspecting import Inspection, inspection_key
+from dfkd.inspection.inspecting import Found, Subject, inspect_parts, inspection_key
 from dfkd.inspection.verdict import advice, verdict
 from dfkd.reporting.console import Console
+from dfkd.reporting.report_files import write_report_files
 from dfkd.seeding import use_deterministic
-from dfkd.storage.files import replace_file, write_json
+from dfkd.storage.files import write_json
 from dfkd.training.inputs import InputSource, MappedInputs
 
 SUMMARY = "summary.json"  # written last: an inspection that has it is complete
@@ -31,13 +32,11 @@ TERMINAL_CLASSES = 20  # rows of the table in the terminal
 def inspect(
     cell: Cell, recipe: str, prepared: PreparedInputs, compute: Compute, console: Console
 ) -> Path:
-    """Inspect, unless the same was inspected before; say what was found; the folder with the
-    page.
-    """
+    """Inspect unless the same was inspected before, print the result, return the page's folder."""
     folder = compute.storage / "inspections" / inspection_key(cell, recipe, prepared.source)
     if not (folder / SUMMARY).exists():
         _compute(cell, recipe, prepared, compute, folder, console)
-    _show(json.loads((folder / SUMMARY).read_text()), console)
+    print_summary(json.loads((folder / SUMMARY).read_text()), console)
     return folder
 
 
@@ -50,11 +49,11 @@ def _compute(
     console: Console,
 ) -> None:
     task = _inspect.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
-    parts: Any = task.remote(cell, recipe, prepared.source, prepared.mapped, compute, folder)
-    total: int = ray.get(next(parts))
+    messages: Any = task.remote(cell, recipe, prepared.source, prepared.mapped, compute, folder)
+    total: int = ray.get(next(messages))
     with console.progress("inspecting", total, "parts") as advance:
-        for part in parts:
-            advance(1, ray.get(part))
+        for message in messages:
+            advance(1, ray.get(message))
 
 
 @ray.remote
@@ -66,26 +65,28 @@ def _inspect(
     compute: Compute,
     folder: Path,
 ) -> Iterator[int | str]:
-    """The number of parts, then the name of what comes next after each."""
+    """Yield the number of parts, then, as each is done, what comes next."""
     use_deterministic(compute.cpus)
-    inspection = Inspection(cell, recipe, source, mapped.open(), compute.device)
-    yield inspection.count
-    names = inspection.parts()
-    next(names)
-    yield from names
-    write(inspection.fitness(), inspection.copies_csv(), folder)
+    subject = Subject(
+        cell=cell, recipe=recipe, source=source, inputs=mapped.open(), device=compute.device
+    )
+    yield subject.parts
+    parts = inspect_parts(subject)
+    next(parts)  # the first begins at once: nothing is done yet
+    found = yield from parts
+    write(found, folder)
     yield "written"
 
 
-def write(fitness: Fitness, copies_csv: str, folder: Path) -> None:
-    """All files, each whole or not at all, the summary last."""
-    for name, text in {**fitness_page.written(fitness), "duplicates.csv": copies_csv}.items():
-        replace_file(folder / name, lambda half, text=text: half.write_text(text))  # type: ignore[misc]
-    write_json(folder / SUMMARY, summary(fitness))
+def write(found: Found, folder: Path) -> None:
+    """Write all files, each whole or not at all, the summary last."""
+    texts = fitness_page.written(found.fitness) | {"duplicates.csv": found.copies_csv}
+    write_report_files(folder, texts)
+    write_json(folder / SUMMARY, summary(found.fitness))
 
 
 def summary(fitness: Fitness) -> dict[str, Any]:
-    """What the terminal shows, as JSON."""
+    """Return what the terminal shows, as JSON."""
     title = f"Classes: {fitness_tables.uncovered(fitness)}"
     tables = [
         (title, *fitness_tables.classes(fitness, TERMINAL_CLASSES)),
@@ -100,7 +101,8 @@ def summary(fitness: Fitness) -> dict[str, Any]:
     }
 
 
-def _show(said: dict[str, Any], console: Console) -> None:
+def print_summary(said: dict[str, Any], console: Console) -> None:
+    """Print what `summary` returned: tables, facts, the verdict and what to do."""
     for table in said["tables"]:
         console.table(table["title"], table["header"], table["rows"])
     for line in (said["left_out"], *said["facts"]):

@@ -58,6 +58,11 @@ class Duplicates:
     ]  # rows of one picture that differ in pixels, the largest groups first
     looked_at: int
 
+    @property
+    def copy_N(self) -> Mask:
+        """The rows that repeat an earlier one, exactly or nearly."""
+        return self.exact_N | self.near_N
+
 
 def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
     """Images may be a memory map: they are read once, in order."""

@@ -16,6 +16,7 @@ from dfkd.reporting.sheets import Picture, Sheet
 CONFIDENT = (
     0.9  # the teacher's confidence from which a row counts as a sure example of its pseudo-class
 )
+VERY_SURE = 0.99  # above it, confidence hardly ranks rows any more
 BINS = 20  # of the histogram of confidence
 
 # Measured on digits (`benchmarks/starvation.py`, 6 classes x 2 seeds, one class starved at a time),

@@ -1,0 +1,33 @@
+"""What a drawn pool knows of its rows: for the evaluation of a selection, never for the selection.
+
+Legend: N rows of the pool.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.data.pools import PoolFiles, read_characters
+from dfkd.data.tasks import Digits, Task
+
+
+def classes_shown(pool: PoolFiles, task: Task) -> NDArray[np.int64] | None:
+    """Return for each row the class of the task that it shows, -1 for none of them.
+
+    None for a pool that does not know it. A drawn pool names what a row shows: "garment 3" shows
+    class 3. A bare digit is a class of `Digits` alone.
+    """
+    pattern = re.compile(r"(\d)" if isinstance(task, Digits) else r"\S+ (\d+)")
+    parts = []
+    for shard in pool.shards:
+        try:
+            characters = read_characters(shard.path)
+        except ValueError:  # not a drawn pool
+            return None
+        found = [pattern.fullmatch(character) for character in characters]
+        labels = [-1 if match is None else int(match[1]) for match in found]
+        parts.append(np.array(labels, dtype=np.int64))
+    return np.concatenate(parts)
