@@ -8,16 +8,18 @@ a disk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dfkd.identity import Piece
 
 LEAST = -65504.0  # of float16
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopK:
+class TopK(Piece):
     """The teacher's cached answer keeps the k largest logits; the probability of all others is
     spread evenly over them.
 
@@ -37,6 +39,10 @@ class TopK:
 
     k: int
     version: ClassVar[int] = 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(k=10)
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -6,7 +6,7 @@ B batch, H height, W width, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.tasks import Task
-from dfkd.identity import later
+from dfkd.identity import Piece, later
 from dfkd.seeding import drawing_from
 
 
@@ -45,6 +45,11 @@ class View(Protocol):
 
     version: ClassVar[int]
 
+    @classmethod
+    def example(cls) -> Self:
+        """An instance with likely values, for tables and tests."""
+        ...
+
     @property
     def answer(self) -> str: ...
 
@@ -74,7 +79,7 @@ def check_view(answer: str, per_row: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crop:
+class Crop(Piece):
     """Random crop after padding with black by `padding` pixels, and a horizontal flip with
     probability 1/2 if `flip`.
 
@@ -116,7 +121,7 @@ class Crop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandAugment:
+class RandAugment(Piece):
     """Crop and flip as in Crop, then `operations` random ones of 14: shifts, shears, rotation,
     contrast, colours, ...
 
