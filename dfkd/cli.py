@@ -124,12 +124,12 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
 def recipe(name: str) -> Experiment:
     """ValueError for an unknown recipe, with those that there are."""
     from dfkd.experiment.recipes import RECIPES
+    from dfkd.reporting.nearest import nearest
     from dfkd.user_modules import load, module_exists
 
     if name not in RECIPES and not module_exists(name):
         raise ValueError(
-            f"there is no recipe {name!r}: ours are {', '.join(RECIPES)}; or name a module, "
-            "my.module"
+            f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
         )
     experiment: Experiment = (
         RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")

@@ -1,15 +1,14 @@
-"""The user's modules: a search space or a study is named as Python names it,
-`my_project.my_space`.
-"""
+"""Loads the user's modules: a space or a study is named as in an import, `my_project.my_space`."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
+
+from dfkd.reporting.nearest import nearest
 
 
 def load(name: str, attribute: str, folder: str) -> Any:
@@ -19,18 +18,17 @@ def load(name: str, attribute: str, folder: str) -> Any:
     The working directory is on the path, as for `python -m`. `folder` is where ours lie, to name
     the nearest ones.
     """
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _find_in_working_directory()
     if not all(part.isidentifier() for part in name.split(".")):  # a path, say
         raise ValueError(
-            f"a module is named as in an import, but got {name!r}{_nearest(name, folder)}"
+            f"a module is named as in an import, but got {name!r}: {_nearest(name, folder)}"
         )
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise  # the module is there, but something that it imports is not
-        raise ValueError(f"there is no module {name}{_nearest(name, folder)}") from error
+        raise ValueError(f"there is no module {name}: {_nearest(name, folder)}") from error
     if not hasattr(module, attribute):
         raise ValueError(
             f"the module {name} has no `{attribute}`: define it there, as in {folder}/"
@@ -56,5 +54,4 @@ def _nearest(name: str, folder: str) -> str:
         for root in package.__path__
         for path in sorted(Path(root).glob("[!_]*.py"))
     ]
-    close = difflib.get_close_matches(name, ours, n=1, cutoff=0.4)
-    return f": did you mean {close[0]}?" if close else f": ours are {', '.join(ours)}"
+    return nearest(name, ours)

@@ -16,9 +16,8 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
     arguments = parser.parse_args()
 
-    from dfkd.runs.finding import print_difference
     from dfkd.runs.one_cell import compute_one
-    from dfkd.runs.one_cell_terminal import print_outcome
+    from dfkd.runs.terminal import print_difference, print_outcome
     from dfkd.training.inputs import check
 
     cell = cli.cell_of(arguments)

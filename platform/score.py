@@ -12,7 +12,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.execution.preparing import prepared_cell
-    from dfkd.runs.scores_terminal import print_scores
+    from dfkd.runs.teacher import print_scores
 
     compute, console = cli.compute_and_console(arguments)
     with prepared_cell(cli.cell_of(arguments), compute, console) as prepared:

@@ -11,16 +11,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.reporting.console import Console
-    from dfkd.runs.finding import find_cell, nearest, print_cell
+    from dfkd.runs.finding import find_cell, nearest_cells
+    from dfkd.runs.terminal import print_cell
 
     storage = cli.storage_folder(arguments.storage)
     cell = find_cell(arguments.cell, storage)
     if cell is None:
         raise ValueError(
-            f"there is no cell {arguments.cell!r} in {storage}: its name, or 4 characters or more "
-            "of its beginning, "
-            f"is in the table of cells of a report, and in MLflow the tag "
-            f"cell_key{nearest(arguments.cell, storage)}"
+            f"there is no cell {arguments.cell!r} in {storage}: give its name or at least 4 "
+            "characters of its beginning, as in a report's table of cells or MLflow's tag cell_key "
+            f"({nearest_cells(arguments.cell, storage)})"
         )
     print_cell(cell, storage, Console())
 

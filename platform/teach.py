@@ -18,7 +18,7 @@ def main() -> None:
 
     from dfkd.models.teachers import SupervisedTeacher
     from dfkd.reporting.console import Console
-    from dfkd.runs.teaching import print_teacher
+    from dfkd.runs.teacher import print_teacher
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import check
 

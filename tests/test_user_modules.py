@@ -46,7 +46,7 @@ def test_the_nearest_of_ours_is_named(name):
 
 @pytest.mark.parametrize("name", ["qqqqqqqqqqqq", "os.qqqqqqqqqqqqqqqqqqqqqq"])
 def test_where_none_is_near_all_of_ours_are_named(name):
-    with pytest.raises(ValueError, match=r": ours are our_spaces\.cifar, our_spaces\.digits$"):
+    with pytest.raises(ValueError, match=r": there are our_spaces\.cifar, our_spaces\.digits$"):
         load(name, "space", "our_spaces")
 
 

@@ -9,7 +9,6 @@ tracking server chooses what is imported.
 from __future__ import annotations
 
 import ast
-import difflib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
@@ -27,6 +26,7 @@ from dfkd.method.losses import KDS, LOSSES, Both
 from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
+from dfkd.reporting.nearest import nearest
 from dfkd.scores.top_k import CACHES
 
 KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
@@ -128,7 +128,7 @@ class _Reader:
             return field.metadata["left_out_at"]
         if kind is None:
             raise ValueError(
-                f"the parameters do not say what {name} is{_nearest(name, self.params)}"
+                f"the parameters do not say what {name} is: {nearest(name, self.params, most=3)}"
             )
         if kind != self.params.get(name):
             self.replaced.append(name)
@@ -142,7 +142,7 @@ class _Reader:
             return ours[kind]
         if "." in kind:
             return self._users_class(name, kind)
-        raise ValueError(f"{name} has no kind {kind!r}{_nearest(kind, ours)}")
+        raise ValueError(f"{name} has no kind {kind!r}: {nearest(kind, ours, most=3)}")
 
     def _users_class(self, name: str, kind: str) -> type[Any]:
         module, _, attribute = kind.rpartition(".")
@@ -198,7 +198,9 @@ class _Reader:
         """
         for name in self.changes:
             if name not in self.asked:
-                raise ValueError(f"there is no parameter {name!r}{_nearest(name, self.asked)}")
+                raise ValueError(
+                    f"there is no parameter {name!r}: {nearest(name, self.asked, most=3)}"
+                )
         for name in self.params.keys() - set(self.asked):
             if not any(name.startswith(f"{piece}.") for piece in self.replaced):
                 raise ValueError(
@@ -234,18 +236,6 @@ def _parsed(text: str, types: list[str], name: str) -> Any:
         except (ValueError, SyntaxError, TypeError):
             continue
     raise ValueError(f"{name} must be {' or '.join(types)}, but got {text!r}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if not close:  # a last part without what stands before it
-        close = [other for other in names if other.split(".")[-1] == name.split(".")[-1]][:3]
-    return (
-        f": did you mean {' or '.join(close)}?"
-        if close
-        else f": there are {', '.join(sorted(names))}"
-    )
 
 
 def parse_changes(settings: Iterable[str]) -> dict[str, str]:

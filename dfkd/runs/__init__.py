@@ -1,1 +1,1 @@
-"""Runs: one cell computed, found again and shown; one teacher and one pool's scores shown."""
+"""Runs: one cell computed, found again and printed; a teacher and its scores of a pool printed."""

@@ -11,7 +11,7 @@ from commands import PROJECTS
 CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
     "unknown study": (("ablate", "ablations.component"), {}, "did you mean ablations.components?"),
-    "unknown task": (("distill", "digit"), {}, "ours are digits"),
+    "unknown task": (("distill", "digit"), {}, "did you mean digits?"),
     "unknown option": (
         ("sweep", "--trial-count", "3"),
         {},

@@ -214,7 +214,7 @@ def test_show_tells_why_a_cell_has_no_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dfkd.reporting.console import Console
-    from dfkd.runs.finding import print_cell
+    from dfkd.runs.terminal import print_cell
     from dfkd.storage.ledger import Ledger
 
     Ledger(tmp_path).write_error("abcde", "out of memory")

@@ -17,7 +17,7 @@ from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.reporting.console import Console
-from dfkd.runs.teaching import doubtful, print_by_class, profile
+from dfkd.runs.teacher import doubtful, print_by_class, profile
 from dfkd.scores import Scores, scores_of
 from dfkd.training.inputs import InputSource
 

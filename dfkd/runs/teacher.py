@@ -1,7 +1,6 @@
-"""What a teacher is and how good it is, before anything is spent: with labels its accuracy, without
-its confidence.
+"""Prints how good a teacher is before anything is spent, and what it says of a pool.
 
-N images, K classes.
+With labels that is its accuracy, without labels its confidence. N images, K classes.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.reporting.console import Console
-from dfkd.scores import Scores, score_images, scores_of
+from dfkd.scores import Scores, read_scores, score_images, score_path, scores_of
+from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
 ADVICE = "ask whoever trained it for mean and std, and for the order of channels and classes"
@@ -23,8 +23,10 @@ MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are s
 
 
 def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
-    """Accuracy on the splits that there are; where none can choose, also what it says of images of
-    the pool.
+    """Print the accuracy on each split that the task has.
+
+    Without a validation split, print also what the teacher says of some images of the pool. Raises
+    ValueError where no image of the pool can be read.
     """
     task = cell.experiment.task
     module = teacher.build(task)
@@ -44,8 +46,18 @@ def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Path, console: C
         _show_confidence(teacher, cell, storage, console)
 
 
+def print_scores(source: InputSource, storage: Path, console: Console) -> None:
+    """Print what the teacher says of all rows of a scored pool, and where the scores lie."""
+    digest, cache = source.teacher.digest, source.cache
+    paths = [score_path(storage, digest, shard, source.task, cache) for shard in source.pool.shards]
+    scores = read_scores(paths)
+    print_by_class(f"Pool of {len(scores)} rows by pseudo-class", scores, source.task, console)
+    console.line(profile(scores))
+    console.line(f"written to {paths[0].parent}")
+
+
 def wanted(task: Task) -> str:
-    """Which images its teacher is given."""
+    """Return in a few words which images the task's teacher is given."""
     height, width, channels = task.image_shape
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (task.mean, task.std))
     return f"{height}x{width}, channels {channels}, normalised with mean {mean} and std {std}"
@@ -75,7 +87,7 @@ def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console
 
 
 def profile(scores: Scores) -> str:
-    """Confidence and classes in a line."""
+    """Return a line with the confidence over all N rows and the share of the largest class."""
     seen = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     share = [(scores.confidence_N >= level).mean() for level in LEVELS]
     sure = ", ".join(
@@ -93,7 +105,7 @@ def profile(scores: Scores) -> str:
 
 
 def doubtful(scores: Scores) -> str | None:
-    """What hardly any teacher says of images that it can teach from."""
+    """Return a warning if the scores look like those of no useful teacher, else None."""
     if len(np.unique(scores.pseudo_label_N)) == 1:
         return (
             f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and "
@@ -108,8 +120,9 @@ def doubtful(scores: Scores) -> str | None:
 
 
 def print_by_class(title: str, scores: Scores, task: Task, console: Console) -> None:
-    """How many rows of each pseudo-class, and how sure the teacher is of them; classes by name
-    where they have one.
+    """Print for each pseudo-class its rows and how many of them the teacher is sure of.
+
+    Classes stand by name where the task names them; of many only the largest and smallest stand.
     """
     names = getattr(task, "class_names", range(scores.classes))
     rows_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)

@@ -1,0 +1,111 @@
+"""Prints one cell: its curve, what the ledger knows of it, and how it differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dfkd.execution.session import Compute
+from dfkd.experiment import Cell
+from dfkd.experiment.rebuild import modules_of
+from dfkd.reporting.console import Console
+from dfkd.seeding import Block
+from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.studies.record import read, recorded
+from dfkd.studies.tables import changed_lines
+from dfkd.tracking import Tracker
+
+CURVE = ("step", "probe", "validation")  # and every term of the loss
+
+
+def print_outcome(outcome: Outcome, compute: Compute, console: Console) -> None:
+    """Print the curve of a cell that was just computed, and where it lies."""
+    _print_curve(outcome, console)
+    if "test" in outcome.metrics:
+        console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
+    console.line(f"written to {Ledger(compute.storage).folder(outcome.cell)}")
+    if outcome.state == "finished":
+        console.line(
+            f"hand it over:  python -m platform.export {outcome.cell} --storage {compute.storage}"
+        )
+    console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
+
+
+def print_cell(cell: str, storage: Path, console: Console) -> None:
+    """Print all that the ledger knows of a cell; of one without an outcome, why it has none."""
+    ledger = Ledger(storage)
+    outcome, folder = ledger.read(cell), ledger.folder(cell)
+    if outcome is None:
+        _print_unfinished(cell, folder, console)
+    else:
+        _print_curve(outcome, console)
+        _print_facts(outcome, console)
+    for line in _uses(cell, storage):
+        console.line(line)
+    console.line(f"files in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    if outcome is not None:
+        modules = "".join(f" --module {module}" for module in modules_of(outcome.params))
+        test = " --test" if "test" in outcome.metrics else ""
+        options = f"--run {cell} --from {storage}{modules}{test}"
+        console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
+
+
+def print_difference(origin: Cell, cell: Cell, console: Console) -> None:
+    """Print in what a cell differs from the cell of a run or recipe that it was made from."""
+    pairs = cell.experiment.diff(origin.experiment)
+    lines = changed_lines(
+        {name: (str(here), str(before)) for name, (here, before) in pairs.items()}, "before"
+    )
+    if cell.block != origin.block:
+        lines.append(f"block: {cell.block} (before: {origin.block})")
+    for line in lines or ["the same recipe and block as before"]:
+        console.line(line)
+
+
+def _print_curve(outcome: Outcome, console: Console) -> None:
+    names = dict.fromkeys(name for point in outcome.points for name in point)
+    header = [name for name in names if name in CURVE or name.startswith("train.")]
+    rows = [
+        [f"{point[name]:.4g}" if name in point else "" for name in header]
+        for point in outcome.points
+    ]
+    console.table(f"Cell {outcome.cell}: {outcome.state} at step {outcome.step}", header, rows)
+
+
+def _print_facts(outcome: Outcome, console: Console) -> None:
+    own = {"block": Block(**outcome.block), "seconds": f"{outcome.seconds:.1f}"}
+    metrics = {name: f"{value:.4f}" for name, value in outcome.metrics.items()}
+    _print_pairs(outcome.params, console)
+    console.line("")
+    _print_pairs({**outcome.tags, **outcome.environment, **own, **metrics}, console)
+
+
+def _print_pairs(pairs: dict[str, Any], console: Console) -> None:
+    for name, value in pairs.items():
+        console.line(f"{name:<28} {value}")
+
+
+def _print_unfinished(cell: str, folder: Path, console: Console) -> None:
+    error = folder / "error.txt"
+    if error.exists():
+        console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
+        console.line(error.read_text().rstrip())
+        return
+    state = (
+        "is under way or was stopped; it goes on from its last checkpoint"
+        if folder.exists()
+        else "is not there"
+    )
+    console.line(f"Cell {cell} {state}")
+
+
+def _uses(cell: str, storage: Path) -> Iterator[str]:
+    """Yield a line for each study that the cell belongs to."""
+    for name in recorded(storage):
+        record = read(storage, name)
+        assert record is not None
+        for variant, cells in record.cells.items():
+            if cell in cells:
+                block = Block(**record.blocks[cells.index(cell)])
+                yield f"in the study {name}: {variant}, block {block}"
