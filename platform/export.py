@@ -5,6 +5,7 @@ a model card.
 from pathlib import Path
 
 from dfkd import cli
+from dfkd.storage import layout
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     outcome = find_outcome(arguments.cell, storage, arguments.tracking_uri)
     student = student_of(outcome, storage, arguments.module)
-    out = arguments.out or storage / "exports" / outcome.cell
+    out = arguments.out or storage / layout.export(outcome.cell)
     export(student, outcome, storage, out.expanduser().absolute(), Console())
 
 

@@ -3,6 +3,7 @@ say how good it is.
 """
 
 from dfkd import cli
+from dfkd.storage import layout
 
 EXAMPLE = """python -m platform.teach digits
   python -m platform.teach my_project.my_recipe      # a module with `experiment = Experiment(...)`
@@ -35,7 +36,7 @@ def main() -> None:
     trained = isinstance(cell.experiment.teacher, SupervisedTeacher)
     console.line(
         f"teacher {teacher.digest[:12]}"
-        + (f" written to {storage / 'teachers'}" if trained else "")
+        + (f" written to {storage / layout.TEACHERS}" if trained else "")
     )
     console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 

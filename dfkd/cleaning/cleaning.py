@@ -29,7 +29,7 @@ from safetensors.torch import load_file
 
 from dfkd.identity import digest
 from dfkd.models.teachers import weights_digest
-from dfkd.scores.memory_map import NOTE
+from dfkd.storage import layout
 from dfkd.storage.lease import IN_USE, Lease
 from dfkd.storage.ledger import FINAL
 
@@ -103,7 +103,7 @@ class References:
             for path in self.storage.glob("packs/*")
             if path.is_dir() and not HALF.fullmatch(path.name)
         ]
-        return {folder: _read_json(folder / NOTE) for folder in folders}
+        return {folder: _read_json(folder / layout.PACK_NOTE) for folder in folders}
 
     def uses_pack(self, folder: Path) -> bool:
         return any(use.is_of(self.notes[folder]) for use in self.uses)

@@ -12,6 +12,7 @@ from pathlib import Path
 from dfkd.comparison.reports import kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
+from dfkd.storage import layout
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
 from dfkd.studies.terminal import print_findings
@@ -45,7 +46,7 @@ class _Comparison:
         self._tell("sweep", name, *write_sweep_report(data, self.storage))
 
     def _tell(self, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
-        page = Path(files["report/index.html"])
+        page = Path(files[f"{layout.REPORT}/{layout.PAGE}"])
         if self.tracker is not None:
             self._log(self.tracker, kind, name, files, changed)
         self.console.line(f"{'written to' if changed else 'unchanged:'} {page.parent}")
@@ -59,7 +60,7 @@ class _Comparison:
         """
         identity, folder = (
             f"study {name}" if kind == "study" else name,
-            Path(files["report/index.html"]).parents[1],
+            Path(files[f"{layout.REPORT}/{layout.PAGE}"]).parents[1],
         )
         sync = RunSync(
             tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name}

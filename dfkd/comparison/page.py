@@ -14,6 +14,7 @@ from html import escape
 from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
 from dfkd.reporting.style import svg
+from dfkd.storage import layout
 from dfkd.studies import figures as plots
 from dfkd.studies import page as report
 from dfkd.studies import tables
@@ -44,7 +45,7 @@ def folder_name(names: Sequence[str]) -> str:
 
 
 def written(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> dict[str, str]:
-    return {"index.html": html(studies, sweeps), "report.md": markdown(studies, sweeps)}
+    return {layout.PAGE: html(studies, sweeps), "report.md": markdown(studies, sweeps)}
 
 
 def shared(studies: Sequence[Findings]) -> list[list[str]]:
@@ -104,7 +105,7 @@ def _study(findings: Findings) -> str:
         paragraph(f"{name}. {report.headline(findings)}"),
         shown,
         paragraph(conditions),
-        _link(f"../../studies/{name}/report/index.html"),
+        _link(f"../../{layout.study(name) / layout.REPORT / layout.PAGE}"),
     )
 
 
@@ -126,7 +127,7 @@ def _sweep(data: SweepData) -> str:
         title,
         paragraph(f"{data.name}. {lead}"),
         shown,
-        _link(f"../../sweeps/{data.name}/report/index.html"),
+        _link(f"../../{layout.sweep(data.name) / layout.REPORT / layout.PAGE}"),
     )
 
 

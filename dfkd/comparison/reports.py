@@ -10,6 +10,7 @@ from pathlib import Path
 from dfkd.comparison import page as overview
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.report_files import write_report_files
+from dfkd.storage import layout
 from dfkd.studies import record as studies
 from dfkd.studies.findings import Findings, StudyData
 from dfkd.sweeps import record as sweeps
@@ -55,6 +56,6 @@ def kinds_of(names: Sequence[str], storage: Path, tracking_uri: str | None) -> d
 def write_overview(all_findings: list[Findings], searches: list[SweepData], storage: Path) -> Path:
     """Several reports side by side, with what they share; the page's path."""
     names = [findings.data.name for findings in all_findings] + [data.name for data in searches]
-    folder = storage / "reports" / overview.folder_name(names)
+    folder = storage / layout.overview(overview.folder_name(names))
     write_report_files(folder, overview.written(all_findings, searches))
-    return folder / "index.html"
+    return folder / layout.PAGE

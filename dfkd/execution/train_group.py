@@ -33,6 +33,7 @@ from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic
 from dfkd.seeding import use_deterministic
+from dfkd.storage import layout
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import POLL_S, Computation, Job
@@ -113,7 +114,7 @@ class FollowersLedger(Ledger):
         pass
 
     def lease(self, cell: str) -> Lease:
-        return _NoLease(self.folder(cell) / "lease")
+        return _NoLease(self.folder(cell) / layout.LEASE)
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -148,7 +149,7 @@ def fit(job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any]) ->
     not for small.
     """
     _wait_for(Ledger(where.storage).lease(job.name))
-    scratch = where.storage / "train" / uuid.uuid4().hex
+    scratch = where.storage / layout.TRAIN_SCRATCH / uuid.uuid4().hex
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"job": job, "packed": mapped, "where": where},

@@ -22,10 +22,10 @@ from dfkd.inspection.verdict import advice, verdict
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import write_report_files
 from dfkd.seeding import use_deterministic
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.training.inputs import InputSource, MappedInputs
 
-SUMMARY = "summary.json"  # written last: an inspection that has it is complete
 TERMINAL_CLASSES = 20  # rows of the table in the terminal
 
 
@@ -33,10 +33,10 @@ def inspect(
     cell: Cell, recipe: str, prepared: PreparedInputs, compute: Compute, console: Console
 ) -> Path:
     """Inspect unless the same was inspected before, print the result, return the page's folder."""
-    folder = compute.storage / "inspections" / inspection_key(cell, recipe, prepared.source)
-    if not (folder / SUMMARY).exists():
+    folder = compute.storage / layout.inspection(inspection_key(cell, recipe, prepared.source))
+    if not (folder / layout.INSPECTION_SUMMARY).exists():
         _compute(cell, recipe, prepared, compute, folder, console)
-    print_summary(json.loads((folder / SUMMARY).read_text()), console)
+    print_summary(json.loads((folder / layout.INSPECTION_SUMMARY).read_text()), console)
     return folder
 
 
@@ -82,7 +82,7 @@ def write(found: Found, folder: Path) -> None:
     """Write all files, each whole or not at all, the summary last."""
     texts = fitness_page.written(found.fitness) | {"duplicates.csv": found.copies_csv}
     write_report_files(folder, texts)
-    write_json(folder / SUMMARY, summary(found.fitness))
+    write_json(folder / layout.INSPECTION_SUMMARY, summary(found.fitness))
 
 
 def summary(fitness: Fitness) -> dict[str, Any]:

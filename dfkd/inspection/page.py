@@ -35,6 +35,7 @@ from dfkd.reporting.page import (
 )
 from dfkd.reporting.sheets import Sheet, column
 from dfkd.reporting.style import svg
+from dfkd.storage import layout
 
 ROW_CLASS = {MISSING: "worse", STARVED: "worse", THIN: "", COVERED: ""}
 READING = {
@@ -51,7 +52,7 @@ READING = {
 
 def written(fitness: Fitness) -> dict[str, str]:
     """File name -> content."""
-    return {"index.html": html(fitness), "classes.csv": fitness_tables.classes_csv(fitness)}
+    return {layout.PAGE: html(fitness), "classes.csv": fitness_tables.classes_csv(fitness)}
 
 
 def html(fitness: Fitness) -> str:

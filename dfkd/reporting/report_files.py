@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfkd.identity import digest
+from dfkd.storage import layout
 from dfkd.storage.files import replace_file
 
 
@@ -23,7 +24,7 @@ def write_report_files(
     }
     for path, text in changed.items():
         _write(path, text)
-    return {f"report/{path.name}": path for path in written}, bool(changed)
+    return {f"{layout.REPORT}/{path.name}": path for path in written}, bool(changed)
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfkd.reporting.nearest import nearest
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
 from dfkd.tracking.reading import Tracked
@@ -36,7 +37,7 @@ def nearest_cells(name: str, storage: Path) -> str:
 
 
 def _cells(storage: Path) -> list[str]:
-    return sorted(path.name for path in storage.glob("cells/*"))
+    return sorted(path.name for path in (storage / layout.CELLS).glob("*"))
 
 
 def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
@@ -49,7 +50,8 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
     if outcome is not None:
         return outcome
     uri = Tracker(storage, tracking_uri).uri
-    if uri == f"sqlite:///{storage.resolve()}/mlflow.db" and not (storage / "mlflow.db").exists():
+    database = storage.resolve() / layout.DATABASE
+    if uri == f"sqlite:///{database}" and not database.exists():
         raise ValueError(f"there is no cell {run!r} in {storage}: {nearest_cells(run, storage)}")
     tracked = Tracked(uri)
     try:

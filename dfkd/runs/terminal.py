@@ -11,6 +11,7 @@ from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded
 from dfkd.studies.tables import changed_lines
@@ -87,7 +88,7 @@ def _print_pairs(pairs: dict[str, Any], console: Console) -> None:
 
 
 def _print_unfinished(cell: str, folder: Path, console: Console) -> None:
-    error = folder / "error.txt"
+    error = folder / layout.ERROR
     if error.exists():
         console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
         console.line(error.read_text().rstrip())

@@ -20,10 +20,10 @@ from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores.top_k import TopK
+from dfkd.storage import layout
 from dfkd.storage.files import whole_folder, write_json
 
 VERSION = 1  # raised when the files in a pack change
-NOTE = "pack.json"
 
 
 def memory_map_folder(
@@ -33,7 +33,7 @@ def memory_map_folder(
     answers = [
         score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards
     ]
-    return storage / "packs" / digest([VERSION, pool.digest, *answers])
+    return storage / layout.pack(digest([VERSION, pool.digest, *answers]))
 
 
 def write_memory_map(
@@ -54,7 +54,7 @@ def write_memory_map(
     }
     with whole_folder(folder) as half:
         _write(half, _arrays(scores, pool, task), pool.rows)
-        write_json(half / NOTE, note)
+        write_json(half / layout.PACK_NOTE, note)
     return folder
 
 
@@ -91,5 +91,5 @@ def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     """(images_NHWC, scores), read-only; what is not looked at is not read."""
     files = folder.glob("*.npy")
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
-    note = json.loads((folder / NOTE).read_text()) if "logits_NK" not in maps else {}
+    note = json.loads((folder / layout.PACK_NOTE).read_text()) if "logits_NK" not in maps else {}
     return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))

@@ -25,6 +25,7 @@ from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
+from dfkd.storage import layout
 from dfkd.storage.files import replace_file
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
@@ -178,7 +179,7 @@ def score_path(
     preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
     kept: list[Json] = [] if cache is None else [spec(cache.canonical(task.classes))]
     key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing, *kept])
-    return storage / "scores" / teacher_digest[:12] / f"{key}.parquet"
+    return storage / layout.scores(teacher_digest, key)
 
 
 def missing_shards(

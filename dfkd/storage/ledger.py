@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dfkd.identity import Scalar
+from dfkd.storage import layout
 from dfkd.storage.files import replace_file, write_json
 from dfkd.storage.lease import Lease
 
@@ -66,7 +67,7 @@ class Ledger:
         self.storage = storage
 
     def folder(self, cell: str) -> Path:
-        return self.storage / "cells" / cell
+        return self.storage / layout.cell(cell)
 
     def read(self, cell: str) -> Outcome | None:
         """The cell's outcome, or None while it has none. A file that was damaged from outside
@@ -74,13 +75,13 @@ class Ledger:
         """
         folder = self.folder(cell)
         try:
-            record = json.loads((folder / "record.json").read_text())
-            points = pd.read_parquet(folder / "curve.parquet").to_dict("records")
+            record = json.loads((folder / layout.RECORD).read_text())
+            points = pd.read_parquet(folder / layout.CURVE).to_dict("records")
             outcome = Outcome(**record, points=[_without_gaps(point) for point in points])
         except (OSError, ValueError, TypeError):  # not there, or not what `write` wrote
             return None
         with contextlib.suppress(FileNotFoundError, ValueError):
-            outcome.metrics.update(json.loads((folder / "test.json").read_text()))
+            outcome.metrics.update(json.loads((folder / layout.TEST).read_text()))
         return outcome
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
@@ -91,37 +92,37 @@ class Ledger:
         if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
             return
         folder = self.folder(outcome.cell)
-        replace_file(folder / "curve.parquet", pd.DataFrame(outcome.points).to_parquet)
+        replace_file(folder / layout.CURVE, pd.DataFrame(outcome.points).to_parquet)
         if weights is not None:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
-            replace_file(folder / "student.safetensors", lambda half: save_file(tensors, half))
+            replace_file(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
         record = {name: value for name, value in asdict(outcome).items() if name != "points"}
-        write_json(folder / "record.json", record)
-        for leftover in ("checkpoint.pt", "error.txt"):
+        write_json(folder / layout.RECORD, record)
+        for leftover in (layout.CHECKPOINT, layout.ERROR):
             (folder / leftover).unlink(missing_ok=True)
 
     def weights(self, cell: str) -> dict[str, Tensor]:
-        return load_file(self.folder(cell) / "student.safetensors")
+        return load_file(self.folder(cell) / layout.WEIGHTS)
 
     def write_test(
         self, cell: str, accuracy: float, by_class: dict[int, float] | None = None
     ) -> None:
         """`by_class`: the share of right answers among the test images of each class."""
         classes = {f"test.class.{label}": share for label, share in (by_class or {}).items()}
-        write_json(self.folder(cell) / "test.json", {"test": accuracy, **classes})
+        write_json(self.folder(cell) / layout.TEST, {"test": accuracy, **classes})
 
     def write_error(self, cell: str, text: str) -> None:
         """Why a cell could not be computed; it has no record, so that the next call tries it
         again.
         """
-        replace_file(self.folder(cell) / "error.txt", lambda half: half.write_text(text + "\n"))
+        replace_file(self.folder(cell) / layout.ERROR, lambda half: half.write_text(text + "\n"))
 
     def checkpoint(self, cell: str, state: dict[str, Any]) -> None:
-        replace_file(self.folder(cell) / "checkpoint.pt", lambda half: torch.save(state, half))
+        replace_file(self.folder(cell) / layout.CHECKPOINT, lambda half: torch.save(state, half))
 
     def restore(self, cell: str) -> dict[str, Any] | None:
         """The last checkpoint, or None where there is none or only a damaged one."""
-        path = self.folder(cell) / "checkpoint.pt"
+        path = self.folder(cell) / layout.CHECKPOINT
         if not zipfile.is_zipfile(path):  # torch.load fails in many ways on other files
             return None
         try:
@@ -132,7 +133,7 @@ class Ledger:
 
     def lease(self, cell: str) -> Lease:
         self.folder(cell).mkdir(parents=True, exist_ok=True)
-        return Lease(self.folder(cell) / "lease")
+        return Lease(self.folder(cell) / layout.LEASE)
 
 
 def _without_gaps(point: dict[Any, float]) -> dict[str, float]:

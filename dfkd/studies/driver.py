@@ -27,13 +27,14 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.stats import racing
 from dfkd.stats.statistics import frame
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies import record as studies
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
-from dfkd.studies.record import Retuned, StudyRecord, folder_of
+from dfkd.studies.record import Retuned, StudyRecord
 from dfkd.studies.result import StudyResult, typical_of_best
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import Job, RunContext
@@ -76,7 +77,7 @@ def run_study(
     for cell in sources.values():
         check(cell, compute.storage, read_test=True)
     driver = _Driver(name, study, compute, console, options, retuned)
-    run_context = known_run_context(folder_of(compute.storage, name) / "setting.json", sources)
+    run_context = known_run_context(compute.storage / layout.run_context(name), sources)
     with closing(driver.sync.tracker):
         if run_context is not None:
             driver.begin(run_context)
@@ -139,7 +140,7 @@ class _Driver:
         self.looks = list(racing.usual_looks(study.blocks)) if options.race else None
         self.sync = RunSync(
             Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
-            folder_of(compute.storage, name),
+            compute.storage / layout.study(name),
             kind="study",
             name=name,
             identity=f"study {name}",
@@ -220,9 +221,7 @@ class _Driver:
 
     def run(self) -> StudyResult:
         """Everything, with the workers there."""
-        write_json(
-            folder_of(self.compute.storage, self.name) / "setting.json", asdict(self.run_context)
-        )
+        write_json(self.compute.storage / layout.run_context(self.name), asdict(self.run_context))
         studies.write(self.compute.storage, self.record)
         self._open_account()
         self._check_one()
@@ -297,7 +296,7 @@ class _Driver:
     @contextmanager
     def _apart(self) -> Iterator[Compute]:
         """A ledger of its own, on the storage that every node sees."""
-        folder = folder_of(self.compute.storage, self.name) / "check"
+        folder = self.compute.storage / layout.study(self.name) / layout.CHECK
         try:
             yield replace(self.compute, storage=folder)
         finally:

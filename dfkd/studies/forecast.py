@@ -19,11 +19,12 @@ from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
 from dfkd.stats.paired import smallest_detectable
 from dfkd.stats.statistics import by_block, paired_with
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies import record as studies
 from dfkd.studies.driver import device_hours, known_run_context
-from dfkd.studies.record import StudyRecord, folder_of
+from dfkd.studies.record import StudyRecord
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
@@ -121,8 +122,9 @@ def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None
     alike.
     """
     sources = {inputs_key(cell) for cell in study.cells().values()}
-    own = folder_of(compute.storage, name) / "setting.json"
-    others = sorted(path for path in compute.storage.glob("studies/*/setting.json") if path != own)
+    own = compute.storage / layout.run_context(name)
+    all_studies = compute.storage.glob(str(layout.run_context("*")))
+    others = sorted(path for path in all_studies if path != own)
     for path in (own, *others):
         run_context = known_run_context(path, sources)
         if run_context is not None and _fits(run_context.environment, compute):
@@ -168,7 +170,7 @@ def _seconds(
 
 def _records(storage: Path) -> Iterator[dict[str, Any]]:
     """Finished cells without their curves."""
-    for path in storage.glob("cells/*/record.json"):
+    for path in (storage / layout.CELLS).glob(f"*/{layout.RECORD}"):
         record = json.loads(path.read_text())
         if record["state"] == "finished":
             yield record

@@ -27,12 +27,12 @@ from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.sheets import NO_IMAGES, Selected
 from dfkd.reporting.style import svg
 from dfkd.stats.statistics import BETTER, WORSE, Comparison
+from dfkd.storage import layout
 from dfkd.studies import figures as plots
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings
-from dfkd.studies.record import folder_of
 from dfkd.studies.selected import selected
 
 TITLES = {
@@ -49,7 +49,7 @@ def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | st
     written anew.
     """
     texts = written(findings, selected(findings.data, storage))
-    return write_report_files(folder_of(storage, findings.data.name) / "report", texts)
+    return write_report_files(storage / layout.study(findings.data.name) / layout.REPORT, texts)
 
 
 def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:
@@ -65,7 +65,7 @@ def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str
         }
     )
     return {
-        "index.html": html(findings, selected, drawn),
+        layout.PAGE: html(findings, selected, drawn),
         "report.md": tables.markdown(findings),
         "table.tex": tables.latex(findings),
         "comparisons.csv": tables.comparisons_csv(findings),

@@ -19,13 +19,14 @@ import pandas as pd
 
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import MEASURES, Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
 from dfkd.tracking.reading import Tracked
 
-RECORD, CURVES = "study.json", "curves.json"  # artifacts of the study's run in MLflow
+RECORD, CURVES = layout.STUDY, "curves.json"  # artifacts of the study's run in MLflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,22 +147,18 @@ def curves_text(outcomes: Iterable[Outcome]) -> str:
     )
 
 
-def folder_of(storage: Path, name: str) -> Path:
-    return storage / "studies" / name
-
-
 def write(storage: Path, record: StudyRecord) -> None:
-    write_json(folder_of(storage, record.name) / "study.json", record.facts())
+    write_json(storage / layout.study(record.name) / layout.STUDY, record.facts())
 
 
 def read(storage: Path, name: str) -> StudyRecord | None:
-    path = folder_of(storage, name) / "study.json"
+    path = storage / layout.study(name) / layout.STUDY
     return StudyRecord.parse(path.read_text()) if path.exists() else None
 
 
 def recorded(storage: Path) -> list[str]:
     """The names of all studies that have a record, in order."""
-    return sorted(path.parent.name for path in storage.glob("studies/*/study.json"))
+    return sorted(path.parent.name for path in (storage / layout.STUDIES).glob(f"*/{layout.STUDY}"))
 
 
 def from_ledger(storage: Path, name: str) -> StudyData:

@@ -25,6 +25,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
@@ -192,7 +193,7 @@ class _Search:
         identity = digest(
             [source_of(retuning.space), default.fingerprint(), variant.fingerprint(), retuning.seed]
         )
-        self.folder = compute.storage / "retunings" / identity
+        self.folder = compute.storage / layout.retuning(identity)
         self.change = Change.of(variant, default)
         self.fixed, self.is_free = without_effect(
             load(retuning.space, "space", "search_spaces"), default.params(), self.change
@@ -209,7 +210,7 @@ class _Search:
 
     @property
     def _path(self) -> Path:
-        return self.folder / f"result-{self.retuning.trials}.json"
+        return self.folder / layout.retuning_result(self.retuning.trials)
 
     def found(self) -> dict[str, Any] | None:
         """What an earlier call found, unless the mathematics of a piece or the version of PyTorch
@@ -248,7 +249,7 @@ class _Search:
 
     def run(self, executor: Executor) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease(self.folder / "lease")
+        lease = Lease(self.folder / layout.LEASE)
         if not lease.acquire():
             raise ValueError(
                 f"another process is tuning {self.label}: wait for it, then call again"
@@ -280,7 +281,7 @@ class _Search:
             self.console.warn(f"no trial of {self.label} came to its end: it stays as it is")
             chosen = records[0]  # the recipe's own settings
         else:
-            best = finished(records, self.folder / "trials")
+            best = finished(records, self.folder / layout.TRIALS)
             winner = (
                 choose(best, context, executor, CHOICE_BLOCKS, note).fingerprint()
                 if len(best) > 1

@@ -21,6 +21,7 @@ from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block, stream
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
 from dfkd.training.probe import draw_probe
@@ -77,7 +78,7 @@ def _sheet(
     teacher, pool_digest = _digests(data, cell, storage)
     folder = recorded_memory_map(e, block, teacher, pool_digest, storage)
     images_NHWC, scores = open_memory_map(folder)
-    rows_N = _rows(e, block, scores, folder / "selections")
+    rows_N = _rows(e, block, scores, folder / layout.SELECTIONS)
     return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
 
 

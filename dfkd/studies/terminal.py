@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console, duration
+from dfkd.storage import layout
 from dfkd.studies import tables
 from dfkd.studies.findings import Findings
 from dfkd.studies.forecast import POWER, Forecast
-from dfkd.studies.record import folder_of
 from dfkd.studies.result import StudyResult
 from dfkd.tracking import Tracker
 
@@ -21,9 +21,9 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     )
     if result.stopped:
         console.warn(f"{result.stopped}; the same command goes on")
-    folder = folder_of(compute.storage, result.name)
-    console.line(f"written to {compute.storage}: cells/, studies/{result.name}/")
-    console.line(f"report:  {folder / 'report' / 'index.html'}")
+    folder = compute.storage / layout.study(result.name)
+    console.line(f"written to {compute.storage}: {layout.CELLS}/, {layout.study(result.name)}/")
+    console.line(f"report:  {folder / layout.REPORT / layout.PAGE}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 

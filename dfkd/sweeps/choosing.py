@@ -18,6 +18,7 @@ from dfkd.execution.workers import Failure
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
 from dfkd.sweeps.trials import TrialContext
@@ -84,11 +85,11 @@ def search_trials(
     """The journal below `folder` once it holds so many trials. A deterministic search is replayed
     from its start.
     """
-    journal, batch = Journal(folder / "trials"), BATCH if deterministic else None
+    journal, batch = Journal(folder / layout.TRIALS), BATCH if deterministic else None
     if batch:
         journal.clear()
     search = SweepSearch(
-        context, journal, folder / "optuna.log", seed=seed, total=trials, batch=batch
+        context, journal, folder / layout.OPTUNA_LOG, seed=seed, total=trials, batch=batch
     )
     left = trials - sum(record.ended for record in journal.read())
     if left > 0:

@@ -28,6 +28,7 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
 from dfkd.stats.statistics import paired_interval
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
@@ -138,7 +139,7 @@ def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
 @contextmanager
 def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease(folder / "lease")
+    lease = Lease(folder / layout.LEASE)
     if not lease.acquire():
         raise ValueError(
             f"another process is running the sweep {sweep.name()}: wait, or take another --seed"
@@ -153,7 +154,7 @@ def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, RunContext
     """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch
     has changed since.
     """
-    path = folder / f"result-{sweep.trials}-{sweep.confirmation_blocks}.json"
+    path = folder / layout.sweep_result(sweep.trials, sweep.confirmation_blocks)
     if not path.exists():
         return None
     saved = json.loads(path.read_text())
@@ -182,8 +183,8 @@ class _Driver:
 
     def __init__(self, sweep: Sweep, compute: Compute, console: Console) -> None:
         self.sweep, self.compute, self.console = sweep, compute, console
-        self.folder = sweeps.folder_of(compute.storage, sweep.name())
-        self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / "trials")
+        self.folder = compute.storage / layout.sweep(sweep.name())
+        self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / layout.TRIALS)
         self.sync = RunSync(
             Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
             self.folder,
@@ -212,7 +213,8 @@ class _Driver:
         result = self._conclude(records)
         saved = {"setting": asdict(executor.run_context), "result": asdict(result)}
         write_json(
-            self.folder / f"result-{self.sweep.trials}-{self.sweep.confirmation_blocks}.json", saved
+            self.folder / layout.sweep_result(self.sweep.trials, self.sweep.confirmation_blocks),
+            saved,
         )
         self._tell(result, *self._report())
         return result

@@ -15,9 +15,9 @@ from dfkd.reporting.numbers import interval, percent, points
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.style import svg
+from dfkd.storage import layout
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps.findings import SHOWN, SweepData, short, verdict
-from dfkd.sweeps.record import folder_of
 
 TITLES = {
     "confirmation": "Winner against default, on fresh blocks",
@@ -54,14 +54,14 @@ def write_report(data: SweepData, storage: Path) -> tuple[dict[str, Path | str],
     """Write the report's files. Returns them by their names in MLflow, and whether any had to be
     written anew.
     """
-    return write_report_files(folder_of(storage, data.name) / "report", written(data))
+    return write_report_files(storage / layout.sweep(data.name) / layout.REPORT, written(data))
 
 
 def written(data: SweepData) -> dict[str, str]:
     """File name -> content."""
     drawn = {name: svg(drawing) for name, drawing in sweep_plots.figures(data).items()}
     return {
-        "index.html": html(data, drawn),
+        layout.PAGE: html(data, drawn),
         "report.md": markdown(data),
         "table.tex": latex(data),
         "trials.csv": trials_csv(data),

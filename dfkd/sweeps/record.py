@@ -8,13 +8,13 @@ folder and ledger.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfkd.stats.statistics import rank_correlation
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial
 from dfkd.tracking.reading import Tracked
@@ -22,29 +22,24 @@ from dfkd.tracking.reading import Tracked
 if TYPE_CHECKING:  # Optuna takes a second to import
     import optuna
 
-RESULT = re.compile(r"result-(\d+)-(\d+)\.json")
 RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
 ENOUGH = 8  # trials at one step: of fewer, importance is noise
 
 
-def folder_of(storage: Path, name: str) -> Path:
-    return storage / "sweeps" / name
-
-
 def recorded(storage: Path) -> list[str]:
     """The names of all sweeps that have begun, in order."""
-    return sorted(path.parent.name for path in storage.glob("sweeps/*/trials"))
+    return sorted(path.parent.name for path in (storage / layout.SWEEPS).glob(f"*/{layout.TRIALS}"))
 
 
 def read(storage: Path, name: str) -> SweepData:
     """The sweep as far as it has come. ValueError where it has no trial yet."""
-    folder = folder_of(storage, name)
+    folder = storage / layout.sweep(name)
     saved = _result(folder)
     records = saved["result"]["trials"] if saved else _journal(folder)
     if not records:
         raise ValueError(f"the sweep {name} has no trial yet: run it first")
     trials = tuple(trial_of(record, Ledger(storage)) for record in records)
-    seen = _optuna_trials(folder / "optuna.log")
+    seen = _optuna_trials(folder / layout.OPTUNA_LOG)
     return SweepData(
         name=name,
         trials=trials,
@@ -92,13 +87,15 @@ def _result(folder: Path) -> dict[str, Any] | None:
     found = [
         (int(m[1]), int(m[2]), path)
         for path in folder.glob("*.json")
-        if (m := RESULT.fullmatch(path.name))
+        if (m := layout.RESULT.fullmatch(path.name))
     ]
     return json.loads(max(found)[2].read_text()) if found else None
 
 
 def _journal(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("trials/*.json"))]
+    return [
+        json.loads(path.read_text()) for path in sorted((folder / layout.TRIALS).glob("*.json"))
+    ]
 
 
 def trial_of(record: Mapping[str, Any], ledger: Ledger) -> Trial:

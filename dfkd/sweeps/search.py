@@ -24,6 +24,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from dfkd.identity import Scalar
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.trials import TrialContext
@@ -57,7 +58,7 @@ class Journal:
         self.folder = folder
 
     def write(self, record: TrialRecord) -> None:
-        write_json(self.folder / f"{record.number:05d}.json", asdict(record))
+        write_json(self.folder / layout.trial(record.number), asdict(record))
 
     def read(self) -> list[TrialRecord]:
         files = sorted(self.folder.glob("*.json")) if self.folder.exists() else []

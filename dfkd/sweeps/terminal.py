@@ -8,10 +8,10 @@ from collections import Counter
 
 from dfkd.execution.session import Compute
 from dfkd.reporting.console import Console
+from dfkd.storage import layout
 from dfkd.sweeps import page
 from dfkd.sweeps.driver import Sweep, SweepResult
 from dfkd.sweeps.findings import Confirmation, SweepData, short, verdict
-from dfkd.sweeps.record import folder_of
 from dfkd.tracking import Tracker
 
 
@@ -36,10 +36,11 @@ def print_result(result: SweepResult, sweep: Sweep, compute: Compute, console: C
     for line in verdict(confirmation_of(result)):
         console.line(line)
     console.line(
-        f"written to {compute.storage}: cells/, sweeps/{result.name}/ (optuna.log opens in "
-        "optuna-dashboard)"
+        f"written to {compute.storage}: {layout.CELLS}/, {layout.sweep(result.name)}/ "
+        f"({layout.OPTUNA_LOG} opens in optuna-dashboard)"
     )
-    console.line(f"report:  {folder_of(compute.storage, result.name) / 'report' / 'index.html'}")
+    page = layout.sweep(result.name) / layout.REPORT / layout.PAGE
+    console.line(f"report:  {compute.storage / page}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 

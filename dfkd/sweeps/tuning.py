@@ -17,6 +17,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from dfkd.execution.preparing import PreparedInputs
 from dfkd.execution.session import Compute, slots
+from dfkd.storage import layout
 from dfkd.sweeps.search import BatchedHalving, SweepSearch
 from dfkd.sweeps.trials import CellTrial, train_trial
 
@@ -68,7 +69,7 @@ def tune_trials(
         "0"  # relative paths in a user's space stay those of the driver
     )
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # with verbose=0: no walls of boxes
-    scratch = compute.storage / "tune" / uuid.uuid4().hex
+    scratch = compute.storage / layout.TUNE_SCRATCH / uuid.uuid4().hex
     # A Train run brings its own workers. The trial beside them only waits, and must take no share
     # of a CPU that they need; Tune wants it to hold something: a byte of memory
     resources = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 
 
@@ -20,7 +21,7 @@ class SyncState:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "tracked.json"
+        self._path = folder / layout.SYNC_STATE
 
     def of(self, address: str) -> dict[str, str]:
         """Empty where nothing was told to this address in full, or what was told is lost."""

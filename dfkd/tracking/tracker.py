@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dfkd.storage import layout
 from dfkd.tracking.address import is_database, settle, without_credentials
 from dfkd.tracking.failures import failures, of_stores
 from dfkd.tracking.store import Parent, Store
@@ -42,9 +43,8 @@ class Tracker:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self.storage = storage.resolve()  # a Ray job runs in a directory that is thrown away
-        self.uri = (
-            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
-        )
+        database = f"sqlite:///{self.storage / layout.DATABASE}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
         self._warn = warn or logging.getLogger(__name__).warning
         self._said: set[str] = set()
@@ -139,7 +139,7 @@ class Tracker:
         """When the cell was computed, also if it is written much later. The ledger knows best."""
         from dfkd.storage.ledger import Ledger
 
-        record = Ledger(self.storage).folder(outcome.cell) / "record.json"
+        record = Ledger(self.storage).folder(outcome.cell) / layout.RECORD
         return record.stat().st_mtime if record.exists() else time.time()
 
     def _soon(self, work: Callable[[Store], None]) -> None:
@@ -162,7 +162,7 @@ class Tracker:
 
         try:
             self._store = self._store or Store(
-                self.uri, self.experiment, self.storage / "mlartifacts"
+                self.uri, self.experiment, self.storage / layout.ARTIFACTS
             )
             result = work(self._store)
         except failures() as error:

@@ -17,6 +17,7 @@ from dfkd.scores import missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.top_k import TopK
+from dfkd.storage import layout
 from dfkd.storage.files import check_writable
 from dfkd.training.distill import Inputs
 from dfkd.training.probe import draw_probe
@@ -113,7 +114,7 @@ class MappedInputs:
             probe=draw_probe(scores),
             validation=self.validation,
             teacher=self.teacher,
-            selections=self.folder / "selections",
+            selections=self.folder / layout.SELECTIONS,
         )
 
 

@@ -14,6 +14,7 @@ from dfkd.data.pools import PoolFiles
 from dfkd.experiment import Experiment
 from dfkd.scores.memory_map import memory_map_folder, open_memory_map
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.training.probe import draw_probe
 
 GONE = (
@@ -54,9 +55,10 @@ def _pool(e: Experiment, block: Block, digest: str, storage: Path) -> PoolFiles:
     """The pool as it lies there. It is not drawn for a report."""
     folder = getattr(e.pool, "folder", None)
     drawn = (
-        folder is None or (folder(e.task.image_shape, storage, block.draw) / "pool.json").exists()
+        folder is None
+        or (folder(e.task.image_shape, storage, block.draw) / layout.POOL_MANIFEST).exists()
     )
-    if not (drawn and (storage / "packs").exists()):
+    if not (drawn and (storage / layout.PACKS).exists()):
         raise Absent(GONE)
     pool = e.pool.files(e.task.image_shape, storage, block.draw)
     if pool.digest != digest:

@@ -28,6 +28,7 @@ from dfkd.data.importing.places import check_path
 from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.importing.repeats import Repeats, find_repeats
 from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 
 VERSION = 1  # raised when shards or records are written otherwise
@@ -119,17 +120,18 @@ class Import:
         if len(rows):
             shards.append(rows.write(self._shard(part, len(shards))))
         key = self.keys[part]
-        write_rejects(self.folder / f"{key}.rejected.parquet", rejects)
+        write_rejects(self.folder / layout.part_rejects(key), rejects)
         counts = Counter(reason for _, reason, _ in rejects)
         write_json(
-            self.folder / f"{key}.json", {"shards": [entry_of(s) for s in shards], "counts": counts}
+            self.folder / layout.part_record(key),
+            {"shards": [entry_of(s) for s in shards], "counts": counts},
         )
 
     def _shard(self, part: int, index: int) -> Path:
-        return self.folder / f"{self.keys[part]}-{index:04d}.parquet"
+        return self.folder / layout.imported_shard(self.keys[part], index)
 
     def _record(self, part: int) -> dict[str, Any] | None:
-        return intact(self.folder / f"{self.keys[part]}.json")
+        return intact(self.folder / layout.part_record(self.keys[part]))
 
     # ---- all parts
 
@@ -139,10 +141,14 @@ class Import:
 
     @property
     def _rejected(self) -> Path:
-        return self.folder / f"rejected-{self._key}.parquet"
+        return self.folder / layout.pool_rejects(self._key)
 
     def _manifest(self) -> dict[str, Any] | None:
-        return intact(self.folder / f"pool-{self._key}.json") if self._rejected.is_file() else None
+        return (
+            intact(self.folder / layout.pool_manifest(self._key))
+            if self._rejected.is_file()
+            else None
+        )
 
     def _records(self) -> list[dict[str, Any]]:
         records = [self._record(part) for part in range(len(self.keys))]
@@ -157,10 +163,10 @@ class Import:
             (Counter(record["counts"]) for record in records), Counter(r[1] for r in rejects)
         )
         join_rejects(
-            self._rejected, (self.folder / f"{key}.rejected.parquet" for key in self.keys), rejects
+            self._rejected, (self.folder / layout.part_rejects(key) for key in self.keys), rejects
         )
         manifest = {"shards": [s for s in shards if s["rows"]], "counts": counts}
-        write_json(self.folder / f"pool-{self._key}.json", manifest)
+        write_json(self.folder / layout.pool_manifest(self._key), manifest)
         return manifest
 
     def _repeats(self) -> tuple[list[Repeats], list[Reject]]:

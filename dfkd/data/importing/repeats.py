@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.importing.rejects import Reject
+from dfkd.storage import layout
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Repeats:
     def rest(self) -> str:
         """The file without them."""
         told_apart = hashlib.sha256(repr(self.rows).encode()).hexdigest()[:12]
-        return f"{self.shard.removesuffix('.parquet')}-less-{told_apart}.parquet"
+        return layout.shard_without_repeats(self.shard, told_apart)
 
 
 def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], list[Reject]]:

@@ -23,6 +23,7 @@ from dfkd.data.importing.shards import (
 )
 from dfkd.data.pools.drawing import draw_row
 from dfkd.data.pools.pool import PoolBase
+from dfkd.storage import layout
 from dfkd.storage.files import write_json
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached
@@ -63,7 +64,7 @@ class Glyphs(PoolBase):
         """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it
         complete.
         """
-        manifest = self.folder(image_shape, storage, draw) / "pool.json"
+        manifest = self.folder(image_shape, storage, draw) / layout.POOL_MANIFEST
         finished = _finished(manifest)
         if finished is not None:
             return finished
@@ -80,7 +81,7 @@ class Glyphs(PoolBase):
 
         Several processes may each make some shards, and one of them then call `files`.
         """
-        path = self.folder(image_shape, storage, draw) / f"shard-{index:05d}.parquet"
+        path = self.folder(image_shape, storage, draw) / layout.drawn_shard(index)
         start, stop = self._range_of(index)
         kept = _intact(path, image_shape, stop - start)
         if kept is not None:
@@ -113,7 +114,7 @@ class Glyphs(PoolBase):
     def folder(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Path:
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
-        return storage / "pools" / f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}"
+        return storage / layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
 
     def _range_of(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.shard_count:

@@ -30,6 +30,7 @@ from dfkd.data.importing.places import Entry, Place, place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
+from dfkd.storage import layout
 
 LISTING = pa.schema(
     [
@@ -83,8 +84,8 @@ class ImageFolder(PoolBase):
     def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
         check_pool(image_shape, draw)
         place = listable(self.path)
-        folder = (
-            storage / "pools" / f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
+        folder = storage / layout.pool(
+            f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
         )
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
         return Import(
@@ -146,9 +147,8 @@ def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[P
             while some := tuple(islice(entries, rows)):
                 writer.write_table(_table(some))
                 contents.append(hashlib.sha256(repr(some).encode()).hexdigest())
-        listing = (
-            folder
-            / f"listing-{hashlib.sha256(''.join(contents).encode()).hexdigest()[:20]}.parquet"
+        listing = folder / layout.listing(
+            hashlib.sha256("".join(contents).encode()).hexdigest()[:20]
         )
         half.rename(listing)
     finally:

@@ -32,6 +32,7 @@ from dfkd.data.pools.making import Making, making
 from dfkd.data.pools.parquet_pool import ParquetPool
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import name_of
+from dfkd.storage import layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class MixedPool(PoolBase):
 
     def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Mixing:
         members = tuple(making(pool, image_shape, storage, draw) for pool in self.pools)
-        return Mixing(self, members, image_shape, storage / "pools" / "mixtures", draw)
+        return Mixing(self, members, image_shape, storage / layout.mixtures(), draw)
 
     def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
@@ -114,7 +115,7 @@ class Taking:
             f"{MixedPool.version} {self.member} {self.shard.digest}".encode()
         )
         told_apart.update(self.place_M.astype("<i8").tobytes())
-        return f"{told_apart.hexdigest()[:24]}.parquet"
+        return layout.part_shard(told_apart.hexdigest()[:24])
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Mixing:
         if not found:
             return None
         name = hashlib.sha256("".join(str(one.path) for one in found).encode()).hexdigest()[:20]
-        path = self.folder / f"rejected-{name}.parquet"
+        path = self.folder / layout.pool_rejects(name)
         if not path.is_file():
             join_rejects(path, [one.path for one in found])
         counts: dict[str, int] = {}

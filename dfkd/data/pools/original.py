@@ -16,6 +16,7 @@ from dfkd.data.pools.pool import PoolBase
 from dfkd.data.tasks import Digits, Task
 from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
+from dfkd.storage import layout
 
 ROWS_PER_SHARD = 10_000
 
@@ -75,9 +76,8 @@ class TrainingImages(PoolBase):
         found = content_digest(row_id_N, images_NHWC)
         path = (
             storage
-            / "pools"
-            / f"training-{digest(spec(self))}"
-            / f"{index:05d}-{found[:16]}.parquet"
+            / layout.pool(f"training-{digest(spec(self))}")
+            / layout.training_shard(index, found)
         )
         return (
             Shard(path, found, len(row_id_N))

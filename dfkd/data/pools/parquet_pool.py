@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -38,6 +38,7 @@ from dfkd.data.importing.shards import (
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import later, limit, location
+from dfkd.storage import layout
 from dfkd.storage.files import replace_file, write_json
 
 
@@ -85,7 +86,7 @@ class ParquetPool(PoolBase):
         place = listable(self.path)
         names = _names(place, self.path)
         told_apart = place.root if isinstance(place, Local) else self.path
-        folder = storage / "pools" / f"parquet-{_sha256(told_apart)[:16]}"
+        folder = storage / layout.pool(f"parquet-{_sha256(told_apart)[:16]}")
         if isinstance(place, Local):
             paths = tuple(Path(place.root, name) for name in names)
             for path in paths:
@@ -133,7 +134,7 @@ class ParquetFiles:
     def rounds(self) -> Iterator[Sequence[Copying | Decoding]]:
         yield [Copying(path) for path in self.paths if not path.is_file()]
         found = [one for one in self._found() if isinstance(one, Decoding)]
-        yield [one for one in found if intact(self._file(one, "json")) is None]
+        yield [one for one in found if intact(self._file(one, layout.part_record)) is None]
 
     def make(self, todo: Copying | Decoding) -> None:
         if isinstance(todo, Decoding):
@@ -148,7 +149,8 @@ class ParquetFiles:
                 self.make(one)
         found = self._found()
         records = [
-            intact(self._file(one, "json")) if isinstance(one, Decoding) else None for one in found
+            intact(self._file(one, layout.part_record)) if isinstance(one, Decoding) else None
+            for one in found
         ]
         shards: list[Shard] = [one for one in found if isinstance(one, Shard)]
         if any(records):
@@ -185,7 +187,7 @@ class ParquetFiles:
         if not isinstance(self.place, Local):  # looked at before otherwise
             for path in self.paths:
                 check_columns(path, self.image_shape)
-        entries = _remembered(self.folder.with_suffix(".json"), list(self.paths))
+        entries = _remembered(layout.pool_memory(self.folder), list(self.paths))
         digests = {
             p: _digest(p, entries[p.name]["bytes_digest"], self.image_shape) for p in self.paths
         }
@@ -196,8 +198,8 @@ class ParquetFiles:
             for p in self.paths
         ]
 
-    def _file(self, todo: Decoding, suffix: str) -> Path:
-        return self.folder / f"{todo.key(self.pool.most_pixels)}.{suffix}"
+    def _file(self, todo: Decoding, named: Callable[[str], str]) -> Path:
+        return self.folder / named(todo.key(self.pool.most_pixels))
 
     def _shard(self, record: dict[str, Any] | None) -> Shard:
         assert record is not None
@@ -205,14 +207,14 @@ class ParquetFiles:
         return Shard(self.folder / entry["file"], entry["digest"], entry["rows"])
 
     def _decode(self, todo: Decoding) -> None:
-        path, rejects, lost = self._file(todo, "parquet"), list[Reject](), list[int]()
+        path, rejects, lost = self._file(todo, layout.part_shard), list[Reject](), list[int]()
         replace_file(path, lambda half: self._write(todo.path, half, rejects, lost))
         # the same digest as ever where all could be read; what was left out makes another pool
         digest = todo.digest if not lost else _sha256(f"{todo.digest} without {lost}")
-        write_rejects(self._file(todo, "rejected.parquet"), rejects)
+        write_rejects(self._file(todo, layout.part_rejects), rejects)
         shard = Shard(path, digest, pq.read_metadata(path).num_rows)
         write_json(
-            self._file(todo, "json"),
+            self._file(todo, layout.part_record),
             {"shards": [entry_of(shard)], "counts": Counter(reject[1] for reject in rejects)},
         )
 
@@ -246,10 +248,10 @@ class ParquetFiles:
         decoded = [one for one in found if isinstance(one, Decoding)]
         if not decoded:
             return None
-        key = _sha256(repr([self._file(one, "json").name for one in decoded]))[:20]
-        path = self.folder / f"rejected-{key}.parquet"
+        key = _sha256(repr([self._file(one, layout.part_record).name for one in decoded]))[:20]
+        path = self.folder / layout.pool_rejects(key)
         if not path.is_file():
-            join_rejects(path, (self._file(one, "rejected.parquet") for one in decoded))
+            join_rejects(path, (self._file(one, layout.part_rejects) for one in decoded))
         counts = sum(
             (Counter[str](record["counts"]) for record in records if record), Counter[str]()
         )

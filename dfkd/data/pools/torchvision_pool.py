@@ -25,6 +25,7 @@ from dfkd.data.importing.places import place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
+from dfkd.storage import layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class TorchvisionPool(PoolBase):
                 part_key(f"{content} {of_part}", image_shape, self.most_pixels)
                 for of_part in ranges
             ),
-            folder=storage / "pools" / f"torchvision-{self.name.lower()}",
+            folder=storage / layout.pool(f"torchvision-{self.name.lower()}"),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,

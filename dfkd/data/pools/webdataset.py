@@ -26,6 +26,7 @@ from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
+from dfkd.storage import layout
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LONGEST_HEADER = 2**20  # bytes of a name or of other properties
@@ -80,8 +81,7 @@ class WebDatasetTars(PoolBase):
             outside=_Members(place, tars, self.most_pixels, self.unique_names),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
             folder=storage
-            / "pools"
-            / f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}",
+            / layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,

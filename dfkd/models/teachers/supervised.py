@@ -23,6 +23,7 @@ from dfkd.models.networks import Network, SmallResNet
 from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
+from dfkd.storage import layout
 from dfkd.storage.files import replace_file, write_json
 
 
@@ -71,14 +72,14 @@ class SupervisedTeacher(TeacherBase):
         require(task, "train")
 
     def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
-        folder = storage / "teachers" / digest([spec(self), spec(task), seed])
-        if not (folder / "teacher.json").exists():
+        folder = storage / layout.teacher(digest([spec(self), spec(task), seed]))
+        if not (folder / layout.TEACHER_NOTE).exists():
             _store(
                 folder,
                 self._train(task, seed),
                 {"teacher": spec(self), "task": spec(task), "seed": seed},
             )
-        kept = TeacherFile(path=str(folder / "teacher.safetensors"), network=self.network).obtain(
+        kept = TeacherFile(path=str(folder / layout.TEACHER_WEIGHTS), network=self.network).obtain(
             task, storage
         )
         return replace(kept, origin="trained here")
@@ -114,5 +115,5 @@ class SupervisedTeacher(TeacherBase):
 def _store(folder: Path, module: nn.Module, configuration: dict[str, object]) -> None:
     """Weights first, configuration last: a folder with `teacher.json` is complete."""
     weights = {name: value.contiguous() for name, value in module.state_dict().items()}
-    replace_file(folder / "teacher.safetensors", lambda half: save_file(weights, half))
-    write_json(folder / "teacher.json", configuration)
+    replace_file(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(weights, half))
+    write_json(folder / layout.TEACHER_NOTE, configuration)

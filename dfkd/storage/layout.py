@@ -1,0 +1,218 @@
+"""Where everything lies below a storage: the only file that names places there.
+
+A place is a `Key`, relative to the storage and with "/" between its parts, so that a folder and an
+object store mean the same by it. Names in capital letters stand for files inside such a place.
+
+    cells/<cell>/          one experiment in one block: the ledger
+    scores/<teacher>/      the teacher's answers, a file for each shard of a pool
+    packs/<digest>/        images and answers as memory maps, made again from the two above
+    pools/<name>/          shards of images
+    teachers/<digest>/     teachers that were trained here
+    studies/<name>/        a study's record, report and sync state; alike: sweeps/, retunings/
+    inspections/<key>/     reports on whether a pool can teach
+    reports/<name>/        studies and sweeps side by side
+    exports/<cell>/        students as files, for others
+    tune/ train/           scratch of Ray while a search or a Train group runs
+    mlflow.db mlartifacts/ MLflow's record, unless a server is named
+    .in-use-<id>           a command at work in this storage
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+Key = PurePosixPath
+
+CELLS, SCORES, PACKS, POOLS, TEACHERS = map(Key, ("cells", "scores", "packs", "pools", "teachers"))
+STUDIES, SWEEPS, RETUNINGS = map(Key, ("studies", "sweeps", "retunings"))
+INSPECTIONS, REPORTS, EXPORTS = map(Key, ("inspections", "reports", "exports"))
+TUNE_SCRATCH, TRAIN_SCRATCH = Key("tune"), Key("train")
+DATABASE, ARTIFACTS = Key("mlflow.db"), Key("mlartifacts")
+
+LEASE = "lease"  # in the folder of a cell, a sweep or a retuning: who computes it now
+
+
+def in_use(identity: str) -> Key:
+    """The lease of a command, directly in the storage."""
+    return Key(f".in-use-{identity}")
+
+
+# ---- cells
+
+RECORD = "record.json"  # written last: the cell is finished, diverged or pruned
+CURVE = "curve.parquet"
+WEIGHTS = "student.safetensors"
+TEST = "test.json"
+CHECKPOINT = "checkpoint.pt"
+ERROR = "error.txt"
+
+
+def cell(name: str) -> Key:
+    """The folder of a cell by its key and environment."""
+    return CELLS / name
+
+
+# ---- teachers, scores and memory maps
+
+TEACHER_NOTE = "teacher.json"  # written last: the teacher is complete
+TEACHER_WEIGHTS = "teacher.safetensors"
+PACK_NOTE = "pack.json"  # what a memory map was made from
+SELECTIONS = "selections"  # in a memory map's folder: rows that rules chose from it
+
+
+def teacher(digest: str) -> Key:
+    """The folder of a teacher that was trained here, by the digest of how."""
+    return TEACHERS / digest
+
+
+def scores_of_teacher(teacher_digest: str) -> Key:
+    """The folder with all scores of the teacher with this digest."""
+    return SCORES / teacher_digest[:12]
+
+
+def scores(teacher_digest: str, digest: str) -> Key:
+    """The scores of one shard, by the digest of all that they depend on."""
+    return scores_of_teacher(teacher_digest) / f"{digest}.parquet"
+
+
+def pack(digest: str) -> Key:
+    """The folder of a memory map, by the digest of what it is made from."""
+    return PACKS / digest
+
+
+# ---- pools
+
+POOL_MANIFEST = "pool.json"  # written last: a drawn pool is complete
+
+
+def pool(name: str) -> Key:
+    """The folder of a pool, or of all states of an imported one."""
+    return POOLS / name
+
+
+def mixtures() -> Key:
+    """The folder that all mixtures of pools share."""
+    return POOLS / "mixtures"
+
+
+def drawn_shard(index: int) -> str:
+    """A shard of a drawn pool."""
+    return f"shard-{index:05d}.parquet"
+
+
+def training_shard(index: int, digest: str) -> str:
+    """A shard of a task's own training images."""
+    return f"{index:05d}-{digest[:16]}.parquet"
+
+
+def imported_shard(part: str, index: int) -> str:
+    """A shard of an imported part, by the part's key."""
+    return f"{part}-{index:04d}.parquet"
+
+
+def shard_without_repeats(shard: str, digest: str) -> str:
+    """What is left of an imported shard without the rows that this digest names."""
+    return f"{shard.removesuffix('.parquet')}-less-{digest}.parquet"
+
+
+def pool_manifest(pool: str) -> str:
+    """The manifest of an imported pool in one state: written last."""
+    return f"pool-{pool}.json"
+
+
+def part_record(part: str) -> str:
+    """The record of an imported part: written last."""
+    return f"{part}.json"
+
+
+def part_shard(part: str) -> str:
+    """A part that is one shard: a decoded Parquet file, or the rows that a mixture takes of one."""
+    return f"{part}.parquet"
+
+
+def part_rejects(part: str) -> str:
+    """What could not be read of an imported part."""
+    return f"{part}.rejected.parquet"
+
+
+def pool_rejects(pool: str) -> str:
+    """What is set aside of an imported pool or a mixture."""
+    return f"rejected-{pool}.parquet"
+
+
+def listing(digest: str) -> str:
+    """The files of an image folder in one state."""
+    return f"listing-{digest}.parquet"
+
+
+def pool_memory(folder: Path) -> Path:
+    """Beside the folder of a Parquet pool: what is known of the user's own files."""
+    return folder.with_suffix(".json")
+
+
+# ---- studies, sweeps and retunings
+
+STUDY = "study.json"  # what a study is and which cells it has
+CHECK = "check"  # in a study's folder: a ledger for a cell that is computed again
+TRIALS = "trials"  # in the folder of a sweep or retuning: a file for each trial
+OPTUNA_LOG = "optuna.log"
+SYNC_STATE = "tracked.json"  # which MLflow was told what
+REPORT = "report"  # in the folder of a study or sweep
+PAGE = "index.html"
+RESULT = re.compile(r"result-(\d+)-(\d+)\.json")
+
+
+def study(name: str) -> Key:
+    """The folder of a study."""
+    return STUDIES / name
+
+
+def run_context(study: str) -> Key:
+    """What all cells of a study share: environment, digests of teachers and pools, tags."""
+    return STUDIES / study / "setting.json"
+
+
+def sweep(name: str) -> Key:
+    """The folder of a sweep."""
+    return SWEEPS / name
+
+
+def retuning(identity: str) -> Key:
+    """The folder of a variant that is tuned, by what it is tuned for."""
+    return RETUNINGS / identity
+
+
+def trial(number: int) -> str:
+    """A trial's file in the folder of trials."""
+    return f"{number:05d}.json"
+
+
+def sweep_result(trials: int, blocks: int) -> str:
+    """What a sweep found with so many trials and blocks of confirmation; `RESULT` reads it."""
+    return f"result-{trials}-{blocks}.json"
+
+
+def retuning_result(trials: int) -> str:
+    """What a retuning found with so many trials."""
+    return f"result-{trials}.json"
+
+
+# ---- inspections, reports, exports and scratch
+
+INSPECTION_SUMMARY = "summary.json"  # written last: the inspection is complete
+
+
+def inspection(key: str) -> Key:
+    """The folder of an inspection."""
+    return INSPECTIONS / key
+
+
+def overview(name: str) -> Key:
+    """The folder of a page that shows several studies and sweeps."""
+    return REPORTS / name
+
+
+def export(cell: str) -> Key:
+    """The folder of a student that is handed over, unless another one is named."""
+    return EXPORTS / cell
