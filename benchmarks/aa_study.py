@@ -24,8 +24,8 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import interval, p, points
 from dfkd.seeding import Block
+from dfkd.stats.comparisons import Comparison, compare
 from dfkd.stats.paired import holm, t_test
-from dfkd.stats.statistics import Comparison, compare
 
 SEED = 5000  # its blocks are nobody else's
 BASELINE = "name 0"

@@ -29,8 +29,9 @@ sys.path.append(
     str(Path(__file__).resolve().parents[1])
 )  # run from a checkout that is not installed
 
+from dfkd.stats.comparisons import UNDECIDED, Comparison, compare
+from dfkd.stats.paired import smallest_detectable
 from dfkd.stats.racing import Plan, nominal_levels, race, sequential_p, usual_looks
-from dfkd.stats.statistics import UNDECIDED, Comparison, compare, smallest_detectable
 
 VARIANTS, EFFECTS = 5, 2  # four comparisons; in "half effects" the first two variants carry one
 ALPHA = 0.05

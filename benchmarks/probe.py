@@ -23,7 +23,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
-from dfkd.stats.statistics import rank_correlation
+from dfkd.stats.summaries import rank_correlation
 from search_spaces.digits import default, space
 
 METRICS = ("probe", "probe.low", "probe.middle", "probe.high")

@@ -14,8 +14,8 @@ import pandas as pd
 from statsmodels.regression.linear_model import OLS
 
 from dfkd.stats.designs import Levels, alias_groups, alias_line, coalition_name, column
+from dfkd.stats.outcomes import by_block
 from dfkd.stats.paired import SAME, Floats, check_confidence, holm, paired_interval, t_test
-from dfkd.stats.statistics import by_block
 
 
 @dataclass(frozen=True, kw_only=True)

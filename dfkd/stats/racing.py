@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
+from dfkd.stats.comparisons import Comparison, describe
+from dfkd.stats.outcomes import by_block, cell_note, differences_of
 from dfkd.stats.paired import Floats, check_confidence, holm, t_test
-from dfkd.stats.statistics import Comparison, by_block, cell_note, describe, differences_of
 
 Block: TypeAlias = str | int
 

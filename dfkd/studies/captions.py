@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dfkd.reporting.numbers import interval, percent, points
-from dfkd.stats.statistics import BETTER, WORSE, Comparison
+from dfkd.stats.comparisons import BETTER, WORSE, Comparison
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
 

@@ -26,7 +26,7 @@ from dfkd.identity import digest
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.stats import racing
-from dfkd.stats.statistics import frame
+from dfkd.stats.comparisons import frame
 from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome

@@ -30,7 +30,7 @@ from dfkd.reporting.style import (
     blank,
     styled,
 )
-from dfkd.stats.statistics import BETTER, WORSE
+from dfkd.stats.comparisons import BETTER, WORSE
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
 

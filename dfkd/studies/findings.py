@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dfkd.stats.comparisons import Comparison, compare
 from dfkd.stats.designs import Levels, column, resolution_of
 from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
-from dfkd.stats.statistics import Comparison, compare, summarise
+from dfkd.stats.summaries import summarise
 
 PER_CLASS = (
     "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it

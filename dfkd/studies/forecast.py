@@ -17,8 +17,8 @@ import numpy as np
 
 from dfkd.execution.session import Compute
 from dfkd.experiment import Experiment
+from dfkd.stats.outcomes import by_block, paired_with
 from dfkd.stats.paired import smallest_detectable
-from dfkd.stats.statistics import by_block, paired_with
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study

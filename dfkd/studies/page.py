@@ -26,7 +26,7 @@ from dfkd.reporting.page import (
 from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.sheets import NO_IMAGES, Selected
 from dfkd.reporting.style import svg
-from dfkd.stats.statistics import BETTER, WORSE, Comparison
+from dfkd.stats.comparisons import BETTER, WORSE, Comparison
 from dfkd.storage import layout
 from dfkd.studies import figures as plots
 from dfkd.studies import tables

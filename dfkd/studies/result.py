@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dfkd.reporting.style import Plot
-from dfkd.stats.statistics import Comparison, frame
+from dfkd.stats.comparisons import Comparison, frame
 from dfkd.studies import figures as plots
 from dfkd.studies.findings import Findings
 

@@ -11,8 +11,8 @@ from dfkd.reporting import latex as booktabs
 from dfkd.reporting.latex import NEEDS
 from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.numbers import interval, p, percent, points
+from dfkd.stats.comparisons import UNDECIDED, Comparison, frame
 from dfkd.stats.factorial import Effect
-from dfkd.stats.statistics import UNDECIDED, Comparison, frame
 from dfkd.studies.classes import Classes, by_class
 from dfkd.studies.findings import Findings
 

@@ -27,7 +27,7 @@ from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
-from dfkd.stats.statistics import paired_interval
+from dfkd.stats.paired import paired_interval
 from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease

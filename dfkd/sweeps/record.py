@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfkd.stats.statistics import rank_correlation
+from dfkd.stats.summaries import rank_correlation
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial

@@ -8,19 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from outcome_tables import outcomes
 from scipy import stats
 
 from dfkd.stats.factorial import effects, shapley_values
-
-
-def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:
-    rows = [
-        {"variant": name, "block": block, "state": "finished", "value": value}
-        for name, values in columns.items()
-        for block, value in enumerate(values, start=1)
-    ]
-    return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
-
 
 LEVELS = {
     "base": {"a": -1, "b": -1},

@@ -5,38 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from outcome_tables import by_variant, outcomes, random_study
 from scipy import stats
 
+from dfkd.stats.comparisons import IDENTICAL, NO_BLOCKS, UNDECIDED, Comparison, compare
 from dfkd.stats.racing import Plan, nominal_levels, race, sequential_p, usual_looks
-from dfkd.stats.statistics import IDENTICAL, NO_BLOCKS, UNDECIDED, Comparison, compare
-
-
-def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:
-    rows = [
-        {"variant": name, "block": block, "state": "finished", "value": value}
-        for name, values in columns.items()
-        for block, value in enumerate(values, start=1)
-    ]
-    return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
-
-
-def random_study(
-    blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0
-) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    block_N = 0.8 + 0.03 * rng.standard_normal(blocks)
-    names = ["base", *(f"v{i}" for i in range(len(effects)))]
-    return outcomes(
-        {
-            name: list(block_N + effect + 0.01 * rng.standard_normal(blocks))
-            for name, effect in zip(names, (0.0, *effects), strict=True)
-        }
-    )
-
-
-def by_variant(comparisons: list[Comparison]) -> dict[str, Comparison]:
-    return {comparison.variant: comparison for comparison in comparisons}
-
 
 PLAN = Plan(blocks=tuple(range(1, 21)), looks=usual_looks(20))
 

@@ -1,5 +1,4 @@
-"""The statistics against a table worked out by hand, against other implementations, and at their
-edges.
+"""Comparisons against a table worked out by hand, against scipy, and at their edges.
 
 The hand-worked study has 4 blocks. For 3 degrees of freedom the t-distribution has a closed form:
 P(|T| > t) = 1 - 2/pi * (atan(u) + u / (1 + u**2)) with u = t / sqrt(3).
@@ -18,31 +17,25 @@ P(|T| > t) = 1 - 2/pi * (atan(u) + u / (1 + u**2)) with u = t / sqrt(3).
     Holm: times 3, 2, 1                   .015624    1          .027694
 """
 
-import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from outcome_tables import by_variant, outcomes, random_study
 from scipy import stats
-from statsmodels.stats.power import TTestPower
-from statsmodels.stats.weightstats import ttost_paired
 
-from dfkd.stats import paired
-from dfkd.stats.statistics import (
+from dfkd.stats.comparisons import (
     CONSTANT,
     IDENTICAL,
     NO_BLOCKS,
     UNDECIDED,
     Comparison,
     compare,
-    finite_test_interval,
     frame,
-    paired_interval,
-    rank_correlation,
-    smallest_detectable,
-    summarise,
 )
+from dfkd.stats.paired import paired_interval, smallest_detectable
+from dfkd.stats.summaries import summarise
 
 T_975_3 = 3.182446  # printed tables: the 97.5 % point of t with 3 degrees of freedom
 HAND = {
@@ -51,33 +44,6 @@ HAND = {
     "flat": [0.81, 0.81, 0.78, 0.80],
     "down": [0.78, 0.78, 0.76, 0.76],
 }
-
-
-def outcomes(columns: dict[str, list[float]]) -> pd.DataFrame:
-    rows = [
-        {"variant": name, "block": block, "state": "finished", "value": value}
-        for name, values in columns.items()
-        for block, value in enumerate(values, start=1)
-    ]
-    return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
-
-
-def random_study(
-    blocks: int, effects: tuple[float, ...] = (0.02, 0.0, -0.01), seed: int = 0
-) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    block_N = 0.8 + 0.03 * rng.standard_normal(blocks)
-    names = ["base", *(f"v{i}" for i in range(len(effects)))]
-    return outcomes(
-        {
-            name: list(block_N + effect + 0.01 * rng.standard_normal(blocks))
-            for name, effect in zip(names, (0.0, *effects), strict=True)
-        }
-    )
-
-
-def by_variant(comparisons: list[Comparison]) -> dict[str, Comparison]:
-    return {comparison.variant: comparison for comparison in comparisons}
 
 
 # ---- the table worked out by hand
@@ -150,7 +116,7 @@ def test_hand_table_summary() -> None:
     assert list(summary.index) == ["base", "down", "flat", "up"]
 
 
-# ---- other implementations
+# ---- all comparisons of a study
 
 
 @pytest.mark.parametrize("blocks", [2, 5, 20])
@@ -170,90 +136,6 @@ def test_agrees_with_scipy_paired_t(blocks: int) -> None:
             pytest.approx(wider.low),
             pytest.approx(wider.high),
         )
-
-
-def test_agrees_with_statsmodels_equivalence() -> None:
-    differences_N = np.random.default_rng(1).normal(0.002, 0.01, 12)
-    theirs = ttost_paired(differences_N, np.zeros(12), -0.01, 0.01)[0]
-    assert paired.equivalence_test(differences_N, 0.01) == pytest.approx(theirs)
-
-
-@pytest.mark.parametrize("blocks", [2, 8, 10])
-def test_sign_flips_agree_with_brute_force(blocks: int) -> None:
-    differences_N = np.random.default_rng(blocks).normal(0.5, 1.0, blocks)
-    flips = [np.mean(signs * differences_N) for signs in itertools.product((-1, 1), repeat=blocks)]
-    expected = np.mean([abs(mean) >= abs(differences_N.mean()) - 1e-12 for mean in flips])
-    assert paired.sign_flip_test(differences_N) == expected
-
-
-def test_sign_flips_agree_with_scipy_and_stay_exact_to_16_blocks() -> None:
-    differences_N = np.random.default_rng(5).normal(0.4, 1.0, 16)
-    theirs = stats.permutation_test(
-        (differences_N,), np.mean, permutation_type="samples", n_resamples=2**16, vectorized=True
-    )
-    assert paired.sign_flip_test(differences_N) == pytest.approx(theirs.pvalue, abs=1e-12)
-
-
-def test_sampled_sign_flips_are_seeded_close_to_t_and_never_zero() -> None:
-    differences_N = np.random.default_rng(3).normal(0.5, 1.0, 30)
-    p = paired.sign_flip_test(differences_N, seed=1)
-    assert p == paired.sign_flip_test(differences_N, seed=1)
-    assert p == pytest.approx(paired.t_test(differences_N), abs=0.01)
-    assert paired.sign_flip_test(differences_N + 10) == 1 / paired.EXACT_SIGN_FLIPS
-
-
-@pytest.mark.parametrize("blocks", [5, 10, 20, 60])
-def test_smallest_detectable_has_the_power_it_promises(blocks: int) -> None:
-    difference = smallest_detectable(blocks, 0.02, power=0.8, comparisons=4)
-    power = TTestPower().power(difference / 0.02, blocks, alpha=0.05 / 4)
-    assert power == pytest.approx(0.8, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("blocks", "expected"), [(2, 11.5499), (5, 1.6820), (10, 0.9960), (20, 0.6604)]
-)
-def test_smallest_detectable_in_deviations(blocks: int, expected: float) -> None:
-    """One comparison, 80 % power; the figures from 5 blocks on are also those of G*Power's
-    tables.
-    """
-    assert smallest_detectable(blocks, 1.0) == pytest.approx(expected, abs=1e-4)
-
-
-def test_finite_test_set_agrees_with_wilsons_formula() -> None:
-    z, p, n = stats.norm.isf(0.025), 0.937, 897
-    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
-    interval = finite_test_interval(p, n)
-    assert (interval.low, interval.high) == (
-        pytest.approx(centre - half),
-        pytest.approx(centre + half),
-    )
-
-
-def test_rank_correlation() -> None:
-    """Ranks of y: 1, 3, 2, 4: 1 - 6 * (0 + 1 + 1 + 0) / (4 * 15) = .8."""
-    assert rank_correlation([1, 2, 3, 4], [10, 30, 20, 1e9]) == pytest.approx(0.8)
-    assert math.isnan(rank_correlation([1, 2, 3], [5, 5, 5]))
-    with pytest.raises(ValueError, match="equally long"):
-        rank_correlation([1, 2, 3], [1, 2])
-
-
-# ---- Holm
-
-
-def test_holm_is_monotone_and_agrees_with_its_definition() -> None:
-    p_M = [0.01, 0.04, 0.03, 0.005, None]
-    corrected = paired.holm(p_M)
-    assert corrected == [
-        pytest.approx(0.04),
-        pytest.approx(0.09),
-        pytest.approx(0.09),
-        pytest.approx(0.025),
-        None,
-    ]
-    order = np.argsort([1.0 if p is None else p for p in p_M])[:4]
-    assert np.all(np.diff([corrected[i] for i in order]) >= 0)
-    assert paired.holm([]) == []
 
 
 def test_wide_interval_without_zero_is_always_decided() -> None:
