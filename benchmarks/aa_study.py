@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from dfkd import recipes
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import interval, p, points
@@ -57,8 +57,7 @@ def alarm(values_N: np.ndarray, variants: int) -> bool:
 
 def accuracies(count: int, where: Compute, console: Console) -> np.ndarray:
     cells = [Cell(experiment=recipes.digits(), block=Block(seed=SEED + i)) for i in range(count)]
-    with session(where):
-        executor = Executor(cells[:1], where, console)
+    with ray_executor(cells[:1], where, console) as executor:
         jobs = [executor.run_context.job(cell, read_test=True) for cell in cells]
         done, failures = executor.compute("A/A study", jobs, lambda outcome: None)
     if failures:

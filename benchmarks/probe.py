@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.reporting.console import Console
@@ -49,8 +49,8 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     where, console = Compute(storage=arguments.storage.absolute()), Console()
-    with session(where):
-        executor = Executor([Cell(experiment=default, block=BLOCK)], where, console)
+    shared = Cell(experiment=default, block=BLOCK)  # the task, pool and teacher of all recipes
+    with ray_executor([shared], where, console) as executor:
         cells = [
             Cell(experiment=experiment, block=BLOCK)
             for experiment in random_recipes(arguments.recipes)

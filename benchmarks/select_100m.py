@@ -28,7 +28,8 @@ sys.path.append(
     str(Path(__file__).resolve().parents[1])
 )  # run from a checkout that is not installed
 
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.session import session
 from dfkd.method.selection import (
     Balanced,
     Confident,

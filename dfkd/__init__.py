@@ -11,7 +11,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from dfkd.data import pools as pools
     from dfkd.data import tasks as tasks
-    from dfkd.execution.session import Compute as Compute
+    from dfkd.execution.compute import Compute as Compute
     from dfkd.experiment import Cell as Cell
     from dfkd.experiment import Experiment as Experiment
     from dfkd.experiment import Schedule as Schedule
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "dfkd.data": ("pools", "tasks"),
-    "dfkd.execution.session": ("Compute",),
+    "dfkd.execution.compute": ("Compute",),
     "dfkd.experiment": ("Cell", "Experiment", "Schedule", "recipes"),
     "dfkd.method": ("dropping", "losses", "selection"),
     "dfkd.models": ("networks", "teachers"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dfkd.execution.session import Compute
+    from dfkd.execution.compute import Compute
     from dfkd.experiment import Cell, Experiment
     from dfkd.reporting.console import Console
 
@@ -190,7 +190,7 @@ def arguments_of(arguments: argparse.Namespace) -> str:
 
 def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console]:
     """What the options say of where to compute, checked; and the terminal."""
-    from dfkd.execution.session import Compute
+    from dfkd.execution.compute import Compute
     from dfkd.reporting.console import Console
 
     compute = Compute(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions

@@ -1,52 +1,87 @@
-"""The crew of one call: what was prepared, the workers, and MLflow, for drivers that need many
-cells computed.
+"""Executor: who computes cells for a driver, on Ray or in this process, behind one interface.
+
+A driver takes a function that opens an executor, so that another one can be given to it:
+
+    with open_executor(cells, compute, console) as executor:
+        done, failures = executor.compute("study x", jobs, on_outcome)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
-from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
-from dfkd.execution.session import Compute
-from dfkd.execution.workers import Failure, outcomes
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext
-from dfkd.training.provenance import git_commit
+from dfkd.training.inputs import MappedInputs
+
+OnOutcome = Callable[[Outcome], None]
 
 
-class Executor:
-    """Everything that the cells share is there when this is made; `compute` then computes cells."""
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A cell that could not be computed.
 
-    def __init__(self, cells: Iterable[Cell], compute: Compute, console: Console) -> None:
-        self.where, self.console = compute, console
-        self.prepared: dict[str, PreparedInputs] = prepare(cells, compute, console)
-        digests = {
-            key: (prepared.source.teacher.digest, prepared.source.pool.digest)
-            for key, prepared in self.prepared.items()
-        }
-        environment = environment_of_workers(compute)
-        self.run_context = RunContext(
-            environment=environment, digests=digests, tags={"git_commit": git_commit()}
-        )
+    It is no outcome: the next call tries it again. Its log lies in the ledger.
+    """
+
+    job: Job
+    reason: str  # one line
+
+
+def failure_of(job: Job, log: str, storage: Path, console: Console) -> Failure:
+    """Keep the log of a failed cell in the ledger, say the failure, and return it."""
+    Ledger(storage).write_error(job.name, log)
+    reason = log.strip().splitlines()[-1].removeprefix("ValueError: ")
+    console.warn(f"the cell {job.name} failed: {reason}")
+    return Failure(job=job, reason=reason)
+
+
+class Executor(Protocol):
+    """Computes cells whose teachers, pools and scores were prepared when it was opened."""
+
+    @property
+    def run_context(self) -> RunContext:
+        """What makes jobs of cells: the environment, and the digests of what was prepared."""
 
     def compute(
-        self, title: str, jobs: Iterable[Job], on_outcome: Callable[[Outcome], None]
+        self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
     ) -> tuple[dict[str, Outcome], list[Failure]]:
-        """These cells by name, each once, and those that could not be computed after all
-        attempts.
+        """Compute the cells of `jobs`, each once, or read them from the ledger where they lie.
+
+        `title` stands in the terminal; `on_outcome` is called with each outcome as soon as it is
+        there. Returns the outcomes by the cells' names, and the cells that failed in all attempts.
         """
-        distinct = {job.name: job for job in jobs}
-        done: dict[str, Outcome] = {}
-        failures: list[Failure] = []
-        with self.console.progress(title, len(distinct), "cells") as advance:
-            for outcome in outcomes(list(distinct.values()), self.prepared, self.where):
-                if isinstance(outcome, Failure):
-                    failures.append(outcome)
-                    self.console.warn(f"the cell {outcome.job.name} failed: {outcome.reason}")
-                else:
-                    done[outcome.cell] = outcome
-                    on_outcome(outcome)
-                advance(1)
-        return done, failures
+
+    def inputs(self, cell: Cell) -> MappedInputs:
+        """Return where the prepared inputs of this cell lie, for any process to map."""
+
+    def apart(self, storage: Path) -> Executor:
+        """Return an executor with the same inputs whose ledger lies in another folder."""
+
+
+# The one method that choosing and confirming need: an executor's `compute`, or the ledger's cells
+ComputeCells = Callable[[str, Iterable[Job], OnOutcome], tuple[dict[str, Outcome], list[Failure]]]
+OpenExecutor = Callable[[Iterable[Cell], Compute, Console], AbstractContextManager[Executor]]
+
+
+def compute_all(
+    compute: ComputeCells, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+) -> dict[str, Outcome]:
+    """Compute all of these cells and return their outcomes by name.
+
+    Raises ValueError with one line if a cell failed in all attempts.
+    """
+    done, failures = compute(title, jobs, on_outcome)
+    for failure in failures:
+        log = f"cells/{failure.job.name}/error.txt"
+        raise ValueError(
+            f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again"
+        )
+    return done

@@ -11,7 +11,8 @@ import ray
 
 from dfkd.data.pools import PoolFiles
 from dfkd.data.pools.making import Making, making
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.session import session
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.reporting.console import Console

@@ -11,7 +11,8 @@ import ray
 import ray.data
 
 from dfkd.data.pools import Shard
-from dfkd.execution.session import Compute, slots
+from dfkd.execution.compute import Compute
+from dfkd.execution.session import slots
 from dfkd.experiment import Cell
 from dfkd.scores import missing_shards, score_shard
 from dfkd.seeding import use_deterministic

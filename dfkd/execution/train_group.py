@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Dynamic

@@ -11,8 +11,8 @@ from typing import Any
 
 import ray
 
+from dfkd.execution.compute import Compute
 from dfkd.execution.preparing import PreparedInputs
-from dfkd.execution.session import Compute
 from dfkd.experiment import Cell
 from dfkd.inspection import page as fitness_page
 from dfkd.inspection import tables as fitness_tables

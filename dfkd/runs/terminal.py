@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
 from dfkd.reporting.console import Console

@@ -13,15 +13,15 @@ import random
 import shutil
 import statistics
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
-from dfkd.execution.workers import Failure, outcomes
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import Executor, Failure, OpenExecutor
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.identity import digest
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
@@ -66,12 +66,11 @@ def run_study(
     console: Console,
     options: StudyOptions = StudyOptions(),
     retuned: Retuned | None = None,
-    executor: Executor | None = None,
+    open_executor: OpenExecutor = ray_executor,
 ) -> StudyResult:
     """Compute what is missing. ValueError for input that cannot work, before anything is computed.
 
-    retuned: how its variants came to be. crew: one that is there already, in a session; otherwise
-    both are made.
+    retuned: how its variants came to be. open_executor: who computes the cells.
     """
     sources = {inputs_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
@@ -84,8 +83,7 @@ def run_study(
             if not driver.wanted():
                 console.line(f"nothing to compute: the study {name} is done already")
                 return driver.conclude()
-        with session(compute) if executor is None else nullcontext():
-            driver.executor = executor or Executor(sources.values(), compute, console)
+        with open_executor(sources.values(), compute, console) as driver.executor:
             driver.begin(driver.executor.run_context)
             return driver.run()
 
@@ -282,11 +280,13 @@ class _Driver:
         if not reused or not self.options.check or self.record.check is not None:
             return
         cell = random.Random(self.name).choice(reused)
-        with self._apart() as where:
-            [again] = outcomes([self.jobs[cell]], self.executor.prepared, where)
-        if isinstance(again, Failure):
-            self.console.warn(f"the reused cell {cell} could not be computed again: {again.reason}")
+        with self._apart() as folder:
+            done, failures = self.executor.apart(folder).compute(
+                "one reused cell again", [self.jobs[cell]], lambda outcome: None
+            )
+        if failures:
             return
+        again = done[cell]
         equal = (
             again.metrics == self.known[cell].metrics and again.points == self.known[cell].points
         )
@@ -294,11 +294,11 @@ class _Driver:
         (self.console.line if equal else self.console.warn)(studies.check_line(self.record))
 
     @contextmanager
-    def _apart(self) -> Iterator[Compute]:
+    def _apart(self) -> Iterator[Path]:
         """A ledger of its own, on the storage that every node sees."""
         folder = self.compute.storage / layout.study(self.name) / layout.CHECK
         try:
-            yield replace(self.compute, storage=folder)
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.stats.outcomes import by_block, paired_with
 from dfkd.stats.paired import smallest_detectable

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import Executor, OpenExecutor
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
@@ -83,6 +84,7 @@ def run_retuned_study(
     compute: Compute,
     console: Console,
     options: StudyOptions,
+    open_executor: OpenExecutor = ray_executor,
 ) -> StudyResult:
     """The study with each variant at its own best setting. What was searched before is not searched
     again.
@@ -93,16 +95,16 @@ def run_retuned_study(
     searches = _searches(name, study, retuning, compute, console)
     left = [search for search in searches if search.found() is None]
     if not left:
-        return _compare(name, study, searches, compute, console, options, None)
+        return _compare(name, study, searches, compute, console, options, open_executor)
     for search in left:
         check(search.cell, compute.storage)
-    with session(compute):
-        executor = Executor(
-            [*study.cells().values(), *(search.cell for search in left)], compute, console
-        )
+    cells = [*study.cells().values(), *(search.cell for search in left)]
+    with open_executor(cells, compute, console) as executor:
         for search in left:
             search.run(executor)
-        return _compare(name, study, searches, compute, console, options, executor)
+        return _compare(
+            name, study, searches, compute, console, options, lambda *_: nullcontext(executor)
+        )
 
 
 def _compare(
@@ -112,14 +114,14 @@ def _compare(
     compute: Compute,
     console: Console,
     options: StudyOptions,
-    executor: Executor | None,
+    open_executor: OpenExecutor,
 ) -> StudyResult:
     for search in searches:
         search.tell()
     tuned, told = _tuned(
         study, searches[0].retuning, {s.label: s.chosen() for s in searches}, console
     )
-    return run_study(name, tuned, compute, console, options, told, executor)
+    return run_study(name, tuned, compute, console, options, told, open_executor)
 
 
 def known(name: str, study: Study, retuning: Retuning, compute: Compute) -> Study:
@@ -264,7 +266,7 @@ class _Search:
         records = search_trials(
             context,
             self.folder,
-            executor.prepared[inputs_key(self.cell)],
+            executor.inputs(self.cell),
             self.console,
             trials=self.retuning.trials if self.is_free else 1,
             seed=self.retuning.seed,
@@ -283,7 +285,7 @@ class _Search:
         else:
             best = finished(records, self.folder / layout.TRIALS)
             winner = (
-                choose(best, context, executor, CHOICE_BLOCKS, note).fingerprint()
+                choose(best, context, executor.compute, CHOICE_BLOCKS, note).fingerprint()
                 if len(best) > 1
                 else ""
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console, duration
 from dfkd.storage import layout
 from dfkd.studies import tables

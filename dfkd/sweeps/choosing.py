@@ -7,14 +7,13 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from dfkd.execution.preparing import PreparedInputs
-from dfkd.execution.workers import Failure
+from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
@@ -23,45 +22,34 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
 from dfkd.sweeps.trials import TrialContext
 from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
-from dfkd.training.cells import Job, RunContext
+from dfkd.training.cells import Job
+from dfkd.training.inputs import MappedInputs
 from dfkd.user_modules import load
 
 SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'
 CANDIDATES = 3
 
-OnOutcome = Callable[[Outcome], None]
 
+def read_cells(ledger: Ledger) -> ComputeCells:
+    """Return a function that computes nothing: it reads the cells of finished work.
 
-class Computing(Protocol):
-    """Whoever brings outcomes: a `Executor`, or the ledger alone."""
-
-    run_context: RunContext
-
-    def compute(
-        self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
-    ) -> tuple[dict[str, Outcome], list[Failure]]: ...
-
-
-class Archive:
-    """Computes nothing: of what is finished, all cells lie in the ledger. LookupError for one that
-    does not.
+    It raises LookupError for a cell that is no longer in the ledger.
     """
 
-    def __init__(self, run_context: RunContext, ledger: Ledger) -> None:
-        self.run_context, self._ledger = run_context, ledger
-
-    def compute(
-        self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+    def read(
+        title: str, jobs: Iterable[Job], on_outcome: OnOutcome
     ) -> tuple[dict[str, Outcome], list[Failure]]:
         done: dict[str, Outcome] = {}
         for job in jobs:
-            outcome = self._ledger.read(job.name)
+            outcome = ledger.read(job.name)
             if outcome is None:
                 raise LookupError(f"the cell {job.name} is no longer in the ledger")
             done[job.name] = outcome
         for outcome in done.values():
             on_outcome(outcome)
         return done, []
+
+    return read
 
 
 def source_of(space: str) -> str:
@@ -73,7 +61,7 @@ def source_of(space: str) -> str:
 def search_trials(
     context: TrialContext,
     folder: Path,
-    prepared: PreparedInputs,
+    mapped: MappedInputs,
     console: Console,
     *,
     trials: int,
@@ -101,7 +89,7 @@ def search_trials(
             advance(1, f"best probe {best:.3f}")
 
         with console.progress(title, left, "trials") as advance:
-            tune_trials(search, left, evaluations, prepared, context.compute, OnEnd(note))
+            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note))
     return journal.read()
 
 
@@ -118,7 +106,7 @@ def finished(records: Sequence[TrialRecord], journal: Path) -> list[TrialRecord]
 def choose(
     best: Sequence[TrialRecord],
     context: TrialContext,
-    executor: Computing,
+    compute: ComputeCells,
     blocks: int,
     on_outcome: OnOutcome,
 ) -> Experiment:
@@ -130,29 +118,13 @@ def choose(
     candidates = [context.experiment(record.params) for record in few]
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
     jobs = {
-        (i, b): executor.run_context.job(Cell(experiment=e, block=b), False)
+        (i, b): context.run_context.job(Cell(experiment=e, block=b), False)
         for i, e in enumerate(candidates)
         for b in fresh
     }
-    outcomes = all_of(executor, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
+    outcomes = compute_all(compute, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
     means = [
         np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in fresh])
         for i in range(len(candidates))
     ]
     return candidates[int(np.argmax(means))]
-
-
-def all_of(
-    executor: Computing, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
-) -> dict[str, Outcome]:
-    """All of these cells, by name.
-
-    ValueError where one could not be computed after all attempts.
-    """
-    done, failures = executor.compute(title, jobs, on_outcome)
-    for failure in failures:
-        log = f"cells/{failure.job.name}/error.txt"
-        raise ValueError(
-            f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again"
-        )
-    return done

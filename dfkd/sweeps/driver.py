@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor, compute_all
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
@@ -33,16 +34,7 @@ from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps import record as sweeps
-from dfkd.sweeps.choosing import (
-    SEARCH,
-    Archive,
-    Computing,
-    all_of,
-    choose,
-    finished,
-    search_trials,
-    source_of,
-)
+from dfkd.sweeps.choosing import SEARCH, choose, finished, read_cells, search_trials, source_of
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.record import RECORD
@@ -50,7 +42,7 @@ from dfkd.sweeps.search import Journal, TrialRecord
 from dfkd.sweeps.trials import TrialContext
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import Job, RunContext
-from dfkd.training.inputs import check, inputs_key
+from dfkd.training.inputs import check
 from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed
@@ -110,7 +102,9 @@ class SweepResult:
         return interval.mean, interval.low, interval.high
 
 
-def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
+def run_sweep(
+    sweep: Sweep, compute: Compute, console: Console, open_executor: OpenExecutor = ray_executor
+) -> SweepResult:
     """The whole sweep. What an earlier call has finished is not done again; ValueError for input
     that cannot work.
     """
@@ -124,16 +118,10 @@ def run_sweep(sweep: Sweep, compute: Compute, console: Console) -> SweepResult:
             )
             driver.tell_again(*known)
             return known[0]
-        check(
-            Cell(experiment=sweep.default(), block=Block(seed=SEARCH)),
-            compute.storage,
-            read_test=True,
-        )
-        with (
-            session(compute),
-            _alone(sweep, driver.folder),
-        ):  # nothing is written before the cluster can hold a cell
-            return driver.run()
+        default = Cell(experiment=sweep.default(), block=Block(seed=SEARCH))
+        check(default, compute.storage, read_test=True)
+        with open_executor([default], compute, console) as executor, _alone(sweep, driver.folder):
+            return driver.run(default, executor)
 
 
 @contextmanager
@@ -196,14 +184,12 @@ class _Driver:
         )
         self.started = time.monotonic()
 
-    def run(self) -> SweepResult:
-        default = Cell(experiment=self.sweep.default(), block=Block(seed=SEARCH))
-        executor = Executor([default], self.compute, self.console)
-        self._begin(executor)
+    def run(self, default: Cell, executor: Executor) -> SweepResult:
+        self._begin(executor.run_context, executor.compute)
         records = search_trials(
             self.context,
             self.folder,
-            executor.prepared[inputs_key(default)],
+            executor.inputs(default),
             self.console,
             trials=self.sweep.trials,
             seed=self.sweep.seed,
@@ -219,9 +205,9 @@ class _Driver:
         self._tell(result, *self._report())
         return result
 
-    def _begin(self, executor: Computing) -> None:
-        self.executor = executor
-        self.context = _context(self.sweep, self.compute, executor.run_context)
+    def _begin(self, run_context: RunContext, compute_cells: ComputeCells) -> None:
+        self.compute_cells = compute_cells
+        self.context = _context(self.sweep, self.compute, run_context)
         self.sync.open()
 
     def tell_again(self, result: SweepResult, run_context: RunContext) -> None:
@@ -229,7 +215,7 @@ class _Driver:
         data, files = self._report()
         if not self.sync.is_due(told_of(data, files)):
             return
-        self._begin(Archive(run_context, self.ledger))
+        self._begin(run_context, read_cells(self.ledger))
         try:
             self._conclude(result.trials)
         except LookupError as error:
@@ -274,7 +260,7 @@ class _Driver:
         return choose(
             best,
             self.context,
-            self.executor,
+            self.compute_cells,
             self.sweep.choice_blocks,
             lambda o: self._track(o, "candidate"),
         )
@@ -289,15 +275,18 @@ class _Driver:
             for experiment in (winner, default)
         ]
         jobs = [job for side in sides for job in side]
-        outcomes = all_of(
-            self.executor, "winner against default", jobs, lambda o: self._track(o, "confirmation")
+        outcomes = compute_all(
+            self.compute_cells,
+            "winner against default",
+            jobs,
+            lambda o: self._track(o, "confirmation"),
         )
         self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
         tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
         return tests[0], tests[1]
 
     def _job(self, experiment: Experiment, block: Block, read_test: bool) -> Job:
-        return self.executor.run_context.job(Cell(experiment=experiment, block=block), read_test)
+        return self.context.run_context.job(Cell(experiment=experiment, block=block), read_test)
 
     def _track(self, outcome: Outcome, role: str, name: str = "") -> None:
         name = name or f"{role} {outcome.block['seed']}"

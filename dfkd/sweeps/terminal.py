@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.sweeps import page

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from ray import tune
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic

@@ -10,16 +10,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from dfkd.execution.preparing import PreparedInputs
-from dfkd.execution.session import Compute, slots
+from dfkd.execution.compute import Compute
+from dfkd.execution.session import slots
 from dfkd.storage import layout
 from dfkd.sweeps.search import BatchedHalving, SweepSearch
 from dfkd.sweeps.trials import CellTrial, train_trial
+from dfkd.training.inputs import MappedInputs
 
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
 BATCH = 8
@@ -53,7 +53,7 @@ def tune_trials(
     search: SweepSearch,
     trials: int,
     evaluations: int,
-    prepared: PreparedInputs,
+    mapped: MappedInputs,
     compute: Compute,
     on_end: OnEnd,
 ) -> None:
@@ -76,7 +76,7 @@ def tune_trials(
         {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
     )
     kind = CellTrial if compute.workers == 1 else train_trial
-    trainable = tune.with_parameters(kind, context=search.context, mapped=ray.get(prepared.mapped))
+    trainable = tune.with_parameters(kind, context=search.context, mapped=mapped)
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(

@@ -17,7 +17,7 @@ import pytest
 from dfkd.cleaning.cleaning import remove, unreferenced, users
 from dfkd.data.pools import TrainingImages
 from dfkd.data.pools.glyphs import Glyphs
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.runs.one_cell import compute_one

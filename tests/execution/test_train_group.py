@@ -3,11 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import ray
 import torch
 
-from dfkd.execution.executor import Executor
-from dfkd.execution.session import Compute, session
+from dfkd.execution.compute import Compute
+from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
 from dfkd.reporting.console import Console
@@ -28,13 +27,11 @@ def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: P
     )
     cell = Cell(experiment=experiment, block=Block(seed=3))
     where = Compute(storage=tmp_path, workers=2)
-    with session(where):
-        executor = Executor([cell], where, Console(quiet=True))
+    with ray_executor([cell], where, Console(quiet=True)) as executor:
         job = executor.run_context.job(cell, read_test=True)
         done, failures = executor.compute("two workers", [job], lambda outcome: None)
-        (prepared,) = executor.prepared.values()
         alone = replace(job, environment=replace(job.environment, workers=1))
-        one = compute(alone, ray.get(prepared.mapped).open(), tmp_path)
+        one = compute(alone, executor.inputs(cell).open(), tmp_path)
     assert not failures
     two = done[job.name]
     assert two.state == "finished" and 0 < two.metrics["test"] < 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from commands import ROOT, run
 
+from dfkd.execution.compute import Compute
 from dfkd.execution.preparing import PreparedInputs
-from dfkd.execution.session import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.inspection.driver import inspect
 from dfkd.reporting.console import Console

@@ -13,7 +13,7 @@ from commands import PROJECTS, run
 from mlflow import MlflowClient
 
 from ablations.components import study as components
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.experiment.recipes import fashion
 from dfkd.method.dropping import Tail

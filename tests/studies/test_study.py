@@ -7,11 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,13 @@ import pytest
 from commands import PROJECTS, run
 from mlflow.entities import Run
 from mlflow_server import Gate, Server, serving
-from synthetic import ENVIRONMENT, jobs_of, outcome, write_cell
+from synthetic import ENVIRONMENT, jobs_of, write_cell
 
 from ablations.components import study as components
 from dfkd.comparison.reports import read_study
-from dfkd.execution.session import Compute
-from dfkd.execution.workers import Failure
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import Failure, OpenExecutor
+from dfkd.experiment import Cell
 from dfkd.experiment.recipes import digits
 from dfkd.reporting.console import Console
 from dfkd.storage.ledger import Ledger, Outcome
@@ -36,7 +37,7 @@ from dfkd.studies.record import read
 from dfkd.studies.result import StudyResult
 from dfkd.training.cells import Job, RunContext, compute
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import inputs_key
+from dfkd.training.inputs import MappedInputs, inputs_key
 
 
 def test_two_equal_variants_are_an_error() -> None:
@@ -235,30 +236,51 @@ GAINS = {"without selection": -0.08, "without explicit": 0.05}
 HOUR = 3600.0
 
 
+@dataclass(frozen=True, kw_only=True)
 class PretendedExecutor:
-    """Computes nothing: a cell's outcome follows from its name. `failing` cells fail, `seconds` are
-    as told.
+    """An `Executor` that computes nothing: a cell's outcome follows from its name.
+
+    failing: cells that fail. again: the accuracy of a cell that is computed apart.
     """
 
-    failing: ClassVar[set[str]] = set()
-    seconds = HOUR
-
-    def __init__(self, cells: Any, compute: Compute, console: Console) -> None:
-        digests = {inputs_key(cell): ("teacher0", "pool0") for cell in cells}
-        self.run_context = RunContext(
-            environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"}
-        )
-        self.prepared: dict[str, Any] = {}
-        self.storage = compute.storage
+    storage: Path
+    run_context: RunContext
+    failing: frozenset[str] = frozenset()
+    again: float | None = None
+    is_apart: bool = False
 
     def compute(
-        self, title: str, jobs: list[Job], on_outcome: Callable[[Outcome], None]
+        self, title: str, jobs: Iterable[Job], on_outcome: Callable[[Outcome], None]
     ) -> tuple[dict[str, Outcome], list[Failure]]:
+        done, failures = dict[str, Outcome](), list[Failure]()
         for job in jobs:
-            if job.name not in self.failing:
-                outcome = write_cell(self.storage, job, accuracy(job), seconds=self.seconds)
-                on_outcome(outcome)
-        return {}, [Failure(job=job, reason="killed") for job in jobs if job.name in self.failing]
+            if job.name in self.failing:
+                failures.append(Failure(job=job, reason="killed"))
+                continue
+            test = self.again if self.is_apart and self.again is not None else accuracy(job)
+            done[job.name] = write_cell(self.storage, job, test, seconds=HOUR)
+            on_outcome(done[job.name])
+        return done, failures
+
+    def inputs(self, cell: Cell) -> MappedInputs:
+        raise NotImplementedError
+
+    def apart(self, storage: Path) -> "PretendedExecutor":
+        return replace(self, storage=storage, is_apart=True)
+
+
+def pretended(**options: Any) -> OpenExecutor:
+    @contextmanager
+    def opened(
+        cells: Iterable[Cell], compute: Compute, console: Console
+    ) -> Iterator[PretendedExecutor]:
+        digests = {inputs_key(cell): ("teacher0", "pool0") for cell in cells}
+        run_context = RunContext(
+            environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"}
+        )
+        yield PretendedExecutor(storage=compute.storage, run_context=run_context, **options)
+
+    return opened
 
 
 def accuracy(job: Job) -> float:
@@ -287,29 +309,26 @@ def pretend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., StudyResult]]:
     """`pretend(blocks=..., race=...)`: the components study without Ray, MLflow and report."""
-    monkeypatch.setattr(cluster_study, "Executor", PretendedExecutor)
-    monkeypatch.setattr(cluster_study, "session", lambda compute: nullcontext())
     monkeypatch.setattr(cluster_study, "Tracker", SilentTracker)
     monkeypatch.setattr(cluster_study, "write_report", lambda findings, storage: ({}, True))
     monkeypatch.setattr(cluster_study, "known_run_context", lambda path, sources: None)
-    monkeypatch.setattr(
-        cluster_study, "outcomes", lambda jobs, *_: [again(job, tmp_path) for job in jobs]
-    )
-    monkeypatch.setattr(PretendedExecutor, "failing", set())
 
-    def call(blocks: int = 5, **options: Any) -> StudyResult:
-        study = replace(components, blocks=blocks)
+    def call(
+        blocks: int = 5,
+        failing: frozenset[str] = frozenset(),
+        again: float | None = None,
+        **options: Any,
+    ) -> StudyResult:
         return run_study(
-            "made", study, Compute(storage=tmp_path), Console(quiet=True), StudyOptions(**options)
+            "made",
+            replace(components, blocks=blocks),
+            Compute(storage=tmp_path),
+            Console(quiet=True),
+            StudyOptions(**options),
+            open_executor=pretended(failing=failing, again=again),
         )
 
     yield call
-
-
-def again(job: Job, storage: Path) -> Outcome:
-    known = Ledger(storage).read(job.name)
-    assert known is not None
-    return known
 
 
 def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(
@@ -355,17 +374,15 @@ def test_a_cell_that_fails_is_said_left_out_and_tried_again(
     pretend: Callable[..., StudyResult],
 ) -> None:
     failing = jobs_of(components)["without implicit", 2].name
-    PretendedExecutor.failing = {failing}
-    first = pretend()
+    first = pretend(failing=frozenset({failing}))
     assert (first.outcomes["state"] == "errored").sum() == 1
     assert any("killed" in note for note in first.findings.notes)
-    PretendedExecutor.failing = set()
     second = pretend()
     assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
 
 
 def test_cells_of_other_work_are_marked_and_one_is_computed_again(
-    pretend: Callable[..., StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pretend: Callable[..., StudyResult], tmp_path: Path
 ) -> None:
     for at in (("full", 0), ("full", 1)):
         job = jobs_of(components)[at]
@@ -376,8 +393,7 @@ def test_cells_of_other_work_are_marked_and_one_is_computed_again(
     ].tolist() == [0, 1]
     assert any("equal to the last bit" in note for note in result.findings.notes)
     shutil.rmtree(tmp_path / "studies")
-    monkeypatch.setattr(cluster_study, "outcomes", lambda jobs, *_: [outcome(jobs[0], 0.123)])
-    assert any("DIFFER" in note for note in pretend().findings.notes)
+    assert any("DIFFER" in note for note in pretend(again=0.123).findings.notes)
     shutil.rmtree(tmp_path / "studies")
     pretend(check=False)
     record = read(tmp_path, "made")

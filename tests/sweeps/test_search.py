@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dfkd.execution.session import Compute
+from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
 from dfkd.sweeps.search import BatchedHalving, Journal, SweepSearch, TrialRecord

@@ -1,0 +1,118 @@
+"""The local executor: one cell after the other in this process, without Ray."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import Failure, OnOutcome, failure_of
+from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
+from dfkd.seeding import use_deterministic
+from dfkd.storage.lease import using
+from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Computation, Job, RunContext
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import (
+    InputSource,
+    MappedInputs,
+    check_space,
+    inputs_key,
+    memory_map_of,
+    obtain,
+    score_here,
+)
+from dfkd.training.provenance import git_commit
+
+
+@contextmanager
+def local_executor(
+    cells: Iterable[Cell], where: Compute, console: Console
+) -> Iterator[LocalExecutor]:
+    """Prepare everything that these cells read, in this process.
+
+    Raises ValueError for several workers, which need Ray.
+    """
+    if where.workers > 1:
+        raise ValueError(
+            f"this process is one worker, but got {where.workers=}: use Ray's executor"
+        )
+    use_deterministic(where.cpus)
+    with using(where.storage):
+        distinct = {inputs_key(cell): cell for cell in cells}
+        sources = {key: _prepare(cell, where, console) for key, cell in distinct.items()}
+        run_context = RunContext(
+            environment=this_environment(where.device, threads=where.cpus),
+            digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
+            tags={"git_commit": git_commit()},
+        )
+        prepared = {key: memory_map_of(source, where.storage) for key, source in sources.items()}
+        yield LocalExecutor(
+            where=where, console=console, run_context=run_context, prepared=prepared
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalExecutor:
+    """An `Executor` in this process. prepared: inputs key -> what its cells read."""
+
+    where: Compute
+    console: Console
+    run_context: RunContext
+    prepared: Mapping[str, MappedInputs]
+
+    def compute(
+        self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+    ) -> tuple[dict[str, Outcome], list[Failure]]:
+        """See `Executor.compute`. Errors that no input explains are raised, not returned."""
+        distinct = {job.name: job for job in jobs}
+        done, failures = dict[str, Outcome](), list[Failure]()
+        steps = sum(job.cell.experiment.schedule.steps for job in distinct.values())
+        with self.console.progress(title, steps, "steps") as advance:
+            for job in distinct.values():
+                try:
+                    outcome = self._compute(job, advance)
+                except (RuntimeError, ValueError):
+                    log = traceback.format_exc()
+                    failures.append(failure_of(job, log, self.where.storage, self.console))
+                    continue
+                done[outcome.cell] = outcome
+                on_outcome(outcome)
+        return done, failures
+
+    def inputs(self, cell: Cell) -> MappedInputs:
+        """See `Executor.inputs`."""
+        return self.prepared[inputs_key(cell)]
+
+    def apart(self, storage: Path) -> LocalExecutor:
+        """See `Executor.apart`."""
+        return replace(self, where=replace(self.where, storage=storage))
+
+    def _compute(self, job: Job, advance: Callable[..., None]) -> Outcome:
+        inputs, ledger = self.inputs(job.cell).open(), Ledger(self.where.storage)
+        computation, at = Computation(job, inputs, ledger, self.where.device), 0
+        try:
+            while (point := computation.advance()) is not None:
+                advance(int(point["step"]) - at, f"probe {point['probe']:.3f}")
+                at = int(point["step"])
+        finally:
+            computation.close()
+        assert computation.outcome is not None
+        return computation.outcome
+
+
+def _prepare(cell: Cell, where: Compute, console: Console) -> InputSource:
+    """Train or read the teacher, put the pool in place and score it."""
+    with console.step("teacher, pool and scores"):
+        source = obtain(cell, where.storage)
+        space = check_space(source, where.storage)
+        if space.rows:
+            console.line(space.line())
+        score_here(source, where.storage, where.device)
+    if source.pool.set_aside is not None:
+        console.line(source.pool.set_aside.line(source.pool.rows))
+    return source

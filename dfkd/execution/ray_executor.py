@@ -1,0 +1,113 @@
+"""Ray's executor: many cells side by side, in warm worker processes or in groups of Train workers.
+
+A warm worker is a process that Ray keeps between cells, one per core or slice of a GPU.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError
+
+from dfkd.execution.compute import Compute
+from dfkd.execution.executor import Failure, OnOutcome, failure_of
+from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
+from dfkd.execution.session import session, slots
+from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
+from dfkd.seeding import use_deterministic
+from dfkd.storage.ledger import Outcome
+from dfkd.training.cells import Job, RunContext, compute
+from dfkd.training.inputs import MappedInputs, inputs_key
+from dfkd.training.provenance import git_commit
+
+
+@contextmanager
+def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Iterator[RayExecutor]:
+    """Start or join a Ray cluster and prepare everything that these cells read.
+
+    Raises ValueError before anything is written if the cluster can never hold one cell.
+    """
+    with session(where):
+        prepared = prepare(cells, where, console)
+        digests = {
+            key: (inputs.source.teacher.digest, inputs.source.pool.digest)
+            for key, inputs in prepared.items()
+        }
+        run_context = RunContext(
+            environment=environment_of_workers(where),
+            digests=digests,
+            tags={"git_commit": git_commit()},
+        )
+        yield RayExecutor(where=where, console=console, run_context=run_context, prepared=prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayExecutor:
+    """An `Executor` in an open Ray session. prepared: inputs key -> what its cells read."""
+
+    where: Compute
+    console: Console
+    run_context: RunContext
+    prepared: Mapping[str, PreparedInputs]
+
+    def compute(
+        self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+    ) -> tuple[dict[str, Outcome], list[Failure]]:
+        """See `Executor.compute`. A worker that dies is replaced and its cell resumed."""
+        distinct = {job.name: job for job in jobs}
+        done, failures = dict[str, Outcome](), list[Failure]()
+        with self.console.progress(title, len(distinct), "cells") as advance:
+            for outcome in self._outcomes(list(distinct.values())):
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                else:
+                    done[outcome.cell] = outcome
+                    on_outcome(outcome)
+                advance(1)
+        return done, failures
+
+    def inputs(self, cell: Cell) -> MappedInputs:
+        """See `Executor.inputs`."""
+        return ray.get(self.prepared[inputs_key(cell)].mapped)
+
+    def apart(self, storage: Path) -> RayExecutor:
+        """See `Executor.apart`; the folder must lie where every node sees it."""
+        return replace(self, where=replace(self.where, storage=storage))
+
+    def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
+        """Yield in the order in which the cells end."""
+        return self._by_groups(jobs) if self.where.workers > 1 else self._by_warm_workers(jobs)
+
+    def _by_groups(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
+        from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
+
+        for job in jobs:
+            yield distribute(job, self.inputs(job.cell), self.where)
+
+    def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
+        where = self.where
+        task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
+        waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome]", Job]()
+        while waiting or running:
+            while waiting and len(running) < slots(where):
+                job = waiting.popleft()
+                mapped = self.prepared[inputs_key(job.cell)].mapped
+                running[task.remote(job, mapped, where)] = job
+            done, _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(done[0])
+            try:
+                yield ray.get(done[0])
+            except (RayError, RuntimeError, ValueError) as error:
+                yield failure_of(job, str(error), where.storage, self.console)
+
+
+@ray.remote(max_calls=0)  # not 1, Ray's default for tasks with a GPU: the process is kept
+def _compute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
+    use_deterministic(where.cpus)
+    return compute(job, mapped.open(), where.storage, where.device)
