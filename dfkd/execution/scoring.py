@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.session import slots
 from dfkd.experiment import Cell
 from dfkd.scores import missing_shards, score_shard
+from dfkd.scores.not_finite import NotFinite, together
 from dfkd.seeding import use_deterministic
 from dfkd.training.inputs import InputSource
 
@@ -35,22 +37,23 @@ class ShardScorer:
         self.task, self.cache, self.shards, self.compute = e.task, e.cache, shards, compute
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        shards = [self.shards[index] for index in batch["item"]]
-        for shard in shards:
-            score_shard(
-                self.compute.storage,
-                self.teacher,
-                shard,
-                self.task,
-                self.compute.device,
-                self.cache,
-            )
-        return {"rows": np.array([shard.rows for shard in shards])}
+        """Shards by number to what was refused of each, as JSON, "" where nothing was."""
+        return {"refused": np.array([self._score(self.shards[i]) for i in batch["item"]])}
+
+    def _score(self, shard: Shard) -> str:
+        storage, device = self.compute.storage, self.compute.device
+        try:
+            score_shard(storage, self.teacher, shard, self.task, device, self.cache)
+        except NotFinite as why:  # told to the driver, which has all counts and says one line
+            return json.dumps(why.args)
+        return ""
 
 
 def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
     """Score what is missing; yields now and then how many rows were done. Killed, it goes on with
     the next shard.
+
+    NotFinite, with the counts of all shards, where the teacher's answers are NaN or infinite.
     """
     storage, digest = compute.storage, source.teacher.digest
     missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
@@ -62,12 +65,12 @@ def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
         left_now = sum(shard.rows for shard in now_missing)
         yield left - left_now
         left = left_now
-        if ended:
-            ray.get(running)  # raises what went wrong
+        if ended and (refused := ray.get(running)):  # raises what went wrong otherwise
+            raise together(refused, sum(shard.rows for shard in missing))
 
 
 @ray.remote(num_cpus=0)
-def _score(cell: Cell, missing: list[Shard], compute: Compute) -> None:
+def _score(cell: Cell, missing: list[Shard], compute: Compute) -> list[NotFinite]:
     """Ray Data's own driver, in a task: its log does not mix with ours, and the head of a cluster
     stays free.
     """
@@ -86,4 +89,5 @@ def _score(cell: Cell, missing: list[Shard], compute: Compute) -> None:
         num_cpus=0.75 * compute.cpus,
         num_gpus=compute.gpus or None,
     )
-    dataset.materialize()
+    said = [row["refused"] for row in dataset.take_all()]
+    return [NotFinite(*json.loads(text)) for text in said if text]

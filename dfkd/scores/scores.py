@@ -24,6 +24,7 @@ from dfkd.data.tasks import Task
 from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
+from dfkd.scores.not_finite import check_finite
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
 from dfkd.storage import layout
 from dfkd.storage.files import replace_file
@@ -155,7 +156,11 @@ def score_images(
 def scores_of(
     row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]
 ) -> Scores:
-    """The columns that follow from the logits. Computed in float64, kept in float32."""
+    """The columns that follow from the logits, computed in float64 and kept in float32.
+
+    NotFinite, a ValueError in one line with counts, where logits or features are NaN or infinite.
+    """
+    check_finite(row_id_N, logits_NK, features_ND)
     shifted_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
     log_p_NK = shifted_NK - np.log(np.exp(shifted_NK).sum(axis=1, keepdims=True))
     top_two = np.partition(logits_NK, -2, axis=1)[:, -2:]
@@ -200,7 +205,10 @@ def score_shard(
     device: str = "cpu",
     cache: TopK | None = None,
 ) -> Path:
-    """Score one pool shard and put its file in place, whole or not at all."""
+    """Score one pool shard and put its file in place, whole or not at all.
+
+    NotFinite, and no file, where the teacher answers NaN or infinity for some of its images.
+    """
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
     logits_NK, features_ND = score_images(teacher, images_NHWC, task, device)
     scores = scores_of(row_id_N, logits_NK, features_ND)

@@ -16,6 +16,7 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
+from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
 from dfkd.storage import layout
 from dfkd.storage.files import check_writable
@@ -81,12 +82,20 @@ def obtain(cell: Cell, storage: Path) -> InputSource:
 
 
 def score_here(source: InputSource, storage: Path, device: str = "cpu") -> None:
-    """Score the shards that have no scores yet, one after the other in this process."""
+    """Score the shards that have no scores yet, one after the other in this process.
+
+    NotFinite, with the counts of all of them, where the teacher's answers are NaN or infinite.
+    """
     check_space(source, storage)
-    for shard in missing_shards(
-        storage, source.teacher.digest, source.pool, source.task, source.cache
-    ):
-        score_shard(storage, source.teacher, shard, source.task, device, source.cache)
+    missing = missing_shards(storage, source.teacher.digest, source.pool, source.task, source.cache)
+    refused: list[NotFinite] = []
+    for shard in missing:
+        try:
+            score_shard(storage, source.teacher, shard, source.task, device, source.cache)
+        except NotFinite as why:
+            refused.append(why)
+    if refused:
+        raise together(refused, sum(shard.rows for shard in missing))
 
 
 def check_space(source: InputSource, storage: Path) -> Need:
