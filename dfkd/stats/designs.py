@@ -24,9 +24,8 @@ from pydoe import fracfact_by_res
 
 T = TypeVar("T")
 Factors: TypeAlias = Mapping[str, Callable[[T], T]]
-Levels: TypeAlias = dict[
-    str, dict[str, int]
-]  # variant -> factor -> -1 (not applied) or +1 (applied)
+# variant -> factor -> -1 (not applied) or +1 (applied)
+Levels: TypeAlias = dict[str, dict[str, int]]
 
 BASE, FULL = "base", "full"
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}
@@ -34,7 +33,7 @@ EXACT_SHAPLEY = 5  # components: 32 variants; one more doubles them
 
 
 def leave_one_out(full: T, removals: Factors[T]) -> dict[str, T]:
-    """The full recipe and, for each factor, the recipe without it.
+    """Return the full recipe and, for each factor, the recipe without it.
 
     Favours the full recipe where the rest is not tuned again.
     """
@@ -43,16 +42,16 @@ def leave_one_out(full: T, removals: Factors[T]) -> dict[str, T]:
 
 
 def add_one_in(base: T, additions: Factors[T]) -> dict[str, T]:
-    """The bare recipe and, for each factor, the recipe with only it."""
+    """Return the bare recipe and, for each factor, the recipe with only it."""
     _check_names(additions)
     return {BASE: base} | {f"with {name}": add(base) for name, add in additions.items()}
 
 
 def one_at_a_time(base: T, values: Mapping[str, Factors[T]]) -> dict[str, T]:
-    """The base and, for each factor, one variant a value: {"ratio": {"0.1": set_to_a_tenth, ...}}
-    gives "ratio=0.1".
+    """Return the base and, for each factor, one variant a value.
 
-    Leave out the value that the base already has: two equal variants are an error of the study.
+    {"ratio": {"0.1": set_to_a_tenth, ...}} gives "ratio=0.1". Leave out the value that the base
+    already has: two equal variants are an error of the study.
     """
     _check_names(values)
     variants = {
@@ -64,21 +63,23 @@ def one_at_a_time(base: T, values: Mapping[str, Factors[T]]) -> dict[str, T]:
 
 
 def build_up(base: T, additions: Factors[T]) -> dict[str, T]:
-    """The base, then one factor after the other on top: each step's effect depends on the order
-    given.
+    """Return the base, then one factor after the other on top.
+
+    Each step's effect depends on the order in which the factors are given.
     """
     names = list(additions)
     return apply_coalitions(base, additions, [names[:k] for k in range(len(names) + 1)])
 
 
 def full_factorial(base: T, factors: Factors[T]) -> dict[str, T]:
-    """Every combination of the factors: 2**k variants."""
+    """Return every combination of the factors: 2**k variants."""
     return apply_coalitions(base, factors, coalitions_of(full_levels(list(factors))))
 
 
 def fractional_factorial(base: T, factors: Factors[T], *, resolution: int) -> dict[str, T]:
-    """The smallest regular fraction of the full factorial with this resolution or more; see
-    `fractional_levels`.
+    """Return the smallest regular fraction of the full factorial with at least this resolution.
+
+    See `fractional_levels` for what a resolution tells apart.
     """
     return apply_coalitions(
         base, factors, coalitions_of(fractional_levels(list(factors), resolution=resolution))
@@ -88,27 +89,26 @@ def fractional_factorial(base: T, factors: Factors[T], *, resolution: int) -> di
 def shapley(
     base: T, components: Factors[T], *, permutations: int | None = None, seed: int = 0
 ) -> dict[str, T]:
-    """The coalitions of components whose outcomes Shapley values need; see `shapley_orders`."""
+    """Return the coalitions of components that Shapley values need; see `shapley_orders`."""
     orders = shapley_orders(list(components), permutations=permutations, seed=seed)
     by_size = [list(order[:k]) for k in range(len(components) + 1) for order in orders]
     return apply_coalitions(base, components, by_size)
 
 
 def full_levels(factors: Sequence[str]) -> Levels:
-    """The levels of all 2**k variants, the base first, the last factor changing fastest."""
+    """Return the levels of all 2**k variants, the base first, the last factor changing fastest."""
     _check_names(factors)
     return _levels(factors, itertools.product((-1, 1), repeat=len(factors)))
 
 
 def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
-    """The levels of a regular 2**(k-p) fraction with at least this resolution, with generators from
-    pydoe.
+    """Return the levels of a regular 2**(k-p) fraction with at least this resolution.
 
-    Resolution III (3): main effects are mixed with interactions of two factors. IV: with those of
-    three, and
-    interactions of two with each other. V: main effects and interactions of two are clear of each
-    other. Signs are turned so that the base is among the variants: a study needs it. Raises
-    ValueError for a resolution outside 3..k, the full factorial being k + 1.
+    The generators are pydoe's. Resolution III (3): main effects are mixed with interactions of two
+    factors. IV: with those of three, and interactions of two with each other. V: main effects and
+    interactions of two are clear of each other. Signs are turned so that the base is among the
+    variants: a study needs it. Raises ValueError for a resolution outside 3..k, the full factorial
+    being k + 1.
     """
     _check_names(factors)
     if not 3 <= resolution <= len(factors):
@@ -122,8 +122,9 @@ def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
 
 
 def resolution_of(levels: Levels) -> int | None:
-    """The number of factors in the shortest product that is constant over the variants; None for a
-    full factorial.
+    """Return the number of factors in the shortest product that is constant over the variants.
+
+    None for a full factorial, which has no such product.
     """
     factors = _factors(levels)
     for length in range(1, len(factors) + 1):
@@ -135,12 +136,11 @@ def resolution_of(levels: Levels) -> int | None:
 
 
 def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tuple[str, ...]]]]:
-    """Groups of effects up to this order that the variants cannot tell apart, signs relative to the
-    first.
+    """Group the effects up to this order that the variants cannot tell apart.
 
-    A group of one is clear of all others up to this order. Terms that are constant over the
-    variants are mixed with the mean and in no group. Groups and terms are ordered by length, then
-    as the factors are.
+    Signs are relative to the first term of a group. A group of one is clear of all others up to
+    this order. Terms that are constant over the variants are mixed with the mean and in no group.
+    Groups and terms are ordered by length, then as the factors are.
     """
     factors = _factors(levels)
     groups: dict[tuple[int, ...], list[tuple[int, tuple[str, ...]]]] = {}
@@ -159,8 +159,9 @@ def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tupl
 
 
 def alias_table(levels: Levels, *, order: int = 2) -> str:
-    """For people: variants, resolution and what is mixed with what, "a = -b:c" for the effect of a
-    less that of b:c.
+    """Say in lines how many variants there are, their resolution, and what is mixed with what.
+
+    "a = -b:c" stands for the effect of a less that of b:c.
     """
     k, resolution = len(_factors(levels)), resolution_of(levels)
     if resolution is None:
@@ -174,11 +175,12 @@ def alias_table(levels: Levels, *, order: int = 2) -> str:
 
 
 def alias_line(group: Sequence[tuple[int, tuple[str, ...]]]) -> str:
+    """Write a group of `alias_groups` as "a = -b:c"."""
     return " = ".join(("-" if sign < 0 else "") + ":".join(term) for sign, term in group)
 
 
 def column(levels: Levels, term: Iterable[str]) -> tuple[int, ...]:
-    """The product of a term's factors for each variant: -1 or +1."""
+    """Return the product of a term's factors for each variant: -1 or +1."""
     names = list(term)
     return tuple(
         int(np.prod([of_variant[name] for name in names])) for of_variant in levels.values()
@@ -188,12 +190,13 @@ def column(levels: Levels, term: Iterable[str]) -> tuple[int, ...]:
 def shapley_orders(
     components: Sequence[str], *, permutations: int | None = None, seed: int = 0
 ) -> list[tuple[str, ...]]:
-    """The orders in which components join, over which their marginal gains are averaged.
+    """Return the orders in which components join, over which their marginal gains are averaged.
 
     Up to EXACT_SHAPLEY components all k! orders, which use all 2**k coalitions; above,
     `permutations` of them (even; default 2k), each with its reverse, which cancels part of the
     sampling error (Mitchell et al. 2022). They need at most permutations * (k - 1) + 2 variants.
-    The same seed gives the same orders, so the analysis can ask again.
+    The same seed gives the same orders, so the analysis can ask again. Raises ValueError for an odd
+    number of permutations.
     """
     _check_names(components)
     if len(components) <= EXACT_SHAPLEY and permutations is None:
@@ -209,14 +212,16 @@ def shapley_orders(
 
 
 def coalition_name(factors: Sequence[str], active: Iterable[str]) -> str:
-    """The name of the variant in which these factors are applied: in the factors' own order, joined
-    by "+".
+    """Return the name of the variant in which these factors are applied.
+
+    Names are joined by "+" in the factors' own order; BASE where none is applied.
     """
     chosen = set(active)
     return "+".join(name for name in factors if name in chosen) or BASE
 
 
 def coalitions_of(levels: Levels) -> list[list[str]]:
+    """Return for each variant the factors that are applied in it."""
     return [
         [name for name, level in of_variant.items() if level > 0] for of_variant in levels.values()
     ]
@@ -225,8 +230,9 @@ def coalitions_of(levels: Levels) -> list[list[str]]:
 def apply_coalitions(
     base: T, factors: Factors[T], coalitions: Iterable[Iterable[str]]
 ) -> dict[str, T]:
-    """One variant for each different coalition, factors applied to the base in the order of
-    `factors`.
+    """Return one variant for each different coalition.
+
+    Factors are applied to the base in the order of `factors`, whatever that of the coalition.
     """
     names = list(factors)
     _check_names(names)
@@ -253,7 +259,7 @@ def _factors(levels: Levels) -> list[str]:
 
 
 def _check_names(names: Iterable[str]) -> None:
-    """Names become parts of variants' names, which must stay distinct and readable."""
+    """Refuse names that would not stay distinct and readable as parts of variants' names."""
     listed = list(names)
     bad = [name for name in listed if not name or name == BASE or set(name) & set("+:=")]
     if not listed or bad or len(set(listed)) != len(listed):

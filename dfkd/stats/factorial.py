@@ -20,11 +20,10 @@ from dfkd.stats.paired import SAME, Floats, check_confidence, holm, paired_inter
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A main effect or an interaction: the mean at level +1 less the mean at level -1 of the term,
-    in accuracy.
+    """A main effect or an interaction, in accuracy.
 
-    For an interaction a:b it is half the difference between the effect of a where b is applied and
-    where it is not.
+    The mean at level +1 of the term less the mean at level -1. For an interaction a:b it is half
+    the difference between the effect of a where b is applied and where it is not.
     """
 
     term: str  # "dropping" or "dropping:explicit"
@@ -40,8 +39,9 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """A component's Shapley value, in accuracy: its mean gain over the orders in which components
-    can join.
+    """A component's Shapley value, in accuracy.
+
+    Its mean gain over the orders in which components can join.
     """
 
     component: str
@@ -51,21 +51,20 @@ class Attribution:
     high: float | None
     p: float | None
     p_holm: float | None
-    sampling_se: (
-        float | None
-    )  # what sampling the orders leaves open; None where all orders are used
+    # what sampling the orders leaves open; None where all orders are used
+    sampling_se: float | None
 
 
 def effects(
     outcomes: pd.DataFrame, levels: Levels, *, order: int = 2, confidence: float = 0.95
 ) -> list[Effect]:
-    """Main effects and interactions up to `order` factors, by least squares with every block as a
-    fixed effect.
+    """Estimate main effects and interactions of up to `order` factors.
 
-    Terms that the design mixes are one row with its aliases. Interactions above `order`, and
-    variant-by-block noise, make the residual. Holm's correction runs over all rows. No interval and
-    no p where no residual is left. Raises ValueError where the cells that are there cannot tell the
-    terms apart, or for a variant without levels.
+    By least squares with every block as a fixed effect. Terms that the design mixes are one row
+    with its aliases. Interactions above `order`, and variant-by-block noise, make the residual.
+    Holm's correction runs over all rows. No interval and no p where no residual is left. Raises
+    ValueError where the cells that are there cannot tell the terms apart, or for a variant without
+    levels.
     """
     check_confidence(confidence)
     cells = _cells(outcomes, levels)
@@ -105,7 +104,7 @@ def shapley_values(
     *,
     confidence: float = 0.95,
 ) -> list[Attribution]:
-    """Each component's Shapley value within each block, then its mean and t-interval over blocks.
+    """Compute each component's Shapley value per block, then its mean and t-interval over blocks.
 
     `components` are named in the order that `designs.shapley` was given, `orders` are those of
     `designs.shapley_orders`. In every block the values add up to the outcome of all components less
@@ -121,9 +120,8 @@ def shapley_values(
         raise ValueError(
             f"some block must have every coalition, but got {missing=} and {len(values)} blocks"
         )
-    gains = [
-        _gains(complete, components, order) for order in orders
-    ]  # by order: blocks x components
+    # by order: blocks x components
+    gains = [_gains(complete, components, order) for order in orders]
     shares = sum(gains[1:], start=gains[0]) / len(gains)
     tests = [t_test(shares[name].to_numpy()) for name in components]
     exact = len(set(orders)) == math.factorial(len(components))
@@ -134,7 +132,7 @@ def shapley_values(
 
 
 def _cells(outcomes: pd.DataFrame, levels: Levels) -> pd.DataFrame:
-    """One row per usable cell, in an order that does not depend on that of the outcomes."""
+    """Return one row per usable cell, in an order that does not depend on that of the outcomes."""
     unknown = set(outcomes["variant"]) - set(levels)
     if unknown:
         raise ValueError(f"every variant needs its levels, but got none for {sorted(unknown)}")
@@ -149,8 +147,9 @@ def _cells(outcomes: pd.DataFrame, levels: Levels) -> pd.DataFrame:
 def _least_squares(
     outputs: Floats, inputs: Floats, confidence: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Coefficients, half-widths of their intervals and p-values; the last two NaN where no residual
-    is left.
+    """Return coefficients, half-widths of their intervals and p-values.
+
+    The last two are NaN where no residual is left.
     """
     fit = OLS(outputs, inputs).fit()
     nothing = np.full(len(fit.params), np.nan)
@@ -165,7 +164,7 @@ def _known(value: float) -> float | None:
 
 
 def _gains(values: pd.DataFrame, components: Sequence[str], order: tuple[str, ...]) -> pd.DataFrame:
-    """What each component adds to those before it in this order, in each block."""
+    """Return what each component adds to those before it in this order, in each block."""
     names = [coalition_name(components, order[:k]) for k in range(len(order) + 1)]
     gained = {order[k]: values[names[k + 1]] - values[names[k]] for k in range(len(order))}
     return pd.DataFrame(gained)[list(components)]
@@ -196,6 +195,9 @@ def _attribution(
 
 
 def _sampling_se(gains_of_orders: Floats) -> float | None:
-    """From pairs of an order and its reverse: the two are not independent, their means are."""
+    """Return the standard error from pairs of an order and its reverse.
+
+    The two of a pair are not independent, the means of pairs are.
+    """
     pairs = gains_of_orders.reshape(-1, 2).mean(axis=1)
     return float(pairs.std(ddof=1) / math.sqrt(len(pairs))) if len(pairs) > 1 else None

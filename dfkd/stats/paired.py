@@ -1,5 +1,4 @@
-"""Statistics of one list of paired differences, one number per block, and Holm's correction over
-several such lists.
+"""Statistics of paired differences, one number per block, and Holm's correction over several tests.
 
 Shapes: N blocks, M comparisons of one study, F sign flips.
 """
@@ -23,8 +22,9 @@ SAME = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean and its interval; `low` and `high` are None where no spread was seen (one value, or
-    all values equal).
+    """A mean and its interval.
+
+    `low` and `high` are None where no spread was seen: one value, or all values equal.
     """
 
     mean: float
@@ -33,8 +33,9 @@ class Interval:
 
 
 def paired_interval(differences_N: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The mean of paired differences and its t-interval, exact where they are normal. ValueError
-    for none at all.
+    """Return the mean of paired differences and its t-interval, exact where they are normal.
+
+    Raises ValueError where there are no differences, or one is not finite.
     """
     d_N = np.asarray(differences_N, dtype=float)
     check_confidence(confidence)
@@ -52,25 +53,28 @@ def paired_interval(differences_N: ArrayLike, confidence: float = 0.95) -> Inter
 
 
 def check_confidence(confidence: float) -> None:
+    """Raise ValueError unless the confidence lies between 0 and 1."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, but got {confidence=}")
 
 
 def constant(differences_N: Floats) -> bool:
-    """No spread was seen: fewer than two differences, or all equal. An interval or a t-test would
-    be made up.
+    """Return whether no spread was seen: fewer than two differences, or all equal.
+
+    An interval or a t-test of such differences would be made up.
     """
     return len(differences_N) < 2 or float(np.ptp(differences_N)) <= SAME
 
 
 def t_test(differences_N: Floats) -> float | None:
-    """Two-sided p of the paired t-test; None where no spread was seen."""
+    """Return the two-sided p of the paired t-test; None where no spread was seen."""
     return None if constant(differences_N) else float(stats.ttest_1samp(differences_N, 0.0).pvalue)
 
 
 def equivalence_test(differences_N: Floats, margin: float) -> float | None:
-    """p of "the mean difference is at least `margin` in size", by two one-sided t-tests (TOST,
-    Schuirmann 1987).
+    """Return p of "the mean difference is at least `margin` in size".
+
+    None where no spread was seen. By two one-sided t-tests (TOST, Schuirmann 1987).
     """
     if constant(differences_N):
         return None
@@ -80,12 +84,12 @@ def equivalence_test(differences_N: Floats, margin: float) -> float | None:
 
 
 def sign_flip_test(differences_N: Floats, *, seed: int = 0) -> float:
-    """Two-sided p of the mean over all sign flips: valid whenever the differences are symmetric
-    about 0 under H0.
+    """Return the two-sided p of the mean over all sign flips.
 
-    Exact up to EXACT_SIGN_FLIPS flips (16 blocks); beyond that a sample of as many, the observed
-    signs counted as one of them so that p is never 0 (Phipson & Smyth 2010). scipy's
-    permutation_test agrees and takes 0.7 s for 16 blocks.
+    Valid whenever the differences are symmetric about 0 under H0. Exact up to EXACT_SIGN_FLIPS
+    flips (16 blocks); beyond that a sample of as many, the observed signs counted as one of them so
+    that p is never 0 (Phipson & Smyth 2010). scipy's permutation_test agrees and takes 0.7 s for 16
+    blocks.
     """
     n = len(differences_N)
     exact = 2**n <= EXACT_SIGN_FLIPS
@@ -101,10 +105,10 @@ def sign_flip_test(differences_N: Floats, *, seed: int = 0) -> float:
 
 
 def hedges_g(differences_N: Floats) -> float | None:
-    """Standardised mean difference of pairs: mean / sd, times Hedges' exact factor against its bias
-    at small n.
+    """Return the standardised mean difference of pairs, corrected for its bias at small n.
 
-    None where no spread was seen, and for two blocks, where the factor is 0. Source: Hedges 1981.
+    mean / sd times Hedges' exact factor (Hedges 1981). None where no spread was seen, and for two
+    blocks, where the factor is 0.
     """
     df = len(differences_N) - 1
     if df < 2 or constant(differences_N):
@@ -114,8 +118,9 @@ def hedges_g(differences_N: Floats) -> float | None:
 
 
 def share_of_wins(differences_N: Floats) -> float | None:
-    """The probability of improvement: the share of blocks with a positive difference, a tie
-    counting one half.
+    """Return the probability of improvement: the share of blocks with a positive difference.
+
+    A tie counts one half. None where there is no block.
     """
     if not len(differences_N):
         return None
@@ -124,10 +129,10 @@ def share_of_wins(differences_N: Floats) -> float | None:
 
 
 def holm(p_M: Sequence[float | None]) -> list[float | None]:
-    """Holm-corrected p-values. A comparison without a p-value stays without, but still counts as
-    one of the family.
+    """Return Holm-corrected p-values.
 
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    A comparison without a p-value stays without, but still counts as one of the family. Source:
+    Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
     if all(p is None for p in p_M):
         return list(p_M)
@@ -138,13 +143,13 @@ def holm(p_M: Sequence[float | None]) -> list[float | None]:
 def smallest_detectable(
     blocks: int, sd: float, *, confidence: float = 0.95, power: float = 0.8, comparisons: int = 1
 ) -> float:
-    """The smallest true difference that the paired t-test finds, in its own direction, with this
-    power.
+    """Return the smallest true difference that the paired t-test finds with this power.
 
-    Exact for normal differences (noncentral t). `sd` is that of the paired differences, in the unit
-    of the result. With several comparisons the level is divided by their number: Holm's first and
-    hardest step. (statsmodels' TTestPower.solve_power silently returns its starting value at 2 or 3
-    blocks, so the equation is solved here.)
+    Exact for normal differences (noncentral t), in the difference's own direction. `sd` is that of
+    the paired differences, in the unit of the result. With several comparisons the level is divided
+    by their number: Holm's first and hardest step. (statsmodels' TTestPower.solve_power silently
+    returns its starting value at 2 or 3 blocks, so the equation is solved here.) Raises ValueError
+    for impossible arguments.
     """
     if blocks < 2 or comparisons < 1:
         raise ValueError(

@@ -1,5 +1,4 @@
-"""Racing: a comparison that is decided stops taking blocks, without more false alarms and with
-intervals that hold.
+"""Racing: a comparison that is decided takes no more blocks, and its error rates still hold.
 
 Looks happen only after fixed numbers of completed blocks. One plan spends the false-alarm level
 over them (Lan & DeMets 1983): level * (blocks / all blocks)**3, the O'Brien-Fleming-like member of
@@ -38,11 +37,8 @@ Block: TypeAlias = str | int
 
 FIRST_LOOK, APART = 5, 3
 NODES = 64  # the boundaries do not move by 1e-6 of their level with twice as many
-LOWEST, HIGHEST, TABLE = (
-    1e-10,
-    0.999,
-    80,
-)  # sequential p-values outside are reported as the nearest end
+# Sequential p-values outside are reported as the nearest end; the table between has 80 rows.
+LOWEST, HIGHEST, TABLE = 1e-10, 0.999, 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ class Plan:
     """When a race looks, fixed before its first cell: after so many of the blocks, in their order.
 
     `looks` begin at 5 or more, lie 3 or more apart and end with all blocks; a single look is the
-    fixed design.
+    fixed design. Anything else is a ValueError.
     """
 
     blocks: tuple[Block, ...]
@@ -73,35 +69,32 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a race stands: every comparison so far, and what has to be computed before the next
-    look.
-    """
+    """Every comparison so far, and what has to be computed before the next look."""
 
     comparisons: list[Comparison]
-    running: tuple[
-        str, ...
-    ]  # the variants that need more blocks, as does the baseline; empty when the race is over
-    blocks: tuple[
-        Block, ...
-    ]  # all blocks of the next look, those they have already included; empty when it is over
+    # the variants that need more blocks, as does the baseline; empty when the race is over
+    running: tuple[str, ...]
+    # all blocks of the next look, those they have already included; empty when it is over
+    blocks: tuple[Block, ...]
 
 
 def usual_looks(blocks: int) -> tuple[int, ...]:
-    """After 5 and 8 blocks, then every 4, and at the end: (5, 8, 12, 16, 20) for 20, (5, 10) for
-    10, (7,) for 7.
+    """Return looks after 5 and 8 blocks, then after every 4, and at the end.
+
+    (5, 8, 12, 16, 20) for 20 blocks, (5, 10) for 10, (7,) for 7.
     """
     return (*[n for n in (FIRST_LOOK, *range(8, blocks, 4)) if n <= blocks - APART], blocks)
 
 
 def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan: Plan) -> Standing:
-    """Where the race stands, worked out anew from the outcomes: the same after a resume and
-    whatever finished first.
+    """Work out from the outcomes where the race stands.
 
-    A look happens once every running variant and the baseline have a row, in whatever state, for
-    each of its blocks; cells beyond it do not count yet. `variants` are those of the whole study,
-    baseline included: the family that is corrected for, also while they have no outcomes. A
-    comparison that stopped early did so because its difference was large, so that its estimate
-    leans away from zero; its interval stays valid.
+    The answer is the same after a resume and whatever finished first. A look happens once every
+    running variant and the baseline have a row, in whatever state, for each of its blocks; cells
+    beyond it do not count yet. `variants` are those of the whole study, baseline included: the
+    family that is corrected for, also while they have no outcomes. A comparison that stopped early
+    did so because its difference was large, so that its estimate leans away from zero; its interval
+    stays valid. Raises ValueError for outcomes that do not belong to the race.
     """
     values, seen = _tables(outcomes, variants, baseline, plan)
     p: dict[str, float | None] = {name: None for name in variants if name != baseline}
@@ -124,18 +117,15 @@ def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan
 
 
 def nominal_levels(looks: tuple[int, ...], overall: float) -> tuple[float, ...]:
-    """The two-sided level of the test at each look that together spend `overall` as the module
-    describes.
+    """Return the two-sided level of the test at each look that together spend `overall`.
 
     The probability of a first crossing at each look is integrated along the sum of n normal
     differences, a random walk with independent steps (Armitage, McPherson & Rowe 1969), by
     Gauss-Legendre quadrature between the boundaries.
     """
     nodes_G, weights_G = _quadrature()
-    sums_G, mass_G = (
-        np.zeros(1),
-        np.ones(1),
-    )  # where the walk stands if it has not crossed yet, and how likely
+    # where the walk stands if it has not crossed yet, and how likely
+    sums_G, mass_G = np.zeros(1), np.ones(1)
     levels, earlier = [], 0
     for n in looks:
         step = np.sqrt(n - earlier)
@@ -152,8 +142,9 @@ def nominal_levels(looks: tuple[int, ...], overall: float) -> tuple[float, ...]:
 
 
 def sequential_p(looks: tuple[int, ...], look: int, p: Floats | float) -> Floats:
-    """The overall level at which the plan would decide at this look, for the p-value of its test;
-    rises with p.
+    """Return the overall level at which the plan would decide at this look.
+
+    p: that of the look's test, or an array of them; the result rises with it.
     """
     overall_A, levels_AK = _table(looks)
     log_p = np.log(np.maximum(p, levels_AK[0, look]))
@@ -175,7 +166,7 @@ def _table(looks: tuple[int, ...]) -> tuple[Floats, Floats]:
 def _excess(
     critical: float, sums_G: Floats, mass_G: Floats, n: int, step: float, spend: float
 ) -> float:
-    """The probability of crossing now and not before, less what may be spent on it."""
+    """Return the probability of crossing now and not before, less what may be spent on it."""
     bound = critical * np.sqrt(n)
     crossing_G = special.ndtr((sums_G - bound) / step) + special.ndtr((-bound - sums_G) / step)
     return float(mass_G @ crossing_G - spend)
@@ -184,9 +175,7 @@ def _excess(
 def _tables(
     outcomes: pd.DataFrame, variants: Sequence[str], baseline: str, plan: Plan
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values and whether there is a row at all, blocks down in the plan's order, variants
-    across.
-    """
+    """Return values, and whether there is a row at all: blocks in the plan's order, by variants."""
     unknown = set(outcomes["variant"]) - set(variants) or set(outcomes["block"]) - set(plan.blocks)
     if unknown or baseline not in variants:
         raise ValueError(
