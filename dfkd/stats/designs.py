@@ -7,7 +7,7 @@ Which question a design answers does:
 - `leave_one_out`, `add_one_in`, `one_at_a_time`: the effect of one change at the full, at the bare,
   at the given recipe.
 - `full_factorial`, `fractional_factorial`: effects averaged over the other factors, and
-  interactions (`factorial.effects`).
+  interactions (`factorial.effects`); `aliases` says which of them a fraction mixes.
 - `shapley`: each component's share of what all together gain (`factorial.shapley_values`).
 
 In the last three a variant is a coalition: the factors in it are applied, in the order in which the
@@ -28,7 +28,6 @@ Factors: TypeAlias = Mapping[str, Callable[[T], T]]
 Levels: TypeAlias = dict[str, dict[str, int]]
 
 BASE, FULL = "base", "full"
-ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}
 EXACT_SHAPLEY = 5  # components: 32 variants; one more doubles them
 
 
@@ -121,72 +120,6 @@ def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
     return _levels(factors, (tuple(map(int, run)) for run in runs))
 
 
-def resolution_of(levels: Levels) -> int | None:
-    """Return the number of factors in the shortest product that is constant over the variants.
-
-    None for a full factorial, which has no such product.
-    """
-    factors = _factors(levels)
-    for length in range(1, len(factors) + 1):
-        if any(
-            len(set(column(levels, term))) == 1 for term in itertools.combinations(factors, length)
-        ):
-            return length
-    return None
-
-
-def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tuple[str, ...]]]]:
-    """Group the effects up to this order that the variants cannot tell apart.
-
-    Signs are relative to the first term of a group. A group of one is clear of all others up to
-    this order. Terms that are constant over the variants are mixed with the mean and in no group.
-    Groups and terms are ordered by length, then as the factors are.
-    """
-    factors = _factors(levels)
-    groups: dict[tuple[int, ...], list[tuple[int, tuple[str, ...]]]] = {}
-    for term in itertools.chain.from_iterable(
-        itertools.combinations(factors, k) for k in range(1, order + 1)
-    ):
-        levels_of_term = column(levels, term)
-        if len(set(levels_of_term)) == 1:
-            continue
-        opposite = tuple(-level for level in levels_of_term)
-        if opposite in groups:
-            groups[opposite].append((-1, term))
-        else:
-            groups.setdefault(levels_of_term, []).append((1, term))
-    return list(groups.values())
-
-
-def alias_table(levels: Levels, *, order: int = 2) -> str:
-    """Say in lines how many variants there are, their resolution, and what is mixed with what.
-
-    "a = -b:c" stands for the effect of a less that of b:c.
-    """
-    k, resolution = len(_factors(levels)), resolution_of(levels)
-    if resolution is None:
-        return (
-            f"{len(levels)} variants, full factorial of {k} factors: no effect is mixed with "
-            "another"
-        )
-    kind = f"{len(levels)} of {2**k} variants, resolution {ROMAN.get(resolution, resolution)}"
-    mixed = [alias_line(group) for group in alias_groups(levels, order=order) if len(group) > 1]
-    return "\n".join([kind, *(mixed or [f"no mixing among effects of up to {order} factors"])])
-
-
-def alias_line(group: Sequence[tuple[int, tuple[str, ...]]]) -> str:
-    """Write a group of `alias_groups` as "a = -b:c"."""
-    return " = ".join(("-" if sign < 0 else "") + ":".join(term) for sign, term in group)
-
-
-def column(levels: Levels, term: Iterable[str]) -> tuple[int, ...]:
-    """Return the product of a term's factors for each variant: -1 or +1."""
-    names = list(term)
-    return tuple(
-        int(np.prod([of_variant[name] for name in names])) for of_variant in levels.values()
-    )
-
-
 def shapley_orders(
     components: Sequence[str], *, permutations: int | None = None, seed: int = 0
 ) -> list[tuple[str, ...]]:
@@ -252,10 +185,6 @@ def _levels(factors: Sequence[str], runs: Iterable[tuple[int, ...]]) -> Levels:
         coalition_name(factors, [name for name, level in run.items() if level > 0]): run
         for run in of_runs
     }
-
-
-def _factors(levels: Levels) -> list[str]:
-    return list(next(iter(levels.values())))
 
 
 def _check_names(names: Iterable[str]) -> None:

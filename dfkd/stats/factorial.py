@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.regression.linear_model import OLS
 
-from dfkd.stats.designs import Levels, alias_groups, alias_line, coalition_name, column
+from dfkd.stats.aliases import alias_groups, alias_line, column
+from dfkd.stats.designs import Levels, coalition_name
 from dfkd.stats.outcomes import by_block
 from dfkd.stats.paired import SAME, Floats, check_confidence, holm, paired_interval, t_test
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dfkd.stats.aliases import column, resolution_of
 from dfkd.stats.comparisons import Comparison, compare
-from dfkd.stats.designs import Levels, column, resolution_of
+from dfkd.stats.designs import Levels
 from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.summaries import summarise

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from pydoe import fracfact_aliasing, fracfact_by_res
 
-from dfkd.stats import designs
+from dfkd.stats import aliases, designs
 from dfkd.stats.factorial import effects, shapley_values
 
 Recipe = frozenset[str]
@@ -130,7 +130,7 @@ def test_fraction_keeps_its_promises(k: int, resolution: int) -> None:
         next(iter(levels)) == "base" and len(levels) == len(fracfact_by_res(k, resolution)) < 2**k
     )
     assert np.array_equal(matrix_VF.T @ matrix_VF, len(levels) * np.eye(k))
-    found = designs.resolution_of(levels)
+    found = aliases.resolution_of(levels)
     assert found is not None and found >= resolution
 
 
@@ -145,7 +145,7 @@ def test_alias_groups_agree_with_pydoe(k: int, resolution: int) -> None:
         theirs |= {short} if short else set()
     ours = {
         frozenset("".join(term) for _, term in group)
-        for group in designs.alias_groups(levels, order=2)
+        for group in aliases.alias_groups(levels, order=2)
     }
     assert ours == theirs
 
@@ -153,10 +153,10 @@ def test_alias_groups_agree_with_pydoe(k: int, resolution: int) -> None:
 @pytest.mark.parametrize(("k", "resolution"), FRACTIONS)
 def test_alias_signs_are_those_of_the_columns(k: int, resolution: int) -> None:
     levels = designs.fractional_levels(list("abcdefgh"[:k]), resolution=resolution)
-    for group in designs.alias_groups(levels, order=3):
-        first = np.array(designs.column(levels, group[0][1]))
+    for group in aliases.alias_groups(levels, order=3):
+        first = np.array(aliases.column(levels, group[0][1]))
         assert all(
-            np.array_equal(sign * first, designs.column(levels, term)) for sign, term in group
+            np.array_equal(sign * first, aliases.column(levels, term)) for sign, term in group
         )
 
 
@@ -164,12 +164,12 @@ def test_alias_table_is_written_for_people() -> None:
     half = designs.fractional_levels(["a", "b", "c"], resolution=3)
     assert list(half) == ["base", "b+c", "a+c", "a+b"]  # c = -ab, since the base is among them
     assert (
-        designs.alias_table(half) == "4 of 8 variants, resolution III\na = -b:c\nb = -a:c\nc = -a:b"
+        aliases.alias_table(half) == "4 of 8 variants, resolution III\na = -b:c\nb = -a:c\nc = -a:b"
     )
-    assert "no mixing" in designs.alias_table(
+    assert "no mixing" in aliases.alias_table(
         designs.fractional_levels(list("abcde"), resolution=5)
     )
-    assert designs.alias_table(designs.full_levels(["a", "b"])).startswith(
+    assert aliases.alias_table(designs.full_levels(["a", "b"])).startswith(
         "4 variants, full factorial of 2 factors"
     )
 

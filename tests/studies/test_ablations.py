@@ -11,7 +11,7 @@ from dfkd import recipes
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.losses import EXPLICIT, IMPLICIT, Both
 from dfkd.method.selection import SELECTIONS, Confident
-from dfkd.stats.designs import resolution_of
+from dfkd.stats.aliases import resolution_of
 from dfkd.studies import Study
 from dfkd.studies.findings import levels_of
 from dfkd.training.inputs import inputs_key
