@@ -17,6 +17,7 @@ from typing import Protocol
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs
@@ -80,7 +81,7 @@ def compute_all(
     """
     done, failures = compute(title, jobs, on_outcome)
     for failure in failures:
-        log = f"cells/{failure.job.name}/error.txt"
+        log = layout.cell(failure.job.name) / layout.ERROR
         raise ValueError(
             f"a cell failed ({failure.reason}), its log is {log}; the same command tries it again"
         )

@@ -17,8 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
+from dfkd.execution import reuse
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Executor, Failure, OpenExecutor
 from dfkd.execution.ray_executor import ray_executor
@@ -89,17 +88,8 @@ def run_study(
 
 
 def known_run_context(path: Path, sources: Iterable[str]) -> RunContext | None:
-    """The setting of an earlier call on a study, if it names every source and PyTorch is still the
-    same.
-    """
-    if not path.exists():
-        return None
-    run_context = RunContext.of(json.loads(path.read_text()))
-    same = (
-        run_context.environment.torch == torch.__version__
-        and set(sources) <= run_context.digests.keys()
-    )
-    return run_context if same else None
+    """The run context of an earlier call on a study, while it still says what cells are called."""
+    return reuse.known_run_context(json.loads(path.read_text()), sources) if path.exists() else None
 
 
 def device_hours(seconds: float, compute: Compute) -> float:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Executor, OpenExecutor
 from dfkd.execution.ray_executor import ray_executor
+from dfkd.execution.reuse import known_run_context
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
@@ -221,11 +221,8 @@ class _Search:
         if not self._path.exists():
             return None
         saved: dict[str, Any] = json.loads(self._path.read_text())
-        run_context = RunContext.of(saved["setting"])
-        if (
-            run_context.environment.torch != torch.__version__
-            or inputs_key(self.cell) not in run_context.digests
-        ):
+        run_context = known_run_context(saved["setting"], [inputs_key(self.cell)])
+        if run_context is None:
             return None
         context = self._context(run_context)
         stale = any(

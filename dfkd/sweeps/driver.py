@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor, compute_all
 from dfkd.execution.ray_executor import ray_executor
+from dfkd.execution.reuse import known_run_context
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
@@ -42,7 +42,7 @@ from dfkd.sweeps.search import Journal, TrialRecord
 from dfkd.sweeps.trials import TrialContext
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import Job, RunContext
-from dfkd.training.inputs import check
+from dfkd.training.inputs import check, inputs_key
 from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed
@@ -146,8 +146,9 @@ def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, RunContext
     if not path.exists():
         return None
     saved = json.loads(path.read_text())
-    run_context = RunContext.of(saved["setting"])
-    if run_context.environment.torch != torch.__version__:
+    default = Cell(experiment=sweep.default(), block=Block(seed=SEARCH))
+    run_context = known_run_context(saved["setting"], [inputs_key(default)])
+    if run_context is None:
         return None
     context = _context(sweep, Compute(storage=folder), run_context)
     trials = [TrialRecord(**record) for record in saved["result"].pop("trials")]

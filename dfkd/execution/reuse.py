@@ -1,0 +1,23 @@
+"""Reuse: which recorded work can be told from the ledger alone, before anything is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from dfkd.training.cells import RunContext
+
+
+def known_run_context(saved: Mapping[str, Any], inputs: Iterable[str]) -> RunContext | None:
+    """Return the run context of an earlier call, which gives cells their names without a cluster.
+
+    saved: `dataclasses.asdict` of it, by way of JSON. inputs: `inputs_key` of each cell that will
+    be named. None where PyTorch has another version now, or where inputs are not among the saved
+    ones: then everything has to be prepared first. Pieces that changed since need no check here:
+    their cells get other names.
+    """
+    context = RunContext.of(dict(saved))
+    same = context.environment.torch == torch.__version__
+    return context if same and set(inputs) <= context.digests.keys() else None

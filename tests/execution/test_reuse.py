@@ -1,0 +1,20 @@
+"""When recorded work is told from the ledger alone, and when everything is prepared first."""
+
+import json
+from dataclasses import asdict, replace
+
+from synthetic import ENVIRONMENT
+
+from dfkd.execution.reuse import known_run_context
+from dfkd.training.cells import RunContext
+from dfkd.training.environment import this_environment
+
+
+def test_a_run_context_is_known_with_the_same_torch_and_all_inputs() -> None:
+    now = this_environment("cpu")
+    context = RunContext(environment=now, digests={"a": ("t", "p")}, tags={"git_commit": "abc"})
+    saved = json.loads(json.dumps(asdict(context)))
+    assert known_run_context(saved, ["a"]) == context
+    assert known_run_context(saved, ["a", "b"]) is None
+    older = replace(context, environment=replace(ENVIRONMENT, torch="1.0"))
+    assert known_run_context(asdict(older), ["a"]) is None
