@@ -1,6 +1,4 @@
-"""Where MLflow is: a database or a server, how to knock at it, and how to name it without its
-secrets.
-"""
+"""Where MLflow is: a database or a server, opened at our pace, named without its secrets."""
 
 from __future__ import annotations
 
@@ -21,28 +19,35 @@ SETTINGS = {  # unless the user has set them
 
 
 def is_database(uri: str) -> bool:
-    """Whether MLflow opens this itself; anything else is a server."""
+    """Return whether MLflow opens this URI itself; anything else is a server."""
     return uri.split("+")[0].split(":")[0] in DATABASES
 
 
 def without_credentials(text: str) -> str:
+    """Return the text with user and password taken out of every address in it."""
     return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def settle() -> None:
-    """Before MLflow is imported, and after: it sets up its loggers by itself."""
+    """Import MLflow with our SETTINGS and without its messages on the terminal.
+
+    Called before anything else imports MLflow, which reads the settings and sets up its loggers
+    then.
+    """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
 
     for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(logger).setLevel(
-            logging.CRITICAL
-        )  # all that matters arrives as an exception
+        # all that matters arrives as an exception
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
 
 
 def knock(uri: str) -> None:
-    """MLflow tries for 100 seconds to open a database that is not there; once is enough."""
+    """Open the database once and close it; raises what the database raises.
+
+    MLflow itself tries for 100 seconds to open a database that is not there.
+    """
     import sqlalchemy
 
     if uri.startswith("sqlite:///"):

@@ -1,6 +1,4 @@
-"""What MLflow is told of a cell: its facts as tags, its curve and final values as metrics, each
-thing once.
-"""
+"""What is written to MLflow of a cell: facts as tags, curve and final values as metrics."""
 
 from __future__ import annotations
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 TAG_LENGTH, DIGEST_LENGTH = 5000, 32  # MLflow takes digests of 36
 DATASETS = ("pool", "teacher")
+# Tags for which MLflow's UI has columns: the commit of a run, and what a data set was used for.
+COMMIT, CONTEXT = "mlflow.source.git.commit", "mlflow.data.context"
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Held:
 
     @classmethod
     def of(cls, run: Run) -> Held:
+        """Read from a run of MLflow what it holds."""
         data = run.data
         datasets = (
             {entry.dataset.digest for entry in run.inputs.dataset_inputs} if run.inputs else set()
@@ -47,29 +48,32 @@ class Held:
 
     @property
     def step(self) -> int:
-        """Up to where the curve was written; the tag is the last thing that is."""
+        """The step up to which the curve was written; its tag is the last thing that is written."""
         return int(self.tags.get("step", -1))
 
 
 def as_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Return the tags as text of a length that MLflow takes."""
     return {name: str(value)[:TAG_LENGTH] for name, value in tags.items()}
 
 
 def as_metric_name(name: str) -> str:
-    """MLflow refuses all other characters, and variants are named "selection+dropping" or
-    "ratio=0.1".
+    """Replace the characters that MLflow refuses in a metric's name by "_".
+
+    Variants are named "selection+dropping" or "ratio=0.1".
     """
     return re.sub(r"[^\w\-. :/]+", "_", name, flags=re.ASCII)
 
 
 def joined(old: str | None, new: str) -> str:
+    """Add a value to those that a tag holds, separated by commas, unless it is among them."""
     if old is None or old == new:
         return new
     return old if f", {new}, " in f", {old}, " else f"{old}, {new}"
 
 
 def facts_of(outcome: Outcome) -> dict[str, str]:
-    """Tags that follow from the outcome alone."""
+    """Return the tags that follow from the outcome alone."""
     from dfkd.seeding import Block
 
     renamed = {"teacher": "teacher_digest", "pool": "pool_digest"}
@@ -77,15 +81,15 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
     facts |= {f"environment.{name}": str(value) for name, value in outcome.environment.items()}
     facts |= {"cell_key": outcome.cell, "block": str(Block(**outcome.block))}
     if facts.get("git_commit"):
-        facts["mlflow.source.git.commit"] = facts["git_commit"]  # the UI has a column for it
+        facts[COMMIT] = facts["git_commit"]
     return facts
 
 
 def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
-    """The curve from where it was left, and the final values that are not there.
+    """Return the curve from where it was left, and the final values that are not there.
 
-    The times are spread evenly and are the same in every attempt: MLflow keeps one of two equal
-    entries.
+    ended: when the cell was computed, in seconds since the epoch. The times are spread evenly and
+    are the same in every attempt: MLflow keeps one of two equal entries.
     """
     from mlflow.entities import Metric
 
@@ -101,9 +105,8 @@ def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
     final = {
         f"final/{name}": value for name, value in outcome.metrics.items() if math.isfinite(value)
     }
-    final["seconds"] = (
-        outcome.seconds
-    )  # MLflow's own times are rounded, and those of the process that wrote them
+    # MLflow's own times are rounded, and those of the process that wrote them
+    final["seconds"] = outcome.seconds
     changed = {name: value for name, value in final.items() if held.metrics.get(name) != value}
     return curve + [
         Metric(name, value, at(outcome.step), outcome.step) for name, value in changed.items()
@@ -111,7 +114,7 @@ def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
 
 
 def datasets_of(outcome: Outcome) -> list[DatasetInput]:
-    """What a cell was computed from, as MLflow's datasets: the pool and the teacher, by content.
+    """Return what a cell was computed from, pool and teacher, as MLflow's datasets by content.
 
     The source says how they were made: their parameters. Where they lie is nobody's identity.
     """
@@ -124,5 +127,5 @@ def datasets_of(outcome: Outcome) -> list[DatasetInput]:
             made = {n: str(v) for n, v in outcome.params.items() if n.split(".")[0] == part}
             source = json.dumps({"tags": made | {"digest": outcome.tags[part]}})
             dataset = Dataset(name, outcome.tags[part][:DIGEST_LENGTH], "code", source)
-            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", part)]))
+            inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, part)]))
     return inputs

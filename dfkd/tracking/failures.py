@@ -1,19 +1,15 @@
-"""What MLflow lets pass when something fails, in one place: its own exceptions, its database's,
-artifact stores'.
-"""
+"""What a call of MLflow may raise: its own exceptions, its database's and its artifact stores'."""
 
 from __future__ import annotations
 
 import sys
 
-# Of the clients of artifact stores: MLflow hands a file to them and lets pass what they raise,
-# which is no OSError. By module, for most of these packages are not installed where they are not
-# used; what was never imported raises nothing.
+# Exceptions of the clients of artifact stores. MLflow hands a file to a client and lets pass what
+# that raises, which is no OSError. By module: most of these packages are not installed where they
+# are not used, and what was never imported raises nothing.
 STORES = {
-    "botocore.exceptions": (
-        "BotoCoreError",
-        "ClientError",
-    ),  # S3: no credentials, nobody there; refused by the bucket
+    # S3: no credentials, nobody there; refused by the bucket
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "boto3.exceptions": ("Boto3Error",),  # S3: an upload in parts that failed
     "azure.core.exceptions": ("AzureError",),  # Azure's blobs and data lake
     "google.api_core.exceptions": ("GoogleAPIError",),  # Google's storage: answers
@@ -22,15 +18,17 @@ STORES = {
     "b2sdk.v2.exception": ("B2Error",),
     "ftplib": ("Error",),  # a refused login or command
     "paramiko.ssh_exception": ("SSHException",),  # SFTP
-    "requests.exceptions": (
-        "HTTPError",
-    ),  # a server answered an upload: too large, forbidden, broken
+    # a server answered an upload: too large, forbidden, broken
+    "requests.exceptions": ("HTTPError",),
 }
+
+REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
 
 
 def of_stores() -> tuple[type[BaseException], ...]:
-    """Of artifact stores: these answered, or cannot be used. Asked for when an exception is there,
-    see above.
+    """Return the exceptions of artifact stores that refused, or that cannot be used here.
+
+    Asked for when an exception is there: by then the client that raised it has been imported.
     """
     loaded = {module: sys.modules[module] for module in STORES if module in sys.modules}
     return (
@@ -39,8 +37,15 @@ def of_stores() -> tuple[type[BaseException], ...]:
     )
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Return whether MLflow answered and refused this one entry, so that the next may do."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.error_code in REFUSALS
+
+
 def failures() -> tuple[type[BaseException], ...]:
-    """All that a call of MLflow raises for reasons of the outside world."""
+    """Return all that a call of MLflow raises for reasons of the outside world."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 class Tracked:
-    """An MLflow experiment to read from. ValueError where the server does not answer or has no such
-    thing.
+    """An MLflow experiment to read from.
+
+    Its methods raise ValueError where the server does not answer, or has not what is asked for.
     """
 
     def __init__(self, uri: str, experiment: str = "dfkd") -> None:
@@ -35,8 +36,9 @@ class Tracked:
         self._id: str | None = None
 
     def _check_database(self) -> None:
-        """Otherwise MLflow makes a database that is not there, or tries for 100 seconds to reach
-        it.
+        """Refuse a database that cannot be opened.
+
+        Otherwise MLflow makes one that is not there, or tries for 100 seconds to reach it.
         """
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -52,14 +54,16 @@ class Tracked:
 
     @property
     def where(self) -> str:
+        """The experiment and its address, without credentials, as error lines name them."""
         return (
             f"the MLflow experiment {self.experiment} at "
             f"{without_credentials(self.uri).split('?')[0]}"
         )
 
     def record(self, kind: str, name: str, file: str, needed: bool = True) -> str:
-        """A text beside the run of a study or sweep ("study", "sweep"). Empty where it need not be
-        there.
+        """Return the text of a file beside the run of a study or sweep (kind "study" or "sweep").
+
+        "" where the file is not there and not `needed`; otherwise that is a ValueError.
         """
         identity = f"study {name}" if kind == "study" else name
         run = next(self._search(f"tags.identity = '{identity}'"), None)
@@ -77,18 +81,21 @@ class Tracked:
             return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
 
     def runs_of_study(self, name: str) -> dict[str, Run]:
-        """Every run of the study's cells, by the cell's name."""
+        """Return every run of the study's cells by the cell's name."""
         return {
             _cell(run): run for run in self._search(f"tags.study LIKE '%{name}%'") if _cell(run)
         }
 
     def names(self, kind: str, condition: str = "") -> list[str]:
-        """Of all studies, or all sweeps ("study", "sweep")."""
+        """Return the names of all studies or sweeps that meet the condition.
+
+        kind: "study" or "sweep". condition: what MLflow's filter goes on with, " AND ...".
+        """
         runs = self._search(f"tags.kind = '{kind}'{condition}")
         return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
 
     def run(self, id_or_cell: str) -> Run:
-        """By MLflow's id of the run, or by the cell's name."""
+        """Return a run by MLflow's id of it, or by the cell's name."""
         run = next(self._search(f"tags.cell_key = '{id_or_cell}'"), None)
         if run is not None:
             return run
@@ -102,10 +109,9 @@ class Tracked:
             ) from error
 
     def outcome(self, run: Run, points: list[dict[str, float]] | None = None) -> Outcome | None:
-        """The cell as the ledger would tell it, its curve reduced to MEASURES; None while it is
-        under way.
+        """Return the cell as the ledger would, its curve reduced to MEASURES.
 
-        points: the curve, where it is known already.
+        None while it is under way. points: the curve, where it is known already.
         """
         tags, metrics = run.data.tags, run.data.metrics
         if "state" not in tags or "seconds" not in metrics:
@@ -142,7 +148,7 @@ class Tracked:
         return [points[step] for step in sorted(points)]
 
     def _search(self, condition: str) -> Iterator[Run]:
-        """The oldest first, in pages."""
+        """Yield the runs that meet the condition, the oldest first."""
         from mlflow.exceptions import MlflowException
 
         token = None

@@ -35,12 +35,10 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 # runs, and the mean of what is left would flatter its recipe. The tag `state` tells. A pruned cell
 # is not comparable: KILLED.
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED"}
-PARENT = "mlflow.parentRunId"
-PAGE, METRICS, PARAMS = (
-    1000,
-    800,
-    100,
-)  # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
+# Tags to which MLflow and its UI give a meaning: the run above, and tables that `load_table` finds.
+PARENT, LOGGED_TABLES = "mlflow.parentRunId", "mlflow.loggedArtifacts"
+# MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
+PAGE, METRICS, PARAMS = 1000, 800, 100
 PARAM_LENGTH = 6000
 
 
@@ -53,7 +51,7 @@ class Parent:
 
 
 class Store:
-    """An MLflow that answered. Its failures are raised."""
+    """An MLflow that answered. All its failures are raised; `Tracker` catches them."""
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         from mlflow import MlflowClient
@@ -87,8 +85,9 @@ class Store:
         return found.experiment_id
 
     def _search(self, tag: str, value: str) -> Iterator[Run]:
-        """The oldest first: should two drivers ever have made one run twice, both go on with the
-        same.
+        """Yield the runs with this tag, the oldest first.
+
+        Should two drivers ever have made one run twice, both go on with the same one.
         """
         token = None
         while True:
@@ -107,13 +106,13 @@ class Store:
     def parent(
         self, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
     ) -> Parent:
+        """Find the run of a sweep or study by its identity, or make it, and mark it as running."""
         run = next(self._search("identity", identity), None)
         if run is None:
             run = self.client.create_run(self.experiment_id, tags=as_tags(tags), run_name=name)
         else:
-            for child in self._search(
-                PARENT, run.info.run_id
-            ):  # a resumed sweep asks for thousands: one search
+            # a resumed sweep asks for thousands: one search
+            for child in self._search(PARENT, run.info.run_id):
                 self.cells.setdefault(child.data.tags.get("cell_key", ""), Held.of(child))
         held = self.parents[run.info.run_id] = Held.of(run)
         self._write(held, params=params, tags=tags)
@@ -124,6 +123,11 @@ class Store:
     def cell(
         self, outcome: Outcome, parent: Parent | None, ended: float, name: str, uses: dict[str, str]
     ) -> None:
+        """Find the run of a cell or make it, and write what is missing in it.
+
+        ended: when it was computed, in seconds since the epoch. uses: tags that are joined over
+        studies.
+        """
         facts, below = facts_of(outcome), {PARENT: parent.run_id} if parent else {}
         held = self.cells.get(outcome.cell) or self._find(outcome.cell)
         if held is None:
@@ -151,7 +155,7 @@ class Store:
         return Held.of(self.client.create_run(self.experiment_id, start, as_tags(tags), name))
 
     def _find(self, cell: str) -> Held | None:
-        """Of another study, or made by another driver a moment ago."""
+        """Find the run of a cell of another study, or one made by another driver a moment ago."""
         run = next(self._search("cell_key", cell), None)
         return Held.of(run) if run is not None else None
 
@@ -169,7 +173,7 @@ class Store:
     def student(
         self, run_id: str, outcome: Outcome, experiment: Experiment, weights: dict[str, Tensor]
     ) -> None:
-        """The student of this cell as a model, once. The run's tags name the newest."""
+        """Log the student of this cell as a model, once. The run's tags name the newest."""
         from dfkd.tracking.student import log_student
 
         held = Held.of(self.client.get_run(run_id))
@@ -186,6 +190,10 @@ class Store:
         tables: dict[str, str | DataFrame],
         files: dict[str, Path | str],
     ) -> None:
+        """Write the results of a study or sweep to its run, and mark it as finished.
+
+        The run is finished also where files are not taken; what the artifact store raises passes.
+        """
         from mlflow.entities import Metric
 
         held = Held.of(self.client.get_run(run_id))
@@ -206,8 +214,9 @@ class Store:
             self.client.set_terminated(run_id, "FINISHED")
 
     def _table(self, held: Held, name: str, table: str | DataFrame) -> None:
-        """A data frame becomes what MLflow's `log_table` writes, which itself would append to the
-        last writing.
+        """Write a text, or a data frame as MLflow's `log_table` does.
+
+        `log_table` itself would append to what was written the last time.
         """
         if isinstance(table, str):
             self.client.log_text(held.run_id, table, name)
@@ -215,23 +224,20 @@ class Store:
         path = name if name.endswith(".json") else f"{name}.json"
         text = table.to_json(orient="split", index=False, date_format="iso")
         self.client.log_text(held.run_id, text, path)
-        entry, entries = (
-            {"path": path, "type": "table"},
-            json.loads(held.tags.get("mlflow.loggedArtifacts", "[]")),
-        )
+        entries = json.loads(held.tags.get(LOGGED_TABLES, "[]"))
+        entry = {"path": path, "type": "table"}
         if entry not in entries:
-            self._write(held, tags={"mlflow.loggedArtifacts": json.dumps([*entries, entry])})
+            self._write(held, tags={LOGGED_TABLES: json.dumps([*entries, entry])})
 
     def _file(self, run_id: str, name: PurePosixPath, file: Path) -> None:
         folder = None if name.parent == PurePosixPath(".") else str(name.parent)
-        with (
-            tempfile.TemporaryDirectory() as temporary
-        ):  # MLflow takes an artifact's name from its file
-            self.client.log_artifact(
-                run_id, shutil.copyfile(file, Path(temporary) / name.name), folder
-            )
+        with tempfile.TemporaryDirectory() as temporary:
+            # MLflow takes an artifact's name from its file
+            named = shutil.copyfile(file, Path(temporary) / name.name)
+            self.client.log_artifact(run_id, named, folder)
 
     def stop(self, run_id: str) -> None:
+        """Mark the run of a study or sweep as stopped."""
         self.client.set_terminated(run_id, "KILLED")
 
     def _write(
@@ -241,8 +247,9 @@ class Store:
         params: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:
-        """What is not there yet. Params can be written only once. The tags come last: they say what
-        was written.
+        """Write what is not there yet, in batches that MLflow takes.
+
+        Params can be written only once. The tags come last: they say what was written.
         """
         from mlflow.entities import Param, RunTag
 

@@ -1,5 +1,4 @@
-"""A student as a logged model: `mlflow.pytorch.load_model` gives it back as a graph and tensors,
-without code of ours.
+"""A student as a logged model, which `mlflow.pytorch.load_model` gives back without code of ours.
 
 The format is torch.export's: unlike a pickle, loading it runs nobody's code, and neither this
 package nor the class of the network is needed. The model takes float images [B, C, H, W] scaled to
@@ -28,11 +27,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
     from dfkd.experiment import Experiment
 
-AWAY = (
-    "INTERNAL_ERROR",
-    "TEMPORARILY_UNAVAILABLE",
-    "REQUEST_LIMIT_EXCEEDED",
-)  # codes after which to try again
+# Codes of MLflow after which to try again.
+AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 NAME = "student"
 
 
@@ -48,7 +44,10 @@ def log_student(
     weights: dict[str, Tensor],
     tags: dict[str, str],
 ) -> str:
-    """Put the student below the run. Returns the model's URI, for `load_model`."""
+    """Log the student below the run and return the model's URI, for `load_model`.
+
+    Raises NotLogged where the network cannot be traced or the server refuses the model.
+    """
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
     from requests import HTTPError
@@ -70,7 +69,10 @@ def log_student(
 def _upload(
     client: MlflowClient, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]
 ) -> None:
-    """Whatever happens, MLflow does not go on showing the model as pending."""
+    """Upload the model's files and say how that ended.
+
+    Otherwise MLflow would go on showing the model as pending.
+    """
     status: Literal["READY", "FAILED"] = "FAILED"
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -86,16 +88,11 @@ def _export(
     folder: Path, model: LoggedModel, experiment: Experiment, weights: dict[str, Tensor]
 ) -> None:
     try:
-        with redirect_stderr(
-            io.StringIO()
-        ):  # torch.export prints the graph of what it cannot trace
+        # torch.export prints the graph of what it cannot trace
+        with redirect_stderr(io.StringIO()):
             _save(folder, model, experiment, weights)
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:  # what torch.export says to a network
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        # what torch.export raises for a network that it cannot trace
         raise NotLogged(f"torch.export cannot trace it: {error}") from error
 
 
@@ -118,9 +115,8 @@ def _save(
         str(folder),
         mlflow_model=description,
         signature=_signature(experiment),
-        input_example=np.zeros(
-            (2, channels, height, width), np.float32
-        ),  # of one image, its batch would stay one
+        # two images: of one, the size of the batch would be taken for fixed
+        input_example=np.zeros((2, channels, height, width), np.float32),
         serialization_format="pt2",  # the other is a pickle
         # named, because MLflow would find them out by loading the model in a process of its own
         pip_requirements=[

@@ -1,6 +1,4 @@
-"""The account of a study or sweep with one MLflow: open while it computes, settled once all of it
-stands there.
-"""
+"""Keeping the run of a study or sweep in MLflow up to date, until all of it stands there."""
 
 from __future__ import annotations
 
@@ -17,8 +15,10 @@ if TYPE_CHECKING:
 
 
 class RunSync:
-    """`facts`: what `Tracker.parent` takes. `folder`: of the study or sweep; its receipts lie
-    there.
+    """The run of one study or sweep in one MLflow.
+
+    folder: that of the study or sweep, in which its sync state lies. facts: what `Tracker.parent`
+    takes.
     """
 
     def __init__(self, tracker: Tracker, folder: Path, **facts: Any) -> None:
@@ -28,28 +28,29 @@ class RunSync:
         self.opened = False
 
     def open(self) -> None:
-        """Find or make the parent run, unless it is there; also tried again after MLflow was
-        away.
-        """
+        """Find or make the parent run; called again after MLflow was away, it tries again."""
         self.opened = True
         self.parent = self.parent or self.tracker.parent(**self.facts)
 
     def cell(self, outcome: Outcome, role: str, name: str, tags: dict[str, str]) -> None:
+        """Bring one cell up to date below the parent run; see `Tracker.cell`."""
         self.tracker.cell(outcome, self.parent, role=role, name=name, tags=tags)
 
     def is_due(self, told: Mapping[str, str]) -> bool:
-        """Whether something of this is still to be told. `told`: digests of what there is to tell,
-        by subject.
+        """Return whether something is still to be sent.
+
+        told: the digest of what there is to send, by subject.
         """
         return self.opened or not told.items() <= self.sync_state.of(self.tracker.shown_uri).items()
 
     def is_known(self) -> bool:
-        """Whether this MLflow has been told of it at all."""
+        """Return whether this MLflow has been sent anything of it."""
         return bool(self.sync_state.of(self.tracker.shown_uri))
 
     def settle(self, told: Mapping[str, str]) -> None:
-        """Close it. With a receipt only if MLflow took everything: otherwise the next call tells it
-        again.
+        """Close the tracker, and note what was sent if MLflow took everything.
+
+        Where it did not, nothing is noted, and the next call sends it again.
         """
         if self.tracker.close() and self.parent is not None:
             self.sync_state.note(self.tracker.shown_uri, dict(told))

@@ -1,6 +1,4 @@
-"""Receipts: which MLflow was told what, so that a finished study tells it once, and later one that
-was away.
-"""
+"""Sync state: which MLflow was sent what, so that a finished study is sent once to each address."""
 
 from __future__ import annotations
 
@@ -12,19 +10,17 @@ from dfkd.storage.files import write_json
 
 
 class SyncState:
-    """`tracked.json` in the folder of a study or sweep: address -> subject -> digest of what was
-    told.
+    """A file beside the record of a study or sweep: address -> subject -> digest of what was sent.
 
-    Addresses are shown ones, without credentials. Whoever throws away what a server holds deletes
-    the file: the next call then tells it all again. A database file that is gone needs no such
-    help.
+    Addresses stand there without credentials. Whoever throws away what a server holds deletes the
+    file: the next call then sends it all again. A database file that is gone needs no such help.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / layout.SYNC_STATE
 
     def of(self, address: str) -> dict[str, str]:
-        """Empty where nothing was told to this address in full, or what was told is lost."""
+        """Return what was sent to this address; {} where it was never sent in full, or is lost."""
         if (
             address.startswith("sqlite:///")
             and not Path(address.removeprefix("sqlite:///")).exists()
@@ -33,6 +29,7 @@ class SyncState:
         return self._all().get(address, {})
 
     def note(self, address: str, told: dict[str, str]) -> None:
+        """Add to what was sent to this address."""
         known = self.of(address)
         if told.items() <= known.items():
             return

@@ -1,4 +1,4 @@
-"""The tracker: what the drivers of cells, studies and sweeps tell MLflow, at no risk to them."""
+"""The tracker: how the drivers of cells, studies and sweeps write to MLflow, at no risk to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import layout
 from dfkd.tracking.address import is_database, settle, without_credentials
-from dfkd.tracking.failures import failures, of_stores
+from dfkd.tracking.failures import failures, is_refusal, of_stores
 from dfkd.tracking.store import Parent, Store
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
@@ -25,15 +25,14 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
 T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
-REFUSALS = (
-    "INVALID_PARAMETER_VALUE",
-    "INVALID_STATE",
-    "RESOURCE_DOES_NOT_EXIST",
-)  # of one run: the next may do
 
 
 class Tracker:
-    """The boundary: no failure of MLflow passes it. Nothing is contacted before the first call."""
+    """The boundary to MLflow, which no failure of it passes.
+
+    Nothing is contacted before the first call. warn: takes the one line that is said of each kind
+    of failure. clock: seconds, for the pauses between attempts.
+    """
 
     def __init__(
         self,
@@ -41,11 +40,13 @@ class Tracker:
         uri: str | None = None,
         experiment: str = "dfkd",
         warn: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.storage = storage.resolve()  # a Ray job runs in a directory that is thrown away
         database = f"sqlite:///{self.storage / layout.DATABASE}"
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
+        self._clock = clock
         self._warn = warn or logging.getLogger(__name__).warning
         self._said: set[str] = set()
         self._store: Store | None = None
@@ -60,7 +61,7 @@ class Tracker:
         return without_credentials(self.uri).split("?")[0]
 
     def open_command(self) -> str:
-        """The shell command that opens the UI, or the server's address."""
+        """Return the shell command that opens the UI, or the server's address."""
         if not is_database(self.uri):
             return self.shown_uri
         shown = shlex.quote(self.uri)
@@ -72,7 +73,7 @@ class Tracker:
     def parent(
         self, *, kind: str, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
     ) -> Parent | None:
-        """The run of this sweep or study, found by its identity or made.
+        """Find the run of this sweep or study by its identity, or make it.
 
         None while MLflow is away.
         """
@@ -85,8 +86,9 @@ class Tracker:
     def cell(
         self, outcome: Outcome, parent: Parent | None, *, role: str, name: str, tags: dict[str, str]
     ) -> None:
-        """Bring one cell up to date. `tags` say what the cell is to this study; they are joined
-        over studies.
+        """Bring one cell up to date.
+
+        tags: what the cell is to this study; they are joined over studies.
         """
         uses = {"role": role, **tags}
         ended = self._ended(outcome)
@@ -100,16 +102,16 @@ class Tracker:
         tables: dict[str, str | DataFrame],
         files: dict[str, Path | str],
     ) -> None:
-        """Results of a sweep or study: `tables` as text or as MLflow's tables, `files` by their
-        name in MLflow.
+        """Write the results of a sweep or study and mark its run as finished.
+
+        tables: texts or data frames, files: paths, both by their names in MLflow.
         """
         if parent is not None:
             self._open.discard(parent)
             self._soon(lambda store: store.finish(parent.run_id, metrics, tables, files))
 
     def student(self, parent: Parent | None, outcome: Outcome, experiment: Experiment) -> None:
-        """The student of a finished cell as a model of the parent, which
-        `mlflow.pytorch.load_model` loads.
+        """Log the student of a finished cell as a model of the parent run.
 
         Called after `finish`: exporting takes seconds, and a server that takes no models shall miss
         nothing else.
@@ -121,13 +123,11 @@ class Tracker:
             self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
 
     def close(self) -> bool:
-        """Write what waits, if it can be. A parent that was not finished was stopped, and shall not
-        look running.
+        """Write what waits, if it can be. True if MLflow took all that it was sent.
 
-        True if MLflow took every cell and result that it was told of.
+        A parent that was not finished was stopped, and shall not look running.
         """
-        for parent in self._open:
-            self._waiting.append(lambda store, run_id=parent.run_id: store.stop(run_id))  # type: ignore[misc]
+        self._waiting += [_stopping(parent.run_id) for parent in self._open]
         if self._waiting:
             self._quiet_until = 0.0  # the last chance
             self._catch_up()
@@ -136,7 +136,7 @@ class Tracker:
         return complete
 
     def _ended(self, outcome: Outcome) -> float:
-        """When the cell was computed, also if it is written much later. The ledger knows best."""
+        """Return when the cell was computed, also if it is written much later."""
         from dfkd.storage.ledger import Ledger
 
         record = Ledger(self.storage).folder(outcome.cell) / layout.RECORD
@@ -147,14 +147,14 @@ class Tracker:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        while self._waiting and time.monotonic() >= self._quiet_until:
+        while self._waiting and self._clock() >= self._quiet_until:
             self._attempt(self._waiting[0])
-            if time.monotonic() >= self._quiet_until:  # done, or refused for good
+            if self._clock() >= self._quiet_until:  # done, or refused for good
                 del self._waiting[0]
 
     def _attempt(self, work: Callable[[Store], T]) -> T | None:
-        """The result, or None if MLflow is away or refused."""
-        if time.monotonic() < self._quiet_until:
+        """Return the result, or None if MLflow is away or refused."""
+        if self._clock() < self._quiet_until:
             return None
         if self._store is None:
             settle()
@@ -179,9 +179,12 @@ class Tracker:
         return result
 
     def _failed(self, error: BaseException) -> None:
-        """What MLflow holds is no longer known: it may have done what it did not answer."""
+        """Forget the connection, say what failed, and pause where MLflow is away.
+
+        What MLflow holds is no longer known: it may have done what it did not answer.
+        """
         connected, self._store = self._store is not None, None
-        if connected and getattr(error, "error_code", "") in REFUSALS:
+        if connected and is_refusal(error):
             self._refused = True
             self._say(
                 "refused", f"MLflow refused an entry ({self._reason(error)}); the ledger has it"
@@ -196,7 +199,7 @@ class Tracker:
                 "in MLflow, and the same command tries again",
             )
             return
-        self._quiet_until = time.monotonic() + self._pause
+        self._quiet_until = self._clock() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
         self._say(
             "away",
@@ -212,8 +215,12 @@ class Tracker:
             self._warn(line)
 
     def _reason(self, error: BaseException) -> str:
-        """One short line of an error message that may hold pages and the URI."""
+        """Return one short line of an error message that may hold pages and the URI."""
         text = without_credentials(str(error).replace(self.uri, self.shown_uri))
         known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
         lines = text.strip().splitlines() or [type(error).__name__]
         return str(known[-1] if known else lines[0][:200])
+
+
+def _stopping(run_id: str) -> Callable[[Store], None]:
+    return lambda store: store.stop(run_id)

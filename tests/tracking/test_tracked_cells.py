@@ -1,0 +1,200 @@
+"""Cells in the real MLflow on a database: each once, with all that the ledger knows."""
+
+import os
+from dataclasses import replace
+
+import pytest
+from mlflow_records import Record, outcome
+
+from dfkd.storage.ledger import Ledger
+from dfkd.tracking import entries, store
+
+
+def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> None:
+    parent, cell = record.parent(), outcome(test=0.55)
+    record.cell(cell, parent, study="losses", variant="full")
+    run = record.run(cell)
+    assert run.info.run_name == "cell c1" and run.info.status == "FINISHED"
+    assert run.data.params == {name: str(value) for name, value in cell.params.items()}
+    assert run.data.metrics == {
+        "probe": pytest.approx(0.3),
+        "validation": pytest.approx(0.6),
+        **{f"final/{name}": value for name, value in cell.metrics.items()},
+        "seconds": cell.seconds,
+    }
+    assert record.curve(cell, "validation") == [
+        (int(point["step"]), point["validation"]) for point in cell.points
+    ]
+    expected = {
+        "mlflow.parentRunId": parent.run_id,
+        "cell_key": "c1",
+        "block": "4.d1",
+        "state": "finished",
+        "step": "300",
+        "git_commit": "abc",
+        "teacher_digest": "t0",
+        "pool_digest": "p0",
+        "environment.device": "cpu AVX2",
+        "environment.threads": "1",
+        "role": "trial",
+        "study": "losses",
+        "variant": "full",
+    }
+    assert expected.items() <= run.data.tags.items()
+
+
+def test_the_times_are_those_of_the_computation(record: Record) -> None:
+    cell = outcome("timed")
+    Ledger(record.storage).write(cell, None)
+    kept = Ledger(record.storage).folder("timed") / "record.json"
+    os.utime(kept, (1_700_000_000, 1_700_000_000))
+    record.cell(cell)
+    run = record.run(cell)
+    assert (run.info.start_time, run.info.end_time) == (1_699_999_970_000, 1_700_000_000_000)
+    history = record.client.get_metric_history(run.info.run_id, "probe")
+    assert [point.timestamp for point in history] == [
+        1_699_999_980_000,
+        1_699_999_990_000,
+        1_700_000_000_000,
+    ]
+
+
+@pytest.mark.parametrize(
+    "with_parent", [True, False], ids=["children are looked up", "found one by one"]
+)
+def test_a_cell_stands_once_whatever_the_number_of_runs(record: Record, with_parent: bool) -> None:
+    for _ in range(2):
+        parent = record.parent() if with_parent else None
+        for _ in range(2):
+            record.cell(outcome("c1"), parent, study="s")
+            record.cell(outcome("c2"), parent, study="s")
+        record.tracker.close()
+        record.tracker = record.another()
+    assert len(record.runs(study="s")) == 2
+    assert (
+        len(record.curve(outcome(), "probe"))
+        == len(record.curve(outcome(), "final/probe") * 3)
+        == 3
+    )
+
+
+def test_two_drivers_at_once_write_a_cell_once(record: Record) -> None:
+    other = record.another()
+    parent = record.parent()
+    other.parent(kind="sweep", name="digits", identity="a1", params={}, tags={})
+    record.cell(outcome(), parent)
+    other.cell(outcome(), parent, role="trial", name="c", tags={})
+    assert len(record.runs(cell_key="c1")) == 1
+
+
+def test_a_cell_of_two_studies_has_the_tags_of_both_and_the_first_parent(record: Record) -> None:
+    first = record.parent()
+    record.cell(outcome(), first, "baseline", study="losses", variant="full")
+    record.tracker = record.another()
+    second = record.parent("other", "a2")
+    for _ in range(2):
+        record.cell(outcome(), second, "variant", study="views", variant="full")
+    tags = record.run(outcome()).data.tags
+    assert tags["mlflow.parentRunId"] == first.run_id
+    assert (tags["study"], tags["variant"], tags["role"]) == (
+        "losses, views",
+        "full",
+        "baseline, variant",
+    )
+    record.cell(outcome(), first, "baseline", study="losses", variant="full")
+    assert record.run(outcome()).data.tags["study"] == "losses, views"
+    experiment = [first.experiment_id]
+    for study in ("losses", "views"):
+        assert len(record.client.search_runs(experiment, f"tags.study LIKE '%{study}%'")) == 1
+
+
+def test_a_cell_written_without_a_parent_gets_the_next_one(record: Record) -> None:
+    record.cell(outcome(), None)
+    parent = record.parent()
+    record.cell(outcome(), parent)
+    assert record.run(outcome()).data.tags["mlflow.parentRunId"] == parent.run_id
+
+
+@pytest.mark.parametrize("same_run", [True, False])
+def test_a_pruned_cell_is_finished_later(record: Record, same_run: bool) -> None:
+    record.cell(outcome(state="pruned", steps=2))
+    run = record.run(outcome())
+    assert (
+        run.info.status == "KILLED"
+        and run.data.tags["state"] == "pruned"
+        and run.data.tags["step"] == "200"
+    )
+    assert run.data.metrics["final/probe"] == pytest.approx(0.2)
+    if not same_run:
+        record.tracker = record.another()
+    record.cell(outcome())
+    record.cell(outcome(state="pruned", steps=2))  # an old driver's view changes nothing
+    run = record.run(outcome())
+    assert (
+        run.info.status == "FINISHED"
+        and run.data.tags["state"] == "finished"
+        and run.data.tags["step"] == "300"
+    )
+    assert run.data.metrics["final/probe"] == pytest.approx(0.3)
+    assert [step for step, _ in record.curve(outcome(), "probe")] == [100, 200, 300]
+
+
+def test_the_test_accuracy_is_added_when_it_is_read(record: Record) -> None:
+    record.cell(outcome())
+    assert not {"test", "final/test"} & record.run(outcome()).data.metrics.keys()
+    record.cell(outcome(test=0.5))
+    metrics = record.run(outcome()).data.metrics
+    assert metrics["final/test"] == 0.5 and "test" not in metrics
+
+
+def test_a_diverged_cell_counts(record: Record) -> None:
+    record.cell(
+        replace(outcome(state="diverged"), metrics={"probe": 0.1, "validation": float("nan")})
+    )
+    run = record.run(outcome())
+    assert run.info.status == "FINISHED" and run.data.tags["state"] == "diverged"
+    assert run.data.metrics["final/probe"] == 0.1 and "final/validation" not in run.data.metrics
+
+
+def test_an_interrupted_writing_is_completed(record: Record) -> None:
+    """A driver was killed after the first batch: the run is there, some params and metrics too, the
+    rest is not.
+    """
+    from mlflow.entities import Param
+
+    Ledger(record.storage).write(outcome("torn"), None)
+    record.cell(outcome("complete"))
+    experiment = record.run(outcome("complete")).info.experiment_id
+    torn = record.client.create_run(experiment, tags={"cell_key": "torn"})
+    record.client.log_batch(torn.info.run_id, params=[Param("selection", "balanced")])
+    for _ in range(2):
+        record.cell(outcome("torn"), study="s")
+        record.client.delete_tag(
+            record.run(outcome("torn")).info.run_id, "step"
+        )  # the last thing that is written
+        record.tracker = record.another()
+    run, complete = record.run(outcome("torn")), record.run(outcome("complete"))
+    assert run.data.params == complete.data.params and run.data.metrics == complete.data.metrics
+    assert run.info.status == "FINISHED"
+    assert len(record.curve(outcome("torn"), "probe")) == 3
+
+
+def test_long_curves_and_many_params_go_in_pieces(record: Record) -> None:
+    cell = outcome(steps=1300)
+    cell = replace(cell, params={f"part.field{i}": i for i in range(230)} | {"text": "x" * 9000})
+    record.cell(cell)
+    run = record.run(cell)
+    assert len(run.data.params) == 231 and run.data.params["text"] == "x" * 6000
+    assert [step for step, _ in record.curve(cell, "probe")] == [100 * i for i in range(1, 1301)]
+
+
+def test_our_tags_are_those_that_mlflow_and_its_ui_read() -> None:
+    """They are MLflow's own, but its list of them is no part of its public interface."""
+    from mlflow.utils import mlflow_tags as theirs
+
+    assert (store.PARENT, store.LOGGED_TABLES, entries.COMMIT, entries.CONTEXT) == (
+        theirs.MLFLOW_PARENT_RUN_ID,
+        theirs.MLFLOW_LOGGED_ARTIFACTS,
+        theirs.MLFLOW_GIT_COMMIT,
+        theirs.MLFLOW_DATASET_CONTEXT,
+    )

@@ -1,0 +1,223 @@
+"""An MLflow that is away, refuses or takes no files costs a line and no result, nor its secrets."""
+
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow_records import Record, closed_port, outcome
+
+from dfkd.experiment.recipes import digits
+from dfkd.tracking import Parent, Tracker
+from dfkd.tracking.failures import STORES
+from dfkd.tracking.tracker import FIRST_PAUSE_S
+
+
+def test_a_refused_entry_does_not_hold_up_the_next(record: Record) -> None:
+    record.cell(replace(outcome("odd"), params={"a[0]": 1}))
+    record.cell(replace(outcome("odder"), params={"a[0]": 1}))
+    record.cell(outcome("good"))
+    assert record.run(outcome("good")).info.status == "FINISHED"
+    [line] = record.lines
+    assert line.startswith("MLflow refused an entry (") and "a[0]" in line
+    record.lines.clear()
+
+
+def test_a_run_deleted_under_us_is_written_anew(record: Record) -> None:
+    record.cell(outcome())
+    first = record.run(outcome()).info.run_id
+    record.client.delete_run(first)
+    record.cell(outcome(test=0.5))  # refused: it is gone
+    record.cell(outcome(test=0.5))
+    assert record.run(outcome()).info.run_id != first
+    assert len(record.lines) == 1
+    record.lines.clear()
+
+
+def exercise(tracker: Tracker) -> None:
+    parent = tracker.parent(kind="sweep", name="digits", identity="a1", params={}, tags={})
+    assert parent is None
+    for i in range(50):
+        tracker.cell(outcome(f"c{i}"), parent, role="trial", name="c", tags={})
+    tracker.finish(Parent("1", "1"), metrics={}, tables={"t": "x"}, files={})
+    tracker.close()
+
+
+def test_a_server_that_is_away_costs_one_line(tmp_path: Path, capfd: Any) -> None:
+    lines: list[str] = []
+    uri = f"http://user:secret@127.0.0.1:{closed_port()}"
+    exercise(Tracker(tmp_path, uri, warn=lines.append))
+    [line] = lines
+    assert "Connection refused" in line and "\n" not in line and len(line) < 300
+    assert "secret" not in line and "user" not in line
+    assert capfd.readouterr() == ("", "")
+
+
+@contextmanager
+def hanging_up() -> Iterator[tuple[str, list[object]]]:
+    """A server that closes every connection at once, and the connections there were."""
+    calls: list[object] = []
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            calls.append(self.client_address)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", calls
+        server.shutdown()
+
+
+def test_a_server_that_is_away_is_called_at_the_start_and_at_the_end(tmp_path: Path) -> None:
+    """A call each, and MLflow's one repetition of it; the 50 cells between cost nothing."""
+    with hanging_up() as (uri, calls):
+        exercise(Tracker(tmp_path, uri, warn=lambda line: None, clock=lambda: 1.0))
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///nowhere/mlruns",
+        "sqlite:////proc/none/mlflow.db",
+        "postgresql://u:secret@127.0.0.1:1/m",
+        "odd://x",
+    ],
+)
+def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, capfd: Any) -> None:
+    lines: list[str] = []
+    started = time.monotonic()
+    exercise(Tracker(tmp_path, uri, warn=lines.append))
+    assert time.monotonic() - started < 60  # MLflow by itself tries for 100 s and more
+    [line] = lines
+    assert "\n" not in line and "secret" not in line
+    assert capfd.readouterr() == ("", "")
+
+
+@contextmanager
+def refusing_ftp() -> Iterator[str]:
+    """A server that lets nobody in. What MLflow lets pass then is ftplib's, and no OSError."""
+
+    class Refuse(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 here\r\n")
+            while self.rfile.readline():
+                self.wfile.write(b"530 not you\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuse) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"ftp://user:secret@127.0.0.1:{server.server_address[1]}/files"
+        server.shutdown()
+
+
+@contextmanager
+def without_client() -> Iterator[str]:
+    """An artifact store whose client is not installed."""
+    yield "s3://bucket/files"
+
+
+@pytest.mark.parametrize(
+    ("store", "reason"), [(refusing_ftp, "530 not you"), (without_client, "boto3")]
+)
+def test_an_artifact_store_that_takes_no_files_costs_a_line_and_the_files(
+    record: Record, store: Callable[[], AbstractContextManager[str]], reason: str
+) -> None:
+    if store is without_client and find_spec("boto3"):
+        pytest.skip("boto3 is installed")
+    with store() as location:
+        record.client.create_experiment(record.experiment, artifact_location=location)
+        parent = record.parent()
+        record.tracker.finish(parent, metrics={"best": 0.5}, tables={"table.tex": "x"}, files={})
+        record.tracker.student(
+            parent, outcome("c1"), digits()
+        )  # not tried: its weights are not even read
+        record.cell(outcome("c1"), parent)
+        assert record.tracker.close() is False  # so that the next call tries again
+    run = record.client.get_run(parent.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics == {"best": 0.5}
+    assert record.run(outcome("c1")).info.status == "FINISHED"
+    [line] = record.lines
+    assert (
+        line.startswith("MLflow's artifact store takes no files")
+        and reason in line
+        and "secret" not in line
+    )
+    record.lines.clear()
+
+
+def test_a_server_that_comes_back_is_caught_up(record: Record) -> None:
+    now = 0.0
+    tracker = record.another(clock=lambda: now)
+    uri, tracker.uri = tracker.uri, f"http://127.0.0.1:{closed_port()}"
+    record.tracker = tracker
+    record.cell(outcome("c1"))
+    record.cell(outcome("c2"))
+    tracker.uri = uri
+    now = FIRST_PAUSE_S
+    record.cell(outcome("c3"))
+    written = {run.data.tags["cell_key"] for run in record.runs(state="finished")}
+    assert written == {"c1", "c2", "c3"}
+    assert len(record.lines) == 1
+    record.lines.clear()
+
+
+@pytest.mark.parametrize("module", STORES)
+def test_the_exceptions_of_artifact_stores_have_these_names(module: str) -> None:
+    """Skipped for a client that is not installed; requests and ftplib always are."""
+    client = pytest.importorskip(module, reason="not installed")
+    for name in STORES[module]:
+        assert issubclass(getattr(client, name), Exception)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "command"),
+    [
+        ("http://user:pw@host:5000/m", "http://host:5000/m", "http://host:5000/m"),
+        ("https://host", "https://host", "https://host"),
+        (
+            "postgresql://u:p@host/db?password=x",
+            "postgresql://host/db",
+            "mlflow ui --backend-store-uri postgresql://host/db --host 127.0.0.1",
+        ),
+        (
+            "sqlite:////a b/mlflow.db",
+            "sqlite:////a b/mlflow.db",
+            "mlflow ui --backend-store-uri 'sqlite:////a b/mlflow.db' --host 127.0.0.1",
+        ),
+    ],
+)
+def test_credentials_are_not_shown(uri: str, shown: str, command: str, tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, uri)
+    assert tracker.shown_uri == shown
+    assert tracker.open_command() == command
+
+
+def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert Tracker(Path("runs")).uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql://u:p@host/db")
+    assert Tracker(Path("runs")).uri == "mysql://u:p@host/db"
+    assert (
+        Tracker(Path("runs")).open_command()
+        == 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
+    )
+    assert Tracker(Path("runs"), "http://given").uri == "http://given"
+
+
+def test_importing_is_cheap() -> None:
+    code = (
+        "import sys, dfkd.tracking; sys.exit(bool({'mlflow', 'torch', 'pandas', 'sqlalchemy'} "
+        "& sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
