@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+HALF = re.compile(r"\.(.+\.)?[0-9a-f]{32}")  # names of what is being written
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -45,6 +48,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         for path in missing:
             with contextlib.suppress(OSError):  # there is something in it
                 path.rmdir()
+
+
+def is_half(name: str) -> bool:
+    """Return whether a file or folder of this name was never put in place."""
+    return HALF.fullmatch(name) is not None
 
 
 def write_json(path: Path, value: Any) -> None:
