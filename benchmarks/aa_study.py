@@ -12,7 +12,6 @@ position: differences between names are noise and nothing else.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from dfkd.reporting.numbers import interval, p, points
 from dfkd.seeding import Block
 from dfkd.stats.comparisons import Comparison, compare
 from dfkd.stats.paired import holm, t_test
+from dfkd.storage import open_storage
 
 SEED = 5000  # its blocks are nobody else's
 BASELINE = "name 0"
@@ -79,12 +79,14 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=5)
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--deals", type=int, default=1000)
-    parser.add_argument("--storage", type=Path, default=Path("runs"))
+    parser.add_argument("--storage", default="runs")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--gpus", type=float, default=0.0)
     arguments = parser.parse_args()
     console = Console()
-    where = Compute(storage=arguments.storage.absolute(), cpus=arguments.cpus, gpus=arguments.gpus)
+    where = Compute(
+        storage=open_storage(arguments.storage), cpus=arguments.cpus, gpus=arguments.gpus
+    )
     values_N = accuracies(arguments.variants * arguments.blocks, where, console)
     study = deal(values_N, arguments.variants)
     header = ("against name 0", "n", "difference", "95 % interval", "p (Holm)", "verdict")

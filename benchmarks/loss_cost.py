@@ -16,7 +16,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -43,6 +42,7 @@ from dfkd.method.losses import (
 from dfkd.models.networks import CifarResNet, Network, SmallResNet, WideResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.seeding import Block, use_deterministic
+from dfkd.storage import Storage, open_storage
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.inputs import load, obtain, score_here
 
@@ -91,7 +91,7 @@ def experiment(pair: str, batch: int, rows: int) -> Experiment:
     )
 
 
-def inputs(plain: Experiment, storage: Path) -> Inputs:
+def inputs(plain: Experiment, storage: Storage) -> Inputs:
     source = obtain(Cell(experiment=plain, block=Block(seed=0)), storage)
     score_here(source, storage)
     return load(source, storage)
@@ -121,7 +121,7 @@ def main() -> None:
     use_deterministic(arguments.threads)
     plain = experiment(arguments.pair, arguments.batch, arguments.rows)
     with TemporaryDirectory() as storage:
-        given = inputs(plain, Path(storage))
+        given = inputs(plain, open_storage(storage))
     named = dict(variants(plain))
     runs = [
         Run(Cell(experiment=e, block=Block(seed=0)), given, arguments.device)

@@ -39,6 +39,7 @@ from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.scores.memory_map import memory_map_folder, open_memory_map
 from dfkd.seeding import use_deterministic
+from dfkd.storage import Storage, open_storage
 from dfkd.training.inputs import InputSource, memory_map_of, score_here
 from dfkd.training.probe import draw_probe
 
@@ -114,23 +115,23 @@ def measured(step: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[floa
     )
 
 
-def put_in_place(pool: MixedPool, storage: Path) -> PoolFiles:
+def put_in_place(pool: MixedPool, storage: Storage) -> PoolFiles:
     return making(pool, SHAPE, storage).files()
 
 
-def teach(storage: Path) -> Any:
+def teach(storage: Storage) -> Any:
     return SupervisedTeacher(network=NETWORK, steps=100, batch=64).obtain(Digits(), storage, 0)
 
 
-def score(source: InputSource, storage: Path) -> None:
+def score(source: InputSource, storage: Storage) -> None:
     score_here(source, storage)
 
 
-def mapped(source: InputSource, storage: Path) -> None:
+def mapped(source: InputSource, storage: Storage) -> None:
     memory_map_of(source, storage)
 
 
-def choose(source: InputSource, storage: Path, rule: Any) -> int:
+def choose(source: InputSource, storage: Storage, rule: Any) -> int:
     _, scores = open_memory_map(
         memory_map_folder(storage, source.teacher.digest, source.pool, source.task)
     )
@@ -152,7 +153,7 @@ def main() -> None:
 
 def run(rows: int, folder: Path) -> None:
     started = time.perf_counter()
-    pool, storage = write_sources(folder, rows), folder / "storage"
+    pool, storage = write_sources(folder, rows), open_storage(folder / "storage")
     print(f"sources written in {time.perf_counter() - started:.0f} s", flush=True)
     print("| step | s | GB |\n|---|--:|--:|")
     files = line("put in place", put_in_place, pool, storage)

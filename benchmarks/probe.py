@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -24,6 +23,7 @@ from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.stats.summaries import rank_correlation
+from dfkd.storage import open_storage
 from search_spaces.digits import default, space
 
 METRICS = ("probe", "probe.low", "probe.middle", "probe.high")
@@ -45,10 +45,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipes", type=int, default=40)
-    parser.add_argument("--storage", type=Path, default=Path("runs"))
+    parser.add_argument("--storage", default="runs")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    where, console = Compute(storage=arguments.storage.absolute()), Console()
+    where, console = Compute(storage=open_storage(arguments.storage)), Console()
     shared = Cell(experiment=default, block=BLOCK)  # the task, pool and teacher of all recipes
     with ray_executor([shared], where, console) as executor:
         cells = [

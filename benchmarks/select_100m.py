@@ -43,6 +43,7 @@ from dfkd.method.selection import (
 from dfkd.method.selection.mixture import clean_posterior
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores
+from dfkd.storage import open_storage
 from dfkd.training.probe import probe_rows
 
 SHARD, CLASSES, RATIO, SEED = 1_000_000, 1000, 0.1, 0
@@ -189,7 +190,7 @@ def main() -> int:
             "| rule | rows | seconds | memory, GB | against a full sort |\n|---|---|---|---|---|",
             flush=True,
         )
-        with session(Compute(storage=Path(name) / "storage")):
+        with session(Compute(storage=open_storage(Path(name) / "storage"))):
             for kind in RULES:
                 rule = kind(ratio=RATIO)
                 found = ray.get(selected.remote(rule, folder))

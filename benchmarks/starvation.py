@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspection.fitness import CONFIDENT
 from dfkd.models.teachers import predict
 from dfkd.seeding import Block, use_deterministic
+from dfkd.storage import open_storage
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.inputs import load, obtain, score_here
 from dfkd.training.probe import Probe
@@ -84,13 +84,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--storage", type=Path, default=Path("runs"))
+    parser.add_argument("--storage", default="runs")
     arguments = parser.parse_args()
     use_deterministic(1)
     e = recipes.digits()
-    source = obtain(Cell(experiment=e, block=Block(seed=0)), arguments.storage)
-    score_here(source, arguments.storage)
-    rows = pd.DataFrame(measured(e, load(source, arguments.storage), arguments.seeds))
+    storage = open_storage(arguments.storage)
+    source = obtain(Cell(experiment=e, block=Block(seed=0)), storage)
+    score_here(source, storage)
+    rows = pd.DataFrame(measured(e, load(source, storage), arguments.seeds))
     table = rows.groupby(["unsure rows", "share"]).agg(
         recall=("recall", "mean"),
         lowest=("recall", "min"),

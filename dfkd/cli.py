@@ -9,13 +9,13 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
     from dfkd.experiment import Cell, Experiment
     from dfkd.reporting.console import Console
+    from dfkd.storage import Storage
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -30,7 +30,6 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--storage",
-        type=Path,
         default=None,
         help="folder for teachers, scores, cells and MLflow's database; on a cluster one that "
         "every node sees "
@@ -67,18 +66,19 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     )
 
 
-def storage_folder(chosen: Path | None) -> Path:
-    """Absolute, so that workers and MLflow mean the same folder as the driver."""
+def chosen_storage(chosen: str | None) -> Storage:
+    """Return the storage that is named, by $DFKD_STORAGE otherwise, or the one that is usual here.
+
+    Raises ValueError for one that cannot be used.
+    """
+    from dfkd.storage import open_storage
+
     if chosen is not None:
-        return chosen.expanduser().absolute()
-    if "DFKD_STORAGE" in os.environ:
-        return Path(os.environ["DFKD_STORAGE"]).expanduser().absolute()
+        return open_storage(chosen)
+    if named := os.environ.get("DFKD_STORAGE"):  # an empty variable is an unset one
+        return open_storage(named)
     # a job's working directory is a scratch folder of Ray's: results written there would be lost
-    return (
-        Path.home() / "dfkd-runs"
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        else Path("runs").absolute()
-    )
+    return open_storage("~/dfkd-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else "runs")
 
 
 def add_recipe(result: argparse.ArgumentParser) -> None:
@@ -94,10 +94,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         "--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow"
     )
     result.add_argument(
-        "--from",
-        dest="source",
-        type=Path,
-        help="the storage that knows the run (default: --storage)",
+        "--from", dest="source", help="the storage that knows the run (default: --storage)"
     )
     result.add_argument(
         "--set",
@@ -156,7 +153,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
 
     tracking_uri = getattr(arguments, "tracking_uri", None)
     outcome = find_outcome(
-        arguments.run, storage_folder(arguments.source or arguments.storage), tracking_uri
+        arguments.run, chosen_storage(arguments.source or arguments.storage), tracking_uri
     )
     return Cell(
         experiment=experiment(outcome.params, {}, arguments.module), block=Block(**outcome.block)
@@ -194,7 +191,7 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
     from dfkd.reporting.console import Console
 
     compute = Compute(
-        storage=storage_folder(arguments.storage),
+        storage=chosen_storage(arguments.storage),
         tracking_uri=arguments.tracking_uri,
         workers=arguments.workers,
         cpus=arguments.cpus,

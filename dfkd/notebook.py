@@ -18,6 +18,7 @@ import pandas as pd
 
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
+from dfkd.storage import open_storage
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions
 from dfkd.studies.driver import run_study as run_in_session
@@ -88,5 +89,4 @@ def run_sweep(
 
 
 def _where(storage: str | Path, compute: dict[str, Any]) -> Compute:
-    """Absolute, so that workers and MLflow mean the same folder."""
-    return Compute(storage=Path(storage).expanduser().absolute(), **compute)
+    return Compute(storage=open_storage(storage), **compute)

@@ -3,6 +3,7 @@ removes it.
 """
 
 from dfkd import cli
+from dfkd.storage import layout
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     from dfkd.cleaning.terminal import clean
     from dfkd.reporting.console import Console
 
-    storage = cli.storage_folder(arguments.storage)
+    storage = cli.chosen_storage(arguments.storage).local(layout.ROOT)
     clean(storage, arguments.older_than, arguments.remove, arguments.paths, Console())
 
 

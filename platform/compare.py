@@ -28,7 +28,7 @@ def main() -> None:
     from dfkd.comparison.comparing import compare
     from dfkd.reporting.console import Console
 
-    storage = cli.storage_folder(arguments.storage)
+    storage = cli.chosen_storage(arguments.storage)
     compare(
         arguments.names,
         storage,

@@ -40,7 +40,7 @@ def main() -> None:
     from dfkd.reporting.console import Console
     from dfkd.runs.finding import find_outcome
 
-    storage = cli.storage_folder(arguments.storage)
+    storage = cli.chosen_storage(arguments.storage)
     torch.set_num_threads(arguments.threads)
     outcome = find_outcome(arguments.cell, storage, arguments.tracking_uri)
     student = student_of(outcome, storage, arguments.module)

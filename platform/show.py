@@ -14,7 +14,7 @@ def main() -> None:
     from dfkd.runs.finding import find_cell, nearest_cells
     from dfkd.runs.terminal import print_cell
 
-    storage = cli.storage_folder(arguments.storage)
+    storage = cli.chosen_storage(arguments.storage)
     cell = find_cell(arguments.cell, storage)
     if cell is None:
         raise ValueError(

@@ -25,7 +25,7 @@ def main() -> None:
 
     cell, storage, console = (
         cli.cell_of(arguments),
-        cli.storage_folder(arguments.storage),
+        cli.chosen_storage(arguments.storage),
         Console(),
     )
     check(cell, storage)

@@ -12,7 +12,7 @@ from pathlib import Path
 from dfkd.comparison.reports import kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
 from dfkd.studies.terminal import print_findings
@@ -26,7 +26,7 @@ from dfkd.tracking import RunSync, Tracker
 class _Comparison:
     """One call, and what it has shown."""
 
-    storage: Path
+    storage: Storage
     tracking_uri: str | None
     console: Console
     tracker: Tracker | None
@@ -73,7 +73,7 @@ class _Comparison:
 
 
 def compare(
-    names: Sequence[str], storage: Path, tracking_uri: str | None, *, log: bool, console: Console
+    names: Sequence[str], storage: Storage, tracking_uri: str | None, *, log: bool, console: Console
 ) -> None:
     """By name, studies also as modules; none: all in the storage. ValueError for what there is not,
     first of all.

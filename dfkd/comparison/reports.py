@@ -10,7 +10,7 @@ from pathlib import Path
 from dfkd.comparison import page as overview
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.report_files import write_report_files
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.studies import record as studies
 from dfkd.studies.findings import Findings, StudyData
 from dfkd.sweeps import record as sweeps
@@ -18,21 +18,21 @@ from dfkd.sweeps.findings import SweepData
 from dfkd.tracking.reading import Tracked
 
 
-def read_study(name: str, storage: Path, tracking_uri: str | None) -> StudyData:
+def read_study(name: str, storage: Storage, tracking_uri: str | None) -> StudyData:
     """From the ledger, or, where a server is named, from MLflow: the same either way."""
     if tracking_uri is None:
         return studies.from_ledger(storage, name)
     return studies.from_mlflow(Tracked(tracking_uri), name)
 
 
-def read_sweep(name: str, storage: Path, tracking_uri: str | None) -> SweepData:
+def read_sweep(name: str, storage: Storage, tracking_uri: str | None) -> SweepData:
     """From the storage, or, where a server is named, from MLflow: the same either way."""
     if tracking_uri is None:
         return sweeps.read(storage, name)
     return sweeps.from_mlflow(Tracked(tracking_uri), name)
 
 
-def kinds_of(names: Sequence[str], storage: Path, tracking_uri: str | None) -> dict[str, bool]:
+def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -> dict[str, bool]:
     """Which of these are sweeps; no names: all that there are. ValueError for what is neither a
     study nor a sweep.
     """
@@ -53,7 +53,9 @@ def kinds_of(names: Sequence[str], storage: Path, tracking_uri: str | None) -> d
     return {name: known[name] for name in names or known}
 
 
-def write_overview(all_findings: list[Findings], searches: list[SweepData], storage: Path) -> Path:
+def write_overview(
+    all_findings: list[Findings], searches: list[SweepData], storage: Storage
+) -> Path:
     """Several reports side by side, with what they share; the page's path."""
     names = [findings.data.name for findings in all_findings] + [data.name for data in searches]
     folder = storage / layout.overview(overview.folder_name(names))

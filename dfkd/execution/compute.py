@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from dfkd.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class Compute:
     "cuda".
     """
 
-    storage: Path
+    storage: Storage
     tracking_uri: str | None = None
     workers: int = 1
     cpus: int = 1

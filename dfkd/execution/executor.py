@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs
@@ -36,7 +35,7 @@ class Failure:
     reason: str  # one line
 
 
-def failure_of(job: Job, log: str, storage: Path, console: Console) -> Failure:
+def failure_of(job: Job, log: str, storage: Storage, console: Console) -> Failure:
     """Keep the log of a failed cell in the ledger, say the failure, and return it."""
     Ledger(storage).write_error(job.name, log)
     reason = log.strip().splitlines()[-1].removeprefix("ValueError: ")
@@ -63,7 +62,7 @@ class Executor(Protocol):
     def inputs(self, cell: Cell) -> MappedInputs:
         """Return where the prepared inputs of this cell lie, for any process to map."""
 
-    def apart(self, storage: Path) -> Executor:
+    def apart(self, storage: Storage) -> Executor:
         """Return an executor with the same inputs whose ledger lies in another folder."""
 
 

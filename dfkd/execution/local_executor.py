@@ -6,13 +6,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
+from dfkd.storage import Storage
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Computation, Job, RunContext
@@ -88,7 +88,7 @@ class LocalExecutor:
         """See `Executor.inputs`."""
         return self.prepared[inputs_key(cell)]
 
-    def apart(self, storage: Path) -> LocalExecutor:
+    def apart(self, storage: Storage) -> LocalExecutor:
         """See `Executor.apart`."""
         return replace(self, where=replace(self.where, storage=storage))
 

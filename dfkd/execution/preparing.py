@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 
@@ -18,6 +17,7 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.reporting.console import Console
 from dfkd.scores import missing_shards
 from dfkd.seeding import use_deterministic
+from dfkd.storage import Storage
 from dfkd.training.environment import Environment, this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -76,7 +76,7 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
     return PreparedInputs(source=source, mapped=mapped)
 
 
-def _obtain(cell: Cell, storage: Path, console: Console) -> InputSource:
+def _obtain(cell: Cell, storage: Storage, console: Console) -> InputSource:
     """The teacher in one task, beside it the pool, step by step as it can be made."""
     e, block = cell.experiment, cell.block
     teacher = _teacher.remote(cell, storage)
@@ -101,7 +101,7 @@ def _pool(work: Making, say: Callable[[str], None]) -> PoolFiles:
 
 
 @ray.remote(num_cpus=1)
-def _teacher(cell: Cell, storage: Path) -> TrainedNetwork:
+def _teacher(cell: Cell, storage: Storage) -> TrainedNetwork:
     use_deterministic(1)
     return cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
 
@@ -112,7 +112,7 @@ def _make(work, todo) -> None:  # type: ignore[no-untyped-def]
 
 
 @ray.remote(num_cpus=1)
-def _pack(source: InputSource, storage: Path) -> MappedInputs:
+def _pack(source: InputSource, storage: Storage) -> MappedInputs:
     return memory_map_of(source, storage)
 
 

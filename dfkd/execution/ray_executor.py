@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import ray
 from ray.exceptions import RayError
@@ -21,6 +20,7 @@ from dfkd.execution.session import session, slots
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
+from dfkd.storage import Storage
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, RunContext, compute
 from dfkd.training.inputs import MappedInputs, inputs_key
@@ -76,7 +76,7 @@ class RayExecutor:
         """See `Executor.inputs`."""
         return ray.get(self.prepared[inputs_key(cell)].mapped)
 
-    def apart(self, storage: Path) -> RayExecutor:
+    def apart(self, storage: Storage) -> RayExecutor:
         """See `Executor.apart`; the folder must lie where every node sees it."""
         return replace(self, where=replace(self.where, storage=storage))
 

@@ -19,6 +19,7 @@ from dfkd.export.card import card
 from dfkd.export.folder import Checked, Student, is_export_of, write_formats
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import Storage
 from dfkd.storage.files import whole_folder
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.environment import this_environment
@@ -27,7 +28,7 @@ from dfkd.training.recorded_inputs import probe_images
 MOST_IMAGES = 1000  # on which formats are compared
 
 
-def student_of(outcome: Outcome, storage: Path, modules: Sequence[str]) -> Student:
+def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> Student:
     """ValueError with one line for a cell that has no student, or has none here."""
     again = f"python -m platform.distill --run {outcome.cell}"
     if outcome.state == "diverged":
@@ -52,7 +53,7 @@ def student_of(outcome: Outcome, storage: Path, modules: Sequence[str]) -> Stude
 
 
 def export(
-    student: Student, outcome: Outcome, storage: Path, folder: Path, console: Console
+    student: Student, outcome: Outcome, storage: Storage, folder: Path, console: Console
 ) -> None:
     """Write the folder, unless it is there. ValueError where the student cannot be exported:
     nothing is left then.
@@ -82,7 +83,7 @@ def export(
 
 
 def images_to_compare(
-    e: Experiment, outcome: Outcome, storage: Path
+    e: Experiment, outcome: Outcome, storage: Storage
 ) -> tuple[NDArray[np.uint8], str]:
     """Validation images, else the probe's, else noise, at most 1,000, evenly spaced; and what they
     are.
@@ -92,7 +93,7 @@ def images_to_compare(
     return np.ascontiguousarray(images_NHWC[kept]), f"{len(kept)} {what}"
 
 
-def _images(e: Experiment, outcome: Outcome, storage: Path) -> tuple[NDArray[np.uint8], str]:
+def _images(e: Experiment, outcome: Outcome, storage: Storage) -> tuple[NDArray[np.uint8], str]:
     try:
         validation = e.task.validation()
         if validation is not None:

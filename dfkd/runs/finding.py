@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dfkd.reporting.nearest import nearest
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
 from dfkd.tracking.reading import Tracked
@@ -13,7 +11,7 @@ from dfkd.tracking.reading import Tracked
 SHORTEST = 4  # characters of a name's beginning
 
 
-def find_cell(name: str, storage: Path) -> str | None:
+def find_cell(name: str, storage: Storage) -> str | None:
     """Return the cell's full name, or None where no cell of the ledger begins with `name`.
 
     Raises ValueError where several cells begin so.
@@ -31,16 +29,16 @@ def find_cell(name: str, storage: Path) -> str | None:
     return found[0]
 
 
-def nearest_cells(name: str, storage: Path) -> str:
+def nearest_cells(name: str, storage: Storage) -> str:
     """Return the end of an error line that names the cells with the most similar names."""
     return nearest(name, _cells(storage), most=3)
 
 
-def _cells(storage: Path) -> list[str]:
+def _cells(storage: Storage) -> list[str]:
     return sorted(path.name for path in (storage / layout.CELLS).glob("*"))
 
 
-def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
+def find_outcome(run: str, storage: Storage, tracking_uri: str | None) -> Outcome:
     """Return the outcome of a run from the ledger, else from MLflow.
 
     Raises ValueError where neither knows the run, or where it has not ended.
@@ -50,7 +48,7 @@ def find_outcome(run: str, storage: Path, tracking_uri: str | None) -> Outcome:
     if outcome is not None:
         return outcome
     uri = Tracker(storage, tracking_uri).uri
-    database = storage.resolve() / layout.DATABASE
+    database = (storage / layout.DATABASE).resolve()
     if uri == f"sqlite:///{database}" and not database.exists():
         raise ValueError(f"there is no cell {run!r} in {storage}: {nearest_cells(run, storage)}")
     tracked = Tracked(uri)

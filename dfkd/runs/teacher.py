@@ -5,8 +5,6 @@ With labels that is its accuracy, without labels its confidence. N images, K cla
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from dfkd.data.pools.sample import sample
@@ -15,6 +13,7 @@ from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.reporting.console import Console
 from dfkd.scores import Scores, read_scores, score_images, score_path, scores_of
+from dfkd.storage import Storage
 from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
@@ -22,7 +21,7 @@ ADVICE = "ask whoever trained it for mean and std, and for the order of channels
 MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
 
 
-def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
+def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Storage, console: Console) -> None:
     """Print the accuracy on each split that the task has.
 
     Without a validation split, print also what the teacher says of some images of the pool. Raises
@@ -46,7 +45,7 @@ def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Path, console: C
         _show_confidence(teacher, cell, storage, console)
 
 
-def print_scores(source: InputSource, storage: Path, console: Console) -> None:
+def print_scores(source: InputSource, storage: Storage, console: Console) -> None:
     """Print what the teacher says of all rows of a scored pool, and where the scores lie."""
     digest, cache = source.teacher.digest, source.cache
     paths = [score_path(storage, digest, shard, source.task, cache) for shard in source.pool.shards]
@@ -70,7 +69,9 @@ def _test(task: Task) -> Split | None:
         return None
 
 
-def _show_confidence(teacher: TrainedNetwork, cell: Cell, storage: Path, console: Console) -> None:
+def _show_confidence(
+    teacher: TrainedNetwork, cell: Cell, storage: Storage, console: Console
+) -> None:
     e = cell.experiment
     images_NHWC = sample(e.pool, e.task.image_shape, storage, cell.block.draw)
     if not len(images_NHWC):

@@ -11,7 +11,7 @@ from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded
 from dfkd.studies.tables import changed_lines
@@ -33,7 +33,7 @@ def print_outcome(outcome: Outcome, compute: Compute, console: Console) -> None:
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 
-def print_cell(cell: str, storage: Path, console: Console) -> None:
+def print_cell(cell: str, storage: Storage, console: Console) -> None:
     """Print all that the ledger knows of a cell; of one without an outcome, why it has none."""
     ledger = Ledger(storage)
     outcome, folder = ledger.read(cell), ledger.folder(cell)
@@ -101,7 +101,7 @@ def _print_unfinished(cell: str, folder: Path, console: Console) -> None:
     console.line(f"Cell {cell} {state}")
 
 
-def _uses(cell: str, storage: Path) -> Iterator[str]:
+def _uses(cell: str, storage: Storage) -> Iterator[str]:
     """Yield a line for each study that the cell belongs to."""
     for name in recorded(storage):
         record = read(storage, name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
 from dfkd.scores.memory_map import memory_map_folder
 from dfkd.scores.top_k import TopK
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
 
 OTHERS = 8 + 8 + 3 * 4  # row id, pseudo-label, confidence, entropy, margin
@@ -66,9 +66,10 @@ class Need:
             f"{size(self.memory_map)}"
         )
 
-    def check(self, storage: Path) -> None:
+    def check(self, storage: Storage) -> None:
         """ValueError with one line if the disk of the storage has less than that free."""
-        there = next(path for path in (storage, *storage.parents) if path.exists())
+        packs = storage / layout.PACKS  # the larger part
+        there = next(path for path in packs.parents if path.exists())
         free = shutil.disk_usage(there).free
         if self.scores + self.memory_map <= free:
             return
@@ -83,7 +84,7 @@ class Need:
 
 
 def need(
-    teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Path
+    teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Storage
 ) -> Need:
     """What is not there yet of the scores, and of the pack that is made from them."""
     mapped = memory_map_folder(storage, teacher.digest, pool, task, cache).exists()

@@ -20,14 +20,14 @@ from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores.top_k import TopK
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import whole_folder, write_json
 
 VERSION = 1  # raised when the files in a pack change
 
 
 def memory_map_folder(
-    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+    storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """Where the pack lies: content-addressed."""
     answers = [
@@ -37,7 +37,7 @@ def memory_map_folder(
 
 
 def write_memory_map(
-    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+    storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """The pack's folder, whole; written unless it is there. The scores must be there."""
     folder = memory_map_folder(storage, teacher_digest, pool, task, cache)

@@ -26,7 +26,7 @@ from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.not_finite import check_finite
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import replace_file
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
@@ -176,7 +176,7 @@ def scores_of(
 
 
 def score_path(
-    storage: Path, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None
+    storage: Storage, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None
 ) -> Path:
     """Where the scores of one pool shard lie: content-addressed. cache: what is kept of the logits;
     None is all.
@@ -188,7 +188,7 @@ def score_path(
 
 
 def missing_shards(
-    storage: Path, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+    storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> list[Shard]:
     return [
         shard
@@ -198,7 +198,7 @@ def missing_shards(
 
 
 def score_shard(
-    storage: Path,
+    storage: Storage,
     teacher: TrainedNetwork,
     shard: Shard,
     task: Task,

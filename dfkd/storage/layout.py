@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 
 Key = PurePosixPath
 
+ROOT = Key(".")  # the storage itself
 CELLS, SCORES, PACKS, POOLS, TEACHERS = map(Key, ("cells", "scores", "packs", "pools", "teachers"))
 STUDIES, SWEEPS, RETUNINGS = map(Key, ("studies", "sweeps", "retunings"))
 INSPECTIONS, REPORTS, EXPORTS = map(Key, ("inspections", "reports", "exports"))

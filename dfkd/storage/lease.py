@@ -13,7 +13,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dfkd.storage import layout
+
+if TYPE_CHECKING:
+    from dfkd.storage.storage import Storage
 
 IN_USE = ".in-use-"  # how the lease of a driver begins, directly in the storage folder
 HEARTBEAT_S = 5.0
@@ -75,12 +80,13 @@ class Lease:
 
 
 @contextmanager
-def using(storage: Path) -> Iterator[None]:
+def using(storage: Storage) -> Iterator[None]:
     """While a driver works in a storage: what it has made or found there must not be cleaned
     away.
     """
-    storage.mkdir(parents=True, exist_ok=True)
-    lease = Lease(storage / f"{IN_USE}{uuid.uuid4().hex}")
+    path = storage / layout.in_use(uuid.uuid4().hex)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lease = Lease(path)
     lease.acquire()
     try:
         yield

@@ -32,6 +32,7 @@ from dfkd.identity import Scalar
 from dfkd.storage import layout
 from dfkd.storage.files import replace_file, write_json
 from dfkd.storage.lease import Lease
+from dfkd.storage.storage import Storage
 
 FINAL = ("finished", "diverged")
 MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow gives back
@@ -63,7 +64,7 @@ class Outcome:
 class Ledger:
     """All cells below one storage folder."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
     def folder(self, cell: str) -> Path:

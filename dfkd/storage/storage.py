@@ -46,7 +46,7 @@ class Storage(ABC):
 
     @abstractmethod
     def delete(self, key: Key) -> None:
-        """Remove a file, or a folder with all that is in it; nothing happens where there is none."""
+        """Remove a file, or a folder with all that is in it, if there is one."""
 
     @abstractmethod
     def local(self, key: Key) -> Path:

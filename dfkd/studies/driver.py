@@ -26,7 +26,7 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.stats import racing
 from dfkd.stats.comparisons import frame
-from dfkd.storage import layout
+from dfkd.storage import FolderStorage, Storage, layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
@@ -270,8 +270,8 @@ class _Driver:
         if not reused or not self.options.check or self.record.check is not None:
             return
         cell = random.Random(self.name).choice(reused)
-        with self._apart() as folder:
-            done, failures = self.executor.apart(folder).compute(
+        with self._apart() as storage:
+            done, failures = self.executor.apart(storage).compute(
                 "one reused cell again", [self.jobs[cell]], lambda outcome: None
             )
         if failures:
@@ -284,11 +284,11 @@ class _Driver:
         (self.console.line if equal else self.console.warn)(studies.check_line(self.record))
 
     @contextmanager
-    def _apart(self) -> Iterator[Path]:
+    def _apart(self) -> Iterator[Storage]:
         """A ledger of its own, on the storage that every node sees."""
         folder = self.compute.storage / layout.study(self.name) / layout.CHECK
         try:
-            yield folder
+            yield FolderStorage(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.stats.outcomes import by_block, paired_with
 from dfkd.stats.paired import smallest_detectable
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies import record as studies
@@ -123,7 +122,7 @@ def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None
     """
     sources = {inputs_key(cell) for cell in study.cells().values()}
     own = compute.storage / layout.run_context(name)
-    all_studies = compute.storage.glob(str(layout.run_context("*")))
+    all_studies = (compute.storage / layout.STUDIES).glob(f"*/{own.name}")
     others = sorted(path for path in all_studies if path != own)
     for path in (own, *others):
         run_context = known_run_context(path, sources)
@@ -168,7 +167,7 @@ def _seconds(
     return total
 
 
-def _records(storage: Path) -> Iterator[dict[str, Any]]:
+def _records(storage: Storage) -> Iterator[dict[str, Any]]:
     """Finished cells without their curves."""
     for path in (storage / layout.CELLS).glob(f"*/{layout.RECORD}"):
         record = json.loads(path.read_text())

@@ -27,7 +27,7 @@ from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.sheets import NO_IMAGES, Selected
 from dfkd.reporting.style import svg
 from dfkd.stats.comparisons import BETTER, WORSE, Comparison
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.studies import figures as plots
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
@@ -44,7 +44,7 @@ TITLES = {
 }
 
 
-def write_report(findings: Findings, storage: Path) -> tuple[dict[str, Path | str], bool]:
+def write_report(findings: Findings, storage: Storage) -> tuple[dict[str, Path | str], bool]:
     """Write the report's files. Returns them by their names in MLflow, and whether any had to be
     written anew.
     """

@@ -12,14 +12,13 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import MEASURES, Ledger, Outcome
 from dfkd.studies import Study
@@ -147,21 +146,21 @@ def curves_text(outcomes: Iterable[Outcome]) -> str:
     )
 
 
-def write(storage: Path, record: StudyRecord) -> None:
+def write(storage: Storage, record: StudyRecord) -> None:
     write_json(storage / layout.study(record.name) / layout.STUDY, record.facts())
 
 
-def read(storage: Path, name: str) -> StudyRecord | None:
+def read(storage: Storage, name: str) -> StudyRecord | None:
     path = storage / layout.study(name) / layout.STUDY
     return StudyRecord.parse(path.read_text()) if path.exists() else None
 
 
-def recorded(storage: Path) -> list[str]:
+def recorded(storage: Storage) -> list[str]:
     """The names of all studies that have a record, in order."""
     return sorted(path.parent.name for path in (storage / layout.STUDIES).glob(f"*/{layout.STUDY}"))
 
 
-def from_ledger(storage: Path, name: str) -> StudyData:
+def from_ledger(storage: Storage, name: str) -> StudyData:
     """ValueError where the storage has no such study."""
     record, ledger = read(storage, name), Ledger(storage)
     if record is None:

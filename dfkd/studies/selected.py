@@ -21,14 +21,14 @@ from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block, stream
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
 from dfkd.training.probe import draw_probe
 from dfkd.training.recorded_inputs import GONE, Absent, recorded_memory_map
 
 
-def selected(data: StudyData, storage: Path) -> Selected:
+def selected(data: StudyData, storage: Storage) -> Selected:
     """For each variant the selection of its first cell.
 
     Nothing is scored, drawn or trained for it.
@@ -68,7 +68,7 @@ def _joined(sheet: Sheet, variant: str) -> Sheet:
 
 
 def _sheet(
-    variant: str, data: StudyData, block: Block, cell: str, storage: Path
+    variant: str, data: StudyData, block: Block, cell: str, storage: Storage
 ) -> tuple[Hashable, Sheet]:
     """The sheet, and what is equal for equal ones.
 
@@ -82,7 +82,7 @@ def _sheet(
     return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
 
 
-def _digests(data: StudyData, cell: str, storage: Path) -> tuple[str, str]:
+def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:
     """Of the cell's teacher and pool: as the ledger says, else as all cells share them."""
     outcome = Ledger(storage).read(cell)
     if outcome is not None:

@@ -29,7 +29,7 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
 from dfkd.stats.paired import paired_interval
-from dfkd.storage import layout
+from dfkd.storage import FolderStorage, layout
 from dfkd.storage.files import write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
@@ -150,7 +150,8 @@ def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, RunContext
     run_context = known_run_context(saved["setting"], [inputs_key(default)])
     if run_context is None:
         return None
-    context = _context(sweep, Compute(storage=folder), run_context)
+    compute = Compute(storage=FolderStorage(folder))  # of no matter: nothing is computed
+    context = _context(sweep, compute, run_context)
     trials = [TrialRecord(**record) for record in saved["result"].pop("trials")]
     stale = any(context.trial(record.params).name != record.cell for record in trials)
     return None if stale else (SweepResult(trials=trials, **saved["result"]), run_context)

@@ -15,7 +15,7 @@ from dfkd.reporting.numbers import interval, percent, points
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.reporting.report_files import write_report_files
 from dfkd.reporting.style import svg
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps.findings import SHOWN, SweepData, short, verdict
 
@@ -50,7 +50,7 @@ READING = {
 HEADER = ("what", "test %", "n", "difference", "95 % interval")
 
 
-def write_report(data: SweepData, storage: Path) -> tuple[dict[str, Path | str], bool]:
+def write_report(data: SweepData, storage: Storage) -> tuple[dict[str, Path | str], bool]:
     """Write the report's files. Returns them by their names in MLflow, and whether any had to be
     written anew.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfkd.stats.summaries import rank_correlation
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial
 from dfkd.tracking.reading import Tracked
@@ -26,12 +26,12 @@ RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
 ENOUGH = 8  # trials at one step: of fewer, importance is noise
 
 
-def recorded(storage: Path) -> list[str]:
+def recorded(storage: Storage) -> list[str]:
     """The names of all sweeps that have begun, in order."""
     return sorted(path.parent.name for path in (storage / layout.SWEEPS).glob(f"*/{layout.TRIALS}"))
 
 
-def read(storage: Path, name: str) -> SweepData:
+def read(storage: Storage, name: str) -> SweepData:
     """The sweep as far as it has come. ValueError where it has no trial yet."""
     folder = storage / layout.sweep(name)
     saved = _result(folder)

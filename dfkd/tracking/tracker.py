@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.tracking.address import is_database, settle, without_credentials
 from dfkd.tracking.failures import failures, is_refusal, of_stores
 from dfkd.tracking.store import Parent, Store
@@ -36,14 +36,14 @@ class Tracker:
 
     def __init__(
         self,
-        storage: Path,
+        storage: Storage,
         uri: str | None = None,
         experiment: str = "dfkd",
         warn: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.storage = storage.resolve()  # a Ray job runs in a directory that is thrown away
-        database = f"sqlite:///{self.storage / layout.DATABASE}"
+        self.storage = storage
+        database = f"sqlite:///{(storage / layout.DATABASE).resolve()}"
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
         self._clock = clock
@@ -162,7 +162,7 @@ class Tracker:
 
         try:
             self._store = self._store or Store(
-                self.uri, self.experiment, self.storage / layout.ARTIFACTS
+                self.uri, self.experiment, (self.storage / layout.ARTIFACTS).resolve()
             )
             result = work(self._store)
         except failures() as error:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dfkd.experiment import Cell
 from dfkd.models.teachers import predict
+from dfkd.storage import Storage
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.distill import Diverged, Inputs, Run
 from dfkd.training.environment import Environment
@@ -247,7 +247,7 @@ def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: fl
     )
 
 
-def compute(job: Job, inputs: Inputs, storage: Path, device: str = "cpu") -> Outcome:
+def compute(job: Job, inputs: Inputs, storage: Storage, device: str = "cpu") -> Outcome:
     """The plain way: the whole cell in this process."""
     computation = Computation(job, inputs, Ledger(storage), device)
     try:

@@ -18,8 +18,7 @@ from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
-from dfkd.storage import layout
-from dfkd.storage.files import check_writable
+from dfkd.storage import Storage, layout
 from dfkd.training.distill import Inputs
 from dfkd.training.probe import draw_probe
 
@@ -46,7 +45,7 @@ def inputs_key(cell: Cell) -> str:
     )
 
 
-def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
+def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
     """ValueError with one line if the teacher or the pool cannot serve, before anything is computed
     or written.
 
@@ -59,7 +58,7 @@ def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
     if check_task is not None:  # it reads files, which may not be there
         check_task()
     e.teacher.check(e.task)
-    check_writable(storage)
+    storage.check_writable()
     check_pool = getattr(e.pool, "check", None)
     if check_pool is not None:
         check_pool(e.task.image_shape)
@@ -67,7 +66,7 @@ def check(cell: Cell, storage: Path, read_test: bool = False) -> None:
         e.pool.files(e.task.image_shape, storage, block.draw)
 
 
-def obtain(cell: Cell, storage: Path) -> InputSource:
+def obtain(cell: Cell, storage: Storage) -> InputSource:
     """Train or read the teacher and put the pool in place, in this process. The second time both
     are found.
     """
@@ -81,7 +80,7 @@ def obtain(cell: Cell, storage: Path) -> InputSource:
     )
 
 
-def score_here(source: InputSource, storage: Path, device: str = "cpu") -> None:
+def score_here(source: InputSource, storage: Storage, device: str = "cpu") -> None:
     """Score the shards that have no scores yet, one after the other in this process.
 
     NotFinite, with the counts of all of them, where the teacher's answers are NaN or infinite.
@@ -98,7 +97,7 @@ def score_here(source: InputSource, storage: Path, device: str = "cpu") -> None:
         raise together(refused, sum(shard.rows for shard in missing))
 
 
-def check_space(source: InputSource, storage: Path) -> Need:
+def check_space(source: InputSource, storage: Storage) -> Need:
     """What scores and pack will take. ValueError with one line where the disk has not so much."""
     found = need(source.teacher, source.pool, source.task, source.cache, storage)
     found.check(storage)
@@ -127,7 +126,7 @@ class MappedInputs:
         )
 
 
-def memory_map_of(source: InputSource, storage: Path) -> MappedInputs:
+def memory_map_of(source: InputSource, storage: Storage) -> MappedInputs:
     """Images and scores side by side on disk, so that they can be mapped.
 
     The scores must be there.
@@ -138,6 +137,6 @@ def memory_map_of(source: InputSource, storage: Path) -> MappedInputs:
     return MappedInputs(folder=folder, validation=source.task.validation(), teacher=source.teacher)
 
 
-def load(source: InputSource, storage: Path) -> Inputs:
+def load(source: InputSource, storage: Storage) -> Inputs:
     """The material in this process."""
     return memory_map_of(source, storage).open()

@@ -14,7 +14,7 @@ from dfkd.data.pools import PoolFiles
 from dfkd.experiment import Experiment
 from dfkd.scores.memory_map import memory_map_folder, open_memory_map
 from dfkd.seeding import Block
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.training.probe import draw_probe
 
 GONE = (
@@ -28,7 +28,7 @@ class Absent(ValueError):
 
 
 def probe_images(
-    e: Experiment, block: Block, tags: Mapping[str, str], storage: Path
+    e: Experiment, block: Block, tags: Mapping[str, str], storage: Storage
 ) -> NDArray[np.uint8]:
     """The images on which a cell with these tags was judged without labels. ValueError where they
     are not there.
@@ -41,7 +41,7 @@ def probe_images(
 
 
 def recorded_memory_map(
-    e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Path
+    e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Storage
 ) -> Path:
     folder = memory_map_folder(
         storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache
@@ -51,7 +51,7 @@ def recorded_memory_map(
     return folder
 
 
-def _pool(e: Experiment, block: Block, digest: str, storage: Path) -> PoolFiles:
+def _pool(e: Experiment, block: Block, digest: str, storage: Storage) -> PoolFiles:
     """The pool as it lies there. It is not drawn for a report."""
     folder = getattr(e.pool, "folder", None)
     drawn = (

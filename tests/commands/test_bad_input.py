@@ -28,6 +28,11 @@ CASES = {
         {},
         "name another one with --storage",
     ),
+    "storage elsewhere": (
+        ("sweep", "tiny_space", "--storage", "s3://bucket/runs"),
+        {},
+        "the storage must be a folder, but got 's3://bucket/runs': ",
+    ),
     "no pool": (("score", "bad_recipes"), {"BAD": "no pool"}, "nowhere"),
     "empty pool": (("score", "bad_recipes"), {"BAD": "empty pool"}, "empty"),
     "corrupt teacher": (("distill", "bad_recipes"), {"BAD": "corrupt teacher"}, "save it again"),

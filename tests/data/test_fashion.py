@@ -22,6 +22,7 @@ from dfkd.data.tasks.fashion_mnist import FashionMnist, content_of, download
 from dfkd.experiment import Cell
 from dfkd.experiment.recipes import fashion, original
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import check
 
 SHAPE = (28, 28, 1)
@@ -180,7 +181,7 @@ def test_missing_files_are_told_before_anything_is_computed(tmp_path: Path) -> N
         with pytest.raises(
             ValueError, match=r"there is no train-images-idx3-ubyte\(.gz\) .* in .*lost: apt-get"
         ):
-            check(Cell(experiment=e, block=Block(seed=0)), tmp_path / "storage")
+            check(Cell(experiment=e, block=Block(seed=0)), FolderStorage(tmp_path / "storage"))
     assert not (tmp_path / "storage").exists()
 
 

@@ -13,6 +13,7 @@ from dfkd.method.selection import Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import check, inputs_key, load, obtain, score_here
 
 SMALL = SmallResNet(width=8)
@@ -80,14 +81,14 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(make, tiny, tmp_path):
     experiment, storage = make(tiny, tmp_path)
     before = everything(tmp_path)
     with pytest.raises(ValueError) as raised:
-        check(cell(experiment), storage)
+        check(cell(experiment), FolderStorage(storage))
     assert BAD[make] in str(raised.value)
     assert "\n" not in str(raised.value)
     assert everything(tmp_path) == before
 
 
 def test_good_input_passes_and_nothing_is_made_yet(tiny, tmp_path):
-    check(cell(tiny), tmp_path / "runs")
+    check(cell(tiny), FolderStorage(tmp_path / "runs"))
     assert list(tmp_path.iterdir()) == []
 
 

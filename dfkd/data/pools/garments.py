@@ -18,6 +18,7 @@ from dfkd.data.importing.shards import ImageShape
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.identity import digest, spec
+from dfkd.storage import Storage
 
 SHIFTS = {
     "rotated": 0.5,
@@ -75,7 +76,7 @@ class WildGarments(Glyphs):
         image_HW = shifted(generator, held_out.images[one, :, :, 0])
         return image_HW[:, :, None], f"garment {held_out.labels[one]}"
 
-    def folder(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Path:
+    def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
         """Named by the whole identity: the files' content is part of it."""
         self.check(image_shape)
         plain = super().folder(image_shape, storage, draw)

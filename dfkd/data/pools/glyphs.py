@@ -23,7 +23,7 @@ from dfkd.data.importing.shards import (
 )
 from dfkd.data.pools.drawing import draw_row
 from dfkd.data.pools.pool import PoolBase
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import write_json
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached
@@ -60,7 +60,7 @@ class Glyphs(PoolBase):
     def shard_count(self) -> int:
         return -(-self.rows // ROWS_PER_SHARD)
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it
         complete.
         """
@@ -75,7 +75,7 @@ class Glyphs(PoolBase):
         return PoolFiles(shards)
 
     def make_shard(
-        self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0
+        self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0
     ) -> Shard:
         """One file of the pool, kept if an earlier call finished it.
 
@@ -111,7 +111,7 @@ class Glyphs(PoolBase):
         """(image_HWC, what it shows); a pool that mixes something in overrides this."""
         return draw_row(generator, image_shape)
 
-    def folder(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Path:
+    def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
         return storage / layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")

@@ -30,7 +30,7 @@ from dfkd.data.importing.places import Entry, Place, place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 LISTING = pa.schema(
     [
@@ -81,7 +81,7 @@ class ImageFolder(PoolBase):
         check_pool(image_shape)
         listable(self.path)
 
-    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
+    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
         check_pool(image_shape, draw)
         place = listable(self.path)
         folder = storage / layout.pool(
@@ -97,7 +97,7 @@ class ImageFolder(PoolBase):
             most_rejected=self.most_rejected,
         )
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from dfkd.data.importing.shards import ImageShape, PoolFiles
+from dfkd.storage import Storage
 
 
 class Making(Protocol):
@@ -30,7 +30,7 @@ class Making(Protocol):
         ...
 
 
-def making(pool: Any, image_shape: ImageShape, storage: Path, draw: int = 0) -> Making:
+def making(pool: Any, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Making:
     """A pool says it itself (`making`), or it is made shard by shard (`shard_count`, `make_shard`),
     or in one piece.
     """
@@ -46,7 +46,7 @@ class ByShards:
 
     pool: Any
     image_shape: ImageShape
-    storage: Path
+    storage: Storage
     draw: int
 
     def rounds(self) -> Iterator[Sequence[int]]:

@@ -32,7 +32,7 @@ from dfkd.data.pools.making import Making, making
 from dfkd.data.pools.parquet_pool import ParquetPool
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import name_of
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +93,11 @@ class MixedPool(PoolBase):
             if hasattr(pool, "check"):
                 pool.check(image_shape)
 
-    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Mixing:
+    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Mixing:
         members = tuple(making(pool, image_shape, storage, draw) for pool in self.pools)
         return Mixing(self, members, image_shape, storage / layout.mixtures(), draw)
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
 
 

@@ -5,7 +5,6 @@ Legend: N images.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -16,7 +15,7 @@ from dfkd.data.pools.pool import PoolBase
 from dfkd.data.tasks import Digits, Task
 from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 ROWS_PER_SHARD = 10_000
 
@@ -56,13 +55,13 @@ class TrainingImages(PoolBase):
     def shard_count(self) -> int:
         return -(-len(self.task.train()) // ROWS_PER_SHARD)
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return PoolFiles(
             tuple(self.make_shard(i, image_shape, storage, draw) for i in range(self.shard_count))
         )
 
     def make_shard(
-        self, index: int, image_shape: ImageShape, storage: Path, draw: int = 0
+        self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0
     ) -> Shard:
         """One file of the pool; it is hashed again and only written where it is not there."""
         if draw != 0:

@@ -38,7 +38,7 @@ from dfkd.data.importing.shards import (
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import later, limit, location
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import replace_file, write_json
 
 
@@ -81,7 +81,7 @@ class ParquetPool(PoolBase):
             if isinstance(place, Local):
                 check_columns(Path(place.root, name), image_shape)
 
-    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> ParquetFiles:
+    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> ParquetFiles:
         check_pool(image_shape, draw)
         place = listable(self.path)
         names = _names(place, self.path)
@@ -97,7 +97,7 @@ class ParquetPool(PoolBase):
             )
         return ParquetFiles(self, place, paths, folder, image_shape)
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
 
 

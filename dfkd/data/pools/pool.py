@@ -1,10 +1,10 @@
 """What a pool is. Anything with `files` and a `version` is one; yours needs no base class."""
 
-from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.identity import Piece
+from dfkd.storage import Storage
 
 
 class Pool(Protocol):
@@ -17,7 +17,7 @@ class Pool(Protocol):
         """An instance with likely values, for tables and tests."""
         ...
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         """The shards for images of (H, W, C), made in `storage` where need be; a second call writes
         nothing.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,13 @@ from dfkd.data.importing.importing import Import
 from dfkd.data.importing.shards import read_first
 from dfkd.data.pools.mixture import Mixing
 from dfkd.data.pools.parquet_pool import ParquetFiles
+from dfkd.storage import Storage
 
 PLACES = 8  # evenly spaced in the pool: its files are often in the order of something
 
 
 def sample(
-    pool: Any, image_shape: ImageShape, storage: Path, draw: int = 0, most: int = 1000
+    pool: Any, image_shape: ImageShape, storage: Storage, draw: int = 0, most: int = 1000
 ) -> NDArray[np.uint8]:
     """images_NHWC, about `most` or fewer; of a pool that is drawn, of its first shard, which is
     kept.

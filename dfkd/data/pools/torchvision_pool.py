@@ -25,7 +25,7 @@ from dfkd.data.importing.places import place_of, walk
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class TorchvisionPool(PoolBase):
         check_pool(image_shape)
         self.data_set()
 
-    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
+    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
         from torchvision import __version__
 
         check_pool(image_shape, draw)
@@ -86,7 +86,7 @@ class TorchvisionPool(PoolBase):
             most_rejected=self.most_rejected,
         )
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
 
     def data_set(self) -> Any:

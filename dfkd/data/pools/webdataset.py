@@ -9,7 +9,6 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO, ClassVar, Self
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
@@ -26,7 +25,7 @@ from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.pool import PoolBase
 from dfkd.identity import limit, location
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LONGEST_HEADER = 2**20  # bytes of a name or of other properties
@@ -72,7 +71,7 @@ class WebDatasetTars(PoolBase):
         check_pool(image_shape)
         self._tars(listable(self.path))
 
-    def making(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> Import:
+    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
         check_pool(image_shape, draw)
         place = listable(self.path)
         tars = self._tars(place)
@@ -87,7 +86,7 @@ class WebDatasetTars(PoolBase):
             most_rejected=self.most_rejected,
         )
 
-    def files(self, image_shape: ImageShape, storage: Path, draw: int = 0) -> PoolFiles:
+    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         return self.making(image_shape, storage, draw).files()
 
     def _tars(self, place: Place) -> tuple[Entry, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import InitVar, dataclass
-from pathlib import Path
 from typing import ClassVar, Self
 
 from torch import nn
@@ -20,6 +19,7 @@ from dfkd.models.teachers.teacher import (
     network_digest,
     weights_digest,
 )
+from dfkd.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class ModuleTeacher(TeacherBase):
             self.build(task.classes, task.image_shape[2]), task, f"the teacher, a {self.kind},"
         )
 
-    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+    def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         weights = self.build(task.classes, task.image_shape[2]).state_dict()
         origin = f"a {self.kind} in memory, revision {self.revision}"
         return TrainedNetwork(

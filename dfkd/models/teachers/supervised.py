@@ -23,7 +23,7 @@ from dfkd.models.networks import Network, SmallResNet
 from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import replace_file, write_json
 
 
@@ -71,7 +71,7 @@ class SupervisedTeacher(TeacherBase):
         """It is trained for whatever task it is given, as long as that has images to train on."""
         require(task, "train")
 
-    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+    def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         folder = storage / layout.teacher(digest([spec(self), spec(task), seed]))
         if not (folder / layout.TEACHER_NOTE).exists():
             _store(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Split, Task
 from dfkd.identity import Piece, digest, spec
 from dfkd.models.networks import Network, Tapped
+from dfkd.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Teacher(Protocol):
         """
         ...
 
-    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+    def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         """The teacher, ready. ValueError as in `check`."""
         ...
 

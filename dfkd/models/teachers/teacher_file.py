@@ -14,6 +14,7 @@ from dfkd.identity import location
 from dfkd.models.networks import Network, SmallResNet
 from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
+from dfkd.storage import Storage
 
 PREFIXES = (
     "module.",
@@ -56,9 +57,12 @@ class TeacherFile(TeacherBase):
         return cls(path="t.safetensors", network=SmallResNet(width=8))
 
     def check(self, task: Task) -> None:
-        check_serves(self.obtain(task, Path()).build(task), task, f"the teacher file {self.path}")
+        check_serves(self._read(task).build(task), task, f"the teacher file {self.path}")
 
-    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+    def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
+        return self._read(task)
+
+    def _read(self, task: Task) -> TrainedNetwork:
         path = Path(self.path).expanduser()
         weights, taken_off = read_state_dict(path)
         with torch.random.fork_rng(devices=[]):

@@ -16,6 +16,7 @@ from dfkd.data.tasks import Task
 from dfkd.models.networks import Torchvision
 from dfkd.models.teachers.state_dicts import DAMAGED
 from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
+from dfkd.storage import Storage
 
 NEAR = 0.02  # means and deviations of pixels in [0, 1] that count as equal
 PREPARE_THEMSELVES = (
@@ -62,9 +63,12 @@ class TorchvisionWeights(TeacherBase):
 
     def check(self, task: Task) -> None:
         """Weights that are not in PyTorch's cache are downloaded for it."""
-        check_serves(self.obtain(task, Path()).build(task), task, self._name)
+        check_serves(self._read(task).build(task), task, self._name)
 
-    def obtain(self, task: Task, storage: Path, seed: int = 0) -> TrainedNetwork:
+    def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
+        return self._read(task)
+
+    def _read(self, task: Task) -> TrainedNetwork:
         published = self._published()
         classes = len(published.meta["categories"])
         if (classes, 3) != (task.classes, task.image_shape[2]):
