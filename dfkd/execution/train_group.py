@@ -31,14 +31,14 @@ from torch.nn.parallel import DistributedDataParallel
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
-from dfkd.method.selection import Dynamic
+from dfkd.method.selection import Redraw
 from dfkd.seeding import use_deterministic
 from dfkd.storage import layout
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import POLL_S, Computation, Job
-from dfkd.training.distill import Inputs, Run
-from dfkd.training.inputs import MappedInputs
+from dfkd.training.distill import Run
+from dfkd.training.inputs import Inputs, MappedInputs
 from dfkd.training.teacher_outputs import LiveTeacher
 
 
@@ -69,11 +69,11 @@ class SharedRun(Run):
         terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
         return terms
 
-    def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
+    def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
         """The first worker's draw: statistics of BatchNorm differ between workers, and so might
         what they draw.
         """
-        places = torch.from_numpy(super().drawn(dynamic)).to(self.device)
+        places = torch.from_numpy(super().drawn(redraw)).to(self.device)
         torch.distributed.broadcast(places, 0)
         return places.cpu().numpy()
 

@@ -12,9 +12,9 @@ from dfkd.data.images.transforms import View
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
 from dfkd.identity import Json, Scalar, digest, flat, later, spec
-from dfkd.method.dropping import Dropping
-from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import KD, AnswerLoss, Both, Loss, needs_of
+from dfkd.method.contract import with_defaults
+from dfkd.method.dropping import BaseDropping, Dropping
+from dfkd.method.losses import KD, AnswerLoss, BaseAnswerLoss, BaseLoss, Loss, needs_of
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
@@ -65,6 +65,19 @@ class Schedule:
                 f"but got {self.optimizer=}, {self.decay=}"
             )
 
+    @classmethod
+    def example(cls) -> Schedule:
+        """Return an instance with likely values, for tables and tests."""
+        return cls(
+            steps=200,
+            batch=64,
+            learning_rate=5e-3,
+            weight_decay=1e-2,
+            optimizer="adamw",
+            decay="one_cycle",
+            evaluations=6,
+        )
+
     def evaluation_steps(self) -> tuple[int, ...]:
         """The steps after which the probe is evaluated; the last is `steps`."""
         return tuple(self.steps * i // self.evaluations for i in range(1, self.evaluations + 1))
@@ -98,9 +111,7 @@ class Experiment:
                     f"{type(loss).__name__} compares two views of an image, but got {self.views=}"
                 )
         taught = self.dropping is not None or self.losses() or self.asks_teacher
-        if isinstance(self.kd, OriginalLabels) and (
-            taught or self.pool != TrainingImages(task=self.task)
-        ):
+        if self.reads_labels and (taught or self.pool != TrainingImages(task=self.task)):
             raise ValueError(
                 "original labels need the pool TrainingImages of the same task, and nothing beside "
                 "them that asks the "
@@ -110,13 +121,14 @@ class Experiment:
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""
-        named: dict[str, Any] = {
-            **_apart("explicit", self.explicit),
-            **_apart("implicit", self.implicit),
-        }
-        if hasattr(self.dropping, "module"):  # a noise matrix is a loss term as well
-            named["dropping"] = self.dropping
-        return {name: loss for name, loss in named.items() if loss is not None and loss.weight > 0}
+        dropping = self.dropping
+        noise = None if dropping is None else with_defaults(dropping, BaseDropping).term()
+        parts = {"explicit": self.explicit, "implicit": self.implicit, "dropping": noise}
+        terms: dict[str, Loss] = {}
+        for part, loss in parts.items():
+            if loss is not None:
+                terms |= with_defaults(loss, BaseLoss).terms(part)
+        return {name: loss for name, loss in terms.items() if loss.weight > 0}
 
     def canonical(self) -> Experiment:
         """The one form of all equal experiments: a part that does nothing (weight 0, nothing
@@ -137,6 +149,11 @@ class Experiment:
         if views is None or views.answer == "live" or not self.needs() & {"maps", "second_view"}:
             return views
         return cast(View, replace(cast(Any, views), answer="live"))
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the student learns from original labels instead of the teacher's answer."""
+        return with_defaults(self.kd, BaseAnswerLoss).reads_labels
 
     def needs(self) -> frozenset[str]:
         """What its losses read beside logits and pooled features."""
@@ -185,18 +202,12 @@ class Experiment:
         return {n: (mine.get(n), others.get(n)) for n in names if mine.get(n) != others.get(n)}
 
 
-def _apart(name: str, loss: Loss | None) -> dict[str, Loss | None]:
-    return (
-        {f"{name}_first": loss.first, f"{name}_second": loss.second}
-        if isinstance(loss, Both)
-        else {name: loss}
-    )
-
-
 def _canonical_loss(loss: Loss | None) -> Loss | None:
-    if loss is None or loss.weight <= 0:
+    if loss is None:
         return None
-    return loss.canonical() if isinstance(loss, Both) else loss
+    whole = with_defaults(loss, BaseLoss)
+    canonical = whole.canonical()
+    return loss if canonical is whole else canonical
 
 
 @dataclass(frozen=True, kw_only=True)

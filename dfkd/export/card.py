@@ -11,7 +11,6 @@ from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
 from dfkd.export.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
-from dfkd.method.labels import OriginalLabels
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Outcome
 
@@ -90,17 +89,13 @@ def _what(e: Experiment, student: Student) -> str:
 
 
 def _source(e: Experiment) -> str:
-    if not isinstance(e.pool, TrainingImages):
+    if e.pool != TrainingImages(task=e.task):
         return (
             "a teacher's answers to unlabelled images, without the data that the teacher was "
             "trained on"
         )
     original = "the task's own training images, which a data-free method does not have: a baseline"
-    return (
-        f"the labels of {original}"
-        if isinstance(e.kd, OriginalLabels)
-        else f"a teacher's answers to {original}"
-    )
+    return f"the labels of {original}" if e.reads_labels else f"a teacher's answers to {original}"
 
 
 def _loading(e: Experiment, checked: Iterable[Checked]) -> str:
@@ -207,7 +202,7 @@ def _limits(e: Experiment, outcome: Outcome) -> str:
         "has, and answers with "
         "one of its classes to anything else as well. Its probabilities were not calibrated.",
     ]
-    if not isinstance(e.kd, OriginalLabels):
+    if not e.reads_labels:
         lines.append("It saw no original label: what the teacher gets wrong it may have learned.")
     if "test" not in outcome.metrics:
         lines.append(

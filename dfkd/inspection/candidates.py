@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dfkd.inspection.fitness import BINS, CONFIDENT, ClassFit
 from dfkd.method.selection import Rows
-from dfkd.training.distill import Inputs
+from dfkd.training.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,11 @@ from dfkd.experiment import Cell
 from dfkd.inspection.candidates import Candidates
 from dfkd.inspection.fitness import Choice, RuleSheets
 from dfkd.inspection.rules import AtBudget, budgets_of
-from dfkd.method.dropping import FiltersRows
 from dfkd.method.selection import Rows, Selection
-from dfkd.method.selection.selecting import select
+from dfkd.method.selection.selecting import rows_taken
 from dfkd.reporting.sheets import sheet_of
 from dfkd.scores import Scores
-from dfkd.seeding import stream
-from dfkd.training.distill import Inputs
+from dfkd.training.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +46,17 @@ def choices_of(
 ) -> RuleChoices:
     """Select with the rule at each budget, as a run of the cell does."""
     budgets = budgets_of(rule, cell.experiment.selection, len(candidates.rows_A))
-    rows_of = [rows_taken(budget.rule, cell, inputs) for budget in budgets]
+    dropping, probe_P = cell.experiment.dropping, inputs.probe.rows_P
+    rows_of = [
+        rows_taken(budget.rule, dropping, inputs.scores, probe_P, cell.block.seed)
+        for budget in budgets
+    ]
     choices = tuple(
         choice_of(name, budget, rows_S, inputs.scores, marks)
         for budget, rows_S in zip(budgets, rows_of, strict=True)
     )
     [own_S] = [rows_S for budget, rows_S in zip(budgets, rows_of, strict=True) if budget.own]
     return RuleChoices(choices=choices, sheets=sheets_of(name, own_S, inputs, candidates))
-
-
-def rows_taken(rule: Selection, cell: Cell, inputs: Inputs) -> Rows:
-    """Return the rows that a run of this cell with this rule would learn from."""
-    scores, seed = inputs.scores, stream(cell.block.seed, "selection")
-    rows_S = select(rule, scores, inputs.probe.rows_P, seed)
-    dropping = cell.experiment.dropping
-    return dropping.filter(scores, rows_S) if isinstance(dropping, FiltersRows) else rows_S
 
 
 def choice_of(name: str, budget: AtBudget, rows_S: Rows, scores: Scores, marks: Marks) -> Choice:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dfkd.inspection.duplicates import Duplicates
 from dfkd.inspection.fitness import Copies
 from dfkd.reporting.sheets import Picture, png
-from dfkd.training.distill import Inputs
+from dfkd.training.inputs import Inputs
 
 SHOWN_OF_GROUP = 3  # pictures of each group of near-duplicates
 

@@ -21,8 +21,7 @@ from dfkd.inspection.fitness import VERY_SURE, Fitness
 from dfkd.inspection.rules import Rules, rules_to_compare
 from dfkd.inspection.shown import classes_shown
 from dfkd.inspection.teacher import TeacherOnTask, teacher_on_task
-from dfkd.training.distill import Inputs
-from dfkd.training.inputs import InputSource
+from dfkd.training.inputs import Inputs, InputSource
 
 VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from dataclasses import dataclass
 
 from dfkd.identity import name_of
-from dfkd.method.selection import SELECTIONS, Dynamic, Selection
+from dfkd.method.contract import with_defaults
+from dfkd.method.selection import SELECTIONS, BaseSelection, Selection
 from dfkd.scores import Scores
 
 RATIOS = (0.05, 0.1, 0.2, 0.5)
@@ -42,20 +42,21 @@ def rules_to_compare(selection: Selection, scores: Scores) -> Rules:
 
     A dynamic rule is compared by the rule that it begins with.
     """
-    base: Selection = selection.rule if isinstance(selection, Dynamic) else selection
+    own = with_defaults(selection, BaseSelection)
+    base = with_defaults(own.once, BaseSelection)
     rules, notes = {name_of(base): base}, []
-    if isinstance(selection, Dynamic):
+    if own.redraw is not None:
         notes.append(f"the recipe's rule is dynamic: it begins with what {name_of(base)} takes")
     wide = 4 * len(scores) * (scores.logits_NK.shape[1] + scores.features_ND.shape[1]) > MOST_BYTES
     for kind in SELECTIONS:
-        if kind is Dynamic or kind is type(base):
+        rule = kind.example()
+        if rule.redraw is not None or kind is type(base):
             continue
-        rule: Any = kind
-        if wide and getattr(kind, "columns", None) is None:
-            notes.append(_too_wide(name_of(rule(ratio=1.0))))
+        if wide and rule.columns is None:
+            notes.append(_too_wide(name_of(rule)))
             continue
-        rules[name_of(rule(ratio=1.0))] = rule(ratio=1.0)
-    if not _has_budget(base):
+        rules[name_of(rule)] = rule
+    if base.at_budget(ratio=1.0) is None:
         notes.append(
             f"{name_of(base)} has no fields ratio and rows, so it is shown at its own budget only"
         )
@@ -75,29 +76,19 @@ def budgets_of(rule: Selection, selection: Selection, available: int) -> list[At
     selection: the recipe's. available: rows that may be selected. A rule whose budget cannot be
     set is returned at its own alone.
     """
-    if not _has_budget(rule):
-        return [AtBudget(rule=rule, ratio=_ratio(rule, available), own=True)]
-    own = _at(rule, selection.ratio, selection.rows)
+    own = rule.at_budget(selection.ratio, selection.rows) or rule
     own_ratio = _ratio(own, available)
     others = [
-        AtBudget(rule=_at(rule, ratio, None), ratio=ratio, own=False)
+        AtBudget(rule=other, ratio=ratio, own=False)
         for ratio in RATIOS
-        if ratio != own_ratio
+        if ratio != own_ratio and (other := rule.at_budget(ratio=ratio)) is not None
     ]
     return sorted(
         [*others, AtBudget(rule=own, ratio=own_ratio, own=True)], key=lambda budget: budget.ratio
     )
 
 
-def _at(rule: Selection, ratio: float | None, rows: int | None) -> Selection:
-    return cast(Selection, replace(cast(Any, rule), ratio=ratio, rows=rows))
-
-
 def _ratio(rule: Selection, available: int) -> float:
     """The share of the available rows that the rule takes."""
     rows = rule.rows if rule.rows is not None else max(1, round((rule.ratio or 0) * available))
     return rows / available
-
-
-def _has_budget(rule: Selection) -> bool:
-    return {"ratio", "rows"} <= {field.name for field in fields(cast(Any, rule))}

@@ -15,7 +15,7 @@ from dfkd.inspection.candidates import histogram
 from dfkd.inspection.fitness import BINS, CONFIDENT, Profile
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import score_images, scores_of
-from dfkd.training.distill import Inputs
+from dfkd.training.inputs import Inputs
 
 BRIGHTNESS_OF = 10_000  # rows, evenly spaced
 

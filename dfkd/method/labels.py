@@ -12,9 +12,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfkd.method.losses import BaseAnswerLoss
+
 
 @dataclass(frozen=True, kw_only=True)
-class OriginalLabels:
+class OriginalLabels(BaseAnswerLoss):
     """Cross-entropy with the original labels of the task's training images: the student without a
     teacher.
 
@@ -25,6 +27,7 @@ class OriginalLabels:
     """
 
     version: ClassVar[int] = 1
+    reads_labels: ClassVar[bool] = True
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool

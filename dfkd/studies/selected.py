@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import experiment
-from dfkd.method.dropping import FiltersRows
-from dfkd.method.selection.selecting import select
+from dfkd.method.selection.selecting import rows_taken
 from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_memory_map
-from dfkd.seeding import Block, stream
+from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
@@ -94,9 +93,7 @@ def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:
 
 
 def _rows(e: Experiment, block: Block, scores: Scores, kept: Path) -> NDArray[np.int64]:
-    """As `distill.Run` selects; a choice that was kept is read."""
-    seed = stream(block.seed, "selection")
-    rows_N = select(
-        e.selection, scores, draw_probe(scores).rows_P, seed, kept if kept.exists() else None
-    )
-    return e.dropping.filter(scores, rows_N) if isinstance(e.dropping, FiltersRows) else rows_N
+    """As a run takes them; a choice that was kept is read."""
+    probe_P = draw_probe(scores).rows_P
+    found = kept if kept.exists() else None
+    return rows_taken(e.selection, e.dropping, scores, probe_P, block.seed, found)

@@ -17,9 +17,9 @@ from dfkd.experiment import Cell
 from dfkd.models.teachers import predict
 from dfkd.storage import Storage
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.distill import Diverged, Inputs, Run
+from dfkd.training.distill import Diverged, Run
 from dfkd.training.environment import Environment
-from dfkd.training.inputs import inputs_key
+from dfkd.training.inputs import Inputs, inputs_key
 
 CHECKPOINT_EVERY_S = 30.0
 POLL_S = 1.0  # how often a cell that another process computes is looked for

@@ -10,55 +10,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from dfkd.data.images.transforms import to_tensor
-from dfkd.data.pools import TrainingImages
-from dfkd.data.tasks import Split
-from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.dropping import FiltersRows, NoiseMatrix
-from dfkd.method.dropping.noise_matrix import LEARNING_RATE
-from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import Outputs
-from dfkd.method.selection import Dynamic
-from dfkd.method.selection.dynamic import efficiency
-from dfkd.method.selection.selecting import select
+from dfkd.experiment import Cell, Experiment
+from dfkd.method.contract import with_defaults
+from dfkd.method.losses import BaseAnswerLoss, Outputs
+from dfkd.method.selection import BaseSelection, Redraw
+from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks import stages_of
-from dfkd.models.teachers import TrainedNetwork, accuracy, predict
-from dfkd.scores import Scores
+from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches
+from dfkd.training.inputs import Inputs, with_labels
 from dfkd.training.objective import Objective
-from dfkd.training.probe import Probe
+from dfkd.training.optimizer import own_optimizer, student_optimizer
+from dfkd.training.redraw import draw_again
 from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views, cached
-
-SCORED_TOGETHER = 512  # rows, for a dynamic selection
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What a run reads: the pool's images, the teacher's answers to them, and which rows are the
-    probe.
-
-    Arrays may be memory maps of what is larger than memory. `validation` is only looked at, nothing
-    is chosen by it.
-    `teacher`: for what asks it more than its cached answers. `selections`: where choices from these
-    scores are kept.
-    """
-
-    images_NHWC: NDArray[np.uint8]
-    scores: Scores
-    probe: Probe
-    validation: Split | None
-    teacher: TrainedNetwork | None = None
-    selections: Path | None = None
 
 
 class Diverged(ArithmeticError):
@@ -74,8 +47,8 @@ class Run:
         self.cell, self.inputs, self.device = cell, inputs, device
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
-        if isinstance(self.experiment.kd, OriginalLabels):
-            self.inputs = _labelled(inputs, self.experiment)
+        if self.experiment.reads_labels:
+            self.inputs = with_labels(inputs, self.experiment.task)
         self.needs = self.experiment.needs()
         self.look = Views(
             inputs.images_NHWC,
@@ -96,21 +69,24 @@ class Run:
         self.objective = Objective(
             cell, width, len(self.rows_N), self._teacher_accuracy(), maps
         ).to(device)
-        apart = self.objective.apart()
-        together = [p for name, p in self.objective.named_parameters() if name not in apart]
-        self.optimizer, self.decay = _optimizer(together, self.experiment.schedule)
-        self.own_optimizer = torch.optim.Adam(apart.values(), lr=LEARNING_RATE) if apart else None
+        self.optimizer, self.decay = student_optimizer(
+            self.objective.together(), self.experiment.schedule
+        )
+        self.own_optimizer = own_optimizer(self.objective)
+        self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
         self.step = 0
         self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         self._summed_from = 0
 
     def _select(self) -> NDArray[np.int64]:
-        """Rows of the pool, never one of the probe's."""
-        scores, probe_P = self.inputs.scores, self.inputs.probe.rows_P
-        seed = stream(self.cell.block.seed, "selection")
-        rows_N = select(self.experiment.selection, scores, probe_P, seed, self.inputs.selections)
-        dropping = self.experiment.dropping
-        return dropping.filter(scores, rows_N) if isinstance(dropping, FiltersRows) else rows_N
+        return rows_taken(
+            self.experiment.selection,
+            self.experiment.dropping,
+            self.inputs.scores,
+            self.inputs.probe.rows_P,
+            self.cell.block.seed,
+            self.inputs.selections,
+        )
 
     def _live_teacher(self) -> LiveTeacher:
         if self.inputs.teacher is None:
@@ -131,16 +107,9 @@ class Run:
         return PerView(self.teacher, self.look, self.rows_N)
 
     def _teacher_accuracy(self) -> float | None:
-        """On validation labels, only for a noise matrix that is not told; None where there are
-        none.
-        """
-        dropping, teacher, validation = (
-            self.experiment.dropping,
-            self.inputs.teacher,
-            self.inputs.validation,
-        )
-        asked = isinstance(dropping, NoiseMatrix) and dropping.accuracy is None
-        if not asked or teacher is None or validation is None:
+        """On validation labels, only where a loss needs it; None where there are no labels."""
+        teacher, validation = self.inputs.teacher, self.inputs.validation
+        if "teacher_accuracy" not in self.needs or teacher is None or validation is None:
             return None
         task = self.experiment.task
         return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
@@ -159,9 +128,8 @@ class Run:
             raise Diverged(f"the loss is not finite any more at step {self.step}")
 
     def _train_step(self) -> None:
-        dynamic = self.experiment.selection
-        if isinstance(dynamic, Dynamic) and self.step >= self.batches.end_of(dynamic.every):
-            self.batches.narrow(self.rows_N[self.drawn(dynamic)], self.step)
+        if self.redraw is not None and self.step >= self.batches.end_of(self.redraw.every):
+            self.batches.narrow(self.rows_N[self.drawn(self.redraw)], self.step)
         terms = self.loss(self.step)
         self.objective.zero_grad()
         terms["total"].backward()  # type: ignore[no-untyped-call]
@@ -173,24 +141,14 @@ class Run:
         for name, value in terms.items():
             self._sums[f"train.{name}"] += value.detach()
 
-    def drawn(self, dynamic: Dynamic) -> NDArray[np.int64]:
-        """Positions in the selection from which the student has most to learn now, on their clean
-        images.
-        """
-        scores, task = self.inputs.scores, self.experiment.task
+    def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
+        """Return positions in the selection from which the student has most to learn now."""
         student = self.objective.student.network.eval()
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(self.rows_N), SCORED_TOGETHER):
-                rows_B = self.rows_N[start : start + SCORED_TOGETHER]
-                teacher_BK = torch.from_numpy(scores.logits_NK[rows_B]).to(self.device)
-                student_BK = student(to_tensor(self.inputs.images_NHWC[rows_B], task, self.device))
-                parts.append(efficiency(teacher_BK, student_BK).cpu().numpy())
+        places = draw_again(
+            redraw, self.rows_N, student, self.inputs, self.experiment.task, self.device
+        )
         self.objective.train()
-        efficiency_N = np.nan_to_num(
-            np.concatenate(parts)
-        )  # of a student that has diverged: `advance` tells
-        return dynamic.draw(efficiency_N, scores.pseudo_label_N[self.rows_N], scores.classes)
+        return places
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The loss terms of one step's batch."""
@@ -243,7 +201,7 @@ class Run:
         if self.experiment.dropping is None:
             return None
         drawn_from = generator(self.cell.block.seed, "dropping", step)
-        temperature = getattr(self.experiment.kd, "temperature", 1.0)
+        temperature = with_defaults(self.experiment.kd, BaseAnswerLoss).temperature
         keep_BK = self.experiment.dropping.keep(teacher.logits_BK, drawn_from, temperature)
         self._sums["kept_classes"] += keep_BK.sum(1).float().mean()
         return keep_BK
@@ -299,37 +257,3 @@ class Run:
         self.decay.load_state_dict(state["decay"])
         self._sums.update(state["sums"])
         self._summed_from = state["summed_from"]
-
-
-def _labelled(inputs: Inputs, experiment: Experiment) -> Inputs:
-    """With one-hot labels in the place of the teacher's logits."""
-    scores = inputs.scores
-    assert isinstance(experiment.pool, TrainingImages)
-    label_N = experiment.pool.labels(scores.row_id_N)
-    return replace(
-        inputs, scores=replace(scores, logits_NK=np.eye(scores.classes, dtype=np.float32)[label_N])
-    )
-
-
-def _optimizer(
-    parameters: list[nn.Parameter], schedule: Schedule
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    optimizer: torch.optim.Optimizer
-    if schedule.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-        )
-    else:
-        optimizer = torch.optim.SGD(
-            parameters, lr=schedule.learning_rate, momentum=0.9, weight_decay=schedule.weight_decay
-        )
-    if schedule.decay == "one_cycle":
-        # one step more than are taken: the last step then still learns, and step() after it is
-        # defined
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, schedule.learning_rate, total_steps=schedule.steps + 1
-        )
-    if schedule.decay == "steps":
-        milestones = [round(share * schedule.steps) for share in (0.4, 0.8)]
-        return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps)

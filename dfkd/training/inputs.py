@@ -4,23 +4,53 @@ of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dfkd.data.pools import PoolFiles
+import numpy as np
+from numpy.typing import NDArray
+
+from dfkd.data.pools import PoolFiles, TrainingImages
 from dfkd.data.tasks import Split, Task
 from dfkd.data.tasks.task import require
 from dfkd.experiment import Cell
 from dfkd.identity import digest, spec
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.scores import missing_shards, score_shard
+from dfkd.scores import Scores, missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
-from dfkd.training.distill import Inputs
-from dfkd.training.probe import draw_probe
+from dfkd.training.probe import Probe, draw_probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run reads: the pool's images, the teacher's answers to them, and the probe's rows.
+
+    Arrays may be memory maps of what is larger than memory. validation: only looked at, nothing is
+    chosen by it. teacher: for what asks it more than its cached answers. selections: the folder
+    where choices from these scores are kept.
+    """
+
+    images_NHWC: NDArray[np.uint8]
+    scores: Scores
+    probe: Probe
+    validation: Split | None
+    teacher: TrainedNetwork | None = None
+    selections: Path | None = None
+
+
+def with_labels(inputs: Inputs, task: Task) -> Inputs:
+    """Return the inputs with one-hot original labels in the place of the teacher's logits.
+
+    The pool must be the task's own training images.
+    """
+    scores = inputs.scores
+    one_hot_NK = np.eye(scores.classes, dtype=np.float32)
+    label_N = TrainingImages(task=task).labels(scores.row_id_N)
+    return replace(inputs, scores=replace(scores, logits_NK=one_hot_NK[label_N]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dfkd.experiment import Cell
-from dfkd.method.losses import Outputs, Sizes
+from dfkd.method.losses import Loss, Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
 from dfkd.seeding import stream
 
@@ -101,13 +101,14 @@ class Objective(nn.Module):
             second=both.each(lambda tensor: tensor[batch:]),
         )
 
-    def apart(self) -> dict[str, nn.Parameter]:
-        """Parameters that are trained by an Adam of their own, whatever the student's optimizer: a
-        noise matrix.
-        """
-        return {
-            name: p for name, p in self.named_parameters() if name.startswith("losses.dropping.")
-        }
+    def apart(self) -> dict[str, Loss]:
+        """Return the losses whose modules are trained by an Adam of their own, by name."""
+        return {n: loss for n, loss in self.parts.items() if loss.own_learning_rate is not None}
+
+    def together(self) -> list[nn.Parameter]:
+        """Return the parameters that the student's optimizer trains: all others."""
+        apart = tuple(f"losses.{name}." for name in self.apart())
+        return [p for name, p in self.named_parameters() if not name.startswith(apart)]
 
     def weight(self, name: str, progress: float) -> float:
         """The loss's weight, rising linearly over its ramp."""

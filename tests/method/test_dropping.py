@@ -13,7 +13,6 @@ from dfkd.method.dropping import (
     DROPPINGS,
     ByConfidence,
     Dropping,
-    FiltersRows,
     NoiseMatrix,
     Nucleus,
     Random,
@@ -251,7 +250,6 @@ def test_whole_class_takes_the_rows_of_the_worst_classes(inputs, by, rate, dropp
     gone = np.argsort(values, kind="stable")[:dropped]
     expected = [row for row in rows_N if scores.pseudo_label_N[row] not in gone]
     rule = WholeClass(rate=rate, by=by)
-    assert isinstance(rule, FiltersRows)
     assert rule.filter(scores, rows_N).tolist() == expected
     assert len(expected) > 0
 
@@ -265,12 +263,6 @@ def test_whole_class_shortens_the_selection_of_a_run(tiny, inputs):
     assert part < whole
     runs[1].advance(3)
     assert len(set(inputs.scores.pseudo_label_N[list(part)])) <= 5
-
-
-def test_only_rules_that_filter_are_asked_to():
-    assert [kind for kind in DROPPINGS if isinstance(RECIPES[kind](0.5), FiltersRows)] == [
-        WholeClass
-    ]
 
 
 def test_whole_class_goes_by_confidence_or_count():

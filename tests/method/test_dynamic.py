@@ -109,7 +109,7 @@ def test_drawing_does_not_disturb_the_student(dynamic, inputs):
     run = run_of(dynamic, inputs)
     run.advance(3)
     before = {name: value.clone() for name, value in run.objective.state_dict().items()}
-    run.drawn(dynamic.selection)
+    run.drawn(dynamic.selection.redraw)
     assert run.objective.training and run.objective.student.network.training
     assert all(before[name].equal(value) for name, value in run.objective.state_dict().items())
 

@@ -76,7 +76,9 @@ def test_very_sure_students_stay_finite():
     logits[:, 3] = 1e4
     student = logits.clone().requires_grad_()
     wrong = Outputs(logits.roll(1, dims=1), torch.zeros(4, 4))
-    loss = NoiseMatrix(accuracy=1.0).module(SIZES)(Outputs(student, torch.zeros(4, 4)), wrong)
+    loss = (
+        NoiseMatrix(accuracy=1.0).term().module(SIZES)(Outputs(student, torch.zeros(4, 4)), wrong)
+    )
     loss.backward()
     assert loss.isfinite() and student.grad is not None and student.grad.isfinite().all()
 

@@ -12,7 +12,7 @@ from dfkd.method.selection.selecting import columns_of, select
 from dfkd.scores import Scores, scores_of
 from dfkd.training.probe import probe_rows
 
-ON_COLUMNS = [kind for kind in SELECTIONS if hasattr(kind, "columns")]
+ON_COLUMNS = [kind for kind in SELECTIONS if kind.example().columns is not None]
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ is our reading of it.
 
 from dfkd.method.dropping.masks import ByConfidence, Nucleus, Random, Tail
 from dfkd.method.dropping.noise_matrix import NoiseMatrix
-from dfkd.method.dropping.rule import Dropping, FiltersRows
+from dfkd.method.dropping.rule import BaseDropping, Dropping
 from dfkd.method.dropping.whole_class import WholeClass
 
 __all__ = [
     "DROPPINGS",
+    "BaseDropping",
     "ByConfidence",
     "Dropping",
-    "FiltersRows",
     "NoiseMatrix",
     "Nucleus",
     "Random",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.method.dropping.rule import check_rate, dropped_classes, keep_all
+from dfkd.method.dropping.rule import BaseDropping, check_rate, dropped_classes, keep_all
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tail:
+class Tail(BaseDropping):
     """Drop the least likely classes of each sample and renormalise the rest. The default rule.
 
     floor(rate * K) classes are dropped, at least 2 stay. The number is the identity, not the rate:
@@ -28,6 +28,10 @@ class Tail:
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rate=0.3)
 
     def dropped(self, classes: int) -> int:
         """How many of `classes` are dropped."""
@@ -48,7 +52,7 @@ class Tail:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random:
+class Random(BaseDropping):
     """Drop each class but the most likely one with probability `rate`, anew for every sample and
     step.
 
@@ -63,6 +67,10 @@ class Random:
     def __post_init__(self) -> None:
         check_rate(self.rate)
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rate=0.3)
+
     def canonical(self, classes: int) -> Random | None:
         return self if self.rate > 0 else None
 
@@ -74,7 +82,7 @@ class Random:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByConfidence:
+class ByConfidence(BaseDropping):
     """Drop each class but the most likely one with probability rate * (1 - c_i): unsure answers
     lose more classes.
 
@@ -92,6 +100,10 @@ class ByConfidence:
     def __post_init__(self) -> None:
         check_rate(self.rate)
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rate=0.3)
+
     def canonical(self, classes: int) -> ByConfidence | None:
         return self if self.rate > 0 else None
 
@@ -106,7 +118,7 @@ class ByConfidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nucleus:
+class Nucleus(BaseDropping):
     """Keep the smallest set of most likely classes whose probabilities sum to `mass` or more, and
     renormalise.
 
@@ -127,6 +139,10 @@ class Nucleus:
             raise ValueError(
                 f"dropping.mass must lie in (0, 1], the probability to keep, but got {self.mass=}"
             )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(mass=0.9)
 
     def canonical(self, classes: int) -> Nucleus | None:
         return self if self.mass < 1 else None

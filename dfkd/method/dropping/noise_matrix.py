@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.method.dropping.rule import keep_all
-from dfkd.method.losses import Outputs, Sizes, check_weight
+from dfkd.method.dropping.rule import BaseDropping, keep_all
+from dfkd.method.losses import BaseLoss, Loss, Outputs, Sizes, check_weight
 
 LEARNING_RATE = 1e-3  # of its own Adam, whatever the student's optimizer
 MOST_ACCURATE = 0.999  # a diagonal of 1 would leave nothing to adapt, and logarithms of 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseMatrix:
+class NoiseMatrix(BaseDropping):
     """Nothing is dropped; NLL(log(softmax(s) @ M), argmax t) is added, with a trained matrix M of
     class noise.
 
@@ -42,12 +42,15 @@ class NoiseMatrix:
     accuracy: float | None = None
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = False
-    ramp: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
+        check_weight(self.weight, ramp=0.0)
         if self.accuracy is not None and not 0 < self.accuracy <= 1:
             raise ValueError(f"dropping.accuracy must lie in (0, 1], but got {self.accuracy=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1.0, accuracy=None)
 
     def canonical(self, classes: int) -> NoiseMatrix | None:
         return self if self.weight > 0 else None
@@ -56,6 +59,24 @@ class NoiseMatrix:
         self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
     ) -> Tensor:
         return keep_all(logits_BK)
+
+    def term(self) -> Loss:
+        return NoiseTerm(weight=self.weight, accuracy=self.accuracy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseTerm(BaseLoss):
+    """The loss term of a noise matrix: it trains the matrix by an Adam of its own."""
+
+    weight: float
+    accuracy: float | None
+    version: ClassVar[int] = 1
+    ramp: ClassVar[float] = 0.0
+    own_learning_rate: ClassVar[float | None] = LEARNING_RATE
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"teacher_accuracy"} if self.accuracy is None else ())
 
     def module(self, sizes: Sizes) -> nn.Module:
         accuracy = self.accuracy if self.accuracy is not None else sizes.teacher_accuracy
@@ -69,7 +90,7 @@ class NoiseMatrix:
 
 
 class NoiseAdaptation(nn.Module):
-    """The loss term of a noise matrix."""
+    """NLL(log(softmax(s) @ M), argmax t), with the trained matrix M."""
 
     def __init__(self, classes: int, accuracy: float) -> None:
         super().__init__()

@@ -3,53 +3,70 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dfkd.method.losses import Loss
 from dfkd.scores import Scores
 
 
 class Dropping(Protocol):
-    """A rule that masks classes. `masks_student` says whether the student's softmax is masked as
-    well.
+    """A rule that takes classes out of the teacher's answer, or rows out of the selection.
 
-    A rule with `weight`, `ramp` and `module`, as a loss has them, adds a loss term of its own to
-    the total.
+    masks_student: whether the student's softmax is masked as well. `filter` and `term` have
+    defaults in `BaseDropping`.
     """
 
     version: ClassVar[int]
     masks_student: ClassVar[bool]
 
     def canonical(self, classes: int) -> Self | None:
-        """The same rule in the one form that identity is taken from; None where it drops
-        nothing.
-        """
+        """Return the one form of all equal rules, for identity; None where nothing is dropped."""
         ...
 
     def keep(
         self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
     ) -> Tensor:
-        """Boolean mask [B, K] for teacher logits; `generator` belongs to this block and step.
+        """Return which classes stay, a boolean mask [B, K] for the teacher's logits.
 
-        temperature: the one at which the loss on the answer reads the logits.
+        generator: of this block and step; temperature: at which kd reads the logits.
         """
         ...
 
-
-@runtime_checkable
-class FiltersRows(Protocol):
-    """A rule that takes rows out of the selection, before training."""
-
     def filter(self, scores: Scores, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the selected positions in `scores` that stay, in their order."""
+        """Return those of the selected positions in `scores` that stay, in their order."""
+        ...
+
+    def term(self) -> Loss | None:
+        """Return the loss term that the rule trains beside the student; None where it has none."""
+        ...
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return an instance with likely values, for tables and tests."""
         ...
 
 
+class BaseDropping:
+    """What a dropping rule need not declare: all selected rows stay, and it adds no loss term."""
+
+    def filter(self, scores: Scores, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows_N
+
+    def term(self) -> Loss | None:
+        return None
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls()
+
+
 def check_rate(rate: float) -> None:
+    """Raise ValueError for what is no share of classes to drop, in [0, 1)."""
     if not 0 <= rate < 1:
         raise ValueError(
             f"dropping.rate must lie in [0, 1), the share of classes to drop, but got {rate=}"
@@ -57,9 +74,10 @@ def check_rate(rate: float) -> None:
 
 
 def dropped_classes(rate: float, classes: int) -> int:
-    """floor(rate * K), at least 2 stay; 1e-9 keeps 0.3 * 10 at 3."""
+    """Return floor(rate * K), such that at least 2 stay; 1e-9 keeps 0.3 * 10 at 3."""
     return max(0, min(math.floor(rate * classes + 1e-9), classes - 2))
 
 
 def keep_all(logits_BK: Tensor) -> Tensor:
+    """Return the mask [B, K] that drops nothing."""
     return torch.ones_like(logits_BK, dtype=torch.bool)

@@ -5,19 +5,19 @@ classes, N rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfkd.method.dropping.rule import check_rate, dropped_classes, keep_all
+from dfkd.method.dropping.rule import BaseDropping, check_rate, dropped_classes, keep_all
 from dfkd.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class WholeClass:
+class WholeClass(BaseDropping):
     """Take all rows of the pseudo-classes with the lowest mean confidence, or the fewest rows, out
     of the selection.
 
@@ -38,6 +38,10 @@ class WholeClass:
         check_rate(self.rate)
         if self.by not in ("confidence", "count"):
             raise ValueError(f'dropping.by must be "confidence" or "count", but got {self.by=}')
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rate=0.3, by="confidence")
 
     def canonical(self, classes: int) -> WholeClass | None:
         count = dropped_classes(self.rate, classes)

@@ -8,8 +8,8 @@ trains (a projector, say). No loss applies its own weight, blends another loss o
 from dfkd.method.losses.both import Both
 from dfkd.method.losses.contrast import CRD, NTXent, TeacherContrast
 from dfkd.method.losses.explicit import AttentionTransfer, FitNet, PooledFeatures
-from dfkd.method.losses.kd import DKD, KD, KDS, AnswerLoss
-from dfkd.method.losses.loss import Loss, Outputs, Sizes, check_weight, needs_of
+from dfkd.method.losses.kd import DKD, KD, KDS, AnswerLoss, BaseAnswerLoss
+from dfkd.method.losses.loss import BaseLoss, Loss, Outputs, Sizes, check_weight, needs_of
 from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
 from dfkd.method.losses.review import ReviewKD
 
@@ -30,6 +30,8 @@ __all__ = [
     "SP",
     "AnswerLoss",
     "AttentionTransfer",
+    "BaseAnswerLoss",
+    "BaseLoss",
     "Both",
     "FitNet",
     "Loss",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import nn
 
-from dfkd.method.losses.loss import Loss, Sizes
+from dfkd.method.contract import with_defaults
+from dfkd.method.losses.contrast import NTXent, TeacherContrast
+from dfkd.method.losses.loss import BaseLoss, Loss, Sizes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Both:
+class Both(BaseLoss):
     """Two losses side by side, each with its own weight and ramp: terms "..._first" and
     "..._second" of the total.
 
@@ -25,7 +27,7 @@ class Both:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.first, Both) or isinstance(self.second, Both):
+        if any(len(loss.terms("")) > 1 for loss in self._two):
             raise ValueError(
                 "a pair of losses holds two losses, not pairs: write a loss of your own for three"
             )
@@ -38,10 +40,24 @@ class Both:
     def ramp(self) -> float:
         return max(self.first.ramp, self.second.ramp)
 
-    def canonical(self) -> Loss:
-        if self.first.weight and self.second.weight:
-            return self
-        return self.first if self.first.weight else self.second
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            first=NTXent(weight=1.0, tau=0.5, ramp=0.1),
+            second=TeacherContrast(weight=1.0, tau=0.1, ramp=0.1),
+        )
+
+    @property
+    def _two(self) -> tuple[Loss, Loss]:
+        return with_defaults(self.first, BaseLoss), with_defaults(self.second, BaseLoss)
+
+    def canonical(self) -> Loss | None:
+        heavy = [loss for loss in (self.first, self.second) if loss.weight > 0]
+        return self if len(heavy) == 2 else heavy[0] if heavy else None
+
+    def terms(self, part: str) -> dict[str, Loss]:
+        first, second = self._two
+        return {f"{part}_first": first, f"{part}_second": second}
 
     def module(self, sizes: Sizes) -> nn.Module:
         raise TypeError("an experiment takes a pair of losses apart: build the module of each")

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.method.losses.loss import Outputs, Sizes, check_temperature, check_weight, projector
+from dfkd.method.losses.loss import (
+    BaseLoss,
+    Outputs,
+    Sizes,
+    check_temperature,
+    check_weight,
+    projector,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherContrast:
+class TeacherContrast(BaseLoss):
     """Implicit: -log of the share of exp(cos(g(f_S,i), f_T,i) / tau) in the sum over all images j,
     mean over the batch.
 
@@ -37,6 +44,10 @@ class TeacherContrast:
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         check_temperature("tau of TeacherContrast", self.tau)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1.0, tau=0.1, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _TeacherContrast(self.tau, sizes)
@@ -57,7 +68,7 @@ class _TeacherContrast(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NTXent:
+class NTXent(BaseLoss):
     """Implicit: the student's features of two views of an image are nearer to each other than to
     the 2B - 2 others.
 
@@ -77,6 +88,10 @@ class NTXent:
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         check_temperature("tau of NTXent", self.tau)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1.0, tau=0.5, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _NTXent(self.tau)
@@ -99,7 +114,7 @@ class _NTXent(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CRD:
+class CRD(BaseLoss):
     """Implicit: tell an image's own teacher features from those of other selected rows, and the
     other way round.
 
@@ -136,6 +151,10 @@ class CRD:
             )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum of CRD must lie in [0, 1), but got {self.momentum=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=0.8, dim=128, negatives=16384, tau=0.07, momentum=0.5, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         if sizes.rows < 2:

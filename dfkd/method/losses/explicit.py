@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.method.losses.loss import Outputs, Sizes, check_weight, projector
+from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_weight, projector
 from dfkd.method.losses.maps import averaged
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledFeatures:
+class PooledFeatures(BaseLoss):
     """Explicit: squared distance of l2-normalised pooled features, summed over D, mean over the
     batch; range 0..4.
 
@@ -35,6 +35,10 @@ class PooledFeatures:
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=3.0, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _PooledFeatures(sizes)
@@ -51,7 +55,7 @@ class _PooledFeatures(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitNet:
+class FitNet(BaseLoss):
     """Explicit: mean squared difference between one stage's map of the teacher and the student's,
     regressed to it.
 
@@ -73,6 +77,10 @@ class FitNet:
         check_weight(self.weight, self.ramp)
         if self.stage < 1:
             raise ValueError(f"stage of FitNet must be 1 or more, but got {self.stage=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=100.0, stage=2, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         stages = min(len(sizes.student_maps), len(sizes.teacher_maps))
@@ -115,7 +123,7 @@ def _resizing(channels: int, wanted: int, size: list[int], wanted_size: list[int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionTransfer:
+class AttentionTransfer(BaseLoss):
     """Explicit: sum over stages of mean (A(F_S) - A(F_T))^2, A the l2-normalised map of mean
     squares over channels.
 
@@ -133,6 +141,10 @@ class AttentionTransfer:
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1000.0, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _AttentionTransfer()

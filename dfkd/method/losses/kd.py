@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,21 +18,52 @@ DROPPED = -1e9  # a logit: a finite floor keeps gradients finite; exp(-1e9) is 0
 
 
 class AnswerLoss(Protocol):
-    """How far the student's answer is from the teacher's."""
+    """How far the student's answer is from the teacher's.
+
+    `temperature` and `reads_labels` have defaults in `BaseAnswerLoss`.
+    """
 
     version: ClassVar[int]
+
+    @property
+    def temperature(self) -> float:
+        """The temperature at which the teacher's logits are read, above 0."""
+        ...
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether one-hot original labels stand in the place of the teacher's logits."""
+        ...
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
     ) -> Tensor:
-        """`keep_BK` takes classes out of the teacher's softmax, and out of the student's where
-        `masks_student`.
+        """Return the loss of logits [B, K], the mean over the batch.
+
+        keep_BK: the classes that stay in the teacher's softmax, and in the student's where
+        `masks_student`; None for all.
         """
         ...
 
+    @classmethod
+    def example(cls) -> Self:
+        """Return an instance with likely values, for tables and tests."""
+        ...
+
+
+class BaseAnswerLoss:
+    """What a loss on the answer need not declare: it reads logits at temperature 1, no labels."""
+
+    temperature: float = 1.0
+    reads_labels: ClassVar[bool] = False
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls()
+
 
 @dataclass(frozen=True, kw_only=True)
-class KD:
+class KD(BaseAnswerLoss):
     """T^2 * KL(softmax(t / T) || softmax(s / T)), summed over classes, mean over the batch (Hinton
     et al., 2015).
 
@@ -46,6 +77,10 @@ class KD:
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"kd.temperature must be above 0, but got {self.temperature=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(temperature=4.0)
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
@@ -61,7 +96,7 @@ class KD:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DKD:
+class DKD(BaseAnswerLoss):
     """Decoupled KD: T^2 * (alpha * KL on "target class or not" + beta * KL among the other
     classes), mean over B.
 
@@ -89,6 +124,10 @@ class DKD:
                 f"kd.alpha and kd.beta must be 0 or more, not both 0, but got {self.alpha=}, "
                 f"{self.beta=}"
             )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(temperature=4.0, alpha=1.0, beta=8.0)
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, nn
+
+from dfkd.method.contract import with_defaults
 
 
 @dataclass(frozen=True)
@@ -67,35 +69,86 @@ class Sizes:
 
 
 class Loss(Protocol):
-    """An explicit or implicit loss. `weight` >= 0; weight 0 is the same experiment as no such loss.
+    """An explicit or implicit loss.
 
-    ramp: share of the steps over which the weight rises linearly from 0, in [0, 1].
-    A loss that reads more than logits and pooled features says so: `needs:
-    ClassVar[frozenset[str]]`, some of "maps", "second_view" and "rows" (see Outputs). The first two
-    cost a pass through the teacher in every step.
+    All but `version`, `weight`, `ramp` and `module` has a default in `BaseLoss`.
     """
 
     version: ClassVar[int]
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """0 or more; a loss of weight 0 is the same experiment as no such loss."""
+        ...
 
     @property
-    def ramp(self) -> float: ...
+    def ramp(self) -> float:
+        """The share of the steps over which the weight rises linearly from 0, in [0, 1]."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What is read beside logits and pooled features, some of NEEDS."""
+        ...
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        """The rate of an Adam that trains the module alone; None: the student's optimizer does."""
+        ...
+
+    def canonical(self) -> Loss | None:
+        """Return the one form of all equal losses, for identity; None where the weight is 0."""
+        ...
+
+    def terms(self, part: str) -> dict[str, Loss]:
+        """Return the terms of the total that stand at `part`, by name: this loss, or two of it."""
+        ...
 
     def module(self, sizes: Sizes) -> nn.Module:
-        """A module `(student: Outputs, teacher: Outputs) -> scalar`; its parameters are trained
-        with the student.
+        """Build a module `(student: Outputs, teacher: Outputs) -> scalar` with all that it trains.
+
+        The scalar is not weighted. PyTorch's random state is seeded by the caller.
         """
         ...
 
+    @classmethod
+    def example(cls) -> Self:
+        """Return an instance with likely values, for tables and tests."""
+        ...
 
-NEEDS = frozenset({"maps", "second_view", "rows"})
+
+class BaseLoss:
+    """What a loss need not declare: it needs no more, and is one term, trained with the student."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return None
+
+    def canonical(self: Loss) -> Loss | None:
+        return self if self.weight > 0 else None
+
+    def terms(self: Loss, part: str) -> dict[str, Loss]:
+        return {part: self}
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls()
+
+
+NEEDS = frozenset({"maps", "second_view", "rows", "teacher_accuracy"})
 
 
 def needs_of(loss: Loss) -> frozenset[str]:
-    """What it reads beside logits and pooled features; nothing if it does not say."""
-    needs: frozenset[str] = getattr(loss, "needs", frozenset())
+    """Return what a loss reads beside logits and pooled features.
+
+    "maps", "second_view", "rows": see Outputs; the first two cost a pass through the teacher in
+    every step. "teacher_accuracy": see Sizes. ValueError for a need that there is not.
+    """
+    needs = with_defaults(loss, BaseLoss).needs
     if not needs <= NEEDS:
         raise ValueError(
             f"a loss may need {sorted(NEEDS)}, but got {sorted(needs)} from {type(loss).__name__}"

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.method.losses.loss import Outputs, Sizes, check_weight
+from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_weight
 
 REFERENCE_BATCH = 64  # at which RepDistiller's weights of SP and PKT were found
 MOST_ANGLES = 128  # images whose angles are taken: B^3 numbers, 8 MB at 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Similarity:
+class Similarity(BaseLoss):
     """Implicit: mean_i KL(R_T,i || R_S,i), R_i the softmax over j != i of cos(f_i, f_j) / tau
     within the batch.
 
@@ -40,6 +40,10 @@ class Similarity:
         check_weight(self.weight, self.ramp)
         if not 0 < self.tau < math.inf:
             raise ValueError(f"implicit.tau must be above 0, but got {self.tau=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1.0, tau=0.1, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _Similarity(self.tau)
@@ -63,7 +67,7 @@ class _Similarity(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RKD:
+class RKD(BaseLoss):
     """Implicit: distances within the batch over their mean, and cosines of the angles of three
     images each.
 
@@ -93,6 +97,10 @@ class RKD:
                 f"distance and angle of RKD must be 0 or more, not both 0, but got "
                 f"{self.distance=}, {self.angle=}"
             )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=1.0, distance=25.0, angle=50.0, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _RKD(self.distance, self.angle)
@@ -140,7 +148,7 @@ def _angles(features_BD: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SP:
+class SP(BaseLoss):
     """Implicit: ||rownorm(F_S F_S^T) - rownorm(F_T F_T^T)||_F^2 / B^2 * B / 64: who is similar to
     whom stays so.
 
@@ -157,6 +165,10 @@ class SP:
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=3000.0, ramp=0.1)
+
     def module(self, sizes: Sizes) -> nn.Module:
         return _SP()
 
@@ -170,7 +182,7 @@ class _SP(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PKT:
+class PKT(BaseLoss):
     """Implicit: mean over pairs of P_T log(P_T / P_S) * B / 64, P the rows of (cos + 1) / 2 divided
     by their sums.
 
@@ -185,6 +197,10 @@ class PKT:
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=30000.0, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _PKT()

@@ -7,14 +7,14 @@ B batch, C channels, H height, W width, M channels in the middle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.method.losses.explicit import pairs_of
-from dfkd.method.losses.loss import Outputs, Sizes, check_weight
+from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_weight
 from dfkd.method.losses.maps import averaged, repeated
 
 LEVELS = (
@@ -26,7 +26,7 @@ WIDEST = 512  # channels in the middle
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewKD:
+class ReviewKD(BaseLoss):
     """Explicit: from the pooled features back to the first stage, fused student maps are to be the
     teacher's maps.
 
@@ -47,6 +47,10 @@ class ReviewKD:
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(weight=5.0, ramp=0.125)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _ReviewKD(sizes)

@@ -6,7 +6,7 @@ a seed. The paper's abstract says "the useful samples are selected"; where a car
 source, the rule is our reading of it.
 """
 
-from dfkd.method.selection.budget import Budget, Rows, Selection
+from dfkd.method.selection.budget import BaseSelection, Budget, Redraw, Rows, Selection
 from dfkd.method.selection.confidence import Balanced, Confident, Entropy, Hardest, Margin, Random
 from dfkd.method.selection.dynamic import Dynamic
 from dfkd.method.selection.mixture import Mixture
@@ -15,6 +15,7 @@ from dfkd.method.selection.prototype import Prototype
 __all__ = [
     "SELECTIONS",
     "Balanced",
+    "BaseSelection",
     "Budget",
     "Confident",
     "Dynamic",
@@ -24,6 +25,7 @@ __all__ = [
     "Mixture",
     "Prototype",
     "Random",
+    "Redraw",
     "Rows",
     "Selection",
 ]

@@ -5,8 +5,8 @@ N rows, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,29 @@ from dfkd.scores import Scores
 Rows: TypeAlias = NDArray[np.int64]
 
 
+class Redraw(Protocol):
+    """How a selection is drawn from again while the student learns."""
+
+    @property
+    def every(self) -> int:
+        """The epochs over the current rows after which rows are drawn again, 1 or more."""
+        ...
+
+    def draw(
+        self, efficiency_N: NDArray[np.floating], label_N: NDArray[np.int64], classes: int
+    ) -> Rows:
+        """Return positions in the selection, sorted and distinct, that are current from now on.
+
+        efficiency_N: how much the student has to learn of each selected row (`efficiency` in
+        dynamic.py); label_N: the rows' pseudo-labels.
+        """
+        ...
+
+
 class Selection(Protocol):
-    """A rule that picks rows of the pool without the probe: a share `ratio` of them, or `rows` of
-    them.
+    """A rule that picks rows of the pool without the probe: a share `ratio`, or a number `rows`.
+
+    All but `version`, `ratio`, `rows` and `select` has a default in `BaseSelection`.
     """
 
     version: ClassVar[int]
@@ -30,15 +50,66 @@ class Selection(Protocol):
     @property
     def rows(self) -> int | None: ...
 
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns of the scores that `select` reads; None for all, logits and features too."""
+        ...
+
+    @property
+    def redraw(self) -> Redraw | None:
+        """How rows are drawn again while the student learns; None for a rule that selects once."""
+        ...
+
+    @property
+    def once(self) -> Selection:
+        """The rule that selects before the student learns: this one, or the one below it."""
+        ...
+
+    def at_budget(self, ratio: float | None = None, rows: int | None = None) -> Selection | None:
+        """Return the same rule at another budget; None for a rule that has only its own."""
+        ...
+
     def select(self, scores: Scores, seed: int) -> Rows:
-        """Positions in `scores`, sorted and distinct, as many as the budget says."""
+        """Return positions in `scores`, sorted and distinct, as many as the budget says."""
+        ...
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return an instance with likely values, for tables and tests."""
         ...
 
 
+class BaseSelection:
+    """What a selection rule need not declare: it reads all columns, selects once, at one budget."""
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        return None
+
+    @property
+    def redraw(self) -> Redraw | None:
+        return None
+
+    @property
+    def once(self: Selection) -> Selection:
+        return self
+
+    def at_budget(self, ratio: float | None = None, rows: int | None = None) -> Self | None:
+        """The budget is in the fields `ratio` and `rows`, where the rule has both."""
+        names = {field.name for field in fields(cast(Any, self))}
+        budget: Any = {"ratio": ratio, "rows": rows}
+        return replace(cast(Any, self), **budget) if budget.keys() <= names else None
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls()
+
+
 @dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How many rows: `ratio`, a share in (0, 1] of those that may be selected, or an absolute
-    number `rows`.
+class Budget(BaseSelection):
+    """How many rows: `ratio`, a share in (0, 1] of those that may be selected, or a number `rows`.
+
+    The base of most rules: `count` says how many rows to take.
     """
 
     ratio: float | None = None
@@ -59,8 +130,12 @@ class Budget:
         if rows is not None and rows < 1:
             raise ValueError(f"selection.rows must be 1 or more, but got {rows=}")
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(ratio=0.1)
+
     def count(self, available: int) -> int:
-        """The number of rows, at least one. ValueError if there are fewer rows than asked for."""
+        """Return the number of rows, at least one. ValueError where fewer are there than `rows`."""
         if self.ratio is not None:
             return max(1, round(self.ratio * available))
         assert self.rows is not None

@@ -6,7 +6,7 @@ N rows, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,10 @@ class Balanced(Budget):
         super().__post_init__()
         if not 0 <= self.threshold < 1:
             raise ValueError(f"selection.threshold must lie in [0, 1), but got {self.threshold=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(ratio=0.1, threshold=0.95)
 
     def select(self, scores: Summary, seed: int) -> Rows:
         least_K = self._thresholds(scores)

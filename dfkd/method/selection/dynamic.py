@@ -6,20 +6,22 @@ B batch, K classes, N selected rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfkd.method.selection.budget import Rows, Selection, balanced, by_class
+from dfkd.method.contract import with_defaults
+from dfkd.method.selection.budget import BaseSelection, Rows, Selection, balanced, by_class
+from dfkd.method.selection.confidence import Random
 from dfkd.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dynamic:
+class Dynamic(BaseSelection):
     """Every few epochs the fraction of the selected rows from which the student has most to learn
     is drawn.
 
@@ -48,10 +50,18 @@ class Dynamic:
                 f"selection.fraction must lie in (0, 1), but got {self.fraction=}; 1 is the rule "
                 "alone"
             )
-        if isinstance(self.rule, Dynamic):
+        if self._rule.redraw is not None:
             raise ValueError(
                 f"selection.rule must be a rule that selects once, but got {self.rule=}"
             )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rule=Random(ratio=0.1), every=5, fraction=0.5)
+
+    @property
+    def _rule(self) -> Selection:
+        return with_defaults(self.rule, BaseSelection)
 
     @property
     def ratio(self) -> float | None:
@@ -63,8 +73,19 @@ class Dynamic:
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """What the rule reads, None for all."""
-        return getattr(self.rule, "columns", None)
+        return self._rule.columns
+
+    @property
+    def redraw(self) -> Self:
+        return self
+
+    @property
+    def once(self) -> Selection:
+        return self.rule
+
+    def at_budget(self, ratio: float | None = None, rows: int | None = None) -> Self | None:
+        rule = self._rule.at_budget(ratio, rows)
+        return None if rule is None else replace(self, rule=rule)
 
     def select(self, scores: Scores, seed: int) -> Rows:
         return self.rule.select(scores, seed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,10 @@ class Prototype(Budget):
             )
         if self.clusters < 1:
             raise ValueError(f"selection.clusters must be 1 or more, but got {self.clusters=}")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(ratio=0.1, confidence=1.0, closeness=1.0, rarity=1.0, clusters=5)
 
     def select(self, scores: Scores, seed: int) -> Rows:
         label_N = scores.pseudo_label_N

@@ -14,11 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.identity import digest, spec
-from dfkd.method.selection import Rows, Selection
+from dfkd.method.contract import with_defaults
+from dfkd.method.dropping import BaseDropping, Dropping
+from dfkd.method.selection import BaseSelection, Rows, Selection
 from dfkd.scores import Columns, Scores
+from dfkd.seeding import stream
 from dfkd.storage.files import replace_file
 
 VERSION = 1  # raised when the probe's rows or the meaning of a seed change
+
+
+def rows_taken(
+    selection: Selection,
+    dropping: Dropping | None,
+    scores: Scores,
+    probe_P: Rows,
+    block_seed: int,
+    kept: Path | None = None,
+) -> Rows:
+    """Return the rows that a run trains on: those selected, less what the dropping takes out.
+
+    Positions in the pool, sorted and distinct, none of the probe's. kept: as for `select`.
+    """
+    rows_N = select(selection, scores, probe_P, stream(block_seed, "selection"), kept)
+    if dropping is None:
+        return rows_N
+    return with_defaults(dropping, BaseDropping).filter(scores, rows_N)
 
 
 def select(
@@ -47,7 +68,7 @@ def _write(path: Path, rows: Rows) -> None:
 def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) -> Rows:
     keep_N = np.ones(len(scores), dtype=np.bool_)
     keep_N[probe_P] = False
-    names: tuple[str, ...] | None = getattr(selection, "columns", None)
+    names = with_defaults(selection, BaseSelection).columns
     candidates = (
         scores.take(np.flatnonzero(keep_N)) if names is None else columns_of(scores, names, keep_N)
     )
