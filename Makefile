@@ -1,5 +1,6 @@
 # make sweep   sets up, then runs the sweep: `python -m platform.sweep`; its options: make sweep ARGS="--help"
 # make test    sets up, then checks everything: ruff, mypy, import-linter, pytest
+# make golden  adds the identities of new pieces to tests/golden; refuses where a recorded one has changed
 #
 # Set-up makes .venv and installs the project and the versions of constraints.txt into it, once: it is done again
 # when one of the files that it depends on changes. Another Python: make test PYTHON=python3.12
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: sweep test
+.PHONY: sweep test golden
 sweep: .venv/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
 
@@ -18,6 +19,9 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
+
+golden: .venv/installed
+	@$(BIN)/python -m dfkd.testing.golden $(ARGS)
 
 .venv/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \

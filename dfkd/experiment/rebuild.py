@@ -15,36 +15,16 @@ from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib import import_module
 from typing import Any
 
-from dfkd.data.images.transforms import VIEWS
-from dfkd.data.pools import POOLS
-from dfkd.data.tasks import TASKS
 from dfkd.experiment import Experiment, Schedule
+from dfkd.experiment.families import FAMILIES
 from dfkd.identity import Scalar, name_of_kind
-from dfkd.method.dropping import DROPPINGS
-from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import KDS, LOSSES, Both
-from dfkd.method.selection import SELECTIONS
-from dfkd.models.networks import NETWORKS
-from dfkd.models.teachers import TEACHERS
 from dfkd.reporting.nearest import nearest
-from dfkd.scores.top_k import CACHES
 
-KINDS: dict[str, tuple[type[Any], ...]] = {  # by the name of the field that holds the piece
-    "task": TASKS,
-    "pool": POOLS,
-    "teacher": TEACHERS,
-    "student": NETWORKS,
-    "network": NETWORKS,
-    "selection": SELECTIONS,
-    "rule": SELECTIONS,
-    "dropping": DROPPINGS,
-    "kd": (*KDS, OriginalLabels),
-    "explicit": (*LOSSES, Both),
-    "implicit": (*LOSSES, Both),
-    "first": LOSSES,
-    "second": LOSSES,
-    "views": VIEWS,
-    "cache": CACHES,
+LOSSES = (*FAMILIES["explicit"], *FAMILIES["implicit"])
+KINDS = FAMILIES | {  # by the name of the field that holds the piece
+    "student": FAMILIES["network"],
+    "rule": FAMILIES["selection"],
+    **dict.fromkeys(("explicit", "implicit", "first", "second"), LOSSES),
 }
 SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 

@@ -15,8 +15,7 @@ from dfkd.data.pools import Glyphs, TrainingImages, WildGarments
 from dfkd.data.tasks import Digits, FashionMnist
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix, Tail
-from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import KD, PooledFeatures, Similarity
+from dfkd.method.losses import KD, OriginalLabels, PooledFeatures, Similarity
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher

@@ -19,8 +19,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.recipes import BASELINES, RECIPES, digits, fashion, labels
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
 from dfkd.method.dropping import Random as RandomClasses
-from dfkd.method.labels import OriginalLabels
-from dfkd.method.losses import PooledFeatures
+from dfkd.method.losses import OriginalLabels, PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
 from dfkd.training.distill import Inputs, Run

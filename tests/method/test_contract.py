@@ -15,7 +15,6 @@ from dfkd.experiment import Cell
 from dfkd.identity import name_of, spec
 from dfkd.method.contract import with_defaults
 from dfkd.method.dropping import DROPPINGS, BaseDropping
-from dfkd.method.labels import OriginalLabels
 from dfkd.method.losses import KDS, LOSSES, BaseAnswerLoss, BaseLoss, Both, PooledFeatures
 from dfkd.method.selection import SELECTIONS, BaseSelection, Dynamic
 from dfkd.seeding import Block
@@ -96,7 +95,7 @@ class MyKD:
         (SELECTIONS, BaseSelection),
         (DROPPINGS, BaseDropping),
         ((*LOSSES, Both), BaseLoss),
-        ((*KDS, OriginalLabels), BaseAnswerLoss),
+        (KDS, BaseAnswerLoss),
     ],
     ids=["selections", "droppings", "losses", "kd"],
 )

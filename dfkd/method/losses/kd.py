@@ -160,6 +160,3 @@ def _log_softmax(logits_BK: Tensor, keep_BK: Tensor | None) -> Tensor:
     if keep_BK is None:
         return F.log_softmax(logits_BK, dim=1)
     return F.log_softmax(logits_BK.masked_fill(~keep_BK, DROPPED), dim=1)
-
-
-KDS: tuple[type[AnswerLoss], ...] = (KD, DKD)

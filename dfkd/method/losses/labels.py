@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.method.losses import BaseAnswerLoss
+from dfkd.method.losses.kd import BaseAnswerLoss
 
 
 @dataclass(frozen=True, kw_only=True)

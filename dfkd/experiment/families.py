@@ -1,0 +1,29 @@
+"""The families of pieces: each family's tuple, by the part of an experiment where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfkd.data.images.transforms import VIEWS
+from dfkd.data.pools import POOLS
+from dfkd.data.tasks import TASKS
+from dfkd.method.dropping import DROPPINGS
+from dfkd.method.losses import EXPLICIT, IMPLICIT, KDS, Both
+from dfkd.method.selection import SELECTIONS
+from dfkd.models.networks import NETWORKS
+from dfkd.models.teachers import TEACHERS
+from dfkd.scores.top_k import CACHES
+
+FAMILIES: dict[str, tuple[type[Any], ...]] = {
+    "selection": SELECTIONS,
+    "dropping": DROPPINGS,
+    "kd": KDS,
+    "explicit": EXPLICIT,
+    "implicit": (*IMPLICIT, Both),
+    "views": VIEWS,
+    "network": NETWORKS,
+    "teacher": TEACHERS,
+    "task": TASKS,
+    "pool": POOLS,
+    "cache": CACHES,
+}
