@@ -1,6 +1,4 @@
-"""Hand-over: a student as files that need nothing of this project, each checked against the
-original, with its card.
-"""
+"""Export: a student as files that need nothing of this project, checked against the original."""
 
 from dfkd.export.formats import load
 from dfkd.export.standalone import Standalone, standalone

@@ -29,8 +29,9 @@ def card(
     images_are: str,
     measured_on: str,
 ) -> str:
-    """Markdown. images_are: on what the formats were compared; measured_on: machine and threads of
-    the timings.
+    """Return the card as Markdown.
+
+    images_are: on what the formats were compared. measured_on: machine and threads of the timings.
     """
     e = student.experiment
     parts = [
@@ -58,7 +59,7 @@ def _title(e: Experiment) -> str:
 
 
 def _front(student: Student, outcome: Outcome) -> str:
-    """YAML; JSON is YAML, and quotes what has to be."""
+    """Return the front matter as YAML; JSON is YAML, and quotes what has to be quoted."""
     lines = ["library_name: pytorch", "pipeline_tag: image-classification"]
     lines += ["tags:", "- knowledge-distillation", "- data-free", "- onnx", "- safetensors"]
     measured = [name for name in ("test", "validation") if name in outcome.metrics]
@@ -107,8 +108,8 @@ def _loading(e: Experiment, checked: Iterable[Checked]) -> str:
         for one in checked
     ]
     last = (
-        "The first two need no code of the project that made this; the last is for going on "
-        "with it, with `dfkd`."
+        "The first two need no code of the project that made this; the last is for going on with "
+        "it, with `dfkd`."
     )
     return "\n\n".join([*blocks, last])
 
@@ -150,17 +151,14 @@ def _formats(checked: Iterable[Checked], images_are: str, measured_on: str) -> s
 def _row(one: Checked) -> str:
     agreed, speed = one.agreement, one.speed
     return (
-        f"| {one.format.file} | {one.bytes:,} | {agreed.difference:.1e} of {agreed.largest:.1f} "
-        f"| {agreed.same} of {agreed.images} | {speed.median_ms:.3g} ms ({speed.low_ms:.3g} to "
-        f"{speed.high_ms:.3g}), "
-        f"n {speed.runs} | {speed.images_per_s:,.0f}, n {speed.batches} |"
+        f"| {one.format.file} | {one.bytes:,} | {agreed.difference:.1e} of {agreed.largest:.1f} | "
+        f"{agreed.same} of {agreed.images} | {speed.median_ms:.3g} ms ({speed.low_ms:.3g} to "
+        f"{speed.high_ms:.3g}), n {speed.runs} | {speed.images_per_s:,.0f}, n {speed.batches} |"
     )
 
 
 def _recipe(e: Experiment, outcome: Outcome) -> str:
-    """Teacher, pool and recipe. Where files lay on the machine that trained it is nobody's
-    business.
-    """
+    """List teacher, pool and recipe, without the places of files on the machine that trained it."""
     hidden = _locations(e, "")
     rows = [f"| {name} | {value} |" for name, value in e.params().items() if name not in hidden]
     facts = {
@@ -174,14 +172,14 @@ def _recipe(e: Experiment, outcome: Outcome) -> str:
     }
     rows += [f"| {name} | {value} |" for name, value in facts.items()]
     where = (
-        f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` "
-        "computes the same again."
+        f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` computes "
+        "the same again."
     )
     return "\n".join(["| what | value |", "|---|---|", *rows, "", where])
 
 
 def _locations(piece: Any, prefix: str) -> set[str]:
-    """Names of the parameters below this piece that say where something lies."""
+    """Return the names of the parameters below this piece that say where something lies."""
     found = set()
     for field in dataclasses.fields(piece):
         value, name = getattr(piece, field.name), f"{prefix}{field.name}"
@@ -196,11 +194,10 @@ def _limits(e: Experiment, outcome: Outcome) -> str:
     height, width, _ = e.task.image_shape
     lines = [
         f"It is one student of one seed (block {Block(**outcome.block)}), one teacher and one draw "
-        "of the pool; "
-        "another seed would be a little better or worse.",
+        "of the pool; another seed would be a little better or worse.",
         f"It takes images of {height}x{width} pixels of the kind that the task {name_of(e.task)} "
-        "has, and answers with "
-        "one of its classes to anything else as well. Its probabilities were not calibrated.",
+        "has, and answers with one of its classes to anything else as well. Its probabilities were "
+        "not calibrated.",
     ]
     if not e.reads_labels:
         lines.append("It saw no original label: what the teacher gets wrong it may have learned.")

@@ -1,5 +1,4 @@
-"""An export is what its original is: the same answers on real images, one by one and in batches,
-and how fast.
+"""Checks of an export: the original's answers on real images, singly and in batches, and its speed.
 
 N images, B batch, C channels, H height, W width, K classes.
 """
@@ -27,8 +26,10 @@ LATENCY_RUNS, THROUGHPUT_RUNS, WARM_UP, PATIENCE_S = 200, 20, 5, 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Largest absolute difference of a logit, the largest logit, and how many of n images have the
-    same answer.
+    """How far an export is from its original on n images.
+
+    difference: the largest of a logit, in absolute value. largest: the largest logit. same: images
+    with the same answer.
     """
 
     difference: float
@@ -38,7 +39,7 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Within rounding.
+        """Whether the logits are equal within rounding.
 
         An answer may then differ only where two classes are as good as equal.
         """
@@ -48,9 +49,10 @@ class Agreement:
 def agreement(
     answer: Answer, original: Standalone, images_NHWC: NDArray[np.uint8], task: Task
 ) -> Agreement:
-    """Against the student as it is trained and judged here, which normalises before the network.
+    """Compare with the student as it is trained and judged here, normalised before the network.
 
-    The first images one by one, all of them in batches of 64, the last of which may be smaller.
+    The first images go in one by one, and all of them in batches of 64, the last of which may be
+    smaller.
     """
     expected_NK = _expected(original, images_NHWC, task)
     images_NCHW = as_floats(images_NHWC)
@@ -84,7 +86,7 @@ def _expected(
 
 
 def as_floats(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[N, C, H, W] in 0..1, as exported students take them."""
+    """Return the images as float32 [N, C, H, W] in 0..1, as exported students take them."""
     return np.ascontiguousarray(
         images_NHWC.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
     )
@@ -92,8 +94,10 @@ def as_floats(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Milliseconds for one image: median, and between which lie 8 of 10 runs. Images per second in
-    batches of 64.
+    """Milliseconds for one image, and images per second in batches of 64.
+
+    median_ms: of `runs` runs; 8 of 10 lie between low_ms and high_ms. images_per_s: the median over
+    `batches` batches.
     """
 
     median_ms: float
@@ -105,8 +109,10 @@ class Speed:
 
 
 def speed(answer: Answer, image_shape: tuple[int, int, int]) -> Speed:
-    """On random images. A slow student is measured less often, at least 3 times: each part ends
-    after 5 s.
+    """Measure on random images.
+
+    A slow student is measured less often, at least 3 times: each part ends after PATIENCE_S
+    seconds.
     """
     one_ms = 1000 * np.array(list(_seconds(answer, _random(1, image_shape), LATENCY_RUNS)))
     many_s = np.array(list(_seconds(answer, _random(BATCH, image_shape), THROUGHPUT_RUNS)))

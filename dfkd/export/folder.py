@@ -1,5 +1,4 @@
-"""The folder of an exported student: every format written, opened again, checked and measured, and
-the card. Or none.
+"""The folder of an exported student: each format is written, opened again, checked and measured.
 
 N images, H height, W width, C channels.
 """
@@ -34,7 +33,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Student:
-    """A finished cell's student. `cell`: its name in the ledger."""
+    """A finished cell's student. cell: its name in the ledger."""
 
     cell: str
     experiment: Experiment
@@ -42,19 +41,21 @@ class Student:
 
     @property
     def parameters(self) -> int:
-        """Numbers that were learned; the running means of normalisation layers are not among
-        them.
-        """
+        """The count of numbers that were learned, without running means of normalisation layers."""
         task = self.experiment.task
         network = self.experiment.student.build(task.classes, task.image_shape[2])
         return sum(parameter.numel() for parameter in network.parameters())
 
     def standalone(self) -> Standalone:
+        """Return the student with its normalisation inside."""
         return standalone(self.experiment, self.weights)
 
 
 def is_export_of(folder: Path, cell: str) -> bool:
-    """Whether this cell's student lies there. ValueError where something else does."""
+    """Return whether this cell's student lies there; False for an empty folder or none.
+
+    Raises ValueError where something else lies there.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -68,7 +69,10 @@ def is_export_of(folder: Path, cell: str) -> bool:
 
 
 def write_formats(student: Student, images_NHWC: NDArray[np.uint8], half: Path) -> list[Checked]:
-    """All formats and config.json. NotExported for one that cannot be written or does not agree."""
+    """Write all formats and config.json into the folder, and check each.
+
+    Raises NotExported for a format that cannot be written or does not agree with the student.
+    """
     e = student.experiment
     network = flat(e.student, "student")
     write_config(half, student.cell, network, e.task)

@@ -1,5 +1,4 @@
-"""The formats of an exported student: how each is written, and how it is opened again without
-looking at the original.
+"""The formats of an exported student: how each is written, and opened again without the original.
 
 B batch, C channels, H height, W width, K classes. Every format takes float32 images [B, C, H, W] in
 0..1, whatever B.
@@ -26,17 +25,17 @@ from dfkd.export.standalone import Standalone, assembled
 from dfkd.identity import Scalar
 from dfkd.storage.files import write_json
 
-Answer = Callable[
-    [NDArray[np.float32]], NDArray[np.float32]
-]  # images [B, C, H, W] to logits [B, K]
+# from images [B, C, H, W] to logits [B, K]
+Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 CONFIG = "config.json"
 INPUT, OUTPUT = "images", "logits"
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a student is written into a folder and opened from there. `use`: three lines of Python
-    for the card.
+    """How a student is written into a folder and opened from there.
+
+    use: three lines of Python for the card, with {shape} for the shape of the images.
     """
 
     name: str
@@ -47,13 +46,14 @@ class Format:
 
 
 class NotExported(ValueError):
-    """This student does not fit into a format. Says which, and why."""
+    """This student does not fit into a format; the message says into which, and why."""
 
 
 def load(folder: str | Path, modules: Iterable[str] = ()) -> Standalone:
-    """The student of an exported folder, from model.safetensors and config.json, in eval mode.
+    """Return the student of an exported folder in eval mode.
 
-    modules: names of yours with the class of the network, where it is one of yours.
+    It is read from model.safetensors and config.json. modules: names of yours with the class of the
+    network, where it is one of yours.
     """
     config: dict[str, Any] = json.loads((Path(folder) / CONFIG).read_text())
     network = piece(config["network"], "student", modules)
@@ -64,7 +64,7 @@ def load(folder: str | Path, modules: Iterable[str] = ()) -> Standalone:
 
 
 def write_config(folder: Path, cell: str, network: dict[str, Scalar], task: Task) -> None:
-    """What `load` reads. network: the student's parameters, as `flat(network, "student")`."""
+    """Write what `load` reads. network: the student's parameters, as `flat(network, "student")`."""
     height, width, channels = task.image_shape
     value = {
         "cell": cell,
@@ -103,7 +103,7 @@ def _write_onnx(student: Standalone, image_shape: tuple[int, int, int], path: Pa
 
 
 def _open_onnx(folder: Path) -> Answer:
-    """With as many threads as PyTorch has here."""
+    """Open the model in ONNX Runtime, with as many threads as PyTorch has here."""
     import onnxruntime  # a tenth of a second, and only here
 
     options = onnxruntime.SessionOptions()
@@ -128,7 +128,7 @@ def _write_safetensors(student: Standalone, image_shape: tuple[int, int, int], p
 
 
 def _example(image_shape: tuple[int, int, int]) -> torch.Tensor:
-    """Two images: of one, the size of the batch would be taken for fixed."""
+    """Return two images: of one, the size of the batch would be taken for fixed."""
     height, width, channels = image_shape
     return torch.zeros(2, channels, height, width)
 
@@ -143,7 +143,7 @@ def _answer(model: torch.nn.Module) -> Answer:
 
 
 def formats(modules: Iterable[str] = ()) -> tuple[Format, ...]:
-    """All formats. modules: as for `load`."""
+    """Return all formats. modules: as for `load`."""
     return (
         Format("torch.export", "model.pt2", _write_pt2, _open_pt2, _USE_PT2),
         Format("ONNX", "model.onnx", _write_onnx, _open_onnx, _USE_ONNX),
@@ -160,19 +160,16 @@ def formats(modules: Iterable[str] = ()) -> tuple[Format, ...]:
 def write(
     how: Format, student: Standalone, image_shape: tuple[int, int, int], folder: Path
 ) -> None:
-    """Raises NotExported with the first line of what the exporter says; its prints are kept from
-    the terminal.
+    """Write the student in one format; what the exporter prints is kept from the terminal.
+
+    Raises NotExported with the first line of what the exporter raises.
     """
     silence = io.StringIO()
     try:
         with redirect_stderr(silence), redirect_stdout(silence):
             how.write(student, image_shape, folder / how.file)
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:  # what exporters say to a network
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        # what exporters raise for a network that does not fit
         line = next(
             (line for line in str(error).splitlines() if line.strip()), type(error).__name__
         )

@@ -1,5 +1,4 @@
-"""Handing a student over: found in a storage, exported into a folder that is whole or not there,
-shown in the terminal.
+"""Handing a student over: found in a storage, exported into a whole folder or none, printed.
 
 N images, H height, W width, C channels.
 """
@@ -29,7 +28,10 @@ MOST_IMAGES = 1000  # on which formats are compared
 
 
 def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> Student:
-    """ValueError with one line for a cell that has no student, or has none here."""
+    """Return the student of a recorded cell.
+
+    Raises ValueError in one line for a cell that has no student, or whose weights are not here.
+    """
     again = f"python -m platform.distill --run {outcome.cell}"
     if outcome.state == "diverged":
         raise ValueError(
@@ -45,8 +47,7 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
     except FileNotFoundError as error:
         raise ValueError(
             f"the weights of {outcome.cell} are not in {storage}: name the storage that has them "
-            "with --storage, "
-            f"or compute it again with {again}"
+            f"with --storage, or compute it again with {again}"
         ) from error
     e = experiment(outcome.params, {}, modules)
     return Student(cell=outcome.cell, experiment=e, weights=weights)
@@ -55,8 +56,9 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
 def export(
     student: Student, outcome: Outcome, storage: Storage, folder: Path, console: Console
 ) -> None:
-    """Write the folder, unless it is there. ValueError where the student cannot be exported:
-    nothing is left then.
+    """Write the folder, unless it is there, and print what it holds.
+
+    Raises ValueError where the student cannot be exported: nothing is left then.
     """
     if is_export_of(folder, student.cell):
         console.line(f"it is there: {folder}; delete it to have it written again")
@@ -75,7 +77,7 @@ def export(
         raise ValueError(
             f"{folder} cannot be written ({error.strerror}): name another folder with --out"
         ) from error
-    _show(student, checked, images_are, machine, console)
+    _print_formats(student, checked, images_are, machine, console)
     console.line(
         f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
     )
@@ -85,8 +87,9 @@ def export(
 def images_to_compare(
     e: Experiment, outcome: Outcome, storage: Storage
 ) -> tuple[NDArray[np.uint8], str]:
-    """Validation images, else the probe's, else noise, at most 1,000, evenly spaced; and what they
-    are.
+    """Return at most 1,000 images, evenly spaced, and what they are.
+
+    Validation images where the task has some, else the probe's, else noise.
     """
     images_NHWC, what = _images(e, outcome, storage)
     kept = np.unique(np.linspace(0, len(images_NHWC) - 1, MOST_IMAGES).astype(int))
@@ -107,7 +110,7 @@ def _images(e: Experiment, outcome: Outcome, storage: Storage) -> tuple[NDArray[
         ), "images of noise"
 
 
-def _show(
+def _print_formats(
     student: Student, checked: Sequence[Checked], images_are: str, machine: str, console: Console
 ) -> None:
     header = [

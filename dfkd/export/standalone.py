@@ -1,5 +1,4 @@
-"""A student that needs nothing around it: its normalisation is inside, images in 0..1 go in, logits
-come out.
+"""A student that needs nothing around it: its normalisation is part of it.
 
 B batch, C channels, H height, W width, K classes.
 """
@@ -15,7 +14,7 @@ from dfkd.models.networks import Network
 
 
 class Standalone(nn.Module):
-    """Float images [B, C, H, W] scaled to 0..1, to logits [B, K]."""
+    """A module from float images [B, C, H, W] in 0..1 to logits [B, K]."""
 
     mean: Tensor
     std: Tensor
@@ -27,12 +26,13 @@ class Standalone(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Return logits [B, K]."""
         logits_BK: Tensor = self.network((images_BCHW - self.mean) / self.std)
         return logits_BK
 
 
 def standalone(experiment: Experiment, weights: dict[str, Tensor]) -> Standalone:
-    """The student of this experiment with these weights, in eval mode and without gradients."""
+    """Return the student of this experiment with these weights, in eval mode, without gradients."""
     task: Task = experiment.task
     return assembled(experiment.student, task.classes, task.mean, task.std, weights)
 
@@ -44,7 +44,7 @@ def assembled(
     std: tuple[float, ...],
     weights: dict[str, Tensor],
 ) -> Standalone:
-    """`standalone`, from what a config.json holds."""
+    """Return the same as `standalone`, from what a config.json holds."""
     module = network.build(classes, len(mean))
     module.load_state_dict(weights)
     return Standalone(module, mean, std).eval().requires_grad_(False)

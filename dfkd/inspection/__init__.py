@@ -1,3 +1,1 @@
-"""Inspection: can this pool teach? What each rule would take of it, which classes starve,
-near-duplicates.
-"""
+"""Inspection: can this pool teach? Starved classes, what rules would take, near-duplicates."""

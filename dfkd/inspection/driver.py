@@ -1,6 +1,4 @@
-"""Inspecting on the cluster: one task computes part after part and writes the files; the driver
-says what was found.
-"""
+"""Inspecting on Ray: one task computes part after part and writes the files, the driver prints."""
 
 from __future__ import annotations
 
@@ -16,9 +14,10 @@ from dfkd.execution.preparing import PreparedInputs
 from dfkd.experiment import Cell
 from dfkd.inspection import page as fitness_page
 from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.advice import advice
 from dfkd.inspection.fitness import Fitness
 from dfkd.inspection.inspecting import Found, Subject, inspect_parts, inspection_key
-from dfkd.inspection.verdict import advice, verdict
+from dfkd.inspection.verdict import verdict
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import write_report_files
 from dfkd.seeding import use_deterministic

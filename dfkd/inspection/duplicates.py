@@ -1,12 +1,12 @@
-"""Near-duplicates in a pool: rows that show the same picture as an earlier row, found in bounded
-memory and time.
+"""Near-duplicates in a pool: rows that show the picture of an earlier row.
 
-Exact copies share a digest of their pixels. Near ones share, up to DISTANCE of its 64 bits, a
-difference hash (dHash: is each of 8x8 areas brighter than its left neighbour?) and correlate by
-LIKENESS or more as grey 16x16 thumbnails, so that another size, compression or brightness is found
-and another picture of the same thing is not. Candidates: hashes are sorted eight times, each time
-from another bit on, and each row is compared with its NEIGHBOURS next ones. Cost: linear but for
-the sorting; 1 million rows of 32x32x3 took 30 s on one core and 0.4 GB.
+They are found in bounded memory and time. Exact copies share a digest of their pixels. Near ones
+share, up to DISTANCE of its 64 bits, a difference hash (dHash: is each of 8x8 areas brighter than
+its left neighbour?) and correlate by LIKENESS or more as grey 16x16 thumbnails, so that another
+size, compression or brightness is found and another picture of the same thing is not. Candidates:
+hashes are sorted eight times, each time from another bit on, and each row is compared with its
+NEIGHBOURS next ones. Cost: linear but for the sorting; 1 million rows of 32x32x3 took 30 s on one
+core and 0.4 GB.
 
 What is found is a lower bound. Measured on 1,000 copies among 20,000 crops of two photographs at
 32x32, sky and all: 82 % of those 30 % darker, 72 % of those made half as large and large again, 57
@@ -29,13 +29,13 @@ from scipy.sparse.csgraph import connected_components
 
 MOST = 1_000_000  # rows that are looked at, evenly spaced in a larger pool
 STEP = 8  # bits from one sorting to the next
-# bits: at 3 two thirds as many of the planted copies were found, 8 cost twice the time and found
-# few more
+# Bits. At 3 two thirds as many of the planted copies were found; 8 cost twice the time and found
+# few more.
 DISTANCE = 6
 LIKENESS = 0.99  # correlation: see above
 NEIGHBOURS = 8  # next rows in each sorting
-# grey levels between darkest and brightest area: nothing to be seen, and every blank looks like the
-# others
+# Grey levels between darkest and brightest area. Below it nothing can be seen, and every blank
+# looks like the others.
 BLANK = 8
 MARGIN = 2  # grey levels by which an area has to be brighter: flat areas give no random bits
 CHUNK = 4096  # images or pairs at a time
@@ -46,16 +46,16 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """What was found among the rows that were looked at. Masks are over all N rows; a copy repeats
-    an earlier row.
+    """What was found among the rows that were looked at; a copy repeats an earlier row.
+
+    Masks are over all N rows of the pool.
     """
 
     exact_N: Mask
     near_N: Mask  # not exact
     blank_N: Mask  # of one colour; counted as neither
-    groups: tuple[
-        tuple[int, ...], ...
-    ]  # rows of one picture that differ in pixels, the largest groups first
+    # rows of one picture that differ in pixels, the largest groups first
+    groups: tuple[tuple[int, ...], ...]
     looked_at: int
 
     @property
@@ -65,7 +65,10 @@ class Duplicates:
 
 
 def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
-    """Images may be a memory map: they are read once, in order."""
+    """Find copies, near-duplicates and blank rows among MOST rows, evenly spaced in a larger pool.
+
+    images_NHWC: may be a memory map; it is read once, in order.
+    """
     rows = np.unique(
         np.linspace(0, len(images_NHWC) - 1, min(len(images_NHWC), MOST)).round().astype(np.int64)
     )
@@ -104,7 +107,7 @@ def _largest(group_N: NDArray[np.int64], rows: Rows, most: int = 10) -> tuple[tu
 def _fingerprints(
     images_NHWC: NDArray[np.uint8], rows: Rows
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint8]]:
-    """Of each row a digest of its pixels, its dHash and its grey thumbnail."""
+    """Return of each row a digest of its pixels, its dHash and its grey thumbnail."""
     side = [min(16, size) for size in images_NHWC.shape[1:3]]
     digest_N, hash_N = np.empty(len(rows), dtype=np.uint64), np.empty(len(rows), dtype=np.uint64)
     thumbnails_NT = np.empty((len(rows), side[0] * side[1]), dtype=np.uint8)
@@ -120,16 +123,15 @@ def _fingerprints(
 
 
 def reduced(grey_NHW: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """The mean of each of height x width equal areas."""
+    """Return the mean grey level of each of height x width equal areas, [N, height, width]."""
     down = _overlaps(grey_NHW.shape[1], height) @ grey_NHW
     result: NDArray[np.float64] = down @ _overlaps(grey_NHW.shape[2], width).T
-    # whole numbers of 1/16 grey level: the order in which a machine adds is not seen in a
-    # comparison
+    # whole numbers of 1/16 grey level: no comparison sees the order in which a machine adds
     return np.round(16 * result) / 16
 
 
 def _overlaps(size: int, parts: int) -> NDArray[np.float64]:
-    """[parts, size]: how much of each part is each pixel; rows add up to 1."""
+    """Return [parts, size]: how much of each part is each pixel; rows add up to 1."""
     edges, pixels = np.linspace(0, size, parts + 1), np.arange(size)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shares: NDArray[np.float64] = np.maximum(covered, 0) * parts / size
@@ -144,7 +146,7 @@ def _hashes(areas_N89: NDArray[np.float64]) -> NDArray[np.uint64]:
 def _groups(
     hash_N: NDArray[np.uint64], thumbnails_MT: NDArray[np.uint8], rows_N: Rows
 ) -> NDArray[np.int64]:
-    """The group of each row: rows that near-duplicates join, directly or over others, share one.
+    """Return the group of each row: near-duplicates share one, directly or over others.
 
     rows_N: where each row's thumbnail stands among the M.
     """
@@ -165,9 +167,7 @@ def _groups(
 
 
 def _candidates(hash_N: NDArray[np.uint64]) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of rows whose hashes differ in DISTANCE bits or fewer, from one sorting after the
-    other.
-    """
+    """Yield pairs of rows whose hashes differ in DISTANCE bits or fewer, sorting after sorting."""
     for turn in range(0, 64, STEP):
         turned_N = (
             hash_N if not turn else (hash_N << np.uint64(turn)) | (hash_N >> np.uint64(64 - turn))
@@ -180,7 +180,7 @@ def _candidates(hash_N: NDArray[np.uint64]) -> Iterator[tuple[Rows, Rows]]:
 
 
 def _alike(thumbnails_MT: NDArray[np.uint8], a: Rows, b: Rows) -> Mask:
-    """Whether the thumbnails of each pair correlate by LIKENESS or more."""
+    """Return whether the thumbnails of each pair correlate by LIKENESS or more."""
     alike_P = np.empty(len(a), dtype=np.bool_)
     for start in range(0, len(a), CHUNK):
         part = slice(start, start + CHUNK)

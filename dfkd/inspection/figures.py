@@ -1,6 +1,4 @@
-"""Figures of an inspection: confidence, supply of each class, what each rule takes of each
-class.
-"""
+"""Figures of an inspection: confidence, supply of each class, what each rule takes of it."""
 
 from __future__ import annotations
 
@@ -19,15 +17,13 @@ SHARE = LinearSegmentedColormap.from_list("share", (ORANGE, "#f7d9c4", "#ffffff"
 
 
 def figures(fitness: Fitness) -> dict[str, Plot]:
-    """All of them, by name."""
+    """Draw all figures; returns them by name."""
     with styled():
         return {name: draw(fitness) for name, draw in FIGURES.items()}
 
 
 def supply(fitness: Fitness) -> Plot:
-    """Of each class all rows, the sure ones and those that the recipe takes, over its fair share. A
-    log scale.
-    """
+    """Draw each class's rows, sure rows and taken rows over its fair share, on a log scale."""
     figure = blank(3.2)
     axes = figure.subplots()
     many = len(fitness.classes) > NAMED
@@ -77,7 +73,7 @@ def supply(fitness: Fitness) -> Plot:
 
 
 def _counts(axes: Any, values: list[float]) -> None:
-    """A log scale of whole numbers whose lowest tick is none."""
+    """Set a log scale of whole numbers whose lowest tick stands for none."""
     top = 10 ** np.ceil(np.log10(max(*values, 10)))
     axes.set_yscale("log")
     axes.set_ylim(0.4, top)
@@ -91,8 +87,9 @@ def _counts(axes: Any, values: list[float]) -> None:
 
 
 def confidence(fitness: Fitness) -> Plot:
-    """The pool's confidence in bars, that on the validation images as a line, in per cent of
-    each.
+    """Draw the confidence of the pool as bars and that on validation images as a line.
+
+    Both in per cent of their rows.
     """
     figure = blank(2.6)
     axes = figure.subplots()
@@ -138,8 +135,9 @@ def confidence(fitness: Fitness) -> Plot:
 
 
 def taken(fitness: Fitness) -> Plot:
-    """A tile for each rule and class: what it takes at the recipe's budget, in per cent of the fair
-    share.
+    """Draw a tile for each rule and class: what it takes, in per cent of the fair share.
+
+    All at the recipe's budget.
     """
     choices = fitness.at_own_budget()
     order = [c.label for c in sorted(fitness.classes, key=lambda c: c.confident)]

@@ -1,5 +1,4 @@
-"""What an inspection found of a pool and its teacher, as plain values, and which classes are
-starved.
+"""What an inspection found of a pool and its teacher, as plain values.
 
 Legend: K classes. A class's fair share is the budget divided by K: what a balanced rule would give
 it.
@@ -13,16 +12,15 @@ from dataclasses import dataclass, field
 
 from dfkd.reporting.sheets import Picture, Sheet
 
-CONFIDENT = (
-    0.9  # the teacher's confidence from which a row counts as a sure example of its pseudo-class
-)
+# The teacher's confidence from which a row counts as a sure example of its pseudo-class.
+CONFIDENT = 0.9
 VERY_SURE = 0.99  # above it, confidence hardly ranks rows any more
 BINS = 20  # of the histogram of confidence
 
 # Measured on digits (`benchmarks/starvation.py`, 6 classes x 2 seeds, one class starved at a time),
-# mean recall of that
-# class: its fair share selected 89 %, half of it 74, a quarter 35, a tenth 7. Classes differ: one
-# that has half of its share by nature keeps 97. Below a third, about half of the recall is lost.
+# mean recall of that class: its fair share selected 89 %, half of it 74, a quarter 35, a tenth 7.
+# Classes differ: one that has half of its share by nature keeps 97. Below a third, about half of
+# the recall is lost.
 STARVED_TAKEN = 1 / 3
 THIN_TAKEN = 0.9
 # With its share filled by unsure rows alone 72 %, with a tenth of it sure 79, with a quarter 85,
@@ -71,7 +69,10 @@ class Choice:
 
     @property
     def evenness(self) -> float:
-        """Entropy of the classes over log K: 1 where all have as many rows, 0 where one has all."""
+        """The entropy of the classes over log K.
+
+        1 where all have as many rows, 0 where one has all.
+        """
         shares = [count / self.rows for count in self.counts if count]
         return (
             -sum(s * math.log(s) for s in shares) / math.log(len(self.counts))
@@ -82,7 +83,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleSheets:
-    """What a rule takes and leaves at the recipe's budget."""
+    """Pictures of what a rule takes and leaves at the recipe's budget."""
 
     rule: str
     selected: Sheet
@@ -91,8 +92,9 @@ class RuleSheets:
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """Rows of the whole pool that repeat an earlier one. groups: some pictures and the number of
-    their rows.
+    """Counts of rows of the whole pool that repeat an earlier one.
+
+    groups: of the largest ones the number of their rows, and some pictures.
     """
 
     exact: int
@@ -104,8 +106,9 @@ class Copies:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The teacher on the task's validation images, where it has some, and pool and task in grey
-    levels of 0 to 1.
+    """The teacher on the task's validation images, if there are any, and the grey levels of both.
+
+    Levels are means over pool and task, in 0..1.
     """
 
     accuracy: float | None
@@ -127,7 +130,10 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitness:
-    """All of it. rows: of the pool; those that are held out for the probe may not be selected."""
+    """All that an inspection found.
+
+    rows: of the pool. held_out: those of the probe, which may not be selected.
+    """
 
     recipe: str
     rule: str  # the recipe's
@@ -141,14 +147,14 @@ class Fitness:
     profile: Profile
     sheets: tuple[RuleSheets, ...] = ()
     inside: int | None = None  # of what may be selected: rows that show one of the task's classes
-    set_aside: Mapping[str, int] = field(
-        default_factory=dict
-    )  # reason -> files of the pool that are not used
+    # reason -> files of the pool that are not used
+    set_aside: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def available(self) -> int:
+        """The number of rows that may be selected."""
         return self.rows - self.held_out
 
     @property
@@ -158,18 +164,20 @@ class Fitness:
 
     @property
     def fair(self) -> float:
-        """Rows."""
+        """The rows that each class would have of the recipe's budget if all had as many."""
         return self.own.rows / len(self.classes)
 
     @property
     def rules(self) -> tuple[str, ...]:
+        """The names of the rules, the recipe's first."""
         return tuple(dict.fromkeys(choice.rule for choice in self.choices))
 
     def at_own_budget(self) -> dict[str, Choice]:
-        """Of each rule the choice at the budget of the recipe."""
+        """Return of each rule the choice at the recipe's budget."""
         return {choice.rule: choice for choice in self.choices if choice.own_budget}
 
     def state(self, of: ClassFit) -> str:
+        """Return whether a class is MISSING, STARVED, THIN or COVERED."""
         if not of.taken:
             return MISSING
         if of.taken < STARVED_TAKEN * self.fair or of.confident < STARVED_CONFIDENT * self.fair:
@@ -179,10 +187,10 @@ class Fitness:
         return COVERED
 
     def filled(self, of: ClassFit) -> float:
-        """The share of the class's quota that confident rows could fill."""
+        """Return the share of the class's quota that confident rows could fill."""
         return min(1.0, of.confident / self.fair)
 
     def in_state(self, *states: str) -> list[ClassFit]:
-        """The classes in one of these states, the worst first."""
+        """Return the classes in one of these states, the worst first."""
         found = [c for c in self.classes if self.state(c) in states]
         return sorted(found, key=lambda c: (min(c.taken, c.confident), c.label))

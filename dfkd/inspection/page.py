@@ -1,6 +1,4 @@
-"""The page of an inspection: whether a pool can teach, and why. One HTML file that needs nothing
-but itself.
-"""
+"""The page of an inspection, whether a pool can teach and why, as one HTML file."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ from html import escape
 
 from dfkd.inspection import figures as fitness_plots
 from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.advice import advice
 from dfkd.inspection.fitness import (
     CONFIDENT,
     COVERED,
@@ -21,7 +20,8 @@ from dfkd.inspection.fitness import (
     Fitness,
     RuleSheets,
 )
-from dfkd.inspection.verdict import advice, counted, percent, ranges, verdict
+from dfkd.inspection.verdict import verdict
+from dfkd.reporting.numbers import counted, ranges, share_text
 from dfkd.reporting.page import (
     figure,
     folded,
@@ -51,11 +51,12 @@ READING = {
 
 
 def written(fitness: Fitness) -> dict[str, str]:
-    """File name -> content."""
+    """Return the files of an inspection: name -> content."""
     return {layout.PAGE: html(fitness), "classes.csv": fitness_tables.classes_csv(fitness)}
 
 
 def html(fitness: Fitness) -> str:
+    """Return the whole page."""
     drawn = {name: svg(drawing) for name, drawing in fitness_plots.figures(fitness).items()}
     parts = [
         head(
@@ -100,8 +101,7 @@ def _supply(fitness: Fitness) -> str:
     least = min(fitness.classes, key=lambda c: (c.confident, c.label))
     return (
         f"The scarcest is class {least.label}: {counted(least.confident, 'sure row')} for a fair "
-        "share of "
-        f"{fitness.fair:,.0f}; {fitness_tables.uncovered(fitness)}."
+        f"share of {fitness.fair:,.0f}; {fitness_tables.uncovered(fitness)}."
     )
 
 
@@ -111,7 +111,7 @@ def _confidence(fitness: Fitness) -> str:
 
 
 def _taken(fitness: Fitness) -> str:
-    """Which rules starve no class."""
+    """Say which rules starve no class."""
     least = STARVED_TAKEN * fitness.fair
     bad = {rule: sum(n < least for n in c.counts) for rule, c in fitness.at_own_budget().items()}
     good = [rule for rule, count in bad.items() if not count]
@@ -148,9 +148,8 @@ def _choices(fitness: Fitness) -> str:
     )
     say = (
         f"*: at the recipe's budget of {counted(fitness.own.rows, 'row')}. Evenness: 1 where all "
-        "classes have as many "
-        "rows, 0 where one has all (their entropy over its maximum). Copies: rows that repeat an "
-        "earlier row."
+        "classes have as many rows, 0 where one has all (their entropy over its maximum). Copies: "
+        "rows that repeat an earlier row."
     )
     return (
         own
@@ -163,10 +162,8 @@ def _choices(fitness: Fitness) -> str:
 def _sheets(fitness: Fitness) -> str:
     say = (
         "For each pseudo-class the image of which the teacher is most sure, the one in the middle "
-        "and the one of "
-        "which it is least sure, with its confidence. Do the taken ones look like their class to "
-        "you? Are good ones "
-        "left?"
+        "and the one of which it is least sure, with its confidence. Do the taken ones look like "
+        "their class to you? Are good ones left?"
     )
     return paragraph(say) + _sheet_pair(fitness.sheets[0])
 
@@ -194,17 +191,16 @@ def _copies(fitness: Fitness) -> str:
         "of one colour": c.blank,
     }
     body = [
-        (kind, f"{count:,}", f"{percent(count / c.looked_at)} %") for kind, count in kinds.items()
+        (kind, f"{count:,}", f"{share_text(count / c.looked_at)} %")
+        for kind, count in kinds.items()
     ]
     shown = "".join(column(f"{count}×", pictures) for count, pictures in c.groups)
     say = (
         f"Looked at: {c.looked_at:,} rows. Near: difference hashes that differ in 6 of 64 bits or "
-        "fewer, and grey "
-        "thumbnails that correlate by 0.99 or more: another size, brightness or compression of the "
-        "same picture. "
-        "Crops and mirrored copies are not found; plain or blurred pictures of two things can "
-        "count as near: look at "
-        "the groups. Every such row is in duplicates.csv."
+        "fewer, and grey thumbnails that correlate by 0.99 or more: another size, brightness or "
+        "compression of the same picture. Crops and mirrored copies are not found; plain or "
+        "blurred pictures of two things can count as near: look at the groups. Every such row is "
+        "in duplicates.csv."
     )
     sheet = f'<h3>The largest groups</h3><div class="sheet">{shown}</div>' if shown else ""
     return plain_table(("what", "rows", "share"), body) + paragraph(say) + sheet
@@ -220,13 +216,12 @@ def _set_aside(fitness: Fitness) -> str:
 def _evaluation(fitness: Fitness) -> str:
     if fitness.inside is None:
         return ""
-    share = percent(fitness.inside / fitness.available)
+    share = share_text(fitness.inside / fitness.available)
     say = (
         f"This pool knows what it drew: {fitness.inside:,} of the {fitness.available:,} rows "
-        f"({share} %) show one of "
-        "the task's classes. Nothing above used that, and no rule may; a pool of your own does not "
-        "know it. What shows "
-        "none of the classes is no waste: a student learns from the teacher's whole answer."
+        f"({share} %) show one of the task's classes. Nothing above used that, and no rule may; a "
+        "pool of your own does not know it. What shows none of the classes is no waste: a student "
+        "learns from the teacher's whole answer."
     )
     header, rows = fitness_tables.evaluation(fitness)
     own = [row for row in rows if row[1].endswith("*")]
@@ -243,19 +238,15 @@ def _evaluation(fitness: Fitness) -> str:
 def _reading() -> tuple[str, ...]:
     return (
         f"sure: the teacher's confidence is {CONFIDENT} or more. fair share: the budget divided by "
-        "the classes. sure "
-        "could fill: how much of a fair share the sure rows could fill.",
-        f"{STARVED}: the recipe takes less than {percent(STARVED_TAKEN)} % of a fair share, or the "
-        "pool has sure rows "
-        f"for less than {percent(STARVED_CONFIDENT)} % of it. {THIN}: less than "
-        f"{percent(THIN_TAKEN)} %, or sure rows "
-        f"for less than {percent(THIN_CONFIDENT)} %. Measured on digits, one class starved at a "
-        "time: with half of its "
-        "share a class keeps 74 % recall instead of 89, with a quarter 35, with a tenth 7; with "
-        "its share filled by "
-        "unsure rows alone 72. Classes differ, and so do tasks: a warning, not a forecast.",
+        "the classes. sure could fill: how much of a fair share the sure rows could fill.",
+        f"{STARVED}: the recipe takes less than {share_text(STARVED_TAKEN)} % of a fair share, or "
+        f"the pool has sure rows for less than {share_text(STARVED_CONFIDENT)} % of it. {THIN}: "
+        f"less than {share_text(THIN_TAKEN)} %, or sure rows for less than "
+        f"{share_text(THIN_CONFIDENT)} %. Measured on digits, one class starved at a time: with "
+        "half of its share a class keeps 74 % recall instead of 89, with a quarter 35, with a "
+        "tenth 7; with its share filled by unsure rows alone 72. Classes differ, and so do tasks: "
+        "a warning, not a forecast.",
         "A pseudo-class is what the teacher answers, not what the image shows: a covered class can "
-        "be covered with "
-        "wrong images. The sheets are there to be looked at.",
+        "be covered with wrong images. The sheets are there to be looked at.",
         "Nothing was trained and the test set was not read.",
     )

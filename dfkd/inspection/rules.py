@@ -65,8 +65,8 @@ def rules_to_compare(selection: Selection, scores: Scores) -> Rules:
 
 def _too_wide(name: str) -> str:
     return (
-        f"{name} is left out: it reads all logits and features, more than "
-        f"{MOST_BYTES // 2**20} MiB of this pool"
+        f"{name} is left out: it reads all logits and features, more than {MOST_BYTES // 2**20} "
+        "MiB of this pool"
     )
 
 

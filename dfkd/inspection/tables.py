@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dfkd.inspection.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
-from dfkd.inspection.verdict import percent, ranges, short
+from dfkd.reporting.numbers import ranges, ratio_text, share_text
 
-MOST_CLASSES = (
-    40  # rows of a table that is read; of more classes the worst, all of them are in classes.csv
-)
+# Rows of a table that is read: of more classes the worst; all of them are in classes.csv.
+MOST_CLASSES = 40
 Table = tuple[list[str], list[list[str]]]  # header and rows
 
 
 def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
-    """A row for each class, or for the worst."""
+    """Return a row for each class, or for the worst `most` of them."""
     known = any(c.teacher is not None for c in fitness.classes)
     header = ["class", "rows", "sure", "mean confidence", "fair share", "sure could fill", "taken"]
     header += ["teacher's recall"] * known + ["verdict"]
@@ -20,14 +19,14 @@ def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
 
 
 def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
-    recall = ["" if c.teacher is None else f"{percent(c.teacher)} %"] * known
+    recall = ["" if c.teacher is None else f"{share_text(c.teacher)} %"] * known
     return [
         str(c.label),
         f"{c.rows:,}",
         f"{c.confident:,}",
         f"{c.mean_confidence:.2f}",
         f"{fitness.fair:,.0f}",
-        f"{percent(fitness.filled(c))} %",
+        f"{share_text(fitness.filled(c))} %",
         f"{c.taken:,}",
         *recall,
         fitness.state(c),
@@ -35,14 +34,14 @@ def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
 
 
 def shown_classes(fitness: Fitness, most: int = MOST_CLASSES) -> list[ClassFit]:
-    """In their order; of too many those with the least."""
+    """Return all classes in their order; of too many those with the least."""
     if len(fitness.classes) <= most:
         return list(fitness.classes)
     return sorted(fitness.classes, key=lambda c: (min(c.taken, c.confident), c.label))[:most]
 
 
 def which(fitness: Fitness, most: int = MOST_CLASSES) -> str:
-    """Says that classes are left out."""
+    """Say that classes are left out; "" where none is."""
     total = len(fitness.classes)
     return (
         ""
@@ -64,12 +63,12 @@ CHOICES_HEADER = [
 
 
 def choices(fitness: Fitness) -> Table:
-    """A row for each rule and ratio."""
+    """Return a row for each rule and ratio."""
     return CHOICES_HEADER, [_choice(c) for c in fitness.choices]
 
 
 def own_choices(fitness: Fitness) -> Table:
-    """The recipe's rule at all ratios, the others at the recipe's budget."""
+    """Return the recipe's rule at all ratios, the others at the recipe's budget."""
     return CHOICES_HEADER, [
         _choice(c) for c in fitness.choices if c.own_budget or c.rule == fitness.rule
     ]
@@ -80,20 +79,20 @@ def _choice(c: Choice) -> list[str]:
     mark = " *" if c.own_budget else ""
     return [
         c.rule,
-        short(c.ratio) + mark,
+        ratio_text(c.ratio) + mark,
         f"{c.rows:,}",
         f"{c.lowest:.3f}",
         f"{c.mean:.3f}",
         smallest,
         f"{c.evenness:.3f}",
-        f"{percent(c.copies / c.rows)} %",
+        f"{share_text(c.copies / c.rows)} %",
     ]
 
 
 def per_class(fitness: Fitness, rule: str) -> Table:
-    """How many rows of each class a rule takes at each ratio."""
+    """Return how many rows of each class a rule takes at each ratio."""
     shown = [c for c in fitness.choices if c.rule == rule]
-    header = ["class", *(short(c.ratio) + (" *" if c.own_budget else "") for c in shown)]
+    header = ["class", *(ratio_text(c.ratio) + (" *" if c.own_budget else "") for c in shown)]
     return header, [
         [str(k.label), *(f"{c.counts[k.label]:,}" for c in shown)] for k in shown_classes(fitness)
     ]
@@ -103,11 +102,14 @@ EVALUATION = ["rows", "in the domain", "of the taken", "pseudo-class right", "of
 
 
 def evaluation(fitness: Fitness) -> Table:
-    """What a drawn pool knows of the rows that each rule takes; nothing that a rule may read."""
+    """Return what a drawn pool knows of the rows that each rule takes.
+
+    No rule may read any of it.
+    """
     rows = [
         [
             c.rule,
-            short(c.ratio) + (" *" if c.own_budget else ""),
+            ratio_text(c.ratio) + (" *" if c.own_budget else ""),
             *_of(c.rows, sum(c.inside_K), sum(c.right_K)),
         ]
         for c in fitness.choices
@@ -117,7 +119,7 @@ def evaluation(fitness: Fitness) -> Table:
 
 
 def evaluation_per_class(fitness: Fitness) -> Table:
-    """The same of each pseudo-class in what the recipe takes."""
+    """Return the same of each pseudo-class in what the recipe takes."""
     own = fitness.own
     assert own.inside_K is not None and own.right_K is not None  # asked only where the pool knows
     shown = [c.label for c in shown_classes(fitness)]
@@ -127,13 +129,13 @@ def evaluation_per_class(fitness: Fitness) -> Table:
 
 
 def _of(rows: int, inside: int, right: int) -> list[str]:
-    shares = [f"{percent(count / rows)} %" if rows else "" for count in (inside, right)]
+    shares = [f"{share_text(count / rows)} %" if rows else "" for count in (inside, right)]
     return [f"{rows:,}", f"{inside:,}", shares[0], f"{right:,}", shares[1]]
 
 
 def classes_csv(fitness: Fitness) -> str:
-    """Every class in full, with what each rule takes of it at each ratio."""
-    columns = [f"{c.rule}@{short(c.ratio)}" for c in fitness.choices]
+    """Return every class in full as CSV, with what each rule takes of it at each ratio."""
+    columns = [f"{c.rule}@{ratio_text(c.ratio)}" for c in fitness.choices]
     lines = [["class", "rows", "confident", "mean_confidence", "teacher_recall", "state", *columns]]
     for c in fitness.classes:
         recall = "" if c.teacher is None else repr(c.teacher)
@@ -153,21 +155,20 @@ def classes_csv(fitness: Fitness) -> str:
 
 
 def facts(fitness: Fitness) -> list[str]:
-    """What a reader has to know before the numbers."""
+    """Return what a reader has to know before the numbers, in lines."""
     p, copies = fitness.profile, fitness.copies
     lines = [
         f"{fitness.rows:,} rows in the pool; {fitness.held_out:,} of them are held out as the "
-        "probe, "
-        f"{fitness.available:,} may be selected",
+        f"probe, {fitness.available:,} may be selected",
         f"the recipe takes {fitness.own.rows:,} of them ({fitness.rule}, ratio "
-        f"{short(fitness.own.ratio)}): a fair "
-        f"share is {fitness.fair:,.0f} for each of {len(fitness.classes)} classes",
+        f"{ratio_text(fitness.own.ratio)}): a fair share is {fitness.fair:,.0f} for each of "
+        f"{len(fitness.classes)} classes",
         teacher(fitness),
     ]
     if copies.exact or copies.near or copies.blank:
         said = (
-            f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, "
-            f"{copies.blank:,} rows of one colour"
+            f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, {copies.blank:,} "
+            "rows of one colour"
         )
         lines.append(
             said
@@ -185,19 +186,18 @@ def facts(fitness: Fitness) -> list[str]:
 
 
 def teacher(fitness: Fitness) -> str:
-    """Its accuracy where there are labels to tell, and how sure it is."""
+    """Say how often the teacher is right, where there are labels to tell, and how sure it is."""
     p, sure = fitness.profile, sum(c.confident for c in fitness.classes) / fitness.available
-    pool = f"it is sure (confidence {CONFIDENT} or more) of {percent(sure)} % of the pool"
+    pool = f"it is sure (confidence {CONFIDENT} or more) of {share_text(sure)} % of the pool"
     if p.accuracy is None or p.confident is None:
         return f"the task has no validation split, so the teacher's accuracy is not known; {pool}"
     return (
-        f"the teacher is right on {percent(p.accuracy)} % of {p.images:,} validation images and "
-        "sure of "
-        f"{percent(p.confident)} % of them; {pool}"
+        f"the teacher is right on {share_text(p.accuracy)} % of {p.images:,} validation images and "
+        f"sure of {share_text(p.confident)} % of them; {pool}"
     )
 
 
 def uncovered(fitness: Fitness) -> str:
-    """For a table's title: which classes are not covered."""
+    """Say for a table's title which classes are not covered."""
     labels = [c.label for c in fitness.classes if fitness.state(c) != COVERED]
     return f"not covered: {ranges(labels)}" if labels else "all classes are covered"

@@ -1,5 +1,6 @@
-"""The terminal: one calm line per event, a progress line with the time left; without a terminal a
-line now and then.
+"""The terminal: one calm line per event, and progress with the time that is left.
+
+Without a terminal, as in a log file, progress is a line now and then.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ LINE_EVERY_S = 15.0  # without a terminal
 
 
 class Console:
-    """Where commands and drivers speak. `quiet` says nothing, for tests and notebooks."""
+    """Where commands and drivers print. quiet: print nothing, for tests and notebooks."""
 
     def __init__(self, quiet: bool = False) -> None:
         width = None if sys.stdout.isatty() else 200  # a log file has no edge
         self._rich = RichConsole(quiet=quiet, highlight=False, soft_wrap=True, width=width)
 
     def line(self, text: str) -> None:
+        """Print one line as it is: no markup."""
         self._rich.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        """One line that stands out; the work goes on."""
+        """Print one line that stands out; the work goes on."""
         self._rich.print(f"note: {text}", style="yellow", markup=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """A line when it is done, with its seconds. The function that is given says how far it is,
-        now and then.
+        """Print a line with the seconds when the step is done.
+
+        The function that is given takes a note on how far it is.
         """
         started = last = time.monotonic()
         with self._rich.status(name) if self._rich.is_terminal else _nothing() as status:
@@ -52,8 +55,9 @@ class Console:
 
     @contextmanager
     def progress(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
-        """A bar with an estimate. The function that is given advances it: `advance(1, "best
-        0.81")`.
+        """Show a bar with an estimate, and print a line with the seconds at the end.
+
+        The function that is given advances it: `advance(1, "best 0.81")`.
         """
         started = time.monotonic()
         with (
@@ -103,7 +107,10 @@ class Console:
         rows: Sequence[Sequence[str]],
         text: Sequence[str] = (),
     ) -> None:
-        """First column and those of `text` to the left, numbers to the right."""
+        """Print a table: text to the left, numbers to the right.
+
+        The first column and those named in `text` are text.
+        """
         table = Table(
             title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
         )
@@ -123,7 +130,7 @@ def _nothing() -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """ "45 s", "3 min", "2.5 h"."""
+    """Return "45 s", "3 min" or "2.5 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

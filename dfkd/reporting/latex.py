@@ -1,5 +1,6 @@
-r"""Tables for papers: booktabs LaTeX from plain text, escaped, its numbers in math mode, for any
-LaTeX engine.
+r"""Tables for papers in booktabs LaTeX, from plain text, for any LaTeX engine.
+
+Text is escaped, and numbers are set in math mode.
 """
 
 from __future__ import annotations
@@ -49,15 +50,17 @@ ESCAPES = {
 }
 GREEK = (  # other capitals look as Latin ones do
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-    "upsilon phi chi psi "
-    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
 LAST_LATIN = 0x17F  # pdfLaTeX reads accented letters up to here by itself
 NUMBER = re.compile(r"(< )?[+-]?\d*\.?\d+")
 
 
 def escape(text: str) -> str:
-    """Plain text for LaTeX. A letter that pdfLaTeX does not know loses its accents, or is a "?"."""
+    """Return plain text for LaTeX.
+
+    A letter that pdfLaTeX does not know loses its accents, or becomes "?".
+    """
     return "".join(_escaped(character) for character in text)
 
 
@@ -76,7 +79,7 @@ def _escaped(character: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A cell of a table: numbers, and ranges of them, in math mode for their minus."""
+    """Return a cell of a table: numbers, and ranges of them, in math mode for their minus."""
     parts = text.split(" to ")
     if all(NUMBER.fullmatch(part) for part in parts):
         return " to ".join(f"${part}$" for part in parts)
@@ -91,9 +94,9 @@ def table(
     body: Sequence[Sequence[str]],
     left: Sequence[int] = (0,),
 ) -> str:
-    r"""A floating table.
+    r"""Return a floating table; it needs \usepackage{booktabs}.
 
-    It needs \usepackage{booktabs}. left: the columns that are set flush left.
+    left: the columns that are set flush left.
     """
     columns = "".join("l" if i in left else "r" for i in range(len(header)))
     lines = [

@@ -1,6 +1,4 @@
-"""The parts of a report's page: HTML that needs nothing but itself, readable on a laptop and in
-print.
-"""
+"""The parts of a report's page: HTML that needs nothing but itself, on a laptop and in print."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from importlib.resources import files
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """The whole document. Parts that are empty are left out."""
+    """Return the whole document. Parts that are empty are left out."""
     style = files("dfkd.reporting").joinpath("page.css").read_text()
     body = "\n".join(part for part in parts if part)
     # the icon is empty: a browser would otherwise ask for one
@@ -24,8 +22,9 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
-    """What the page is about, its result in a sentence, and on what that is conditional: before
-    anything else.
+    """Return the head of a page: what it is about, its result in a sentence, and the conditions.
+
+    facts: what a reader has to know before the numbers; empty ones are left out.
     """
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)
     return (
@@ -35,17 +34,21 @@ def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
 
 
 def section(title: str, *content: str) -> str:
-    """Nothing where there is no content."""
+    """Return a section with a heading; "" where there is no content."""
     inside = "\n".join(part for part in content if part)
     return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
 
 
 def paragraph(text: str) -> str:
+    """Return a paragraph of plain text; "" for ""."""
     return f'<p class="say">{escape(text)}</p>' if text else ""
 
 
 def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind: str = "") -> str:
-    """Cells are HTML; each row comes with its class. Wider than the page, it scrolls."""
+    """Return a table whose cells are HTML. Wider than the page, it scrolls.
+
+    body: each row with the names of its classes, "" for none. kind: those of the table.
+    """
     top = "".join(f"<th>{name}</th>" for name in header)
     lines = [
         f"<tr{_class(of_row)}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
@@ -59,10 +62,9 @@ def table(header: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], kind
 
 
 def plain_table(header: Sequence[str], body: Iterable[Sequence[str]], kind: str = "") -> str:
-    """The same of plain text."""
-    names = [
-        escape(name).replace(".", ".<wbr>") for name in header
-    ]  # six parameters fill the page's width
+    """Return a table whose cells are plain text."""
+    # names may break at a ".": six parameters fill the page's width
+    names = [escape(name).replace(".", ".<wbr>") for name in header]
     return table(names, [("", [escape(cell) for cell in row]) for row in body], kind)
 
 
@@ -71,7 +73,10 @@ def _class(names: str) -> str:
 
 
 def figure(label: str, drawing: str, conclusion: str, reading: str) -> str:
-    """`drawing`: an SVG element. Below it first what to conclude, then how to read it."""
+    """Return a figure: below the drawing first what to conclude, then how to read it.
+
+    drawing: an SVG element. label: for those who cannot see it.
+    """
     labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
     said = f"<strong>{escape(conclusion)}</strong> " if conclusion else ""
     caption = f"<figcaption>{said}{escape(reading)}</figcaption>"
@@ -79,11 +84,15 @@ def figure(label: str, drawing: str, conclusion: str, reading: str) -> str:
 
 
 def folded(summary: str, content: str, *, printed: bool = False) -> str:
-    """Closed until it is asked for. In print, it stays out unless `printed`."""
+    """Return content that is closed until it is asked for.
+
+    In print, it stays out unless `printed`.
+    """
     kind = ' class="printed"' if printed else ""
     return f"<details{kind}><summary>{escape(summary)}</summary>\n{content}\n</details>"
 
 
 def listed(lines: Iterable[str]) -> str:
+    """Return a list of plain lines; "" where there are none."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<ul class="notes">{items}</ul>' if items else ""

@@ -13,8 +13,9 @@ from dfkd.storage.files import replace_file
 def write_report_files(
     folder: Path, texts: Mapping[str, str]
 ) -> tuple[dict[str, Path | str], bool]:
-    """Write each text below `folder`. Returns the files by their names in MLflow, and whether any
-    has changed.
+    """Write each text below the folder, unless it is there already.
+
+    Returns the files by their names in MLflow, and whether any has changed.
     """
     written = {folder / name: text for name, text in texts.items()}
     changed = {
@@ -32,5 +33,5 @@ def _write(path: Path, text: str) -> None:
 
 
 def digest_of(files: Mapping[str, Path | str]) -> str:
-    """The digest of what these files hold."""
+    """Return the digest of what these files hold."""
     return digest({name: Path(file).read_text() for name, file in files.items()})

@@ -1,5 +1,6 @@
-"""Contact sheets: what each variant's selection chose, and what the teacher saw in it. Images
-arrive as PNG bytes.
+"""Contact sheets: images that a selection chose, by what the teacher saw in them.
+
+N selected rows, H height, W width, C channels, K classes. Images are kept as PNG bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +20,8 @@ from dfkd.scores import Scores
 
 LARGEST = 64  # pixels a side on the page
 MOST_CLASSES = 20  # on a sheet; of more, this many spread evenly
-PLACES = (
-    "most",
-    "middle",
-    "least",
-)  # by the teacher's confidence, among the selected rows of a pseudo-class
+# by the teacher's confidence, among the selected rows of a pseudo-class
+PLACES = ("most", "middle", "least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +34,10 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """The rows that some variants have selected alike. pictures: pseudo-class -> as in PLACES,
-    fewer of few rows.
+    """The rows that some variants have selected alike.
+
+    pictures: by pseudo-class those at PLACES, fewer where there are few rows. counts: selected rows
+    of every pseudo-class.
     """
 
     variants: tuple[str, ...]
@@ -49,8 +49,10 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Selected:
-    """absent: in one line, why there are no sheets, or not for all variants. block: whose selection
-    is shown.
+    """The sheets of a study.
+
+    block: whose selection is shown. absent: in one line, why there are no sheets, or not for all
+    variants.
     """
 
     sheets: tuple[Sheet, ...] = ()
@@ -62,7 +64,7 @@ NO_IMAGES = Selected()
 
 
 def html(selected: Selected) -> str:
-    """The section's content."""
+    """Return the content of a page's section."""
     notes = listed([selected.absent]) if selected.absent else ""
     if not selected.sheets:
         return notes
@@ -74,11 +76,9 @@ def html(selected: Selected) -> str:
     )
     say = (
         f"Block {selected.block}. For each pseudo-class the selected image of which the teacher is "
-        "most sure, the one "
-        f"in the middle and the one of which it is least sure; below each its confidence in that "
-        f"class.{some} What "
-        "does not look like its class is what the dropping of classes and the losses have to live "
-        "with."
+        "most sure, the one in the middle and the one of which it is least sure; below each its "
+        f"confidence in that class.{some} What does not look like its class is what the dropping "
+        "of classes and the losses have to live with."
     )
     return paragraph(say) + "".join(_sheet(sheet) for sheet in selected.sheets) + notes
 
@@ -92,7 +92,7 @@ def _sheet(sheet: Sheet) -> str:
 
 
 def column(label: int | str, pictures: Sequence[Picture]) -> str:
-    """The pictures of a pseudo-class, or of whatever else the label names, one below the other."""
+    """Return the pictures of a pseudo-class, or of what the label names, one below the other."""
     what = label if isinstance(label, str) else f"taken for class {label}"
     shown = "".join(_picture(what, picture) for picture in pictures) or '<p class="none">none</p>'
     return f'<div class="class"><p class="label">{label}</p>{shown}</div>'
@@ -109,6 +109,10 @@ def _picture(what: str, picture: Picture) -> str:
 def sheet_of(
     variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores
 ) -> Sheet:
+    """Draw the sheet of a variant that selected these rows.
+
+    Of many classes MOST_CLASSES are shown, evenly spread.
+    """
     label_N = np.asarray(scores.pseudo_label_N)[rows_N]
     confidence_N = np.asarray(scores.confidence_N)[rows_N]
     counts_K = np.bincount(label_N, minlength=scores.classes)
@@ -133,6 +137,7 @@ def sheet_of(
 
 
 def png(image_HWC: NDArray[np.uint8]) -> bytes:
+    """Return the image as PNG bytes, at most LARGEST pixels a side."""
     image = Image.fromarray(
         image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else np.ascontiguousarray(image_HWC)
     )

@@ -1,4 +1,4 @@
-"""One style for all figures. Matplotlib without global state; the same SVG from the same numbers.
+"""One style for all figures: Matplotlib without global state, the same SVG from the same numbers.
 
 Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour
 alone.
@@ -19,9 +19,8 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
 COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
 MARKERS = "osD^vP*X"
-CHANGE = LinearSegmentedColormap.from_list(
-    "change", (ORANGE, "#ffffff", BLUE)
-)  # worse, none, better
+# worse, none, better
+CHANGE = LinearSegmentedColormap.from_list("change", (ORANGE, "#ffffff", BLUE))
 ACCURACY = LinearSegmentedColormap.from_list("accuracy", (GREY, "#f4f4f4"))
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "dfkd",  # otherwise ids are random
@@ -48,8 +47,9 @@ class Plot(Figure):
 
 
 def svg(figure: Figure) -> str:
-    """An SVG element without XML header, date, version and the ids of groups: several fit into one
-    page.
+    """Return the figure as an SVG element, such that several fit into one page.
+
+    Without XML header, date, version and the ids of groups.
     """
     text = io.StringIO()
     with styled():
@@ -61,6 +61,7 @@ def svg(figure: Figure) -> str:
 
 @contextmanager
 def styled() -> Iterator[None]:
+    """Draw with our style inside, whatever the user's own is."""
     with mpl.rc_context():
         mpl.rcdefaults()  # not the user's own style
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # where matplotlib lists all names
@@ -68,4 +69,5 @@ def styled() -> Iterator[None]:
 
 
 def blank(height: float) -> Plot:
+    """Return an empty figure of the page's width. height: in inches."""
     return Plot(figsize=(WIDTH, height), layout="constrained")

@@ -67,7 +67,7 @@ def _check(outcomes: pd.DataFrame) -> None:
     missing = {"variant", "block", "state", "value"} - set(outcomes.columns)
     if missing:
         raise ValueError(
-            f"outcomes need the columns variant, block, state, value, but got none for "
+            "outcomes need the columns variant, block, state, value, but got none for "
             f"{sorted(missing)}"
         )
     unknown = set(outcomes["state"]) - set(STATES)

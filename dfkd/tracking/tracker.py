@@ -195,8 +195,7 @@ class Tracker:
             self._say(
                 "files",
                 f"MLflow's artifact store takes no files ({self._reason(error)}); they lie in the "
-                "storage, all else is "
-                "in MLflow, and the same command tries again",
+                "storage, all else is in MLflow, and the same command tries again",
             )
             return
         self._quiet_until = self._clock() + self._pause
@@ -204,9 +203,8 @@ class Tracker:
         self._say(
             "away",
             f"MLflow cannot be reached at {self.shown_uri} ({self._reason(error)}). No result is "
-            "lost: "
-            "the ledger has them, and MLflow is brought up to date as soon as it answers, or by "
-            "the next run",
+            "lost: the ledger has them, and MLflow is brought up to date as soon as it answers, or "
+            "by the next run",
         )
 
     def _say(self, what: str, line: str) -> None:

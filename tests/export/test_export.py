@@ -1,6 +1,4 @@
-"""Exported students: three formats that answer as the original does, a card whose code runs, or
-nothing at all.
-"""
+"""Exported students: three formats that answer as the original does, a card, or nothing at all."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""Near-duplicates: planted copies are found, other pictures of the same kind are not, and the cost
-is bounded.
-"""
+"""Near-duplicates: planted copies are found, other pictures are not, and the cost is bounded."""
 
 import io
 

@@ -33,9 +33,7 @@ TINY = (
 def test_the_command_writes_a_page_once(
     tiny: Experiment, source: InputSource, inputs: Inputs, source_storage: Path, tmp_path: Path
 ) -> None:
-    """On a pool that is scored already: scoring on Ray is what tests/studies/test_study.py waits
-    for.
-    """
+    """Run on a pool that is scored already: scoring on Ray is what test_study.py waits for."""
     storage = tmp_path / "runs"
     shutil.copytree(source_storage, storage)
     done = run("inspect", "digits", "--set", *TINY, "--storage", "runs", folder=tmp_path)
@@ -67,8 +65,9 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 
 def test_a_command_run_by_its_file_still_finds_the_standard_inspect() -> None:
-    """`python platform/score.py` puts the folder, with a file inspect.py, in front of the standard
-    library.
+    """`python platform/score.py` puts its folder in front of the standard library.
+
+    There is a file inspect.py in that folder.
     """
     code = "import inspect, dataclasses; print(inspect.signature(dataclasses.replace))"
     done = subprocess.run(

@@ -10,9 +10,10 @@ from dfkd.data.pools import read_characters
 from dfkd.experiment import Cell, Experiment
 from dfkd.inspection import page as fitness_page
 from dfkd.inspection import tables as fitness_tables
+from dfkd.inspection.advice import advice, largest_ratio
 from dfkd.inspection.fitness import COVERED, STARVED, Fitness
 from dfkd.inspection.inspecting import inspection_key
-from dfkd.inspection.verdict import advice, largest_ratio, verdict
+from dfkd.inspection.verdict import verdict
 from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Balanced, Confident, Dynamic
 from dfkd.models.teachers import accuracy
@@ -32,8 +33,8 @@ def test_a_starved_class_is_found_with_its_numbers(
     assert [found.state(c) for c in found.classes if c.label != 7] == [COVERED] * 9
     assert verdict(found) == (
         "This pool can teach 9 of 10 classes (0 to 6, 8, 9). Class 7 is starved: balanced at ratio "
-        "0.2 takes 4 of its "
-        "fair share of 51 rows, and 4 rows of the pool have a confidence of 0.9 or more."
+        "0.2 takes 4 of its fair share of 51 rows, and 4 rows of the pool have a confidence of 0.9 "
+        "or more."
     )
     [todo] = [line for line in advice(found) if line.startswith("Class 7")]
     assert "add images that look like class 7" in todo and "--set selection.ratio=0.015" in todo

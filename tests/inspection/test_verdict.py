@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from inspections import plain, with_class
 
+from dfkd.inspection.advice import advice
 from dfkd.inspection.fitness import COVERED, MISSING, STARVED, THIN, Copies
-from dfkd.inspection.verdict import advice, ranges, verdict
+from dfkd.inspection.verdict import verdict
+from dfkd.reporting.numbers import ranges
 
 
 def test_of_several_poor_classes_the_worst_are_named_with_their_numbers() -> None:
@@ -15,10 +17,8 @@ def test_of_several_poor_classes_the_worst_are_named_with_their_numbers() -> Non
     )
     assert verdict(plain(classes=classes)) == (
         "This pool can teach all 10 classes. 4 classes are thin: of a fair share of 50 rows "
-        "balanced at ratio 0.5 "
-        "takes 21 for class 1 (60 sure ones in the pool), 24 for class 4 (60 sure ones in the "
-        "pool), 25 for class 5 "
-        "(60 sure ones in the pool), and alike 8."
+        "balanced at ratio 0.5 takes 21 for class 1 (60 sure ones in the pool), 24 for class 4 (60 "
+        "sure ones in the pool), 25 for class 5 (60 sure ones in the pool), and alike 8."
     )
 
 

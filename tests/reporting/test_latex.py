@@ -22,8 +22,9 @@ NASTY = 'a_b & 50 % of {x} #1 <~^> \\end "τ" |ü| → 学 ½ \t$5'
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The tables of three studies: components with classes, a factorial, and one whose names are
-    all special.
+    """Return the tables of three studies.
+
+    Components with classes, a factorial, and one whose names are all special characters.
     """
     folder = tmp_path_factory.mktemp("storage")
     bare, changes = factors()

@@ -18,8 +18,9 @@ ALARM_SE, COVERAGE_SE = 0.005, 0.0035
 
 
 def load() -> ModuleType:
-    """By its path: a folder without __init__ would lose to any installed package called
-    benchmarks.
+    """Load the benchmark by its path.
+
+    A folder without __init__ would lose to any installed package called benchmarks.
     """
     path = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
     spec = importlib.util.spec_from_file_location("calibration_benchmark", path)
@@ -45,8 +46,9 @@ def test_promises_hold(world: object, blocks: int) -> None:
 
 
 def test_power_is_what_smallest_detectable_says() -> None:
-    """Holm lies between the level it was planned for and the full one, so power is 80 % or somewhat
-    more.
+    """Power is 80 % or somewhat more.
+
+    Holm lies between the level it was planned for and the full one.
     """
     row = calibration.calibrate(calibration.normal, 20, studies=STUDIES, seed=1)
     assert 0.80 - 0.03 <= row.power_fixed <= 0.87

@@ -77,8 +77,9 @@ def test_hand_table_p_values_and_verdicts() -> None:
 
 
 def test_hand_table_effect_size_and_wins() -> None:
-    """Up: d = .03 / .00816497 = 3.674235, Hedges' factor for 3 df = gamma(1.5) / sqrt(1.5) =
-    .723601.
+    """Up: d = .03 / .00816497 = 3.674235.
+
+    Hedges' factor for 3 degrees of freedom is gamma(1.5) / sqrt(1.5) = .723601.
     """
     found = by_variant(compare(outcomes(HAND), baseline="base"))
     assert found["up"].effect_size == pytest.approx(3.674235 * 0.723601, abs=1e-5)
@@ -91,8 +92,9 @@ def test_hand_table_effect_size_and_wins() -> None:
 
 
 def test_hand_table_equivalence() -> None:
-    """Flat within .02: t = .02 / .00408248 = 2 sqrt 6, u = 2 sqrt 2, one-sided p = .008138, times 3
-    after Holm.
+    """Flat within .02: t = .02 / .00408248 = 2 sqrt 6 and u = 2 sqrt 2.
+
+    The one-sided p is .008138, times 3 after Holm.
     """
     found = by_variant(compare(outcomes(HAND), baseline="base", margin=0.02))
     assert found["flat"].p_equivalent == pytest.approx(3 * 0.008138, abs=3e-6)
@@ -101,8 +103,9 @@ def test_hand_table_equivalence() -> None:
 
 
 def test_hand_table_summary() -> None:
-    """The baseline: mean .80, SS .0008, sd .0163299, half-width 3.182446 * .0163299 / 2; of 100
-    images SE .04.
+    """The baseline: mean .80, SS .0008, sd .0163299, half-width 3.182446 * .0163299 / 2.
+
+    Of 100 images the standard error is .04.
     """
     summary = summarise(outcomes(HAND), test_images=100).set_index("variant")
     row = summary.loc["base"]

@@ -1,5 +1,4 @@
-"""Designs: which variants they make, what they mix, and that effects and Shapley values come back
-out of them.
+"""Designs: which variants they make, what they mix, and that known effects come back out of them.
 
 The recipe of these tests is a frozenset of strings, a factor adds or removes one: what was applied
 can be read off.
@@ -120,8 +119,9 @@ FRACTIONS = [(3, 3), (4, 4), (5, 3), (5, 4), (5, 5), (6, 3), (6, 4), (7, 3), (7,
 
 @pytest.mark.parametrize(("k", "resolution"), FRACTIONS)
 def test_fraction_keeps_its_promises(k: int, resolution: int) -> None:
-    """Distinct variants, the base among them, balanced and orthogonal main effects, at least this
-    resolution.
+    """Main effects are balanced and orthogonal, the resolution is at least this.
+
+    Variants are distinct, and the base is among them.
     """
     names = list("abcdefgh"[:k])
     levels = designs.fractional_levels(names, resolution=resolution)
@@ -181,8 +181,9 @@ def test_impossible_resolution_is_refused(resolution: int) -> None:
 
 
 def test_full_factorial_effects_of_a_known_recipe() -> None:
-    """a adds .1, b .04, both together .06 on top: averaged over b, a is worth .13; the interaction
-    is half of .06.
+    """a adds .1, b adds .04, both together .06 on top.
+
+    Averaged over b, a is worth .13; the interaction is half of .06.
     """
 
     def value(recipe: Recipe) -> float:
@@ -216,8 +217,9 @@ def test_fraction_reports_mixed_effects_as_one_row_with_their_sign() -> None:
 
 
 def weighted_shapley(components: str, value: Callable[[Recipe], float], name: str) -> float:
-    """Shapley's own formula: gains over coalitions S without the component, weights |S|! (k - |S| -
-    1)! / k!.
+    """Return the value by Shapley's own formula.
+
+    Gains over coalitions S without the component, with weights |S|! (k - |S| - 1)! / k!.
     """
     k, others = len(components), components.replace(name, "")
     total = 0.0

@@ -1,6 +1,4 @@
-"""Effects and Shapley values against contrasts, a textbook analysis of variance and a game worked
-out by hand.
-"""
+"""Effects and Shapley values against contrasts, an analysis of variance and a hand-worked game."""
 
 import math
 
@@ -45,8 +43,9 @@ def test_factorial_recovers_exact_effects_and_invents_no_interval() -> None:
 
 
 def test_factorial_agrees_with_contrasts_and_textbook_anova() -> None:
-    """Balanced 2x2 in blocks: residual = total less blocks less effects, (4 - 1) * (blocks - 1)
-    degrees of freedom.
+    """Balanced 2x2 in blocks: the residual is the total less blocks less effects.
+
+    It has (4 - 1) * (blocks - 1) degrees of freedom.
     """
     study = factorial_study()
     wide_NV = study.pivot(index="block", columns="variant", values="value")[list(LEVELS)].to_numpy()
@@ -79,8 +78,9 @@ def test_factorial_refuses_cells_that_cannot_tell_terms_apart() -> None:
 
 
 def test_shapley_of_a_hand_worked_game() -> None:
-    """Gains: a .10, b .02, a+b .18. Shapley: a = (.10 + .16) / 2 = .13, b = (.02 + .08) / 2 = .05;
-    sum .18.
+    """Gains: a .10, b .02, a+b .18.
+
+    Shapley: a = (.10 + .16) / 2 = .13, b = (.02 + .08) / 2 = .05; their sum is .18.
     """
     game = {"base": 0.5, "a": 0.60, "b": 0.52, "a+b": 0.68}
     study = outcomes({name: [value, value + 0.1] for name, value in game.items()})

@@ -55,9 +55,7 @@ def test_smallest_detectable_has_the_power_it_promises(blocks: int) -> None:
     ("blocks", "expected"), [(2, 11.5499), (5, 1.6820), (10, 0.9960), (20, 0.6604)]
 )
 def test_smallest_detectable_in_deviations(blocks: int, expected: float) -> None:
-    """One comparison, 80 % power; the figures from 5 blocks on are also those of G*Power's
-    tables.
-    """
+    """One comparison, 80 % power; from 5 blocks on as in G*Power's tables."""
     assert smallest_detectable(blocks, 1.0) == pytest.approx(expected, abs=1e-4)
 
 

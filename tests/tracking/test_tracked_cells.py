@@ -157,8 +157,9 @@ def test_a_diverged_cell_counts(record: Record) -> None:
 
 
 def test_an_interrupted_writing_is_completed(record: Record) -> None:
-    """A driver was killed after the first batch: the run is there, some params and metrics too, the
-    rest is not.
+    """A driver was killed after the first batch.
+
+    The run is there, some params and metrics too, the rest is not.
     """
     from mlflow.entities import Param
 

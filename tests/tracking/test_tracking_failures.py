@@ -217,7 +217,7 @@ def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
 
 def test_importing_is_cheap() -> None:
     code = (
-        "import sys, dfkd.tracking; sys.exit(bool({'mlflow', 'torch', 'pandas', 'sqlalchemy'} "
-        "& sys.modules.keys()))"
+        "import sys, dfkd.tracking; sys.exit(bool({'mlflow', 'torch', 'pandas', 'sqlalchemy'} & "
+        "sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
