@@ -31,7 +31,6 @@ sys.path.append(
 
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ImageFolder, MixedPool, ParquetPool, PoolFiles, WebDatasetTars
-from dfkd.data.pools.making import making
 from dfkd.data.tasks import Digits
 from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.method.selection.selecting import select
@@ -116,7 +115,7 @@ def measured(step: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[floa
 
 
 def put_in_place(pool: MixedPool, storage: Storage) -> PoolFiles:
-    return making(pool, SHAPE, storage).files()
+    return pool.files(SHAPE, storage)
 
 
 def teach(storage: Storage) -> Any:

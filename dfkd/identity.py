@@ -57,6 +57,17 @@ def location_fields(piece: object) -> set[str]:
     return {f.name for f in dataclasses.fields(cast(Any, piece)) if f.metadata.get("location")}
 
 
+def location_of(piece: Any) -> str:
+    """Return where a piece reads from, "" for nowhere: two places are two sources of data.
+
+    A piece that holds others in a tuple, such as a mixture of pools, reads from where they do.
+    """
+    values = [getattr(piece, f.name) for f in dataclasses.fields(piece)]
+    places = [getattr(piece, name) for name in sorted(location_fields(piece))]
+    held = [value for value in values if isinstance(value, tuple) and all(map(is_piece, value))]
+    return "\n".join([*places, *(location_of(part) for parts in held for part in parts)])
+
+
 def limit(default: Any) -> Any:
     """A field that stops a run where something is beyond it, and changes nothing that is computed:
     not identity.

@@ -17,7 +17,6 @@ def main() -> None:
     cli.add_recipe(parser)
     arguments = parser.parse_args()
 
-    from dfkd.models.teachers import SupervisedTeacher
     from dfkd.reporting.console import Console
     from dfkd.runs.teacher import print_teacher
     from dfkd.seeding import use_deterministic
@@ -33,7 +32,7 @@ def main() -> None:
     with console.step("teacher"):
         teacher = cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
     print_teacher(teacher, cell, storage, console)
-    trained = isinstance(cell.experiment.teacher, SupervisedTeacher)
+    trained = cell.experiment.teacher.trained_here
     console.line(
         f"teacher {teacher.digest[:12]}"
         + (f" written to {storage / layout.TEACHERS}" if trained else "")

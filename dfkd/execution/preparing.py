@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import ray
 
+from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.pools import PoolFiles
-from dfkd.data.pools.making import Making, making
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import session
 from dfkd.experiment import Cell
@@ -81,23 +81,23 @@ def _obtain(cell: Cell, storage: Storage, console: Console) -> InputSource:
     e, block = cell.experiment, cell.block
     teacher = _teacher.remote(cell, storage)
     with console.step("teacher and pool") as say:
-        pool = _pool(making(e.pool, e.task.image_shape, storage, block.draw), say)
+        pool = _pool(e.pool.builder(e.task.image_shape, storage, block.draw), say)
         source = InputSource(task=e.task, teacher=ray.get(teacher), pool=pool, cache=e.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source
 
 
-def _pool(work: Making, say: Callable[[str], None]) -> PoolFiles:
-    """A round of tasks after the other."""
-    sent = ray.put(work)
-    for todo in work.rounds():
-        tasks = [_make.remote(sent, one) for one in todo]
+def _pool(builder: PoolBuilder, say: Callable[[str], None]) -> PoolFiles:
+    """Return the pool, made by tasks, one round of its steps after the other."""
+    sent = ray.put(builder)
+    for steps in builder.rounds():
+        tasks = [_make.remote(sent, step) for step in steps]
         while tasks:
             ended, tasks = ray.wait(tasks)
             ray.get(ended)  # raises what went wrong
-            say(f"{len(todo) - len(tasks)} of {len(todo)} parts of the pool")
-    return work.files()
+            say(f"{len(steps) - len(tasks)} of {len(steps)} parts of the pool")
+    return builder.finish()
 
 
 @ray.remote(num_cpus=1)
@@ -107,8 +107,8 @@ def _teacher(cell: Cell, storage: Storage) -> TrainedNetwork:
 
 
 @ray.remote(num_cpus=1)
-def _make(work, todo) -> None:  # type: ignore[no-untyped-def]
-    work.make(todo)
+def _make(builder, step) -> None:  # type: ignore[no-untyped-def]
+    builder.make(step)
 
 
 @ray.remote(num_cpus=1)

@@ -5,29 +5,26 @@ Legend: N rows of the pool.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles, read_characters
-from dfkd.data.tasks import Digits, Task
+from dfkd.data.tasks import Task
 
 
 def classes_shown(pool: PoolFiles, task: Task) -> NDArray[np.int64] | None:
     """Return for each row the class of the task that it shows, -1 for none of them.
 
-    None for a pool that does not know it. A drawn pool names what a row shows: "garment 3" shows
-    class 3. A bare digit is a class of `Digits` alone.
+    None for a pool that does not know it. A drawn pool names what a row shows, and the task knows
+    which of its classes has that name.
     """
-    pattern = re.compile(r"(\d)" if isinstance(task, Digits) else r"\S+ (\d+)")
     parts = []
     for shard in pool.shards:
         try:
             characters = read_characters(shard.path)
         except ValueError:  # not a drawn pool
             return None
-        found = [pattern.fullmatch(character) for character in characters]
-        labels = [-1 if match is None else int(match[1]) for match in found]
+        shown = [task.class_shown(character) for character in characters]
+        labels = [-1 if label is None else label for label in shown]
         parts.append(np.array(labels, dtype=np.int64))
     return np.concatenate(parts)

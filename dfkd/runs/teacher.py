@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfkd.data.pools.sample import sample
 from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, accuracy
@@ -18,6 +17,7 @@ from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
 ADVICE = "ask whoever trained it for mean and std, and for the order of channels and classes"
+SAMPLED = 1000  # images of the pool, for a first look
 MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
 
 
@@ -73,7 +73,7 @@ def _show_confidence(
     teacher: TrainedNetwork, cell: Cell, storage: Storage, console: Console
 ) -> None:
     e = cell.experiment
-    images_NHWC = sample(e.pool, e.task.image_shape, storage, cell.block.draw)
+    images_NHWC = e.pool.builder(e.task.image_shape, storage, cell.block.draw).sample(SAMPLED)
     if not len(images_NHWC):
         raise ValueError(f"nothing in the pool {e.pool} can be read: name another one")
     scores = scores_of(
@@ -125,7 +125,7 @@ def print_by_class(title: str, scores: Scores, task: Task, console: Console) -> 
 
     Classes stand by name where the task names them; of many only the largest and smallest stand.
     """
-    names = getattr(task, "class_names", range(scores.classes))
+    names = task.class_names
     rows_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)
     shown = np.arange(scores.classes)
     if scores.classes > MOST_CLASSES:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles, TrainingImages
 from dfkd.data.tasks import Split, Task
-from dfkd.data.tasks.task import require
 from dfkd.experiment import Cell
-from dfkd.identity import digest, spec
+from dfkd.identity import digest, location_of, spec
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import Scores, missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
@@ -66,12 +65,10 @@ class InputSource:
 def inputs_key(cell: Cell) -> str:
     """Equal for cells that share a source, known before anything is trained or drawn."""
     e, block = cell.experiment, cell.block
-    paths = [
-        getattr(part, "path", "") for part in (e.task, e.pool, e.teacher)
-    ]  # two files are two sources
+    places = [location_of(part) for part in (e.task, e.pool, e.teacher)]
     kept = [] if e.cache is None else [spec(e.cache)]
     return digest(
-        [spec(e.task), spec(e.pool), spec(e.teacher), *paths, block.draw, block.teacher, *kept]
+        [spec(e.task), spec(e.pool), spec(e.teacher), *places, block.draw, block.teacher, *kept]
     )
 
 
@@ -81,19 +78,13 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
 
     read_test: whether the test set will be read; a task may have none.
     """
-    e, block = cell.experiment, cell.block
+    e = cell.experiment
     if read_test:
-        require(e.task, "test")
-    check_task = getattr(e.task, "check", None)
-    if check_task is not None:  # it reads files, which may not be there
-        check_task()
+        e.task.require("test")
+    e.task.check()
     e.teacher.check(e.task)
     storage.check_writable()
-    check_pool = getattr(e.pool, "check", None)
-    if check_pool is not None:
-        check_pool(e.task.image_shape)
-    elif not hasattr(e.pool, "make_shard"):  # the user's files; an embedded pool is drawn later
-        e.pool.files(e.task.image_shape, storage, block.draw)
+    e.pool.check(e.task.image_shape)
 
 
 def obtain(cell: Cell, storage: Storage) -> InputSource:

@@ -52,15 +52,12 @@ def recorded_memory_map(
 
 
 def _pool(e: Experiment, block: Block, digest: str, storage: Storage) -> PoolFiles:
-    """The pool as it lies there. It is not drawn for a report."""
-    folder = getattr(e.pool, "folder", None)
-    drawn = (
-        folder is None
-        or (folder(e.task.image_shape, storage, block.draw) / layout.POOL_MANIFEST).exists()
-    )
-    if not (drawn and (storage / layout.PACKS).exists()):
+    """Return the pool as it lies there: nothing is drawn or imported for a report."""
+    if not (storage / layout.PACKS).exists():
         raise Absent(GONE)
-    pool = e.pool.files(e.task.image_shape, storage, block.draw)
+    pool = e.pool.builder(e.task.image_shape, storage, block.draw).found()
+    if pool is None:
+        raise Absent(GONE)
     if pool.digest != digest:
         raise Absent("the pool in the storage has other pixels than the study's")
     return pool

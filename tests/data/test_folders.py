@@ -17,7 +17,6 @@ from torchvision.datasets import ImageFolder
 from dfkd.data.images.decoded import decoded
 from dfkd.data.tasks import ImageNetFolder, LabelledFolder, NoSplit, Unlabelled
 from dfkd.data.tasks.labelled_files import files_in, statistics
-from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 
 CLASSES = ("bird", "cat", "dog")
@@ -289,12 +288,12 @@ def test_imagenet_is_a_folder_with_a_thousand_classes(tmp_path):
     write_tree(tmp_path / "val", names, each=1, side=12, channels=3)
     found = ImageNetFolder(path=str(tmp_path), image_shape=(8, 8, 3), shorter_side=9)
     found.check()
-    require(found, "test")
+    found.require("test")
     test = found.test()
     assert test.labels.tolist() == list(range(1000)) and test.images.shape == (1000, 8, 8, 3)
     assert found.validation() is None and found.class_names == names
     with pytest.raises(NoSplit, match="has no train/"):
-        require(found, "train")
+        found.require("train")
     shutil.rmtree(tmp_path / "val" / names[7])
     with pytest.raises(
         ValueError, match="must have 1000 subfolders, n01440764 and so on, but got 999"

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dfkd.data.importing.importing import row_id_of
+from dfkd.data.importing.sources import row_id_of
 from dfkd.data.pools import (
     Glyphs,
     ImageFolder,
@@ -109,7 +109,7 @@ def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(
     pool = ImageFolder(path=str(folder))
     before = pool.files(SHAPE, tmp_path)
     (folder / "z.png").write_bytes(png(99))
-    todo = next(pool.making(SHAPE, tmp_path).rounds())
+    todo = next(pool.builder(SHAPE, tmp_path).rounds())
     after = pool.files(SHAPE, tmp_path)
     assert len(todo) == 1
     assert after.shards[:3] == before.shards
@@ -122,7 +122,7 @@ def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monk
     monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
     whole = pool.files(SHAPE, tmp_path / "whole")
-    work = pool.making(SHAPE, tmp_path / "parts")
+    work = pool.builder(SHAPE, tmp_path / "parts")
     work.make(2)
     made = {path: path.stat().st_mtime_ns for path in work.folder.glob("*-0000.parquet")}
     assert list(next(work.rounds())) == [0, 1]

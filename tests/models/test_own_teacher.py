@@ -14,7 +14,6 @@ from image_trees import write_tree
 from PIL import Image
 
 from dfkd.data.pools.glyphs import Glyphs
-from dfkd.data.pools.sample import sample
 from dfkd.data.tasks import Digits
 from dfkd.reporting.console import Console
 from dfkd.runs.teacher import doubtful, print_by_class, profile
@@ -248,19 +247,14 @@ def test_answers_that_no_one_can_learn_from_are_doubted() -> None:
 
 
 def test_a_sample_of_a_pool_does_not_import_all_of_it(tmp_path: Path) -> None:
-    from dfkd.data.pools import ImageFolder, ParquetPool
+    from dfkd.data.pools import ImageFolder, ParquetPool, Pool
 
-    drawn = Glyphs(rows=20_000)
-    assert sample(drawn, (16, 16, 1), tmp_path, most=100).shape == (100, 16, 16, 1)
-    assert len(list(tmp_path.rglob("*.parquet"))) == 1
-    found = sample(
-        ParquetPool(path=str(next(tmp_path.rglob("*.parquet")).parent)),
-        (16, 16, 1),
-        tmp_path,
-        most=100,
-    )
-    assert found.shape == (100, 16, 16, 1)
+    def sample(pool: Pool, most: int = 1000) -> Any:
+        return pool.builder((16, 16, 1), tmp_path / "runs").sample(most)
+
+    assert sample(Glyphs(rows=20_000), 100).shape == (100, 16, 16, 1)
+    [drawn] = tmp_path.rglob("*.parquet")
+    assert sample(ParquetPool(path=str(drawn.parent)), 100).shape == (100, 16, 16, 1)
     write_tree(tmp_path / "tree", ("a", "b"), each=5)
     (tmp_path / "tree" / "a" / "001.png").write_bytes(b"half a file")
-    found = sample(ImageFolder(path=str(tmp_path / "tree")), (16, 16, 1), tmp_path / "runs")
-    assert found.shape == (9, 16, 16, 1)
+    assert sample(ImageFolder(path=str(tmp_path / "tree"))).shape == (9, 16, 16, 1)

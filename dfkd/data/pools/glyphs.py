@@ -5,6 +5,7 @@ Legend: N rows, H height, W width, C channels.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +23,7 @@ from dfkd.data.importing.shards import (
     write_shard,
 )
 from dfkd.data.pools.drawing import draw_row
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.pools.sharded import ShardedPool
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import write_json
 
@@ -32,7 +33,7 @@ ROWS_PER_SHARD = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glyphs(PoolBase):
+class Glyphs(ShardedPool):
     """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of
     photographs (15 %).
 
@@ -60,24 +61,26 @@ class Glyphs(PoolBase):
     def shard_count(self) -> int:
         return -(-self.rows // ROWS_PER_SHARD)
 
+    def check(self, image_shape: ImageShape) -> None:
+        _check(image_shape)
+
+    def missing(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Sequence[int]:
+        manifest = self.folder(image_shape, storage, draw) / layout.POOL_MANIFEST
+        return range(self.shard_count) if _finished(manifest) is None else ()
+
     def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        """The pool on disk, rendered where it is not there yet. `pool.json`, written last, marks it
-        complete.
-        """
+        """Return the shards, drawn where they are missing; the manifest comes last."""
         manifest = self.folder(image_shape, storage, draw) / layout.POOL_MANIFEST
         finished = _finished(manifest)
-        if finished is not None:
-            return finished
-        shards = tuple(
-            self.make_shard(index, image_shape, storage, draw) for index in range(self.shard_count)
-        )
-        _write_manifest(manifest, shards)
-        return PoolFiles(shards)
+        if finished is None:
+            finished = super().files(image_shape, storage, draw)
+            _write_manifest(manifest, finished.shards)
+        return finished
 
     def make_shard(
         self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0
     ) -> Shard:
-        """One file of the pool, kept if an earlier call finished it.
+        """Draw one shard, or return it if an earlier call has finished it.
 
         Several processes may each make some shards, and one of them then call `files`.
         """
@@ -122,7 +125,7 @@ class Glyphs(PoolBase):
         return index * ROWS_PER_SHARD, min((index + 1) * ROWS_PER_SHARD, self.rows)
 
 
-def _check(image_shape: ImageShape, draw: int) -> None:
+def _check(image_shape: ImageShape, draw: int = 0) -> None:
     height, width, channels = image_shape
     if not (8 <= height <= 128 and 8 <= width <= 128 and channels in (1, 3)):
         raise ValueError(

@@ -17,18 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.importing.importing import (
-    Found,
-    Import,
+from dfkd.data.importing.importer import Importer
+from dfkd.data.importing.places import Entry, Place, place_of, walk
+from dfkd.data.importing.shards import ImageShape
+from dfkd.data.importing.sources import (
+    Item,
     check_limits,
     check_pool,
     part_key,
     row_id_of,
     rows_per_shard,
 )
-from dfkd.data.importing.places import Entry, Place, place_of, walk
-from dfkd.data.importing.shards import ImageShape, PoolFiles
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.pools.pool import BasePool
 from dfkd.identity import limit, location
 from dfkd.storage import Storage, layout
 
@@ -44,7 +44,7 @@ LISTING = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(PoolBase):
+class ImageFolder(BasePool):
     """All images below a folder, converted and resized to the task's shape (decoding.py says how),
     as they are found.
 
@@ -81,24 +81,21 @@ class ImageFolder(PoolBase):
         check_pool(image_shape)
         listable(self.path)
 
-    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
+    def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         check_pool(image_shape, draw)
         place = listable(self.path)
         folder = storage / layout.pool(
             f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
         )
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
-        return Import(
-            outside=_Files(place, listing, self.most_pixels),
+        return Importer(
+            source=_Files(place, listing, self.most_pixels),
             keys=tuple(part_key(content, image_shape, self.most_pixels) for content in contents),
             folder=folder,
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
         )
-
-    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        return self.making(image_shape, storage, draw).files()
 
 
 @dataclass(frozen=True)
@@ -109,10 +106,10 @@ class _Files:
     listing: Path
     most_pixels: int
 
-    def found(self, part: int) -> Iterator[Found]:
+    def items(self, part: int) -> Iterator[Item]:
         for row in pq.ParquetFile(self.listing).read_row_group(part).to_pylist():
             entry = Entry(**row)
-            yield Found(entry.name, row_id_of(entry.name), partial(self._read, entry))
+            yield Item(entry.name, row_id_of(entry.name), partial(self._read, entry))
 
     def _read(self, entry: Entry) -> bytes:
         if entry.reason:

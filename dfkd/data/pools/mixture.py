@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.importing.rejects import SetAside, join_rejects
 from dfkd.data.importing.shards import (
     ImageShape,
@@ -28,15 +29,14 @@ from dfkd.data.importing.shards import (
     write_shard,
 )
 from dfkd.data.pools.glyphs import Glyphs
-from dfkd.data.pools.making import Making, making
 from dfkd.data.pools.parquet_pool import ParquetPool
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.pools.pool import BasePool, Pool
 from dfkd.identity import name_of
 from dfkd.storage import Storage, layout
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixedPool(PoolBase):
+class MixedPool(BasePool):
     """`rows` images, of each pool its share, drawn without replacement: `pools=(a, b), shares=(0.7,
     0.3)`.
 
@@ -51,7 +51,7 @@ class MixedPool(PoolBase):
     """
 
     version: ClassVar[int] = 1
-    pools: tuple[Any, ...]
+    pools: tuple[Pool, ...]
     shares: tuple[float, ...]
     rows: int
 
@@ -74,11 +74,6 @@ class MixedPool(PoolBase):
             )
 
     @property
-    def path(self) -> str:
-        """Where the pools lie: two mixtures of other folders are two sources."""
-        return "\n".join(str(getattr(pool, "path", "")) for pool in self.pools)
-
-    @property
     def counts(self) -> tuple[int, ...]:
         """Rows of each pool."""
         exact = [share * self.rows / sum(self.shares) for share in self.shares]
@@ -90,15 +85,11 @@ class MixedPool(PoolBase):
 
     def check(self, image_shape: ImageShape) -> None:
         for pool in self.pools:
-            if hasattr(pool, "check"):
-                pool.check(image_shape)
+            pool.check(image_shape)
 
-    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Mixing:
-        members = tuple(making(pool, image_shape, storage, draw) for pool in self.pools)
-        return Mixing(self, members, image_shape, storage / layout.mixtures(), draw)
-
-    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        return self.making(image_shape, storage, draw).files()
+    def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> MixtureBuilder:
+        members = tuple(pool.builder(image_shape, storage, draw) for pool in self.pools)
+        return MixtureBuilder(self, members, image_shape, storage / layout.mixtures(), draw)
 
 
 @dataclass(frozen=True)
@@ -119,13 +110,13 @@ class Taking:
 
 
 @dataclass(frozen=True)
-class Mixing:
+class MixtureBuilder(PoolBuilder):
     """A mixture on its way into the storage: first its members, round by round beside one another,
     then itself.
     """
 
     pool: MixedPool
-    members: tuple[Making, ...]
+    members: tuple[PoolBuilder, ...]
     image_shape: ImageShape
     folder: Path
     draw: int
@@ -139,17 +130,19 @@ class Mixing:
             if not (self.folder / taking.file).is_file()
         ]
 
-    def make(self, todo: tuple[int, Any] | Taking) -> None:
-        if isinstance(todo, Taking):
-            self._take(todo)
+    def make(self, step: tuple[int, Any] | Taking) -> None:
+        if isinstance(step, Taking):
+            self._take(step)
         else:
-            self.members[todo[0]].make(todo[1])
+            self.members[step[0]].make(step[1])
 
-    def files(self) -> PoolFiles:
-        """ValueError in one line where a pool has too few rows."""
-        for todo in self.rounds():
-            for one in todo:
-                self.make(one)
+    def sample(self, most: int) -> NDArray[np.uint8]:
+        counts, rows = self.pool.counts, self.pool.rows
+        few = [m.sample(-(-most * n // rows)) for m, n in zip(self.members, counts, strict=True)]
+        return np.concatenate(few)
+
+    def finish(self) -> PoolFiles:
+        """Return the pool. ValueError in one line where a member has too few rows."""
         members = self._member_files()
         shards = tuple(self._shard(taking) for taking in self._plan(members))
         _check_ids(shards)

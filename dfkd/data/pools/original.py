@@ -10,10 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, content_digest, write_shard
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.importing.shards import ImageShape, Shard, content_digest, write_shard
+from dfkd.data.pools.sharded import ShardedPool
 from dfkd.data.tasks import Digits, Task
-from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 from dfkd.storage import Storage, layout
 
@@ -21,7 +20,7 @@ ROWS_PER_SHARD = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingImages(PoolBase):
+class TrainingImages(ShardedPool):
     """The images of the task's training split, without their labels: the pool of an oracle.
 
     Row ids are positions in the split. The probe is held out of this pool as of every other (15 %,
@@ -44,7 +43,7 @@ class TrainingImages(PoolBase):
         """ValueError with one line for another task's shape, and for a task without images to train
         on.
         """
-        require(self.task, "train")
+        self.task.require("train")
         if tuple(image_shape) != tuple(self.task.image_shape):
             raise ValueError(
                 f"the pool must hold the experiment's own task, but got {image_shape=} and "
@@ -54,11 +53,6 @@ class TrainingImages(PoolBase):
     @property
     def shard_count(self) -> int:
         return -(-len(self.task.train()) // ROWS_PER_SHARD)
-
-    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        return PoolFiles(
-            tuple(self.make_shard(i, image_shape, storage, draw) for i in range(self.shard_count))
-        )
 
     def make_shard(
         self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0

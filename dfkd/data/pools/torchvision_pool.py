@@ -13,23 +13,17 @@ import numpy as np
 from PIL import Image
 
 from dfkd.data.images.decoding import BROKEN, MOST_PIXELS, Rejected
-from dfkd.data.importing.importing import (
-    Found,
-    Import,
-    check_limits,
-    check_pool,
-    part_key,
-    rows_per_shard,
-)
+from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import place_of, walk
-from dfkd.data.importing.shards import ImageShape, PoolFiles
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.importing.shards import ImageShape
+from dfkd.data.importing.sources import Item, check_limits, check_pool, part_key, rows_per_shard
+from dfkd.data.pools.pool import BasePool
 from dfkd.identity import limit, location
 from dfkd.storage import Storage, layout
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionPool(PoolBase):
+class TorchvisionPool(BasePool):
     """The images of `torchvision.datasets.<name>(path, **arguments)`, converted and resized to the
     task's shape.
 
@@ -67,15 +61,15 @@ class TorchvisionPool(PoolBase):
         check_pool(image_shape)
         self.data_set()
 
-    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
+    def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         from torchvision import __version__
 
         check_pool(image_shape, draw)
         content = f"{self.name} {self.arguments} {__version__} {self.path} {self._stamps()}"
         rows, most = len(self.data_set()), rows_per_shard(image_shape)
         ranges = tuple((start, min(start + most, rows)) for start in range(0, rows, most))
-        return Import(
-            outside=_Samples(self, ranges),
+        return Importer(
+            source=_Samples(self, ranges),
             keys=tuple(
                 part_key(f"{content} {of_part}", image_shape, self.most_pixels)
                 for of_part in ranges
@@ -85,9 +79,6 @@ class TorchvisionPool(PoolBase):
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
         )
-
-    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        return self.making(image_shape, storage, draw).files()
 
     def data_set(self) -> Any:
         """Torchvision's object. ValueError in one line where there is none, or its files are not
@@ -128,10 +119,10 @@ class _Samples:
     pool: TorchvisionPool
     ranges: tuple[tuple[int, int], ...]
 
-    def found(self, part: int) -> Iterator[Found]:
+    def items(self, part: int) -> Iterator[Item]:
         data_set = self.pool.data_set()
         for index in range(*self.ranges[part]):
-            yield Found(str(index).encode(), index, partial(_image, data_set, index))
+            yield Item(str(index).encode(), index, partial(_image, data_set, index))
 
 
 def _image(data_set: Any, index: int) -> Image.Image:

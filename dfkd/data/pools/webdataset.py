@@ -12,18 +12,12 @@ from functools import partial
 from typing import IO, ClassVar, Self
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
-from dfkd.data.importing.importing import (
-    Found,
-    Import,
-    check_limits,
-    check_pool,
-    part_key,
-    row_id_of,
-)
+from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import Entry, Place, walk
-from dfkd.data.importing.shards import ImageShape, PoolFiles
+from dfkd.data.importing.shards import ImageShape
+from dfkd.data.importing.sources import Item, check_limits, check_pool, part_key, row_id_of
 from dfkd.data.pools.image_folder import listable
-from dfkd.data.pools.pool import PoolBase
+from dfkd.data.pools.pool import BasePool
 from dfkd.identity import limit, location
 from dfkd.storage import Storage, layout
 
@@ -39,7 +33,7 @@ EXTENDED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebDatasetTars(PoolBase):
+class WebDatasetTars(BasePool):
     """All images in the tar files below a folder, as `ImageFolder` reads the same files: the same
     ids, the same pixels.
 
@@ -71,13 +65,13 @@ class WebDatasetTars(PoolBase):
         check_pool(image_shape)
         self._tars(listable(self.path))
 
-    def making(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Import:
+    def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         check_pool(image_shape, draw)
         place = listable(self.path)
         tars = self._tars(place)
         kind = "" if self.unique_names else "by tar "
-        return Import(
-            outside=_Members(place, tars, self.most_pixels, self.unique_names),
+        return Importer(
+            source=_Members(place, tars, self.most_pixels, self.unique_names),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
             folder=storage
             / layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"),
@@ -85,9 +79,6 @@ class WebDatasetTars(PoolBase):
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
         )
-
-    def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
-        return self.making(image_shape, storage, draw).files()
 
     def _tars(self, place: Place) -> tuple[Entry, ...]:
         tars = tuple(
@@ -111,7 +102,7 @@ class _Members:
     most_pixels: int
     unique_names: bool
 
-    def found(self, part: int) -> Iterator[Found]:
+    def items(self, part: int) -> Iterator[Item]:
         entry = self.tars[part]
         told_apart = b"" if self.unique_names else entry.name + b"/"
         try:
@@ -127,7 +118,7 @@ class _Members:
                 Rejected("truncated or damaged", f"{error}: what stands behind is not read"),
             )
 
-    def _members(self, file: IO[bytes], told_apart: bytes) -> Iterator[Found]:
+    def _members(self, file: IO[bytes], told_apart: bytes) -> Iterator[Item]:
         ended: list[bool] = []
         with tarfile.open(
             fileobj=file, mode="r|*", tarinfo=_header(ended), errors="surrogateescape"
@@ -135,7 +126,7 @@ class _Members:
             for member in tar:
                 if not member.isdir():
                     name = told_apart + _name(member)
-                    yield Found(name, row_id_of(name), partial(self._read, tar, member, name))
+                    yield Item(name, row_id_of(name), partial(self._read, tar, member, name))
                 tar.members = []  # type: ignore[attr-defined]  # it would remember all
         if not ended:  # tarfile takes a damaged header for the end
             raise tarfile.ReadError("no header or end where one must be")
@@ -157,11 +148,11 @@ def _name(member: tarfile.TarInfo) -> bytes:
     return name.removeprefix(b"./").lstrip(b"/")
 
 
-def _lost(name: bytes, why: Rejected) -> Found:
+def _lost(name: bytes, why: Rejected) -> Item:
     def read() -> bytes:
         raise why
 
-    return Found(name, row_id_of(name), read)
+    return Item(name, row_id_of(name), read)
 
 
 def _header(ended: list[bool]) -> type[tarfile.TarInfo]:

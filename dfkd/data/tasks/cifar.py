@@ -16,13 +16,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from dfkd.data.tasks.task import Split, TaskBase
+from dfkd.data.tasks.task import BaseTask, Split
 from dfkd.identity import location
 
 PIXELS = 3 * 32 * 32
 
 
-class _Cifar(TaskBase):
+class _Cifar(BaseTask):
     """What the two have in common: a folder of records, each some label bytes and the planes of an
     image.
     """

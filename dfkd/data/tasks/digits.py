@@ -3,6 +3,7 @@
 N images, H height, W width. Images are uint8, 0 to 255, channels last.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -10,14 +11,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.tasks.task import Split, TaskBase
+from dfkd.data.tasks.task import BaseTask, Split
 
 _TRAIN, _VALIDATION, _TEST = 897, 300, 600
 _SPLIT_SEED = 2302_08771
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits(TaskBase):
+class Digits(BaseTask):
     """1,797 real handwritten digits: the embedded development task, on which the defaults were
     found.
 
@@ -35,6 +36,10 @@ class Digits(TaskBase):
     image_shape: ClassVar[tuple[int, int, int]] = (16, 16, 1)
     mean: ClassVar[tuple[float, ...]] = (0.3062,)
     std: ClassVar[tuple[float, ...]] = (0.3195,)
+
+    def class_shown(self, character: str) -> int | None:
+        """Return the class of a bare digit, which is what pools of glyphs draw."""
+        return int(character) if re.fullmatch(r"\d", character) else None
 
     def train(self) -> Split:
         return _copy_of(0, _TRAIN)

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.tasks.task import Split, TaskBase
+from dfkd.data.tasks.task import BaseTask, Split
 from dfkd.identity import location
 
 DEBIAN = Path(
@@ -31,7 +31,7 @@ LABELS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class FashionMnist(TaskBase):
+class FashionMnist(BaseTask):
     """70,000 photographs of garments in ten classes, 28x28, grey on black (Xiao et al., 2017).
 
     Splits: of the 60,000 published training images, in their published order, the first 27,000 (45

@@ -14,12 +14,12 @@ from typing import ClassVar, Self
 
 from dfkd.data.images.decoded import decoded, remembered
 from dfkd.data.tasks.labelled_files import class_names, files_in, statistics
-from dfkd.data.tasks.task import NoSplit, Split, TaskBase
+from dfkd.data.tasks.task import BaseTask, NoSplit, Split
 from dfkd.data.tasks.unlabelled import check_images
 from dfkd.identity import digest, location
 
 
-class _Folder(TaskBase):
+class _Folder(BaseTask):
     """What the two have in common."""
 
     path: str

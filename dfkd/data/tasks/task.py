@@ -1,8 +1,11 @@
-"""What a task is: labelled images in splits, and what is known of them.
+"""What a task promises: labelled images in splits, and what is known of them.
 
 Legend: N images, H height, W width, C channels. Images are uint8, 0 to 255, channels last.
 """
 
+from __future__ import annotations
+
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -13,9 +16,7 @@ from dfkd.identity import Piece
 
 
 class NoSplit(ValueError):
-    """A split that somebody asked for and the task does not have; one line says which and what to
-    do.
-    """
+    """A split is asked for that the task does not have; one line says what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,57 +42,79 @@ class Split:
         return len(self.labels)
 
 
-def require(task: "Task", split: str) -> None:
-    """NoSplit if the task knows that it has no such split ("train", "test"); nothing is read for
-    that.
-    """
-    asked = getattr(task, "require", None)
-    if asked is not None:
-        asked(split)
-
-
 class Task(Protocol):
-    """What a task offers; your own needs no base class.
+    """Labelled images, as a frozen dataclass that an experiment can hold.
 
-    Frozen, so that an experiment can hold it.
+    A task of your own inherits BaseTask and has the members from `version` to `test`; those after
+    them have defaults there. Images are uint8 (N, H, W, C), labels int64 (N,) from 0 to K - 1.
     """
 
-    version: ClassVar[
-        int
-    ]  # raised when the same fields begin to give other images, labels or statistics
-
-    @classmethod
-    def example(cls) -> Self:
-        """An instance with likely values, for tables and tests."""
-        ...
+    version: ClassVar[int]  # raised when the same fields begin to give other images or statistics
 
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """K, 2 or more."""
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
+        """(H, W, C), with 1, 3 or 4 channels."""
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Per channel, of the training images scaled to 0..1."""
+        """The mean of each channel of the training images, scaled to 0..1."""
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Per channel, of the training images scaled to 0..1."""
+        """The deviation of each channel of the training images, scaled to 0..1."""
 
     def train(self) -> Split:
-        """NoSplit where there is none: a teacher that is given needs none."""
+        """Return what a teacher learns from. NoSplit where there is none."""
 
     def validation(self) -> Split | None:
-        """Labelled images apart from train and test, or None where there are none: then nothing may
-        ask.
-        """
+        """Return labelled images apart from train and test, or None: then nothing may ask."""
 
     def test(self) -> Split:
-        """Read once for each confirmed or ablation cell, never by a search. NoSplit where there is
-        none.
+        """Return what a confirmed or ablation cell reads once. NoSplit where there is none."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return an instance with likely values, for tables and tests."""
+
+    def check(self) -> None:
+        """Raise ValueError in one line if the task's files are missing or are others.
+
+        It writes nothing into the storage.
+        """
+
+    def require(self, split: str) -> None:
+        """Raise NoSplit where "train" or "test" is known to be missing; nothing is read for it."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the K classes, for people."""
+
+    def class_shown(self, character: str) -> int | None:
+        """Return the class that a row shows, by the `character` that a drawn pool noted of it.
+
+        None for none of the classes. Only the evaluation of a selection asks.
         """
 
 
-class TaskBase(Piece):
-    """What a task may inherit."""
+class BaseTask(Piece):
+    """What a task may leave out: all files are there, all splits too, and classes are numbers."""
+
+    def check(self) -> None:
+        """Accept: nothing is looked at."""
+
+    def require(self, split: str) -> None:
+        """Accept: where a split is missing after all, `train` or `test` raises NoSplit."""
+
+    @property
+    def class_names(self: Task) -> tuple[str, ...]:
+        """The numbers of the classes."""
+        return tuple(map(str, range(self.classes)))
+
+    def class_shown(self, character: str) -> int | None:
+        """Return 3 for "garment 3": a drawn pool notes a word and the number of the class."""
+        found = re.fullmatch(r"\S+ (\d+)", character)
+        return None if found is None else int(found[1])

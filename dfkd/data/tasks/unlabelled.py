@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, Self
 
-from dfkd.data.tasks.task import NoSplit, TaskBase
+from dfkd.data.tasks.task import BaseTask, NoSplit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlabelled(TaskBase):
+class Unlabelled(BaseTask):
     """How many classes a teacher knows, and which images it expects; there are no labels, so only
     the probe compares.
 

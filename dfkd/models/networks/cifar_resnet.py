@@ -8,14 +8,14 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from dfkd.models.networks.network import NetworkBase
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.networks.small_resnet import BasicBlock
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
-class CifarResNet(NetworkBase):
+class CifarResNet(BaseNetwork):
     """ResNet of basic blocks (He et al., 2016) with the stem for 32x32: one 3x3 convolution of
     stride 1, no pooling.
 

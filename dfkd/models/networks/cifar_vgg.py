@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from torch import nn
 
-from dfkd.models.networks.network import NetworkBase
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.networks.wide_resnet import he_start
 
 WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # of the convolutions in each block
 
 
 @dataclass(frozen=True, kw_only=True)
-class CifarVGG11(NetworkBase):
+class CifarVGG11(BaseNetwork):
     """VGG-11 with BatchNorm and one Linear layer (Simonyan and Zisserman, 2015), as RepDistiller
     and CMI cut it.
 

@@ -16,42 +16,53 @@ from dfkd.identity import Piece
 
 
 class Network(Protocol):
-    """A network's description: `build` makes it with PyTorch's own random state, which the caller
-    seeds.
+    """A network's description, as a frozen dataclass.
 
-    A description whose network can serve losses on maps names the submodules that are its stages,
-    the last one last:
-    `stages: tuple[str, ...]`, names as in `named_modules`, outputs [B, C, H, W].
+    A network of your own inherits BaseNetwork and has `version` and `build`. One that is to serve
+    losses on maps also names its `stages`.
     """
 
     version: ClassVar[int]
 
     @classmethod
     def example(cls) -> Self:
-        """An instance with likely values, for tables and tests."""
+        """Return an instance with likely values, for tables and tests."""
+        ...
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of submodules, as in `named_modules`, whose outputs are maps [B, C, H, W].
+
+        The last stage comes last; () where there are none.
+        """
         ...
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        """A module from images [B, C, H, W] to logits [B, K], whose last Linear layer reads the
-        pooled features.
+        """Make a module from images [B, C, H, W] to logits [B, K].
+
+        Its last Linear layer reads the pooled features [B, D]. Weights are drawn from PyTorch's own
+        random state, which the caller seeds.
         """
         ...
 
 
-class NetworkBase(Piece):
-    """What a network's description may inherit."""
+class BaseNetwork(Piece):
+    """What a network's description may leave out: it names no stages."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """No submodule."""
+        return ()
 
 
 def stages_of(network: Network) -> tuple[str, ...]:
-    """The names of its stages. ValueError if it names none."""
-    stages: tuple[str, ...] = getattr(network, "stages", ())
-    if not stages:
+    """Return the names of the network's stages. ValueError if it names none."""
+    if not network.stages:
         raise ValueError(
             f"a loss reads the maps of the network's stages, but {type(network).__name__} names "
-            "none: "
-            "give it `stages`, a tuple with the names of submodules"
+            "none: give it `stages`, a tuple with the names of submodules"
         )
-    return stages
+    return network.stages
 
 
 class Tapped(nn.Module):

@@ -11,11 +11,11 @@ from typing import ClassVar, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.models.networks.network import NetworkBase
+from dfkd.models.networks.network import BaseNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallResNet(NetworkBase):
+class SmallResNet(BaseNetwork):
     """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about
     16x16.
 

@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dfkd.models.networks.network import NetworkBase
+from dfkd.models.networks.network import BaseNetwork
 
 MOST_STAGES = 4  # as the residual networks have; earlier ones are stems
 SIDE = 224  # of the images that torchvision's classifiers are made for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Torchvision(NetworkBase):
+class Torchvision(BaseNetwork):
     """A classifier of torchvision.models with fresh weights, for images of the size it was made
     for.
 

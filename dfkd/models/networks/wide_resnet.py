@@ -12,11 +12,11 @@ from typing import ClassVar, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.models.networks.network import NetworkBase
+from dfkd.models.networks.network import BaseNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class WideResNet(NetworkBase):
+class WideResNet(BaseNetwork):
     """WRN-depth-width (Zagoruyko and Komodakis, 2016): three stages of pre-activation blocks, no
     dropout.
 

@@ -13,7 +13,7 @@ from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.models.networks import Network
 from dfkd.models.teachers.teacher import (
-    TeacherBase,
+    BaseTeacher,
     TrainedNetwork,
     check_serves,
     network_digest,
@@ -23,7 +23,7 @@ from dfkd.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleTeacher(TeacherBase):
+class ModuleTeacher(BaseTeacher):
     """Your own `nn.Module` with its weights, in a notebook or in a recipe module, whatever made it.
 
         net = my_project.load_net()                       # images [B, C, H, W], normalised, to

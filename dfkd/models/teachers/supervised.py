@@ -17,10 +17,9 @@ from torch import nn
 
 from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
-from dfkd.data.tasks.task import require
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, SmallResNet
-from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork
+from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
 from dfkd.storage import Storage, layout
@@ -28,7 +27,7 @@ from dfkd.storage.files import replace_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedTeacher(TeacherBase):
+class SupervisedTeacher(BaseTeacher):
     """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate,
     shifted copies.
 
@@ -45,6 +44,7 @@ class SupervisedTeacher(TeacherBase):
     shift: int = 1
     smoothing: float = 0.0
     version: ClassVar[int] = 1
+    trained_here: ClassVar[bool] = True
 
     @classmethod
     def example(cls) -> Self:
@@ -69,7 +69,7 @@ class SupervisedTeacher(TeacherBase):
 
     def check(self, task: Task) -> None:
         """It is trained for whatever task it is given, as long as that has images to train on."""
-        require(task, "train")
+        task.require("train")
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         folder = storage / layout.teacher(digest([spec(self), spec(task), seed]))

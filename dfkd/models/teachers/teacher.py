@@ -42,31 +42,53 @@ class TrainedNetwork:
 
 
 class Teacher(Protocol):
-    """Where the teacher comes from. `seed` is the block's, for teachers that are trained here."""
+    """Where the teacher comes from, as a frozen dataclass.
+
+    A teacher of your own inherits BaseTeacher and has `version`, `network` and `obtain`.
+    """
 
     version: ClassVar[int]
 
     @classmethod
     def example(cls) -> Self:
-        """An instance with likely values, for tables and tests."""
+        """Return an instance with likely values, for tables and tests."""
         ...
 
     @property
-    def network(self) -> Network: ...
+    def network(self) -> Network:
+        """The network whose weights `obtain` gives."""
+        ...
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether `obtain` trains the teacher, and keeps it in the storage."""
+        ...
 
     def check(self, task: Task) -> None:
-        """ValueError with one line if it cannot serve this task. Cheap: at most a batch of two
-        images.
+        """Raise ValueError in one line if it cannot serve this task.
+
+        Cheap: at most a batch of two images. It writes nothing into the storage.
         """
         ...
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
-        """The teacher, ready. ValueError as in `check`."""
+        """Return the teacher, ready to answer. ValueError as in `check`.
+
+        seed: the block's, for teachers that are trained here.
+        """
         ...
 
 
-class TeacherBase(Piece):
-    """What a teacher may inherit."""
+class BaseTeacher(Piece):
+    """What a teacher may leave out: it is found as it is, and looked at when it is obtained."""
+
+    @property
+    def trained_here(self) -> bool:
+        """Not in this storage."""
+        return False
+
+    def check(self, task: Task) -> None:
+        """Accept: `obtain` raises what is wrong."""
 
 
 def check_serves(module: nn.Module, task: Task, what: str) -> None:

@@ -13,7 +13,7 @@ from dfkd.data.tasks import Task
 from dfkd.identity import location
 from dfkd.models.networks import Network, SmallResNet
 from dfkd.models.teachers.state_dicts import read_state_dict
-from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
+from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serves, network_digest
 from dfkd.storage import Storage
 
 PREFIXES = (
@@ -27,7 +27,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherFile(TeacherBase):
+class TeacherFile(BaseTeacher):
     """The state dict of a named network: a safetensors file, or PyTorch's own format, read without
     running its code.
 

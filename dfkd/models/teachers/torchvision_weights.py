@@ -15,7 +15,7 @@ from torch import nn
 from dfkd.data.tasks import Task
 from dfkd.models.networks import Torchvision
 from dfkd.models.teachers.state_dicts import DAMAGED
-from dfkd.models.teachers.teacher import TeacherBase, TrainedNetwork, check_serves, network_digest
+from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serves, network_digest
 from dfkd.storage import Storage
 
 NEAR = 0.02  # means and deviations of pixels in [0, 1] that count as equal
@@ -26,7 +26,7 @@ PREPARE_THEMSELVES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionWeights(TeacherBase):
+class TorchvisionWeights(BaseTeacher):
     """Weights that torchvision publishes, from PyTorch's cache (`$TORCH_HOME`), else downloaded
     into it.
 

@@ -1,0 +1,153 @@
+"""The importer: a source becomes raw shards in the storage and a table of what is set aside.
+
+A source is divided into parts. Each is imported by itself, in any process and order, and found
+again by its key; then all but the first of equal rows are taken out. H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dfkd.data.images.decoding import ImageShape, Rejected
+from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
+from dfkd.data.importing.records import entry_of, entry_without_repeats, intact, shard_of
+from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
+from dfkd.data.importing.repeats import Repeats, find_repeats
+from dfkd.data.importing.rows import Rows, readable_images
+from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.data.importing.sources import Source, shown
+from dfkd.storage import layout
+from dfkd.storage.files import write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importer(PoolBuilder):
+    """Imports a source into `folder`.
+
+    keys: one for each part of the source, another one where the part has other content.
+    """
+
+    source: Source
+    keys: tuple[str, ...]
+    folder: Path
+    image_shape: ImageShape
+    most_pixels: int
+    most_rejected: float
+
+    def rounds(self) -> Iterator[Sequence[int | Repeats]]:
+        if self._manifest() is not None:
+            return
+        yield [part for part in range(len(self.keys)) if self._record(part) is None]
+        yield [
+            repeats for repeats in self._repeats()[0] if not (self.folder / repeats.rest).is_file()
+        ]
+
+    def make(self, step: int | Repeats) -> None:
+        if isinstance(step, Repeats):
+            self._leave_out(step)
+        else:
+            self._import(step)
+
+    def finish(self) -> PoolFiles:
+        """Return the pool. ValueError where too much of it cannot be read."""
+        manifest = self._manifest() or self._write_manifest()
+        shards = tuple(shard_of(entry, self.folder) for entry in manifest["shards"])
+        set_aside = SetAside(self._rejected, tuple(sorted(manifest["counts"].items())))
+        pool = PoolFiles(shards, set_aside)
+        set_aside.check(pool.rows, self.most_rejected)
+        return pool
+
+    def sample(self, most: int) -> NDArray[np.uint8]:
+        parts = [
+            readable_images(self.source.items(part), self.image_shape, self.most_pixels)
+            for part in spaced(len(self.keys))
+        ]
+        return first_of_each(parts, most, self.image_shape)
+
+    # ---- one part
+
+    def _import(self, part: int) -> None:
+        """Write the shards of a part, what is set aside of it, and last the record of all that."""
+        shards: list[Shard] = []
+        rejects: list[Reject] = []
+        rows = Rows(self.image_shape, self.most_pixels)
+        for item in self.source.items(part):
+            try:
+                rows.add(item)
+            except Rejected as why:
+                rejects.append((shown(item.name), why.reason, why.detail))
+            if rows.full:
+                shards.append(rows.write(self._shard(part, len(shards))))
+        if len(rows):
+            shards.append(rows.write(self._shard(part, len(shards))))
+        key = self.keys[part]
+        write_rejects(self.folder / layout.part_rejects(key), rejects)
+        counts = Counter(reason for _, reason, _ in rejects)
+        record = {"shards": [entry_of(shard) for shard in shards], "counts": counts}
+        write_json(self.folder / layout.part_record(key), record)
+
+    def _shard(self, part: int, index: int) -> Path:
+        return self.folder / layout.imported_shard(self.keys[part], index)
+
+    def _record(self, part: int) -> dict[str, Any] | None:
+        return intact(self.folder / layout.part_record(self.keys[part]))
+
+    # ---- all parts
+
+    @property
+    def _key(self) -> str:
+        return hashlib.sha256("".join(self.keys).encode()).hexdigest()[:20]
+
+    @property
+    def _rejected(self) -> Path:
+        return self.folder / layout.pool_rejects(self._key)
+
+    @property
+    def _manifest_path(self) -> Path:
+        return self.folder / layout.pool_manifest(self._key)
+
+    def _manifest(self) -> dict[str, Any] | None:
+        return intact(self._manifest_path) if self._rejected.is_file() else None
+
+    def _records(self) -> list[dict[str, Any]]:
+        records = [self._record(part) for part in range(len(self.keys))]
+        return [record for record in records if record is not None]
+
+    def _write_manifest(self) -> dict[str, Any]:
+        repeats, rejects = self._repeats()
+        rest = {repeat.shard: repeat.rest for repeat in repeats}
+        records = self._records()
+        entries = [
+            entry_without_repeats(self.folder, entry, rest)
+            for record in records
+            for entry in record["shards"]
+        ]
+        counts = Counter(reason for _, reason, _ in rejects)
+        for record in records:
+            counts.update(record["counts"])
+        parts = (self.folder / layout.part_rejects(key) for key in self.keys)
+        join_rejects(self._rejected, parts, rejects)
+        manifest = {"shards": [entry for entry in entries if entry["rows"]], "counts": counts}
+        write_json(self._manifest_path, manifest)
+        return manifest
+
+    def _repeats(self) -> tuple[list[Repeats], list[Reject]]:
+        names = [entry["file"] for record in self._records() for entry in record["shards"]]
+        return find_repeats(self.folder, names)
+
+    def _leave_out(self, repeats: Repeats) -> None:
+        path = self.folder / repeats.shard
+        row_id_N, images_NHWC = read_shard(path, self.image_shape)
+        keep = np.setdiff1d(np.arange(len(row_id_N)), repeats.rows)
+        known = pq.read_table(path, columns=["name", "content"]).take(keep).combine_chunks()
+        columns = {name: known[name].combine_chunks() for name in known.column_names}
+        write_shard(self.folder / repeats.rest, row_id_N[keep], images_NHWC[keep], columns=columns)

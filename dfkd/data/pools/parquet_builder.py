@@ -1,0 +1,144 @@
+"""A Parquet pool on its way into the storage: copied if far away, decoded if encoded.
+
+H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dfkd.data.images import decoding
+from dfkd.data.images.decoding import ImageShape
+from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
+from dfkd.data.importing.places import Local, Place
+from dfkd.data.importing.records import entry_of, intact, shard_of
+from dfkd.data.importing.rejects import SetAside, join_rejects, write_rejects
+from dfkd.data.importing.shards import PoolFiles, Shard, check_columns, is_encoded, read_first
+from dfkd.data.importing.sources import rows_per_shard
+from dfkd.data.pools.parquet_decoding import decode_file, decoded_images
+from dfkd.data.pools.parquet_files import digest_at_shape, remembered, sha256
+from dfkd.storage import layout
+from dfkd.storage.files import replace_file, write_json
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A file of an object store that is to be copied into the storage."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A file of encoded images; its digest tells its content and the shape that is wanted."""
+
+    path: Path
+    digest: str
+
+    def key(self, most_pixels: int) -> str:
+        """Return the name of the decoded file, without its ending."""
+        return sha256(f"{self.digest} {most_pixels} {decoding.VERSION}")[:20]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetBuilder(PoolBuilder):
+    """Copies and decodes the files of a Parquet pool as far as that is needed."""
+
+    place: Place
+    paths: tuple[Path, ...]
+    folder: Path
+    image_shape: ImageShape
+    most_pixels: int
+    most_rejected: float
+
+    def rounds(self) -> Iterator[Sequence[Copying | Decoding]]:
+        yield [Copying(path) for path in self.paths if not path.is_file()]
+        found = [one for one in self._files() if isinstance(one, Decoding)]
+        yield [one for one in found if intact(self._file(one, layout.part_record)) is None]
+
+    def make(self, step: Copying | Decoding) -> None:
+        if isinstance(step, Decoding):
+            self._decode(step)
+        else:
+            replace_file(step.path, lambda half: self._copy(step.path.name.encode(), half))
+
+    def finish(self) -> PoolFiles:
+        """Return the pool. ValueError where rows are numbered twice or too much is unreadable."""
+        files = self._files()
+        shards, counts = list[Shard](), Counter[str]()
+        for one in files:
+            if isinstance(one, Shard):
+                shards.append(one)
+                continue
+            record = intact(self._file(one, layout.part_record))
+            assert record is not None  # all steps were made
+            shards.append(shard_of(record["shards"][0], self.folder))
+            counts.update(record["counts"])
+        decoded = [one for one in files if isinstance(one, Decoding)]
+        set_aside = self._set_aside(decoded, counts) if decoded else None
+        pool = PoolFiles(tuple(shard for shard in shards if shard.rows), set_aside)
+        if set_aside is not None:
+            set_aside.check(pool.rows, self.most_rejected)
+        return pool
+
+    def sample(self, most: int) -> NDArray[np.uint8]:
+        parts = [self._readable(self.paths[i]) for i in spaced(len(self.paths))]
+        return first_of_each(parts, most, self.image_shape)
+
+    def _readable(self, path: Path) -> Iterator[NDArray[np.uint8]]:
+        """Yield images (H, W, C) of one file, of raw ones those of a shard's size."""
+        if not path.is_file():
+            self.make(Copying(path))
+        check_columns(path, self.image_shape)
+        if is_encoded(path):
+            yield from decoded_images(path, self.image_shape, self.most_pixels)
+        else:
+            yield from read_first(path, self.image_shape, rows_per_shard(self.image_shape))
+
+    def _copy(self, name: bytes, half: Path) -> None:
+        with self.place.open(name) as source, half.open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+    def _files(self) -> list[Shard | Decoding]:
+        """Return each file as the shard that it is, or as one that is to be decoded."""
+        if not isinstance(self.place, Local):  # looked at before otherwise
+            for path in self.paths:
+                check_columns(path, self.image_shape)
+        entries = remembered(layout.pool_memory(self.folder), list(self.paths))
+        files: list[Shard | Decoding] = []
+        for path in self.paths:
+            entry = entries[path.name]
+            digest = digest_at_shape(path, entry["bytes_digest"], self.image_shape)
+            encoded = is_encoded(path)
+            files.append(Decoding(path, digest) if encoded else Shard(path, digest, entry["rows"]))
+        return files
+
+    def _file(self, step: Decoding, named: Callable[[str], str]) -> Path:
+        return self.folder / named(step.key(self.most_pixels))
+
+    def _decode(self, step: Decoding) -> None:
+        path = self._file(step, layout.part_shard)
+        rejects, lost = decode_file(step.path, path, self.image_shape, self.most_pixels)
+        # the same digest as ever where all could be read; what was left out makes another pool
+        digest = step.digest if not lost else sha256(f"{step.digest} without {lost}")
+        write_rejects(self._file(step, layout.part_rejects), rejects)
+        shard = Shard(path, digest, pq.read_metadata(path).num_rows)
+        counts = Counter(reason for _, reason, _ in rejects)
+        record = {"shards": [entry_of(shard)], "counts": counts}
+        write_json(self._file(step, layout.part_record), record)
+
+    def _set_aside(self, decoded: Sequence[Decoding], counts: Counter[str]) -> SetAside:
+        """Return the table of all files' rejects, joined where that was not done before."""
+        key = sha256(repr([self._file(one, layout.part_record).name for one in decoded]))[:20]
+        path = self.folder / layout.pool_rejects(key)
+        if not path.is_file():
+            join_rejects(path, (self._file(one, layout.part_rejects) for one in decoded))
+        return SetAside(path, tuple(sorted(counts.items())))
