@@ -5,11 +5,12 @@ nothing heavy.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import dfkd
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
@@ -28,6 +29,7 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    result.add_argument("--version", action="version", version=f"dfkd {dfkd.__version__}")
     result.add_argument(
         "--storage",
         default=None,
@@ -40,6 +42,7 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
 
 def add_compute(result: argparse.ArgumentParser) -> None:
     """Options of commands that compute cells."""
+    result.set_defaults(accept_changed_code=False)
     where = result.add_argument_group("where it is computed")
     where.add_argument(
         "--workers",
@@ -66,19 +69,30 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     )
 
 
+def add_accept(result: argparse.ArgumentParser) -> None:
+    """An option of commands that use cells which were computed before."""
+    result.add_argument(
+        "--accept-changed-code",
+        action="store_true",
+        help="use finished cells although the code of a class of yours has changed since, at the "
+        "same `version`",
+    )
+
+
 def chosen_storage(chosen: str | None) -> Storage:
     """Return the storage that is named, by $DFKD_STORAGE otherwise, or the one that is usual here.
 
     Raises ValueError for one that cannot be used.
     """
     from dfkd.storage import open_storage
+    from dfkd.storage.variables import variable
 
     if chosen is not None:
         return open_storage(chosen)
-    if named := os.environ.get("DFKD_STORAGE"):  # an empty variable is an unset one
+    if named := variable("DFKD_STORAGE"):
         return open_storage(named)
     # a job's working directory is a scratch folder of Ray's: results written there would be lost
-    return open_storage("~/dfkd-runs" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else "runs")
+    return open_storage("~/dfkd-runs" if variable("RAY_JOB_CONFIG_JSON_ENV_VAR") else "runs")
 
 
 def add_recipe(result: argparse.ArgumentParser) -> None:
@@ -197,6 +211,7 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         concurrency=arguments.concurrency,
+        accept_changed_code=arguments.accept_changed_code,
     )
     return compute, Console()
 

@@ -53,6 +53,7 @@ def main() -> None:
         "--max-device-hours", type=float, default=None, help="begin no block that would go beyond"
     )
     cli.add_compute(parser)
+    cli.add_accept(parser)
     arguments = parser.parse_args()
 
     from dataclasses import replace

@@ -13,6 +13,7 @@ def main() -> None:
     )
     cli.add_recipe(parser)
     cli.add_compute(parser)
+    cli.add_accept(parser)
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
     arguments = parser.parse_args()
 

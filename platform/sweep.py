@@ -27,6 +27,7 @@ def main() -> None:
         "--blocks", type=int, default=10, help="blocks of the confirmation, winner against default"
     )
     cli.add_compute(parser)
+    cli.add_accept(parser)
     arguments = parser.parse_args()
 
     from dfkd.sweeps.driver import Sweep, run_sweep

@@ -12,9 +12,9 @@ class Compute:
     """WHERE cells are computed.
 
     storage: a folder that every node sees. workers: Train workers per cell; 1 is the warm path.
-    cpus, gpus: of one
-    worker. concurrency: cells at a time, None for as many as the cluster holds. device: "cpu" or
-    "cuda".
+    cpus, gpus: of one worker. concurrency: cells at a time, None for as many as the cluster holds.
+    device: "cpu" or "cuda". accept_changed_code: use cells that an own class computed whose code
+    has changed since.
     """
 
     storage: Storage
@@ -23,6 +23,7 @@ class Compute:
     cpus: int = 1
     gpus: float = 0.0
     concurrency: int | None = None
+    accept_changed_code: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.cpus < 1 or not self.gpus >= 0:

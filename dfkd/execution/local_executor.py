@@ -26,7 +26,7 @@ from dfkd.training.inputs import (
     obtain,
     score_here,
 )
-from dfkd.training.provenance import git_commit
+from dfkd.training.provenance import commits
 
 
 @contextmanager
@@ -48,7 +48,8 @@ def local_executor(
         run_context = RunContext(
             environment=this_environment(where.device, threads=where.cpus),
             digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
-            tags={"git_commit": git_commit()},
+            tags=commits(),
+            accept_changed_code=where.accept_changed_code,
         )
         prepared = {key: memory_map_of(source, where.storage) for key, source in sources.items()}
         yield LocalExecutor(

@@ -24,7 +24,7 @@ from dfkd.storage import Storage
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, RunContext, compute
 from dfkd.training.inputs import MappedInputs, inputs_key
-from dfkd.training.provenance import git_commit
+from dfkd.training.provenance import commits
 
 
 @contextmanager
@@ -42,7 +42,8 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
         run_context = RunContext(
             environment=environment_of_workers(where),
             digests=digests,
-            tags={"git_commit": git_commit()},
+            tags=commits(),
+            accept_changed_code=where.accept_changed_code,
         )
         yield RayExecutor(where=where, console=console, run_context=run_context, prepared=prepared)
 

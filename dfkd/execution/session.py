@@ -14,6 +14,7 @@ import ray
 
 from dfkd.execution.compute import Compute
 from dfkd.storage.lease import using
+from dfkd.storage.variables import variable
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def session(compute: Compute) -> Iterator[None]:
     `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
     `ray job submit` sets, makes us join one.
     """
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = variable("RAY_ADDRESS") or "local"
     local = address == "local"
     os.environ.setdefault(
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
@@ -58,7 +59,7 @@ def worker_environment(compute: Compute) -> dict[str, str]:
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     }
     if (
-        "RAY_ADDRESS" not in os.environ
+        variable("RAY_ADDRESS") is None
     ):  # the same sources as the driver's, from whichever directory it was started
         variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *_python_path()])
     return variables
@@ -86,7 +87,7 @@ def check_capacity(compute: Compute) -> None:
 
 def _autoscales() -> bool:
     """A cluster with an autoscaler may grow to what is asked of it."""
-    return "RAY_ADDRESS" in os.environ and any(
+    return variable("RAY_ADDRESS") is not None and any(
         name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES"
         for name in os.environ
     )

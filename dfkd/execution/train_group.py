@@ -36,7 +36,7 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage import layout
 from dfkd.storage.lease import Lease
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import POLL_S, Computation, Job
+from dfkd.training.cells import POLL_S, Computation, Job, look_up
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs, MappedInputs
 from dfkd.training.teacher_outputs import LiveTeacher
@@ -186,9 +186,9 @@ def _wait_for(lease: Lease) -> None:
 def distribute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
     """The cell's outcome, computed by several workers unless the ledger has it."""
     ledger = Ledger(where.storage)
-    outcome = ledger.read(job.name)
+    outcome = look_up(job, ledger)
     if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):
         fit(job, mapped, where, [])
-        outcome = ledger.read(job.name)
+        outcome = look_up(job, ledger)
     assert outcome is not None
     return outcome

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 from dfkd.data.images.transforms import View
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
+from dfkd.experiment.own_pieces import check_pieces
 from dfkd.identity import Json, Scalar, digest, flat, later, spec
 from dfkd.method.contract import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
@@ -105,6 +106,7 @@ class Experiment:
     cache: TopK | None = later(None)  # noqa: RUF009 - a field's description
 
     def __post_init__(self) -> None:
+        check_pieces(self)
         for loss in self.losses().values():
             if "second_view" in needs_of(loss) and self.views is None:
                 raise ValueError(

@@ -6,15 +6,19 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.executor import OpenExecutor, compute_all
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.tracking import Tracker
+from dfkd.training.provenance import require_same_code
 
 
 def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
     """Compute the cell and return its outcome, which is then in the ledger and in MLflow.
 
-    Raises ValueError with one line if it failed in all attempts.
+    Raises ValueError with one line if it failed in all attempts, and before anything is computed
+    if earlier cells of the experiment came from other code of the user's.
     """
+    ledger = Ledger(compute.storage)
+    require_same_code([cell.experiment], ledger, compute.accept_changed_code, console.line)
     title = "distill" if compute.workers == 1 else f"distill with {compute.workers} workers"
     with _executor(compute)([cell], compute, console) as executor:
         job = executor.run_context.job(cell, read_test)

@@ -19,6 +19,7 @@ import json
 import math
 import pickle
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,12 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError, ValueError):
             outcome.metrics.update(json.loads((folder / layout.TEST).read_text()))
         return outcome
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of every cell that has one, pruned ones included, without its curve."""
+        for path in (self.storage / layout.CELLS).glob(f"*/{layout.RECORD}"):
+            with contextlib.suppress(OSError, ValueError):  # as for `read`
+                yield json.loads(path.read_text())
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
         """Keep an outcome. A final one stays as it is; a pruned one may be replaced by one that

@@ -14,7 +14,7 @@ import shutil
 import statistics
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfkd.execution import reuse
@@ -36,8 +36,9 @@ from dfkd.studies.page import write_report
 from dfkd.studies.record import Retuned, StudyRecord
 from dfkd.studies.result import StudyResult, typical_of_best
 from dfkd.tracking import RunSync, Tracker
-from dfkd.training.cells import Job, RunContext
+from dfkd.training.cells import Job, RunContext, look_up
 from dfkd.training.inputs import check, inputs_key
+from dfkd.training.provenance import require_same_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ def run_study(
 
     retuned: how its variants came to be. open_executor: who computes the cells.
     """
+    accept, ledger = compute.accept_changed_code, Ledger(compute.storage)
+    require_same_code(study.variants.values(), ledger, accept, console.line)
     sources = {inputs_key(cell): cell for cell in study.cells().values()}
     for cell in sources.values():
         check(cell, compute.storage, read_test=True)
@@ -156,7 +159,9 @@ class _Driver:
     def begin(self, run_context: RunContext) -> None:
         """What is asked and what there is."""
         run_context = replace(
-            run_context, tags={**run_context.tags, "computed_by": studies.author(self.name)}
+            run_context,
+            tags={**run_context.tags, "computed_by": studies.author(self.name)},
+            accept_changed_code=self.compute.accept_changed_code,
         )
         self.run_context = run_context
         jobs = {
@@ -172,7 +177,7 @@ class _Driver:
             self._look_up(cell)
 
     def _look_up(self, cell: str) -> None:
-        outcome = self.ledger.read(cell)
+        outcome = look_up(self.jobs[cell], self.ledger)
         if outcome is not None and outcome.final and "test" in outcome.metrics:
             self.known[cell] = outcome
 
@@ -209,7 +214,7 @@ class _Driver:
 
     def run(self) -> StudyResult:
         """Everything, with the workers there."""
-        write_json(self.compute.storage / layout.run_context(self.name), asdict(self.run_context))
+        write_json(self.compute.storage / layout.run_context(self.name), self.run_context.saved())
         studies.write(self.compute.storage, self.record)
         self._open_account()
         self._check_one()

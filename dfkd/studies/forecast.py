@@ -24,7 +24,7 @@ from dfkd.studies import Study
 from dfkd.studies import record as studies
 from dfkd.studies.driver import device_hours, known_run_context
 from dfkd.studies.record import StudyRecord
-from dfkd.training.cells import Job, RunContext
+from dfkd.training.cells import Job, RunContext, look_up
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
 
@@ -137,7 +137,7 @@ def _fits(environment: Environment, compute: Compute) -> bool:
 
 
 def _done(ledger: Ledger, job: Job) -> bool:
-    outcome = ledger.read(job.name)
+    outcome = look_up(job, ledger)
     return outcome is not None and outcome.final and "test" in outcome.metrics
 
 

@@ -35,11 +35,13 @@ from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.record import Retuned
 from dfkd.studies.result import StudyResult
 from dfkd.sweeps.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
+from dfkd.sweeps.search import Journal, recorded_experiments
 from dfkd.sweeps.trials import TrialContext
 from dfkd.sweeps.variants import Change, without_effect
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import RunContext
 from dfkd.training.inputs import check, inputs_key
+from dfkd.training.provenance import require_same_code
 from dfkd.user_modules import load
 
 CHOICE_BLOCKS = 3
@@ -93,6 +95,8 @@ def run_retuned_study(
     baseline.
     """
     searches = _searches(name, study, retuning, compute, console)
+    begun = [e for search in searches for e in search.begun()]
+    require_same_code(begun, Ledger(compute.storage), compute.accept_changed_code, console.line)
     left = [search for search in searches if search.found() is None]
     if not left:
         return _compare(name, study, searches, compute, console, options, open_executor)
@@ -230,6 +234,12 @@ class _Search:
         )
         return None if stale else saved
 
+    def begun(self) -> list[Experiment]:
+        """The variant, and its settings in all trials that there are."""
+        journal = Journal(self.folder / layout.TRIALS)
+        tried = recorded_experiments(self.retuning.space, journal, self.change, self.fixed)
+        return [self.variant, *tried]
+
     def chosen(self) -> Experiment:
         saved = self.found()
         assert saved is not None
@@ -291,7 +301,7 @@ class _Search:
             )
         saved = {
             "variant": self.label,
-            "setting": asdict(executor.run_context),
+            "setting": executor.run_context.saved(),
             "chosen": chosen.params,
             "cells": cells,
             "trials": [asdict(record) for record in records],

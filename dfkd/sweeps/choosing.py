@@ -22,7 +22,7 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
 from dfkd.sweeps.trials import TrialContext
 from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
-from dfkd.training.cells import Job
+from dfkd.training.cells import Job, look_up
 from dfkd.training.inputs import MappedInputs
 from dfkd.user_modules import load
 
@@ -41,7 +41,7 @@ def read_cells(ledger: Ledger) -> ComputeCells:
     ) -> tuple[dict[str, Outcome], list[Failure]]:
         done: dict[str, Outcome] = {}
         for job in jobs:
-            outcome = ledger.read(job.name)
+            outcome = look_up(job, ledger)
             if outcome is None:
                 raise LookupError(f"the cell {job.name} is no longer in the ledger")
             done[job.name] = outcome

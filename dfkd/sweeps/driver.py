@@ -38,11 +38,12 @@ from dfkd.sweeps.choosing import SEARCH, choose, finished, read_cells, search_tr
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.record import RECORD
-from dfkd.sweeps.search import Journal, TrialRecord
+from dfkd.sweeps.search import Journal, TrialRecord, recorded_experiments
 from dfkd.sweeps.trials import TrialContext
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import check, inputs_key
+from dfkd.training.provenance import require_same_code
 from dfkd.user_modules import load
 
 CONFIRMATION = 3000  # the first seed
@@ -109,6 +110,8 @@ def run_sweep(
     that cannot work.
     """
     driver = _Driver(sweep, compute, console)
+    begun = [sweep.default(), *recorded_experiments(sweep.space, driver.journal)]
+    require_same_code(begun, driver.ledger, compute.accept_changed_code, console.line)
     with closing(driver.sync.tracker):
         known = finished_result(sweep, driver.folder)
         if known is not None:
@@ -199,7 +202,7 @@ class _Driver:
             evaluations=self.sweep.default().schedule.evaluations,
         )
         result = self._conclude(records)
-        saved = {"setting": asdict(executor.run_context), "result": asdict(result)}
+        saved = {"setting": executor.run_context.saved(), "result": asdict(result)}
         write_json(
             self.folder / layout.sweep_result(self.sweep.trials, self.sweep.confirmation_blocks),
             saved,

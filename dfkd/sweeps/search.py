@@ -7,12 +7,14 @@ truth; Optuna's own storage is a view for optuna-dashboard, and Tune's state is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -23,12 +25,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from dfkd.experiment import Experiment
 from dfkd.identity import Scalar
 from dfkd.storage import layout
 from dfkd.storage.files import write_json
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.trials import TrialContext
-from dfkd.training.cells import outcome_of
+from dfkd.training.cells import Job, look_up, outcome_of
+from dfkd.user_modules import load
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything
 
@@ -67,6 +71,23 @@ class Journal:
     def clear(self) -> None:
         for file in self.folder.glob("*.json"):
             file.unlink()
+
+
+def recorded_experiments(
+    space: str,
+    journal: Journal,
+    change: Callable[[Experiment], Experiment] | None = None,
+    fixed: Mapping[str, Scalar] = MappingProxyType({}),
+) -> Iterator[Experiment]:
+    """Yield what the space makes now of the parameters of each trial that was begun.
+
+    A trial of which it makes nothing any more is left out. change, fixed: as in `TrialContext`.
+    """
+    ask = load(space, "space", "search_spaces")
+    for record in journal.read():
+        with contextlib.suppress(ValueError):
+            experiment = ask(optuna.trial.FixedTrial({**fixed, **record.params}))
+            yield experiment if change is None else change(experiment)
 
 
 class DefineByRun:
@@ -166,13 +187,19 @@ class SweepSearch(OptunaSearch):
         if "number" not in trial.user_attrs:
             trial.set_user_attr("number", self._next)
             self._next += 1
-        cell = self.context.trial(params).name
+        cell = self._known_to_be_of_this_code(params).name
         trial.set_user_attr("cell", cell)
         self._numbers[trial_id] = trial.user_attrs["number"]
         self.journal.write(
             TrialRecord(number=self._numbers[trial_id], params=params, cell=cell, state="running")
         )
         return params
+
+    def _known_to_be_of_this_code(self, params: dict[str, Any]) -> Job:
+        """The trial's job. ValueError where other code of the user's computed its cell."""
+        job = self.context.trial(params)
+        look_up(job, Ledger(self.context.compute.storage))
+        return job
 
     def _batch_size(self) -> int:
         return min(self.batch or 1, self.total - self._told)
@@ -208,8 +235,8 @@ class SweepSearch(OptunaSearch):
             trial.report(point["probe"], int(point["step"]))
         trial.set_user_attr("state", state)
         last = points[-1]
+        job = self._known_to_be_of_this_code(params)
         if state == "pruned":
-            job = self.context.trial(params)
             Ledger(self.context.compute.storage).write(
                 outcome_of(job, state, points, result["time_total_s"]), None
             )

@@ -15,7 +15,7 @@ from dfkd.identity import Scalar
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.variants import Change, Narrowed
-from dfkd.training.cells import Computation, Job, RunContext
+from dfkd.training.cells import Computation, Job, RunContext, look_up
 from dfkd.training.inputs import MappedInputs
 from dfkd.user_modules import load
 
@@ -89,7 +89,7 @@ class CellTrial(tune.Trainable):
 def train_trial(config: dict[str, Any], context: TrialContext, mapped: MappedInputs) -> None:
     """A trial whose cell needs several workers: a Tune function that drives a Ray Train run."""
     job = context.trial(config)
-    known = Ledger(context.compute.storage).read(job.name)
+    known = look_up(job, Ledger(context.compute.storage))
     if known is None or not known.final:
         from ray.tune.integration.ray_train import TuneReportCallback
 

@@ -117,7 +117,8 @@ class Tracked:
         if "state" not in tags or "seconds" not in metrics:
             return None
         renamed = {"teacher_digest": "teacher", "pool_digest": "pool"}
-        kept = {name: name for name in ("git_commit", "computed_by")}
+        kept = {name: name for name in ("git_commit", "project_commit", "computed_by")}
+        kept |= {name: name for name in tags if name.startswith("code.")}
         block = Block.parse(tags["block"])
         return Outcome(
             cell=tags["cell_key"],

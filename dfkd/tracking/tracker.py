@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shlex
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import Storage, layout
+from dfkd.storage.variables import variable
 from dfkd.tracking.address import is_database, settle, without_credentials
 from dfkd.tracking.failures import failures, is_refusal, of_stores
 from dfkd.tracking.store import Parent, Store
@@ -44,7 +44,7 @@ class Tracker:
     ) -> None:
         self.storage = storage
         database = f"sqlite:///{(storage / layout.DATABASE).resolve()}"
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or database
+        self.uri = uri or variable("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
         self._clock = clock
         self._warn = warn or logging.getLogger(__name__).warning
@@ -66,7 +66,7 @@ class Tracker:
             return self.shown_uri
         shown = shlex.quote(self.uri)
         if self.uri != self.shown_uri:
-            from_environment = os.environ.get("MLFLOW_TRACKING_URI") == self.uri
+            from_environment = variable("MLFLOW_TRACKING_URI") == self.uri
             shown = '"$MLFLOW_TRACKING_URI"' if from_environment else shlex.quote(self.shown_uri)
         return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1"
 

@@ -20,6 +20,7 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.distill import Diverged, Run
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import Inputs, inputs_key
+from dfkd.training.provenance import CODE, change_line, changed_classes, code_of
 
 CHECKPOINT_EVERY_S = 30.0
 POLL_S = 1.0  # how often a cell that another process computes is looked for
@@ -35,6 +36,7 @@ class Job:
     pool_digest: str
     read_test: bool  # False for every cell of a search
     tags: dict[str, str] = field(default_factory=dict)
+    accept_changed_code: bool = False  # whether an outcome of earlier code will do
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ class RunContext:
     environment: Environment
     digests: dict[str, tuple[str, str]]
     tags: dict[str, str] = field(default_factory=dict)
+    accept_changed_code: bool = False
 
     def job(self, cell: Cell, read_test: bool) -> Job:
         """ValueError for a cell whose task, pool or teacher was not prepared."""
@@ -64,16 +67,43 @@ class RunContext:
             teacher_digest=teacher,
             pool_digest=pool,
             read_test=read_test,
-            tags=self.tags,
+            tags=self.tags | code_of(cell.experiment),
+            accept_changed_code=self.accept_changed_code,
         )
+
+    def saved(self) -> dict[str, Any]:
+        """What `of` reads, for JSON: all but what belongs to one call."""
+        return {n: v for n, v in asdict(self).items() if n != "accept_changed_code"}
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> RunContext:
-        """From `dataclasses.asdict`, by way of JSON."""
+        """Read what `saved` returned."""
         digests = {source: (teacher, pool) for source, (teacher, pool) in saved["digests"].items()}
         return cls(
             environment=Environment(**saved["environment"]), digests=digests, tags=saved["tags"]
         )
+
+
+def look_up(job: Job, ledger: Ledger) -> Outcome | None:
+    """Return what the ledger has of a job's cell, the only way in which a job is looked up.
+
+    Raises ValueError if other code than the job's computed it, unless the job accepts that.
+    """
+    outcome = ledger.read(job.name)
+    changed = changed_classes(outcome.tags, job.tags) if outcome is not None else []
+    if changed and not job.accept_changed_code:
+        raise ValueError("; ".join(map(change_line, changed)))
+    return outcome
+
+
+def _require_code(job: Job) -> None:
+    """ValueError if this process has other code of the user's classes than the one that made it.
+
+    Not of what `__main__` defines: such a class travels with the job.
+    """
+    here = {n: v for n, v in code_of(job.cell.experiment).items() if "__main__." not in n}
+    for name in changed_classes(job.tags, here):
+        raise ValueError(f"{name} has changed while cells are computed: call the command again")
 
 
 class Computation:
@@ -94,6 +124,7 @@ class Computation:
         """
         self.job, self.inputs, self.ledger, self.device = job, inputs, ledger, device
         self.run_type = run_type
+        _require_code(job)
         self.points: list[dict[str, float]] = []
         self.seconds = 0.0  # spent on this cell by processes that were killed
         self.started = self.saved = time.monotonic()
@@ -110,7 +141,7 @@ class Computation:
             self._replay = list(self.outcome.points)
 
     def _known(self) -> Outcome | None:
-        outcome = self.ledger.read(self.job.name)
+        outcome = look_up(self.job, self.ledger)
         return outcome if outcome is not None and outcome.final else None
 
     @property
@@ -139,7 +170,7 @@ class Computation:
         """The run from its start, or from its last checkpoint."""
         run = self.run_type(self.job.cell, self.inputs, self.device)
         state = self.ledger.restore(self.job.name)
-        if state is not None:
+        if state is not None and not changed_classes(state.get("code", {}), self.job.tags):
             run.restore(state["run"])
             self._replay, self.seconds = state["points"], state["seconds"]
         return run
@@ -178,8 +209,9 @@ class Computation:
             self.points.append(self._chance(run.step))
             self._record("diverged")
         if time.monotonic() - self.saved > CHECKPOINT_EVERY_S and self.outcome is None:
+            code = {name: tag for name, tag in self.job.tags.items() if name.startswith(CODE)}
             state = {"run": run.state(), "points": self.points, "seconds": self._spent()}
-            self.ledger.checkpoint(self.job.name, state)
+            self.ledger.checkpoint(self.job.name, state | {"code": code})
             self.saved = time.monotonic()
 
     def _spent(self) -> float:

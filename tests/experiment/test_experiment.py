@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from dfkd import recipes
@@ -14,12 +15,15 @@ from dfkd.data.pools import ParquetPool
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks import Digits
 from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.identity import spec
 from dfkd.method import dropping, selection
 from dfkd.method.dropping import Tail
 from dfkd.method.losses import KD, PooledFeatures, Similarity
-from dfkd.method.selection import Balanced
+from dfkd.method.selection import Balanced, Rows
+from dfkd.method.selection.budget import Budget
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile
+from dfkd.scores import Scores
 from dfkd.seeding import Block
 from dfkd.studies import Study
 
@@ -192,11 +196,13 @@ def test_the_canonical_form_is_stable():
 
 
 @dataclass(frozen=True, kw_only=True)
-class Balanced2:
+class Balanced2(Budget):
     """A user's own selection."""
 
-    ratio: float
     version: ClassVar[int] = 7
+
+    def select(self, scores: Scores, seed: int) -> Rows:
+        return np.arange(self.count(len(scores)))
 
 
 class NotAPiece:
@@ -217,7 +223,9 @@ def test_a_users_own_piece_is_named_with_its_module():
 @pytest.mark.parametrize("part", [NotAPiece(ratio=0.1), Balanced])
 def test_a_part_without_an_identity_is_refused(part):
     with pytest.raises(TypeError, match="must be an instance of a frozen dataclass"):
-        replace(FULL, selection=part).fingerprint()
+        spec(part)
+    with pytest.raises(ValueError, match=r"frozen dataclass|an instance: write Balanced\(\.\.\.\)"):
+        replace(FULL, selection=part)
 
 
 # ---- for people

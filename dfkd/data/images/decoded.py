@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from dfkd.data.images.decoding import VERSION, ImageShape, Rejected, decode
 from dfkd.identity import digest
 from dfkd.storage.files import replace_file, write_json
+from dfkd.storage.variables import variable
 
 TOGETHER = 256  # images that are decoded before the first of them is written
 T = TypeVar("T")
@@ -32,10 +33,8 @@ R = TypeVar("R")
 
 
 def cache_folder() -> Path:
-    chosen = (
-        os.environ.get("DFKD_CACHE")
-        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
-    )
+    """Return $DFKD_CACHE, else dfkd in $XDG_CACHE_HOME or ~/.cache, as an absolute path."""
+    chosen = variable("DFKD_CACHE") or Path(variable("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
     return Path(chosen).expanduser().absolute()
 
 
