@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dfkd.inspection.fitness import BINS, CONFIDENT, COVERED, Fitness
-from dfkd.reporting.style import BLUE, FAINT, NUMBERED, ORANGE, Plot, blank, styled
+from dfkd.reporting.style import BLUE, FAINT, NUMBERED, ORANGE, Plot, blank, label_tile, styled
 
 NAMED = 40  # classes that have room for their names
 SHARE = LinearSegmentedColormap.from_list("share", (ORANGE, "#f7d9c4", "#ffffff", "#cfe3f0", BLUE))
@@ -158,16 +158,7 @@ def taken(fitness: Fitness) -> Plot:
         linewidth=1 if len(labels) <= NUMBERED else 0,
     )
     for y, x in np.ndindex(*shares.shape) if len(labels) <= NUMBERED else ():
-        dark = abs(tones[y, x]) > 2.4
-        axes.text(
-            x + 0.5,
-            y + 0.5,
-            f"{shares[y, x]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            color="white" if dark else "black",
-        )
+        label_tile(axes, y, x, f"{shares[y, x]:.0f}", abs(tones[y, x]) > 2.4, size=7.5)
     names = [f"{rule} (recipe)" if rule == fitness.rule else rule for rule in choices]
     axes.set_yticks(np.arange(len(choices)) + 0.5, names)
     axes.invert_yaxis()
@@ -178,8 +169,7 @@ def taken(fitness: Fitness) -> Plot:
         axes.set_xticks([])
         axes.set_xlabel("pseudo-classes, those with the fewest sure rows first")
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     bar = figure.colorbar(tiles, ax=axes, aspect=14, ticks=[-3, -1, 0, 1, 3])
     bar.ax.set_yticklabels(["1/8 or less", "1/2", "fair share", "2x", "8x or more"], fontsize=7.5)
     bar.outline.set_visible(False)

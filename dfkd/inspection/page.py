@@ -33,7 +33,7 @@ from dfkd.reporting.page import (
     section,
     table,
 )
-from dfkd.reporting.sheets import Sheet, column
+from dfkd.reporting.sheets import Sheet, column, titled
 from dfkd.reporting.style import svg
 from dfkd.storage import layout
 
@@ -177,10 +177,9 @@ def _sheet_pair(sheets: RuleSheets) -> str:
 
 
 def _sheet(title: str, sheet: Sheet) -> str:
-    columns = "".join(column(label, pictures) for label, pictures in sheet.pictures.items())
     all_shown = len(sheet.pictures) == len(sheet.counts)
     some = "" if all_shown else f" ({len(sheet.pictures)} of {len(sheet.counts)} classes)"
-    return f'<h3>{escape(title + some)}</h3>\n<div class="sheet">{columns}</div>\n'
+    return titled(title + some, sheet)
 
 
 def _copies(fitness: Fitness) -> str:

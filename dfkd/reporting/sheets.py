@@ -87,8 +87,13 @@ def _sheet(sheet: Sheet) -> str:
     sizes = sorted(sheet.counts.values())
     title = f"{', '.join(sheet.variants)}: {sheet.rows:,} of {sheet.of_rows:,} rows"
     spread = f"; per pseudo-class {sizes[0]:,} to {sizes[-1]:,}" if sizes else ""
+    return titled(title + spread, sheet)
+
+
+def titled(title: str, sheet: Sheet) -> str:
+    """Return a sheet below its title: a column for each pseudo-class that it shows."""
     columns = "".join(column(label, pictures) for label, pictures in sheet.pictures.items())
-    return f'<h3>{escape(title + spread)}</h3>\n<div class="sheet">{columns}</div>\n'
+    return f'<h3>{escape(title)}</h3>\n<div class="sheet">{columns}</div>\n'
 
 
 def column(label: int | str, pictures: Sequence[Picture]) -> str:

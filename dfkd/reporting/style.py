@@ -71,3 +71,9 @@ def styled() -> Iterator[None]:
 def blank(height: float) -> Plot:
     """Return an empty figure of the page's width. height: in inches."""
     return Plot(figsize=(WIDTH, height), layout="constrained")
+
+
+def label_tile(axes: Any, y: int, x: int, text: str, dark: bool, size: float) -> None:
+    """Write a text into the middle of a tile of `pcolormesh`, white on a dark one."""
+    colour = "white" if dark else "black"
+    axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=size, color=colour)

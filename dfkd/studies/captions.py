@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dfkd.reporting.numbers import interval, percent, points
+from dfkd.reporting.numbers import counted, interval, percent, points
 from dfkd.stats.comparisons import BETTER, WORSE, Comparison
 from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
@@ -36,12 +36,11 @@ def effects(findings: Findings) -> str:
     shown = [c for c in findings.comparisons if c.n]
     decided = [c for c in shown if c.verdict in (BETTER, WORSE)]
     if not decided:
-        return (
-            f"None of {_counted(len(shown), 'variant')} can be told from the baseline."
-            + _widest(shown)
+        return f"None of {counted(len(shown), 'variant')} can be told from the baseline." + _widest(
+            shown
         )
     largest = max(decided, key=lambda c: abs(c.difference))
-    many = f"{len(decided)} of {_counted(len(shown), 'variant')}"
+    many = f"{len(decided)} of {counted(len(shown), 'variant')}"
     return (
         f"{many} can be told from the baseline, the largest difference is that of "
         f"{largest.variant}: "
@@ -102,10 +101,6 @@ def classes(findings: Findings) -> str:
         )
     )
     return f"{start}{lost}. {found.which()}".strip()
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 CONCLUSIONS: dict[str, Callable[[Findings], str]] = {

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.colors import Colormap
 from matplotlib.ticker import MaxNLocator
@@ -28,6 +29,7 @@ from dfkd.reporting.style import (
     ORANGE,
     Plot,
     blank,
+    label_tile,
     styled,
 )
 from dfkd.stats.comparisons import BETTER, WORSE
@@ -215,27 +217,17 @@ def _tiles(
     tiles = axes.pcolormesh(
         table, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1
     )
-    for y in range(len(table) if table.shape[1] <= NUMBERED else 0):
-        for x in range(table.shape[1]):
-            value = float(table.iloc[y, x])
-            dark = sum(colours(tiles.norm(value))[:3]) < 1.5
-            text = "" if math.isnan(value) else format(round(value), sign if round(value) else "")
-            axes.text(
-                x + 0.5,
-                y + 0.5,
-                text,
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if dark else "black",
-            )
+    for y, x in np.ndindex(*table.shape) if table.shape[1] <= NUMBERED else ():
+        value = float(table.iloc[y, x])
+        dark = sum(colours(tiles.norm(value))[:3]) < 1.5
+        text = "" if math.isnan(value) else format(round(value), sign if round(value) else "")
+        label_tile(axes, y, x, text, dark, size=7)
     axes.set_yticks([y + 0.5 for y in range(len(table))], list(table.index))
     axes.set_xticks([x + 0.5 for x in range(table.shape[1])], [str(name) for name in table.columns])
     axes.tick_params(length=0, labelsize=8)
     axes.tick_params(axis="x", labelsize=8 if table.shape[1] <= NUMBERED else 6)
     axes.invert_yaxis()
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     return tiles
 
 

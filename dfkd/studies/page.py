@@ -138,35 +138,16 @@ def _facts(findings: Findings) -> list[str]:
 
 
 def _results(findings: Findings) -> str:
-    baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
-    first = [
-        findings.data.baseline,
-        percent(baseline["mean"]),
-        str(int(baseline["n"])),
-        "",
-        "",
-        "",
-        "baseline",
+    kinds = ["", *(_kind(c) for c in findings.comparisons)]
+    body = [
+        (kind, [escape(text) for text in row])
+        for kind, row in zip(kinds, tables.rows(findings), strict=True)
     ]
-    rows = [(_kind(c), _result(c)) for c in findings.comparisons]
-    body = [(kind, [escape(text) for text in row]) for kind, row in [("", first), *rows]]
     return table(tables.HEADER, body, "results")
 
 
 def _kind(c: Comparison) -> str:
     return c.verdict if c.verdict in (BETTER, WORSE) else ""
-
-
-def _result(c: Comparison) -> list[str]:
-    return [
-        c.variant,
-        percent(c.mean),
-        str(c.n),
-        points(c.difference),
-        interval(c.low, c.high),
-        p(c.p_holm),
-        c.verdict,
-    ]
 
 
 def _more(findings: Findings) -> str:
