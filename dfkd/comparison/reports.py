@@ -11,8 +11,9 @@ from dfkd.comparison import page as overview
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.report_files import write_report_files
 from dfkd.storage import Storage, layout
-from dfkd.studies import record as studies
+from dfkd.studies import reading as studies
 from dfkd.studies.findings import Findings, StudyData
+from dfkd.studies.record import recorded
 from dfkd.sweeps import record as sweeps
 from dfkd.sweeps.findings import SweepData
 from dfkd.tracking.reading import Tracked
@@ -37,7 +38,7 @@ def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -
     study nor a sweep.
     """
     if tracking_uri is None:
-        where, found = str(storage), (studies.recorded(storage), sweeps.recorded(storage))
+        where, found = str(storage), (recorded(storage), sweeps.recorded(storage))
     else:
         tracked, done = (
             Tracked(tracking_uri),

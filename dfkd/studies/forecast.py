@@ -8,7 +8,7 @@ import json
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,12 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.stats.outcomes import by_block, paired_with
 from dfkd.stats.paired import smallest_detectable
-from dfkd.storage import Storage, layout
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
-from dfkd.studies import record as studies
-from dfkd.studies.driver import device_hours, known_run_context
+from dfkd.studies.computing import device_hours
+from dfkd.studies.plan import kept_run_context
+from dfkd.studies.reading import data_of, is_complete
 from dfkd.studies.record import StudyRecord
 from dfkd.training.cells import Job, RunContext, look_up
 from dfkd.training.environment import Environment
@@ -117,15 +118,14 @@ def _open_searches(
 
 
 def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None:
-    """The study's own, or that of another study on the same teacher and pool that was computed
-    alike.
+    """Return the run context of the study, else of another one that was computed alike.
+
+    Both need the study's teacher and pool, and the environment that `compute` would give.
     """
-    sources = {inputs_key(cell) for cell in study.cells().values()}
-    own = compute.storage / layout.run_context(name)
-    all_studies = (compute.storage / layout.STUDIES).glob(f"*/{own.name}")
-    others = sorted(path for path in all_studies if path != own)
-    for path in (own, *others):
-        run_context = known_run_context(path, sources)
+    inputs = {inputs_key(cell) for cell in study.cells().values()}
+    others = [other for other in compute.storage.list(layout.STUDIES) if other != name]
+    for known in (name, *others):
+        run_context = kept_run_context(known, compute, inputs)
         if run_context is not None and _fits(run_context.environment, compute):
             return run_context
     return None
@@ -138,7 +138,7 @@ def _fits(environment: Environment, compute: Compute) -> bool:
 
 def _done(ledger: Ledger, job: Job) -> bool:
     outcome = look_up(job, ledger)
-    return outcome is not None and outcome.final and "test" in outcome.metrics
+    return outcome is not None and is_complete(outcome)
 
 
 def _seconds(
@@ -152,8 +152,9 @@ def _seconds(
     """
     same: dict[str, list[float]] = defaultdict(list)
     alike: dict[str, list[float]] = defaultdict(list)
-    for record in _records(compute.storage):
-        if environment is not None and not record["cell"].endswith(f"-{environment}"):
+    for record in Ledger(compute.storage).records():
+        is_alike = environment is None or record["cell"].endswith(f"-{environment}")
+        if record["state"] != "finished" or not is_alike:
             continue
         same[_text(record["params"])].append(record["seconds"])
         alike[_text(_size(record["params"]))].append(record["seconds"])
@@ -165,14 +166,6 @@ def _seconds(
             return None
         total += statistics.median(times)
     return total
-
-
-def _records(storage: Storage) -> Iterator[dict[str, Any]]:
-    """Finished cells without their curves."""
-    for path in (storage / layout.CELLS).glob(f"*/{layout.RECORD}"):
-        record = json.loads(path.read_text())
-        if record["state"] == "finished":
-            yield record
 
 
 def _size(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +188,7 @@ def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledge
     if not jobs:
         return None
     record = StudyRecord.of(name, study, {at: job.name for at, job in jobs.items()}, None)
-    cells = studies.data_of(record, ledger.read).cells
+    cells = data_of(record, ledger.read).cells
     if not (cells["variant"] == study.baseline).any():
         return None
     pairs = [pair for pair in paired_with(by_block(cells), study.baseline) if len(pair) > 1]

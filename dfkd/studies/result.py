@@ -19,7 +19,7 @@ class StudyResult:
     """
 
     findings: Findings
-    computed: int  # cells of this call
+    computed: int = 0  # cells of this call
     stopped: str = ""  # why it ended before all was computed
 
     @property

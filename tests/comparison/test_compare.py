@@ -16,8 +16,10 @@ from synthetic import jobs_of, write_cell, write_study
 from ablations.components import study as components
 from dfkd.comparison.reports import read_study
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
-from dfkd.studies.record import StudyRecord, curves_text, from_ledger, from_mlflow
+from dfkd.studies.reading import curves_text, from_ledger, from_mlflow
+from dfkd.studies.record import StudyRecord
 from dfkd.tracking import Tracker
 from dfkd.tracking.reading import Tracked
 
@@ -60,7 +62,10 @@ def uri(storage: Path) -> str:
 
 
 def test_ledger_and_mlflow_give_the_same_study(storage: Path) -> None:
-    ledger, tracked = from_ledger(storage, "parts"), from_mlflow(Tracked(uri(storage)), "parts")
+    ledger, tracked = (
+        from_ledger(FolderStorage(storage), "parts"),
+        from_mlflow(Tracked(uri(storage)), "parts"),
+    )
     assert len(ledger.cells) == 20 and len(ledger.curves) == 60
     pd.testing.assert_frame_equal(tracked.cells, ledger.cells, check_exact=True)
     pd.testing.assert_frame_equal(tracked.curves, ledger.curves, check_exact=True)
@@ -92,7 +97,7 @@ def test_with_the_file_of_curves_no_cell_is_asked_for_its_history(
     )
     tracked = from_mlflow(Tracked(uri(tmp_path)), "parts")
     pd.testing.assert_frame_equal(
-        tracked.curves, from_ledger(tmp_path, "parts").curves, check_exact=True
+        tracked.curves, from_ledger(FolderStorage(tmp_path), "parts").curves, check_exact=True
     )
 
 
@@ -106,14 +111,14 @@ def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(
     (tmp_path / "studies" / "parts" / "study.json").write_text(
         replace(record, errors={failed: "killed"}).text()
     )
-    cells = from_ledger(tmp_path, "parts").cells
+    cells = from_ledger(FolderStorage(tmp_path), "parts").cells
     assert len(cells) == 19 and cells.loc[cells["state"] == "errored", "cell"].tolist() == [failed]
 
 
 def test_a_cell_of_an_extra_block_does_not_join_the_study(storage: Path) -> None:
     other = jobs_of(replace(components, blocks=6))["full", 5]
     write_cell(storage, other, 0.5)
-    assert len(from_ledger(storage, "parts").cells) == 20
+    assert len(from_ledger(FolderStorage(storage), "parts").cells) == 20
 
 
 @pytest.mark.parametrize(
@@ -187,7 +192,9 @@ def test_what_is_not_there_is_said_with_the_nearest(
     storage: Path, name: str, tracking_uri: str | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as error:
-        read_study(name, storage, tracking_uri and tracking_uri.format(storage=storage))
+        read_study(
+            name, FolderStorage(storage), tracking_uri and tracking_uri.format(storage=storage)
+        )
     assert "\n" not in str(error.value)
     assert not (storage / "nowhere.db").exists()
 

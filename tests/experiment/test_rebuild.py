@@ -215,10 +215,11 @@ def test_show_tells_why_a_cell_has_no_outcome(
 ) -> None:
     from dfkd.reporting.console import Console
     from dfkd.runs.terminal import print_cell
+    from dfkd.storage import FolderStorage
     from dfkd.storage.ledger import Ledger
 
     Ledger(tmp_path).write_error("abcde", "out of memory")
-    print_cell("abcde", tmp_path, Console())
+    print_cell("abcde", FolderStorage(tmp_path), Console())
     assert "out of memory" in capsys.readouterr().out
 
 

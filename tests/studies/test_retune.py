@@ -20,6 +20,7 @@ from dfkd.method.dropping import Tail
 from dfkd.method.losses import FitNet, PooledFeatures
 from dfkd.method.selection import Balanced, Random
 from dfkd.reporting.console import Console
+from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions
 from dfkd.studies.forecast import forecast
@@ -105,6 +106,7 @@ def test_a_space_of_another_recipe_is_refused() -> None:
 STUDY = """
 from dataclasses import replace
 from tiny_space import default
+from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.method.selection import Balanced
 variants = {"full": default, "few": replace(default, selection=Balanced(ratio=0.2))}
@@ -139,7 +141,7 @@ def few(project: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 
 def test_a_forecast_counts_the_searches(few: Study, tmp_path: Path) -> None:
-    told = forecast("few", few, Compute(storage=tmp_path / "s"), retuning=TINY)
+    told = forecast("few", few, Compute(storage=FolderStorage(tmp_path / "s")), retuning=TINY)
     assert (told.cells, told.searches, told.searched) == (4, 2, 24) and not (
         tmp_path / "s"
     ).exists()
@@ -181,7 +183,7 @@ def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) ->
 
 
 def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: Study) -> None:
-    where = Compute(storage=project / "s")
+    where = Compute(storage=FolderStorage(project / "s"))
     kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}
     assert (
         run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, StudyOptions()).computed == 0

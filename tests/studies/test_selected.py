@@ -20,10 +20,12 @@ from dfkd.method.dropping import WholeClass
 from dfkd.method.selection import Confident, Random
 from dfkd.reporting.sheets import Selected
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData, find
 from dfkd.studies.page import html
-from dfkd.studies.record import StudyRecord, from_ledger, write
+from dfkd.studies.reading import from_ledger
+from dfkd.studies.record import StudyRecord, write
 from dfkd.studies.selected import selected
 from dfkd.training.cells import Job
 from dfkd.training.distill import Inputs, Run
@@ -62,7 +64,7 @@ def storage(
     for job in jobs.values():
         write_cell(storage, job, 0.5)
     write(
-        storage,
+        FolderStorage(storage),
         StudyRecord.of("made", study, {at: job.name for at, job in jobs.items()}, test_images=600),
     )
     return storage
@@ -70,12 +72,12 @@ def storage(
 
 @pytest.fixture(scope="module")
 def data(storage: Path) -> StudyData:
-    return from_ledger(storage, "made")
+    return from_ledger(FolderStorage(storage), "made")
 
 
 @pytest.fixture(scope="module")
 def found(data: StudyData, storage: Path) -> Selected:
-    return selected(data, storage)
+    return selected(data, FolderStorage(storage))
 
 
 def test_variants_that_select_alike_share_a_sheet(found: Selected, study: Study) -> None:
@@ -121,7 +123,7 @@ def test_the_page_holds_them_and_is_the_same_again(
     shown = sum(len(pictures) for sheet in found.sheets for pictures in sheet.pictures.values())
     assert len(re.findall(r'src="data:image/png;base64,', page)) == shown > 60
     assert "full, no dropping: 153 of 600 rows" in page and "confident: 10 of 600 rows" in page
-    assert html(findings, selected(data, storage)) == page
+    assert html(findings, selected(data, FolderStorage(storage))) == page
 
 
 @pytest.mark.parametrize("gone", ["packs", "pools"])
@@ -131,21 +133,23 @@ def test_without_pool_or_scores_the_section_says_so_in_a_line_and_nothing_is_mad
     shutil.copytree(storage, tmp_path / "s")
     shutil.rmtree(tmp_path / "s" / gone)
     before = set(tmp_path.rglob("*"))
-    none = selected(data, tmp_path / "s")
+    none = selected(data, FolderStorage(tmp_path / "s"))
     assert none.sheets == () and none.absent == f"no images: {GONE}"
     assert f"<li>no images: {escape(GONE)}</li>" in html(find(data), none)
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_another_machine_that_has_only_records_says_so(data: StudyData, tmp_path: Path) -> None:
-    assert selected(data, tmp_path).absent == f"no images: {GONE}" and not list(tmp_path.iterdir())
+    assert selected(data, FolderStorage(tmp_path)).absent == f"no images: {GONE}" and not list(
+        tmp_path.iterdir()
+    )
 
 
 def test_a_variant_with_a_piece_of_the_users_is_named_with_the_reason(
     data: StudyData, storage: Path
 ) -> None:
     params = {**data.params, "random": {**data.params["random"], "selection": "my_package.Mine"}}
-    found = selected(replace(data, params=params), storage)
+    found = selected(replace(data, params=params), FolderStorage(storage))
     assert len(found.sheets) == 3 and found.absent.startswith(
         "no images of random: selection is my_package.Mine"
     )
@@ -154,6 +158,7 @@ def test_a_variant_with_a_piece_of_the_users_is_named_with_the_reason(
 def test_a_pool_with_other_pixels_is_not_shown(data: StudyData, storage: Path) -> None:
     other = {**data.provenance, "pool": ("another",)}
     found = selected(
-        replace(data, provenance=other, cells=data.cells.assign(cell="not-in-the-ledger")), storage
+        replace(data, provenance=other, cells=data.cells.assign(cell="not-in-the-ledger")),
+        FolderStorage(storage),
     )
     assert found.absent == "no images: the pool in the storage has other pixels than the study's"

@@ -1,17 +1,13 @@
-"""A real, tiny study of a user's own, on Ray and MLflow; what a study does with its blocks, on a
-crew that pretends.
-"""
+"""A real, tiny study of a user's own, on Ray and MLflow, from its command and from Python."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,25 +15,18 @@ import pytest
 from commands import PROJECTS, run
 from mlflow.entities import Run
 from mlflow_server import Gate, Server, serving
-from synthetic import ENVIRONMENT, jobs_of, write_cell
 
 from ablations.components import study as components
 from dfkd.comparison.reports import read_study
 from dfkd.execution.compute import Compute
-from dfkd.execution.executor import Failure, OpenExecutor
-from dfkd.experiment import Cell
 from dfkd.experiment.recipes import digits
-from dfkd.reporting.console import Console
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage import FolderStorage
+from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
-from dfkd.studies import driver as cluster_study
-from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.forecast import forecast
-from dfkd.studies.record import read
-from dfkd.studies.result import StudyResult
-from dfkd.training.cells import Job, RunContext, compute
+from dfkd.training.cells import RunContext, compute
 from dfkd.training.environment import this_environment
-from dfkd.training.inputs import MappedInputs, inputs_key
+from dfkd.training.inputs import inputs_key
 
 
 def test_two_equal_variants_are_an_error() -> None:
@@ -190,7 +179,10 @@ def test_table_and_page_come_back_from_the_server(
     folder = Path(server.client().download_artifacts(parent.info.run_id, "", str(tmp_path)))
     assert json.loads((folder / "effects.json").read_text())["columns"][0] == "variant"
     assert (folder / "report" / "index.html").read_text().startswith("<!")
-    tracked, kept = (read_study("tiny_study", project / "s", where) for where in (server.uri, None))
+    tracked, kept = (
+        read_study("tiny_study", FolderStorage(project / "s"), where)
+        for where in (server.uri, None)
+    )
     pd.testing.assert_frame_equal(tracked.cells, kept.cells)
     pd.testing.assert_frame_equal(tracked.curves, kept.curves, check_exact=True)
     assert set(json.loads((folder / "curves.json").read_text())) == set(kept.cells["cell"])
@@ -232,206 +224,12 @@ def test_the_best_student_loads_in_a_process_that_has_never_heard_of_us(
     assert right.mean() == pytest.approx(outcome.metrics["test"], abs=0.002)  # one image of 600
 
 
-GAINS = {"without selection": -0.08, "without explicit": 0.05}
-HOUR = 3600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretendedExecutor:
-    """An `Executor` that computes nothing: a cell's outcome follows from its name.
-
-    failing: cells that fail. again: the accuracy of a cell that is computed apart.
-    """
-
-    storage: Path
-    run_context: RunContext
-    failing: frozenset[str] = frozenset()
-    again: float | None = None
-    is_apart: bool = False
-
-    def compute(
-        self, title: str, jobs: Iterable[Job], on_outcome: Callable[[Outcome], None]
-    ) -> tuple[dict[str, Outcome], list[Failure]]:
-        done, failures = dict[str, Outcome](), list[Failure]()
-        for job in jobs:
-            if job.name in self.failing:
-                failures.append(Failure(job=job, reason="killed"))
-                continue
-            test = self.again if self.is_apart and self.again is not None else accuracy(job)
-            done[job.name] = write_cell(self.storage, job, test, seconds=HOUR)
-            on_outcome(done[job.name])
-        return done, failures
-
-    def inputs(self, cell: Cell) -> MappedInputs:
-        raise NotImplementedError
-
-    def apart(self, storage: Path) -> "PretendedExecutor":
-        return replace(self, storage=storage, is_apart=True)
-
-
-def pretended(**options: Any) -> OpenExecutor:
-    @contextmanager
-    def opened(
-        cells: Iterable[Cell], compute: Compute, console: Console
-    ) -> Iterator[PretendedExecutor]:
-        digests = {inputs_key(cell): ("teacher0", "pool0") for cell in cells}
-        run_context = RunContext(
-            environment=ENVIRONMENT, digests=digests, tags={"git_commit": "abc"}
-        )
-        yield PretendedExecutor(storage=compute.storage, run_context=run_context, **options)
-
-    return opened
-
-
-def accuracy(job: Job) -> float:
-    variant = next(
-        v
-        for v, e in components.variants.items()
-        if e.fingerprint() == job.cell.experiment.fingerprint()
-    )
-    noise = int(job.name[:6], 16) / 0xFFFFFF
-    return round(0.9 + GAINS.get(variant, 0.0) + 0.005 * noise + 0.001 * job.cell.block.seed, 6)
-
-
-class SilentTracker:
-    shown_uri = "nowhere"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-    def parent(self, **kwargs: Any) -> None: ...
-    def cell(self, *args: Any, **kwargs: Any) -> None: ...
-    def student(self, *args: Any) -> None: ...
-    def finish(self, *args: Any, **kwargs: Any) -> None: ...
-    def close(self) -> None: ...
-
-
-@pytest.fixture
-def pretend(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., StudyResult]]:
-    """`pretend(blocks=..., race=...)`: the components study without Ray, MLflow and report."""
-    monkeypatch.setattr(cluster_study, "Tracker", SilentTracker)
-    monkeypatch.setattr(cluster_study, "write_report", lambda findings, storage: ({}, True))
-    monkeypatch.setattr(cluster_study, "known_run_context", lambda path, sources: None)
-
-    def call(
-        blocks: int = 5,
-        failing: frozenset[str] = frozenset(),
-        again: float | None = None,
-        **options: Any,
-    ) -> StudyResult:
-        return run_study(
-            "made",
-            replace(components, blocks=blocks),
-            Compute(storage=tmp_path),
-            Console(quiet=True),
-            StudyOptions(**options),
-            open_executor=pretended(failing=failing, again=again),
-        )
-
-    yield call
-
-
-def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(
-    pretend: Callable[..., StudyResult],
-) -> None:
-    result = pretend(blocks=10, race=True)
-    counts = result.outcomes["variant"].value_counts()
-    assert counts["without selection"] == counts["without explicit"] == 5 and counts["full"] == 10
-    verdicts = {c.variant: (c.verdict, c.n) for c in result.comparisons}
-    assert verdicts["without selection"] == ("worse", 5) and verdicts["without explicit"] == (
-        "better",
-        5,
-    )
-    assert result.computed == 5 + 5 + 10 * 3
-    assert pretend(blocks=10, race=True).computed == 0
-
-
-def test_looks_are_fixed_before_the_first_cell(pretend: Callable[..., StudyResult]) -> None:
-    pretend(blocks=10, race=True)
-    with pytest.raises(ValueError, match="was begun as a race"):
-        pretend(blocks=12, race=True)
-    with pytest.raises(ValueError, match="was begun as a race"):
-        pretend(blocks=10)
-
-
-def test_a_study_without_looks_cannot_become_a_race(pretend: Callable[..., StudyResult]) -> None:
-    pretend(blocks=5)
-    with pytest.raises(ValueError, match="was begun without --race"):
-        pretend(blocks=10, race=True)
-
-
-def test_no_block_is_begun_that_would_go_beyond_the_hours(
-    pretend: Callable[..., StudyResult],
-) -> None:
-    result = pretend(blocks=5, max_device_hours=12)  # an hour a cell, five cells a block
-    assert result.computed == 10 and "--max-device-hours 12" in result.stopped
-    assert result.outcomes.groupby("block").size().tolist() == [5, 5]
-    rest = pretend(blocks=5)
-    assert rest.computed == 15 and rest.stopped == ""
-
-
-def test_a_cell_that_fails_is_said_left_out_and_tried_again(
-    pretend: Callable[..., StudyResult],
-) -> None:
-    failing = jobs_of(components)["without implicit", 2].name
-    first = pretend(failing=frozenset({failing}))
-    assert (first.outcomes["state"] == "errored").sum() == 1
-    assert any("killed" in note for note in first.findings.notes)
-    second = pretend()
-    assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
-
-
-def test_cells_of_other_work_are_marked_and_one_is_computed_again(
-    pretend: Callable[..., StudyResult], tmp_path: Path
-) -> None:
-    for at in (("full", 0), ("full", 1)):
-        job = jobs_of(components)[at]
-        write_cell(tmp_path, job, accuracy(job))
-    result = pretend()
-    assert result.computed == 23 and result.outcomes.loc[
-        result.outcomes["reused"], "block"
-    ].tolist() == [0, 1]
-    assert any("equal to the last bit" in note for note in result.findings.notes)
-    shutil.rmtree(tmp_path / "studies")
-    assert any("DIFFER" in note for note in pretend(again=0.123).findings.notes)
-    shutil.rmtree(tmp_path / "studies")
-    pretend(check=False)
-    record = read(tmp_path, "made")
-    assert record is not None and record.check is None
-
-
-def test_the_record_says_all_that_a_comparison_needs(
-    pretend: Callable[..., StudyResult], tmp_path: Path
-) -> None:
-    pretend()
-    record = read(tmp_path, "made")
-    assert (
-        record is not None and record.question == components.question and record.test_images == 600
-    )
-    assert record.cells["full"] == [jobs_of(components)["full", i].name for i in range(5)]
-    assert record.changes["without dropping"]["dropping"] == ["none", "tail"]
-
-
-def test_a_forecast_before_anything_is_there(tmp_path: Path) -> None:
-    told = forecast("made", components, Compute(storage=tmp_path))
-    assert (told.cells, told.done, told.prepared, told.seconds, told.sd) == (
-        25,
-        0,
-        False,
-        None,
-        None,
-    )
-    assert 2.2 < told.detectable < 3.2  # 1.7 standard deviations for one comparison, more for four
-    stated = forecast("made", components, Compute(storage=tmp_path), sd=0.01)
-    assert stated.detectable == pytest.approx(told.detectable / 100)
-
-
 def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
     """Where the tiny study lies, its cells are recognised, also under another name, and give the
     time.
     """
     study = replace(sys.modules["tiny_study"].study, blocks=5)
-    where = Compute(storage=project / "s")
+    where = Compute(storage=FolderStorage(project / "s"))
     done = {
         json.loads(path.read_text())["cell"] for path in (project / "s").glob("cells/*/record.json")
     }

@@ -8,21 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ablations.components import study as components
 from dfkd import recipes
 from dfkd.experiment import Experiment
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
-from dfkd.studies.record import StudyRecord, from_ledger, write
+from dfkd.studies.reading import from_ledger
+from dfkd.studies.record import StudyRecord, write
 from dfkd.training.cells import Job, RunContext, outcome_of
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
 
 STUDY = replace(components, blocks=8)
 GAINS = {"without selection": -0.08, "without dropping": 0.0005}
-ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch="2.14.1")
+ENVIRONMENT = Environment(device="cpu AVX2", workers=1, threads=1, torch=torch.__version__)
 
 
 def jobs_of(study: Study, **tags: str) -> dict[tuple[str, int], Job]:
@@ -50,7 +53,7 @@ def outcome(job: Job, test: float, *, state: str = "finished", seconds: float = 
 
 
 def write_cell(storage: Path, job: Job, test: float, **kwargs: object) -> Outcome:
-    ledger = Ledger(storage)
+    ledger = Ledger(FolderStorage(storage))
     ledger.write(outcome(job, test, **kwargs), None)  # type: ignore[arg-type]
     ledger.write_test(job.name, test)
     written = ledger.read(job.name)
@@ -82,13 +85,13 @@ def write_study(
     names = {at: job.name for at, job in jobs.items()}
     record = StudyRecord.of(name, study, names, test_images=600)
     record = replace(record, looked=[study.blocks])
-    write(storage, record)
+    write(FolderStorage(storage), record)
     return record
 
 
 def data(storage: Path, study: Study, gains: Mapping[str, float], **kwargs: object) -> StudyData:
     write_study(storage, "made", study, gains, **kwargs)  # type: ignore[arg-type]
-    return from_ledger(storage, "made")
+    return from_ledger(FolderStorage(storage), "made")
 
 
 def factors() -> tuple[Experiment, dict]:

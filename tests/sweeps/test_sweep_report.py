@@ -16,6 +16,7 @@ from searches import write_sweep
 from synthetic import STUDY, write_study
 
 from dfkd.comparison.reports import kinds_of, write_overview
+from dfkd.storage import FolderStorage
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import record as sweeps
 from dfkd.sweeps.findings import SweepData, verdict
@@ -177,10 +178,10 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
 
 
 def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path: Path) -> None:
-    assert kinds_of([NAME], storage, None) == {NAME: True}
+    assert kinds_of([NAME], FolderStorage(storage), None) == {NAME: True}
     with pytest.raises(
         ValueError, match=f"no study 'digits-174ed103' in .*, nor a sweep: did you mean {NAME}"
     ):
-        kinds_of(["digits-174ed103"], storage, None)
+        kinds_of(["digits-174ed103"], FolderStorage(storage), None)
     with pytest.raises(ValueError, match=f"nor a sweep: there are .*{NAME}, running-1"):
-        kinds_of(["nothing-like-it"], storage, None)
+        kinds_of(["nothing-like-it"], FolderStorage(storage), None)

@@ -1,0 +1,83 @@
+"""Tells MLflow of a study: its run, the cells below it, and its findings once they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dfkd.execution.compute import Compute
+from dfkd.identity import digest
+from dfkd.reporting.console import Console
+from dfkd.reporting.report_files import digest_of
+from dfkd.stats.comparisons import frame
+from dfkd.storage import layout
+from dfkd.storage.ledger import Outcome
+from dfkd.studies.findings import Findings
+from dfkd.studies.plan import StudyPlan
+from dfkd.studies.reading import CURVES, RECORD, curves_text
+from dfkd.studies.result import typical_of_best
+from dfkd.studies.study import Study
+from dfkd.tracking import RunSync, Tracker
+
+
+def sync_of(name: str, study: Study, compute: Compute, console: Console) -> RunSync:
+    """Return what keeps the study's run in MLflow up to date; nothing is contacted yet."""
+    return RunSync(
+        Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
+        compute.storage / layout.study(name),
+        kind="study",
+        name=name,
+        identity=f"study {name}",
+        params={"question": study.question, "baseline": study.baseline, "blocks": study.blocks},
+        tags={"study": name},
+    )
+
+
+def sync_cells(sync: RunSync, plan: StudyPlan, known: Mapping[str, Outcome]) -> None:
+    """Open the study's run and tell MLflow of these cells."""
+    sync.open()
+    for outcome in known.values():
+        sync_cell(sync, plan, outcome)
+
+
+def sync_cell(sync: RunSync, plan: StudyPlan, outcome: Outcome) -> None:
+    """Tell MLflow of one cell, with its variant and whether that is the baseline."""
+    variant = plan.variant_of(outcome.cell)
+    role = "baseline" if variant == plan.study.baseline else "variant"
+    name = f"{variant} {plan.jobs[outcome.cell].cell.block}"
+    sync.cell(outcome, role, name, {"study": plan.name, "variant": variant})
+
+
+def sync_findings(
+    sync: RunSync,
+    plan: StudyPlan,
+    done: Mapping[str, Outcome],
+    findings: Findings,
+    files: dict[str, Path | str],
+) -> None:
+    """Tell MLflow what came of the study, unless it has been told exactly this before.
+
+    files: those of the report by their names in MLflow.
+    """
+    record = plan.record.text()
+    told = {"record": digest([record, *sorted(done)]), "report": digest_of(files)}
+    if not sync.is_due(told):
+        return
+    sync_cells(sync, plan, done)
+    sync.tracker.finish(
+        sync.parent,
+        metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
+        tables={
+            "effects": frame(findings.comparisons),
+            "variants": findings.summary,
+            RECORD: record,
+            CURVES: curves_text(done.values()),
+        },
+        files=files,
+    )
+    best = typical_of_best(findings.data.cells)
+    if best is not None:
+        outcome = done[str(best["cell"])]
+        experiment = plan.jobs[outcome.cell].cell.experiment
+        sync.tracker.student(sync.parent, outcome, experiment)
+    sync.settle(told)
