@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib import style
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -62,9 +62,7 @@ def svg(figure: Figure) -> str:
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw with our style inside, whatever the user's own is."""
-    with mpl.rc_context():
-        mpl.rcdefaults()  # not the user's own style
-        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # where matplotlib lists all names
+    with style.context(STYLE, after_reset=True):
         yield
 
 
