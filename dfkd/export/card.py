@@ -33,29 +33,29 @@ def card(
 
     images_are: on what the formats were compared. measured_on: machine and threads of the timings.
     """
-    e = student.experiment
+    experiment = student.experiment
     parts = [
         _front(student, outcome),
-        f"# {_title(e)}",
-        _what(e, student),
+        f"# {_title(experiment)}",
+        _what(experiment, student),
         "## Load it",
-        _loading(e, checked),
+        _loading(experiment, checked),
         "## Accuracy",
         _accuracy(outcome),
         "## Formats",
         _formats(checked, images_are, measured_on),
         "## How it was made",
-        _recipe(e, outcome),
+        _recipe(experiment, outcome),
         "## Limits",
-        _limits(e, outcome),
+        _limits(experiment, outcome),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _title(e: Experiment) -> str:
-    return (
-        f"{name_of(e.student)} for {name_of(e.task)}, distilled from {name_of(e.teacher.network)}"
-    )
+def _title(experiment: Experiment) -> str:
+    pieces = (experiment.student, experiment.task, experiment.teacher.network)
+    student, task, teacher = (name_of(piece) for piece in pieces)
+    return f"{student} for {task}, distilled from {teacher}"
 
 
 def _front(student: Student, outcome: Outcome) -> str:
@@ -77,30 +77,33 @@ def _front(student: Student, outcome: Outcome) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _what(e: Experiment, student: Student) -> str:
-    height, width, channels = e.task.image_shape
+def _what(experiment: Experiment, student: Student) -> str:
+    classes, (height, width, channels) = experiment.task.classes, experiment.task.image_shape
     return (
-        f"An image classifier with {student.parameters:,} parameters and {e.task.classes} classes. "
-        "It learned from "
-        f"{_source(e)}.\n\n"
+        f"An image classifier with {student.parameters:,} parameters and {classes} classes. "
+        f"It learned from {_source(experiment)}.\n\n"
         f"In: `images`, float32 [batch, {channels}, {height}, {width}], scaled to 0..1; the "
-        "normalisation is inside. "
-        f"Out: `logits`, float32 [batch, {e.task.classes}]; softmax makes probabilities of them."
+        f"normalisation is inside. Out: `logits`, float32 [batch, {classes}]; softmax makes "
+        "probabilities of them."
     )
 
 
-def _source(e: Experiment) -> str:
-    if e.pool != TrainingImages(task=e.task):
+def _source(experiment: Experiment) -> str:
+    if experiment.pool != TrainingImages(task=experiment.task):
         return (
             "a teacher's answers to unlabelled images, without the data that the teacher was "
             "trained on"
         )
     original = "the task's own training images, which a data-free method does not have: a baseline"
-    return f"the labels of {original}" if e.reads_labels else f"a teacher's answers to {original}"
+    return (
+        f"the labels of {original}"
+        if experiment.reads_labels
+        else f"a teacher's answers to {original}"
+    )
 
 
-def _loading(e: Experiment, checked: Iterable[Checked]) -> str:
-    height, width, channels = e.task.image_shape
+def _loading(experiment: Experiment, checked: Iterable[Checked]) -> str:
+    height, width, channels = experiment.task.image_shape
     shape = f"4, {channels}, {height}, {width}"
     blocks = [
         f"{one.format.name}, "
@@ -157,10 +160,12 @@ def _row(one: Checked) -> str:
     )
 
 
-def _recipe(e: Experiment, outcome: Outcome) -> str:
+def _recipe(experiment: Experiment, outcome: Outcome) -> str:
     """List teacher, pool and recipe, without the places of files on the machine that trained it."""
-    hidden = _locations(e, "")
-    rows = [f"| {name} | {value} |" for name, value in e.params().items() if name not in hidden]
+    hidden = _locations(experiment, "")
+    rows = [
+        f"| {name} | {value} |" for name, value in experiment.params().items() if name not in hidden
+    ]
     facts = {
         "cell": outcome.cell,
         "block": str(Block(**outcome.block)),
@@ -190,16 +195,16 @@ def _locations(piece: Any, prefix: str) -> set[str]:
     return found
 
 
-def _limits(e: Experiment, outcome: Outcome) -> str:
-    height, width, _ = e.task.image_shape
+def _limits(experiment: Experiment, outcome: Outcome) -> str:
+    height, width, _ = experiment.task.image_shape
     lines = [
         f"It is one student of one seed (block {Block(**outcome.block)}), one teacher and one draw "
         "of the pool; another seed would be a little better or worse.",
-        f"It takes images of {height}x{width} pixels of the kind that the task {name_of(e.task)} "
-        "has, and answers with one of its classes to anything else as well. Its probabilities were "
-        "not calibrated.",
+        f"It takes images of {height}x{width} pixels of the kind that the task "
+        f"{name_of(experiment.task)} has, and answers with one of its classes to anything else as "
+        "well. Its probabilities were not calibrated.",
     ]
-    if not e.reads_labels:
+    if not experiment.reads_labels:
         lines.append("It saw no original label: what the teacher gets wrong it may have learned.")
     if "test" not in outcome.metrics:
         lines.append(

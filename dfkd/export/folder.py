@@ -73,9 +73,8 @@ def write_formats(student: Student, images_NHWC: NDArray[np.uint8], half: Path) 
 
     Raises NotExported for a format that cannot be written or does not agree with the student.
     """
-    e = student.experiment
-    network = flat(e.student, "student")
-    write_config(half, student.cell, network, e.task)
+    network = flat(student.experiment.student, "student")
+    write_config(half, student.cell, network, student.experiment.task)
     return [_checked(student, how, images_NHWC, half) for how in formats(modules_of(network))]
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfkd.experiment import Experiment
-from dfkd.experiment.rebuild import experiment
+from dfkd.experiment import Experiment, rebuild
 from dfkd.export.card import card
 from dfkd.export.folder import Checked, Student, is_export_of, write_formats
 from dfkd.reporting.console import Console
+from dfkd.reporting.numbers import counted
 from dfkd.seeding import Block
 from dfkd.storage import Storage
 from dfkd.storage.files import whole_folder
@@ -49,8 +49,8 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
             f"the weights of {outcome.cell} are not in {storage}: name the storage that has them "
             f"with --storage, or compute it again with {again}"
         ) from error
-    e = experiment(outcome.params, {}, modules)
-    return Student(cell=outcome.cell, experiment=e, weights=weights)
+    experiment = rebuild.experiment(outcome.params, {}, modules)
+    return Student(cell=outcome.cell, experiment=experiment, weights=weights)
 
 
 def export(
@@ -64,8 +64,8 @@ def export(
         console.line(f"it is there: {folder}; delete it to have it written again")
         return
     images_NHWC, images_are = images_to_compare(student.experiment, outcome, storage)
-    threads = torch.get_num_threads()
-    machine = f"{this_environment('cpu').device}, {threads} thread{'s' * (threads > 1)}"
+    threads = counted(torch.get_num_threads(), "thread")
+    machine = f"{this_environment('cpu').device}, {threads}"
     try:
         with (
             whole_folder(folder) as half,
@@ -85,28 +85,30 @@ def export(
 
 
 def images_to_compare(
-    e: Experiment, outcome: Outcome, storage: Storage
+    experiment: Experiment, outcome: Outcome, storage: Storage
 ) -> tuple[NDArray[np.uint8], str]:
     """Return at most 1,000 images, evenly spaced, and what they are.
 
     Validation images where the task has some, else the probe's, else noise.
     """
-    images_NHWC, what = _images(e, outcome, storage)
+    images_NHWC, what = _images(experiment, outcome, storage)
     kept = np.unique(np.linspace(0, len(images_NHWC) - 1, MOST_IMAGES).astype(int))
     return np.ascontiguousarray(images_NHWC[kept]), f"{len(kept)} {what}"
 
 
-def _images(e: Experiment, outcome: Outcome, storage: Storage) -> tuple[NDArray[np.uint8], str]:
+def _images(
+    experiment: Experiment, outcome: Outcome, storage: Storage
+) -> tuple[NDArray[np.uint8], str]:
     try:
-        validation = e.task.validation()
+        validation = experiment.task.validation()
         if validation is not None:
             return validation.images, "validation images of the task"
         return probe_images(
-            e, Block(**outcome.block), outcome.tags, storage
+            experiment, Block(**outcome.block), outcome.tags, storage
         ), "held-out images of the pool"
     except ValueError:  # of a task or pool whose files are elsewhere
         return np.random.default_rng(0).integers(
-            0, 256, (256, *e.task.image_shape), np.uint8
+            0, 256, (256, *experiment.task.image_shape), np.uint8
         ), "images of noise"
 
 

@@ -57,9 +57,10 @@ class Found:
 
 def inspection_key(cell: Cell, recipe: str, source: InputSource) -> str:
     """Return a name that is equal for inspections that would find the same."""
-    e = cell.experiment.canonical()
+    experiment = cell.experiment.canonical()
     pieces: list[Json] = [
-        None if piece is None else spec(piece) for piece in (e.task, e.selection, e.dropping)
+        None if piece is None else spec(piece)
+        for piece in (experiment.task, experiment.selection, experiment.dropping)
     ]
     contents: list[Json] = [
         source.teacher.digest,
@@ -125,13 +126,13 @@ def _set_aside(pool: PoolFiles) -> dict[str, int]:
 
 
 def _facts(subject: Subject) -> dict[str, str]:
-    e = subject.cell.experiment.canonical()
+    experiment = subject.cell.experiment.canonical()
     pieces = {
-        "task": e.task,
-        "pool": e.pool,
-        "teacher": e.teacher,
-        "selection": e.selection,
-        "dropping": e.dropping,
+        "task": experiment.task,
+        "pool": experiment.pool,
+        "teacher": experiment.teacher,
+        "selection": experiment.selection,
+        "dropping": experiment.dropping,
     }
     return {name: _described(piece, name) for name, piece in pieces.items()} | {
         "block": str(subject.cell.block),

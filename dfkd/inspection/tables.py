@@ -14,12 +14,12 @@ def classes(fitness: Fitness, most: int = MOST_CLASSES) -> Table:
     """Return a row for each class, or for the worst `most` of them."""
     known = any(c.teacher is not None for c in fitness.classes)
     header = ["class", "rows", "sure", "mean confidence", "fair share", "sure could fill", "taken"]
-    header += ["teacher's recall"] * known + ["verdict"]
+    header += ["teacher's recall", "verdict"] if known else ["verdict"]
     return header, [_class(fitness, c, known) for c in shown_classes(fitness, most)]
 
 
 def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
-    recall = ["" if c.teacher is None else f"{share_text(c.teacher)} %"] * known
+    recall = "" if c.teacher is None else f"{share_text(c.teacher)} %"
     return [
         str(c.label),
         f"{c.rows:,}",
@@ -28,7 +28,7 @@ def _class(fitness: Fitness, c: ClassFit, known: bool) -> list[str]:
         f"{fitness.fair:,.0f}",
         f"{share_text(fitness.filled(c))} %",
         f"{c.taken:,}",
-        *recall,
+        *([recall] if known else []),
         fitness.state(c),
     ]
 

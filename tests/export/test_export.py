@@ -24,6 +24,7 @@ from dfkd.export.checks import Agreement, agreement, as_floats
 from dfkd.export.folder import is_export_of
 from dfkd.export.handover import export, images_to_compare, student_of
 from dfkd.models.networks import SmallResNet
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.teachers import predict
 from dfkd.reporting.console import Console
 from dfkd.runs.finding import find_outcome
@@ -198,7 +199,7 @@ def test_a_student_whose_weights_are_elsewhere_is_one_line(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Elsewise:
+class Elsewise(BaseNetwork):
     """Answers otherwise when it is exported, as networks with a fast path for inference may."""
 
     version: ClassVar[int] = 1
@@ -218,7 +219,7 @@ class ElsewiseModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Untraceable:
+class Untraceable(BaseNetwork):
     """Looks into its images: no graph can."""
 
     version: ClassVar[int] = 1

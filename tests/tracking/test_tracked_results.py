@@ -11,6 +11,7 @@ from mlflow_records import Record, outcome
 from torch import Tensor, nn
 
 from dfkd.experiment.recipes import digits
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.storage.ledger import Ledger
 
 
@@ -79,7 +80,7 @@ class Untraceable(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UntraceableNetwork:
+class UntraceableNetwork(BaseNetwork):
     version: ClassVar[int] = 1
 
     def build(self, classes: int, channels: int) -> nn.Module:
