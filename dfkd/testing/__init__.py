@@ -1,1 +1,27 @@
-"""Testing: what all pieces of a kind promise, as suites that a user's own pieces can run."""
+"""Testing: what all pieces of a kind promise, as suites that a user's own pieces can run.
+
+    from dfkd.testing import LossSuite
+    class TestMine(LossSuite):
+        pieces = (Mine(weight=1.0),)
+
+is a test file for pytest. Needs pytest, which the project's extra "dev" installs.
+"""
+
+import pytest
+
+# before they are imported: a failing assert then shows its values
+pytest.register_assert_rewrite(
+    "dfkd.testing.suite",
+    "dfkd.testing.answers",
+    "dfkd.testing.droppings",
+    "dfkd.testing.losses",
+    "dfkd.testing.selections",
+)
+
+from dfkd.testing.answers import AnswerLossSuite  # noqa: E402
+from dfkd.testing.droppings import DroppingSuite  # noqa: E402
+from dfkd.testing.losses import LossSuite  # noqa: E402
+from dfkd.testing.selections import SelectionSuite  # noqa: E402
+from dfkd.testing.suite import PieceSuite  # noqa: E402
+
+__all__ = ["AnswerLossSuite", "DroppingSuite", "LossSuite", "PieceSuite", "SelectionSuite"]

@@ -22,7 +22,8 @@ from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.losses import OriginalLabels, PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
-from dfkd.training.distill import Inputs, Run
+from dfkd.testing.runs import run_of
+from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource, load, obtain, score_here
 
 ORIGINAL = ("digits_labels", "digits_original")
@@ -46,10 +47,6 @@ def small(experiment: Experiment, tiny: Experiment) -> Experiment:
     return replace(
         experiment, teacher=tiny.teacher, student=tiny.student, schedule=schedule, pool=pool
     )
-
-
-def run_of(experiment: Experiment, inputs: Inputs) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=0)), inputs)
 
 
 # ---- end to end

@@ -11,14 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.experiment import Cell
 from dfkd.identity import name_of, spec
 from dfkd.method.contract import with_defaults
 from dfkd.method.dropping import DROPPINGS, BaseDropping
 from dfkd.method.losses import KDS, LOSSES, BaseAnswerLoss, BaseLoss, Both, PooledFeatures
 from dfkd.method.selection import SELECTIONS, BaseSelection, Dynamic
-from dfkd.seeding import Block
-from dfkd.training.distill import Run
+from dfkd.testing.runs import run_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +138,7 @@ def test_pieces_that_declare_only_what_they_must_train(tiny, inputs):
         implicit=Both(first=MyLoss(weight=1.0), second=PooledFeatures(weight=1.0)),
     )
     assert type(mine.canonical().explicit) is MyLoss
-    run = Run(Cell(experiment=mine, block=Block(seed=0)), inputs)
+    run = run_of(mine, inputs)
     assert run.rows_N.max() < 64 + len(inputs.probe.rows_P)
     run.advance(4)
     point = run.evaluate()
@@ -152,7 +150,7 @@ def test_a_rule_of_a_users_own_may_be_drawn_from_again_and_has_another_budget(ti
     rule = Dynamic(rule=MyRule(rows=32), every=1)
     assert rule.columns is None and rule.once == MyRule(rows=32)
     assert rule.at_budget(rows=16) is not None
-    run = Run(Cell(experiment=replace(tiny, selection=rule), block=Block(seed=0)), inputs)
+    run = run_of(replace(tiny, selection=rule), inputs)
     run.advance(4)
     assert len(run.batches.rows_N) == 16
 
@@ -160,7 +158,7 @@ def test_a_rule_of_a_users_own_may_be_drawn_from_again_and_has_another_budget(ti
 def test_any_loss_may_bring_an_optimizer_of_its_own(tiny, inputs):
     """One step of Adam moves a weight by its learning rate, whatever the student's optimizer."""
     mine = replace(tiny, explicit=MyAdversary(weight=1.0), implicit=MyLoss(weight=1.0))
-    run = Run(Cell(experiment=mine, block=Block(seed=0)), inputs)
+    run = run_of(mine, inputs)
     assert run.own_optimizer is not None
     run.advance(1)
     moved = {name: 1 - float(run.objective.losses[name].scale) for name in run.objective.losses}

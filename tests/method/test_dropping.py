@@ -1,18 +1,15 @@
 """Class dropping: what all rules promise, and each one's formula. B batch, K classes."""
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from dfkd.experiment import Cell
 from dfkd.method.dropping import (
     DROPPINGS,
     ByConfidence,
-    Dropping,
     NoiseMatrix,
     Nucleus,
     Random,
@@ -20,21 +17,12 @@ from dfkd.method.dropping import (
     WholeClass,
 )
 from dfkd.method.losses import KD
-from dfkd.seeding import Block, generator
-from dfkd.training.distill import Run
+from dfkd.seeding import generator
+from dfkd.testing import DroppingSuite
+from dfkd.testing.runs import run_of
 
-RECIPES: dict[type[Dropping], Callable[[float], Dropping]] = {
-    Tail: lambda rate: Tail(rate=rate),
-    Random: lambda rate: Random(rate=rate),
-    ByConfidence: lambda rate: ByConfidence(rate=rate),
-    Nucleus: lambda rate: Nucleus(mass=1 - rate),
-    WholeClass: lambda rate: WholeClass(rate=rate),
-    NoiseMatrix: lambda rate: NoiseMatrix(weight=rate, accuracy=0.9),
-}
-DRAWN = {Random, ByConfidence}  # rules that the generator may change
-RATED = [kind for kind in DROPPINGS if "rate" in kind.__dataclass_fields__]  # type: ignore[attr-defined]
-each_rule = pytest.mark.parametrize("kind", DROPPINGS, ids=lambda kind: kind.__name__)
-each_rate = pytest.mark.parametrize("rate", [0.0, 0.1, 0.35, 0.8, 0.99])
+RATED = [kind for kind in DROPPINGS if "rate" in {field.name for field in fields(kind)}]
+RATES = (0.0, 0.35, 0.99)
 
 
 def logits(batch: int = 64, classes: int = 10, seed: int = 0) -> torch.Tensor:
@@ -44,91 +32,39 @@ def logits(batch: int = 64, classes: int = 10, seed: int = 0) -> torch.Tensor:
 # ---- what all rules have in common
 
 
-def test_every_listed_rule_is_tested():
-    assert set(RECIPES) == set(DROPPINGS)
-
-
-@each_rule
-@each_rate
-@pytest.mark.parametrize("classes", [2, 3, 10, 100])
-def test_the_most_likely_class_is_always_kept(kind, rate, classes):
-    teacher_BK = logits(classes=classes)
-    keep_BK = RECIPES[kind](rate).keep(teacher_BK, generator(0, "dropping", 0))
-    assert keep_BK.dtype == torch.bool and keep_BK.shape == teacher_BK.shape
-    assert keep_BK[torch.arange(64), teacher_BK.argmax(1)].all()
-
-
-@each_rule
-def test_among_equal_classes_the_one_that_counts_as_the_answer_is_kept(kind):
-    teacher_BK = logits().round()  # many ties
-    keep_BK = RECIPES[kind](0.8).keep(teacher_BK, generator(0, "dropping", 0))
-    assert keep_BK[torch.arange(64), torch.from_numpy(teacher_BK.numpy().argmax(1))].all()
-    everything_equal_BK = RECIPES[kind](0.8).keep(torch.zeros(4, 10), generator(0, "dropping", 0))
-    assert everything_equal_BK[:, 0].all()
-
-
-@each_rule
-def test_rate_0_is_plain_distillation(kind):
-    rule, kd = RECIPES[kind](0.0), KD()
-    assert rule.canonical(10) is None
-    keep_BK = rule.keep(logits(), generator(0, "dropping", 0))
-    assert keep_BK.all()
-    student_BK, teacher_BK = logits(seed=1), logits()
-    plain = kd(student_BK, teacher_BK, None, False)
-    assert kd(student_BK, teacher_BK, keep_BK, kind.masks_student).item() == pytest.approx(
-        plain.item(), rel=1e-6
+class TestDroppings(DroppingSuite):
+    pieces = (
+        *(kind.example() for kind in DROPPINGS),
+        *(replace(kind.example(), rate=rate) for kind in RATED for rate in RATES),
+        *(Nucleus(mass=1 - rate) for rate in RATES),
+        NoiseMatrix(weight=0.0),
     )
 
 
-@each_rule
-@each_rate
-def test_the_canonical_rule_drops_the_same(kind, rate):
-    rule = RECIPES[kind](rate)
-    canonical = rule.canonical(10)
-    keep_BK = rule.keep(logits(), generator(0, "dropping", 3))
-    if canonical is None:
-        assert keep_BK.all()
-    else:
-        assert canonical.canonical(10) == canonical
-        assert canonical.keep(logits(), generator(0, "dropping", 3)).equal(keep_BK)
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        *(replace(kind.example(), rate=0.0) for kind in RATED),
+        Nucleus(mass=1.0),
+        NoiseMatrix(weight=0.0),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_rule_that_drops_nothing_is_none(nothing):
+    assert nothing.canonical(10) is None
 
 
-@each_rule
-def test_masks_are_the_same_for_the_same_generator_and_only_drawn_rules_listen_to_it(kind):
-    rule = RECIPES[kind](0.5)
-    first, again, other = (
-        rule.keep(logits(), generator(0, "dropping", step)) for step in (1, 1, 2)
-    )
-    assert first.equal(again)
-    assert first.equal(other) == (kind not in DRAWN)
-
-
-@each_rule
-def test_the_global_random_state_is_left_alone(kind):
-    before = torch.random.get_rng_state()
-    RECIPES[kind](0.5).keep(logits(), generator(0, "dropping", 0))
-    assert torch.random.get_rng_state().equal(before)
-
-
-@each_rule
-def test_dropped_logits_of_the_student_are_pushed_down_unless_they_are_masked_too(kind):
-    teacher_BK, student_BK = logits(), logits(seed=1).requires_grad_()
-    keep_BK = RECIPES[kind](0.5).keep(teacher_BK, generator(0, "dropping", 0))
-    KD()(student_BK, teacher_BK, keep_BK, kind.masks_student).backward()
-    gradient_BK = student_BK.grad
-    assert gradient_BK is not None and gradient_BK.isfinite().all()
-    assert (gradient_BK[keep_BK] != 0).any()
-    if kind.masks_student:
-        assert (gradient_BK[~keep_BK] == 0).all()
-    else:
-        assert (gradient_BK[~keep_BK] > 0).all()
+@pytest.mark.parametrize("kind", [Random, ByConfidence])
+def test_what_is_drawn_depends_on_the_step(kind):
+    masks = [kind(rate=0.5).keep(logits(), generator(0, "dropping", step)) for step in (1, 2)]
+    assert not masks[0].equal(masks[1])
 
 
 @pytest.mark.parametrize("kind", RATED, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, math.nan])
 def test_rates_outside_of_their_range_are_refused(kind, rate):
     with pytest.raises(ValueError, match=r"dropping.rate must lie in \[0, 1\), .* but got rate="):
-        RECIPES[kind](rate)
+        replace(kind.example(), rate=rate)
 
 
 # ---- tail
@@ -225,7 +161,7 @@ def test_nucleus_reads_the_temperature_of_the_loss(tiny, inputs):
     kept = []
     for temperature in (1.0, 20.0):
         experiment = replace(tiny, dropping=Nucleus(mass=0.9), kd=KD(temperature=temperature))
-        run = Run(Cell(experiment=experiment, block=Block(seed=0)), inputs)
+        run = run_of(experiment, inputs)
         run.advance(5)
         kept.append(run.evaluate()["kept_classes"])
     assert kept[0] < 8 < kept[1]
@@ -256,7 +192,7 @@ def test_whole_class_takes_the_rows_of_the_worst_classes(inputs, by, rate, dropp
 
 def test_whole_class_shortens_the_selection_of_a_run(tiny, inputs):
     runs = [
-        Run(Cell(experiment=replace(tiny, dropping=dropping), block=Block(seed=0)), inputs)
+        run_of(replace(tiny, dropping=dropping), inputs)
         for dropping in (None, WholeClass(rate=0.5))
     ]
     whole, part = (set(run.rows_N) for run in runs)

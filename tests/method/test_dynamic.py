@@ -2,20 +2,21 @@
 an interruption.
 """
 
-import io
+import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from dfkd.data.images.transforms import to_tensor
-from dfkd.experiment import Cell, Experiment
-from dfkd.method.selection import Confident, Dynamic
-from dfkd.seeding import Block
+from dfkd.experiment import Experiment
+from dfkd.method.selection import Confident, Dynamic, Random
+from dfkd.method.selection.dynamic import efficiency
+from dfkd.testing.runs import run_of, through_a_file
+from dfkd.testing.scores import random_scores
 from dfkd.training.batches import Batches
-from dfkd.training.distill import Inputs, Run
+from dfkd.training.distill import Run
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +25,6 @@ def dynamic(tiny) -> Experiment:
     4, 6, 8, ...
     """
     return replace(tiny, selection=Dynamic(rule=Confident(rows=64), every=1, fraction=0.5))
-
-
-def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded
 
 
 def reference_efficiency(run: Run) -> np.ndarray:
@@ -122,3 +111,51 @@ def test_batches_after_a_draw_are_whole_epochs_of_the_new_rows():
     for epoch in range(7):
         assert sorted(seen[epoch * 50 : epoch * 50 + 50]) == list(range(0, 100, 2))
     assert batches.end_of(1) == 29 + 8
+
+
+# ---- the rule
+
+
+def test_efficiency_agrees_with_its_formula():
+    rng = np.random.default_rng(0)
+    teacher, student = rng.normal(size=(2, 50, 10)) * 3
+    expected = []
+    for t, s in zip(teacher, student, strict=True):
+        p, q = np.exp(t) / np.exp(t).sum(), np.exp(s) / np.exp(s).sum()
+        expected.append(p.max() * (p * np.log(p / q)).sum())
+    assert efficiency(
+        torch.from_numpy(teacher), torch.from_numpy(student)
+    ).numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_dynamic_selects_what_its_rule_selects_and_draws_a_balanced_fraction_of_it():
+    scores, rule = random_scores(), Confident(rows=100)
+    dynamic = Dynamic(rule=rule, fraction=0.4)
+    chosen = dynamic.select(scores, 0)
+    assert chosen.tolist() == rule.select(scores, 0).tolist()
+    assert (dynamic.ratio, dynamic.rows) == (None, 100)
+    label_N = scores.pseudo_label_N[chosen]
+    efficiency_N = np.random.default_rng(1).random(100)
+    drawn = dynamic.draw(efficiency_N, label_N, 10)
+    assert len(drawn) == 40
+    for k in range(10):  # quota 4
+        own = np.flatnonzero(label_N == k)
+        assert set(own[np.argsort(-efficiency_N[own])][:4]) <= set(drawn)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"every": 0}, "selection.every must be 1 epoch or more"),
+        ({"fraction": 0.0}, r"selection.fraction must lie in \(0, 1\)"),
+        ({"fraction": 1.0}, r"selection.fraction must lie in \(0, 1\)"),
+        ({"fraction": math.nan}, r"selection.fraction must lie in \(0, 1\)"),
+        (
+            {"rule": Dynamic(rule=Random(ratio=0.5))},
+            "selection.rule must be a rule that selects once",
+        ),
+    ],
+)
+def test_impossible_dynamics_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Dynamic(**{"rule": Random(ratio=0.5), **change})

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Random, Selection
+from dfkd.method.selection import SELECTIONS, Balanced, Prototype, Random, Selection
 from dfkd.method.selection.selecting import columns_of, select
 from dfkd.scores import Scores, scores_of
 from dfkd.training.probe import probe_rows
-
-ON_COLUMNS = [kind for kind in SELECTIONS if kind.example().columns is not None]
 
 
 @pytest.fixture(scope="module")
@@ -30,34 +28,14 @@ def in_memory(rule: Selection, scores: Scores) -> list[int]:
     return others[rule.select(scores.take(others), 3)].tolist()
 
 
-def made(kind: type) -> Selection:
-    return Dynamic(rule=Balanced(ratio=0.2)) if kind is Dynamic else kind(ratio=0.2)
-
-
 def test_every_rule_but_the_prototype_works_on_columns():
-    assert set(SELECTIONS) - set(ON_COLUMNS) == {Prototype}
+    assert [kind for kind in SELECTIONS if kind.example().columns is None] == [Prototype]
 
 
 @pytest.mark.parametrize("kind", SELECTIONS, ids=lambda kind: kind.__name__)
 def test_the_same_rows_are_selected_column_by_column(kind, scores):
-    assert select(made(kind), scores, probe_rows(7000), 3).tolist() == in_memory(made(kind), scores)
-
-
-@pytest.mark.parametrize("kind", ON_COLUMNS, ids=lambda kind: kind.__name__)
-def test_a_rule_on_columns_reads_no_others(kind, scores):
-    """Every other column is one that cannot be indexed."""
-    names = [
-        name
-        for name in Scores.__dataclass_fields__
-        if name.rsplit("_", 1)[0] not in made(kind).columns
-    ]
-    bare = Scores(
-        **{
-            **vars(scores),
-            **{name: None for name in names if name not in ("row_id_N", "logits_NK")},
-        }
-    )
-    assert select(made(kind), bare, probe_rows(7000), 3).tolist() == in_memory(made(kind), scores)
+    rule = kind.example().at_budget(ratio=0.2)
+    assert select(rule, scores, probe_rows(7000), 3).tolist() == in_memory(rule, scores)
 
 
 def test_only_the_columns_asked_for_of_the_rows_that_are_kept(scores):

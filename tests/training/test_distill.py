@@ -4,10 +4,9 @@ between.
 B batch, D feature width of the teacher.
 """
 
-import io
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,9 +18,11 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method import dropping
 from dfkd.method.losses import PooledFeatures, Similarity
 from dfkd.method.selection import Random
-from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
-from dfkd.training.distill import Diverged, Inputs, Objective, Run
+from dfkd.testing.runs import run_of, same, through_a_file
+from dfkd.training.distill import Run
+from dfkd.training.inputs import Inputs
+from dfkd.training.objective import Objective
 
 SCHEDULES = {
     "adamw, one cycle": {},
@@ -42,10 +43,6 @@ def everything(tiny) -> Experiment:
     return replace(tiny, dropping=dropping.Random(rate=0.3), views=Crop(padding=1, flip=False))
 
 
-def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
-
-
 def curve(run: Run) -> list[dict[str, float]]:
     """Train to the end."""
     points = []
@@ -53,25 +50,6 @@ def curve(run: Run) -> list[dict[str, float]]:
         run.advance(step)
         points.append(run.evaluate())
     return points
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal to the last bit, whatever is nested in what."""
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and one.equal(other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -303,52 +281,3 @@ def test_the_learning_rate_ends_near_0(tiny, inputs, schedule):
 def test_the_shortest_schedules_work(tiny, inputs, decay, steps):
     schedule = Schedule(steps=steps, batch=8, evaluations=1, decay=decay)
     assert curve(run_of(replace(tiny, schedule=schedule), inputs))[-1]["step"] == steps
-
-
-# ---- what is reported
-
-
-def test_a_point_of_the_curve(tiny, inputs):
-    point = curve(run_of(tiny, inputs))[0]
-    assert point["step"] == 5
-    assert {
-        "probe",
-        "probe.low",
-        "probe.middle",
-        "probe.high",
-        "validation",
-        "kept_classes",
-    } <= point.keys()
-    assert point["kept_classes"] == 7.0
-    assert all(0 <= point[name] <= 1 for name in point if name.startswith(("probe", "validation")))
-    total = point["train.kd"] + 3 * point["train.explicit"]
-    assert (
-        total < point["train.total"] <= total + point["train.implicit"]
-    )  # its weight still rises at first
-
-
-def test_loss_terms_are_means_since_the_last_point(tiny, inputs):
-    often = curve(run_of(replace(tiny, schedule=replace(tiny.schedule, evaluations=20)), inputs))
-    seldom = curve(run_of(tiny, inputs))
-    for index, point in enumerate(seldom):
-        part = often[5 * index : 5 * index + 5]
-        assert point["train.kd"] == pytest.approx(np.mean([p["train.kd"] for p in part]), rel=1e-5)
-
-
-def test_a_student_learns(tiny, inputs):
-    schedule = Schedule(steps=80, batch=32, evaluations=2, learning_rate=1e-2)
-    points = curve(
-        run_of(
-            replace(tiny, student=SmallResNet(width=8, stem_stride=2), schedule=schedule), inputs
-        )
-    )
-    assert points[-1]["train.kd"] < points[0]["train.kd"] / 1.5
-    assert points[-1]["probe"] > 0.3  # a guess is .1
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_loss_that_is_not_finite_is_noticed(tiny, inputs, optimizer):
-    schedule = Schedule(steps=40, batch=16, learning_rate=1e6, optimizer=optimizer, evaluations=2)
-    run = run_of(replace(tiny, schedule=schedule), inputs)
-    with pytest.raises(Diverged, match="the loss is not finite any more at step"):
-        curve(run)

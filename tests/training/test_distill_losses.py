@@ -1,105 +1,23 @@
-"""Every listed loss in the training loop: it trains, is resumed to the last bit and leaves the
-teacher alone.
-"""
+"""Losses in the training loop: their starts, places, views and pairs. All promise: LossSuite."""
 
-import io
 from dataclasses import replace
 
 import pytest
-import torch
-from losses import RECIPES
 
 from dfkd.data.images.transforms import Crop
-from dfkd.experiment import Cell, Experiment, Schedule
-from dfkd.method.losses import (
-    CRD,
-    DKD,
-    EXPLICIT,
-    LOSSES,
-    Both,
-    FitNet,
-    NTXent,
-    Similarity,
-    TeacherContrast,
-    needs_of,
-)
-from dfkd.seeding import Block
-from dfkd.training.distill import Inputs, Run
+from dfkd.experiment import Experiment, Schedule
+from dfkd.method.losses import CRD, DKD, Both, FitNet, NTXent, Similarity, TeacherContrast
+from dfkd.testing.runs import run_of
 
 SCHEDULE = Schedule(steps=8, batch=16, evaluations=2, learning_rate=1e-3)
-each_loss = pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
 
 
 def with_loss(tiny: Experiment, kind: type, weight: float = 1.0) -> Experiment:
     """Only this loss beside KD; views, because some losses compare two."""
-    part = "explicit" if kind in EXPLICIT else "implicit"
-    none = replace(
+    alone = replace(
         tiny, explicit=None, implicit=None, views=Crop(padding=1, flip=False), schedule=SCHEDULE
     )
-    return replace(none, **{part: RECIPES[kind](weight)})
-
-
-def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
-
-
-def state(run: Run) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in run.objective.state_dict().items()}
-
-
-@each_loss
-def test_a_loss_trains_and_moves_all_that_it_trains(tiny, inputs, kind):
-    run = run_of(with_loss(tiny, kind), inputs)
-    before = state(run)
-    run.advance(4)
-    point = run.evaluate()
-    name = "explicit" if kind in EXPLICIT else "implicit"
-    assert 0 < point[f"train.{name}"] < 1e4
-    assert point["train.total"] > point["train.kd"]
-    for parameter, value in run.objective.named_parameters():
-        assert not value.equal(before[parameter]), parameter
-
-
-@each_loss
-def test_a_loss_changes_what_the_student_learns_but_not_its_start(tiny, inputs, kind):
-    plain = run_of(replace(with_loss(tiny, kind), explicit=None, implicit=None), inputs)
-    run = run_of(with_loss(tiny, kind, weight=3.0), inputs)
-    students = [r.objective.student.state_dict() for r in (plain, run)]
-    assert all(students[0][name].equal(students[1][name]) for name in students[0])
-    plain.advance(4)
-    run.advance(4)
-    assert any(not students[0][name].equal(students[1][name]) for name in students[0])
-
-
-@each_loss
-def test_a_resumed_run_is_the_uninterrupted_one(tiny, inputs, kind):
-    """What a loss trains and remembers as well."""
-    calm = run_of(with_loss(tiny, kind), inputs)
-    calm.advance(3)
-    file = io.BytesIO()
-    torch.save(calm.state(), file)
-    file.seek(0)
-    resumed = run_of(with_loss(tiny, kind), inputs)
-    resumed.restore(torch.load(file, weights_only=True))
-    for run in (calm, resumed):
-        run.advance(8)
-    mine, others = state(calm), state(resumed)
-    assert mine.keys() == others.keys() and all(mine[name].equal(others[name]) for name in mine)
-    assert calm.evaluate() == resumed.evaluate()
-
-
-@each_loss
-def test_no_gradient_reaches_the_teacher_and_its_weights_stay(tiny, inputs, kind):
-    run = run_of(with_loss(tiny, kind), inputs)
-    rows_B = run.batch(0)
-    answers = run.answers(rows_B, 0, run.views(rows_B, 0)[0])
-    assert not any(t.requires_grad for t in (answers.logits_BK, answers.features_BD, *answers.maps))
-    run.advance(2)
-    assert (run.teacher is not None) == bool(needs_of(RECIPES[kind](1.0)) & {"maps", "second_view"})
-    if run.teacher is not None:
-        after = run.teacher.network.network.state_dict()
-        assert not run.teacher.network.training
-        assert all(value.equal(after[name]) for name, value in inputs.teacher.weights.items())
+    return replace(alone, implicit=replace(kind.example(), weight=weight))
 
 
 def test_one_loss_does_not_move_anothers_start(tiny, inputs):
@@ -107,7 +25,7 @@ def test_one_loss_does_not_move_anothers_start(tiny, inputs):
         run_of(replace(with_loss(tiny, CRD), explicit=explicit), inputs)
         .objective.losses["implicit"]
         .state_dict()
-        for explicit in (None, RECIPES[FitNet](1.0))
+        for explicit in (None, FitNet(weight=1.0))
     )
     assert all(alone[name].equal(beside[name]) for name in alone)
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from dfkd.data.images.transforms import Crop, RandAugment, to_tensor
-from dfkd.experiment import Cell, Experiment, Schedule
+from dfkd.experiment import Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
-from dfkd.seeding import Block
+from dfkd.testing.runs import run_of
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.teacher_outputs import TOGETHER
 
@@ -30,10 +30,6 @@ def plain(tiny) -> Experiment:
     return replace(
         tiny, explicit=None, implicit=None, schedule=Schedule(steps=12, batch=16, evaluations=2)
     )
-
-
-def run_of(experiment: Experiment, inputs: Inputs, seed: int = 0) -> Run:
-    return Run(Cell(experiment=experiment, block=Block(seed=seed)), inputs)
 
 
 def answered(run: Run, step: int) -> torch.Tensor:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from losses import RECIPES
 
 from dfkd.data.images.transforms import Crop
 from dfkd.experiment import Cell, Experiment, Schedule
@@ -33,7 +32,7 @@ def experiment_with(tiny: Experiment, kind: type[Loss], per_row: int = 0) -> Exp
         tiny,
         student=SmallResNet(width=8, stem_stride=2, norm="group"),
         explicit=None,
-        implicit=RECIPES[kind](LOSSES.get(kind, 1.0)),
+        implicit=replace(kind.example(), weight=LOSSES.get(kind, 1.0)),
         views=Crop(padding=1, flip=False, answer="live", per_row=per_row),
         schedule=Schedule(
             steps=STEPS, batch=16, evaluations=1, learning_rate=0.02, optimizer="sgd"

@@ -1,0 +1,149 @@
+"""Rules that read one number a row, on tables that can be checked by hand. N rows, K classes."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dfkd.method.selection import Balanced, Confident, Entropy, Hardest, Margin, Random
+from dfkd.scores import Scores
+from dfkd.testing.scores import random_scores, table
+
+# ---- random
+
+
+def test_random_looks_at_no_score_and_draws_evenly():
+    one, other = random_scores(seed=0), random_scores(seed=1)
+    rule = Random(ratio=0.25)
+    assert rule.select(one, 3).tolist() == rule.select(other, 3).tolist()
+    counts_N = sum(np.bincount(rule.select(one, seed), minlength=400) for seed in range(400))
+    assert counts_N.min() > 50 and counts_N.max() < 150  # 100 each, deviation 8.7
+
+
+# ---- confident
+
+
+def test_confident_takes_the_earlier_ones_among_equal_rows():
+    scores = table(
+        *[(0, 0.5), (0, 0.9)] * 100, classes=2
+    )  # many: a short list is sorted in a stable way by any method
+    assert Confident(ratio=0.75).select(scores, 0).tolist() == sorted(
+        [*range(1, 200, 2), *range(0, 100, 2)]
+    )
+
+
+def test_confident_takes_the_smallest_cross_entropy_whatever_the_class():
+    scores = random_scores()
+    log_p_NK = scores.logits_NK - np.log(
+        np.exp(scores.logits_NK.astype(np.float64)).sum(1, keepdims=True)
+    )
+    entropy_to_argmax_N = -log_p_NK[np.arange(400), scores.logits_NK.argmax(1)]
+    assert Confident(ratio=0.1).select(scores, 0).tolist() == sorted(
+        np.argsort(entropy_to_argmax_N)[:40]
+    )
+
+
+# ---- balanced
+
+
+def test_balanced_holds_its_quotas():
+    scores, quota = random_scores(rows=2000), 100
+    counts_K = np.bincount(scores.pseudo_label_N)
+    chosen = Balanced(ratio=0.5, threshold=0.0).select(scores, 0)
+    chosen_K = np.bincount(scores.pseudo_label_N[chosen], minlength=10)
+    short_K = counts_K < quota
+    assert 0 < short_K.sum() < 10
+    assert (chosen_K[short_K] == counts_K[short_K]).all()
+    assert (chosen_K[~short_K] >= quota).all()
+
+
+def test_balanced_takes_the_most_confident_of_each_class():
+    scores = table((0, 0.9), (0, 0.8), (1, 0.5), (1, 0.6), (0, 0.95), (1, 0.4), classes=2)
+    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [0, 2, 3, 4]
+
+
+def test_balanced_fills_short_classes_with_the_most_confident_rows_that_remain():
+    # quota 2: class 1 has one row, class 2 has none; what they leave goes to rows 4 and 1, class 0
+    scores = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), classes=3)
+    assert Balanced(ratio=1.0, threshold=0.0).select(scores, 0).tolist() == [0, 1, 2, 3, 4, 5]
+    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [
+        0,
+        2,
+        4,
+        5,
+    ]  # quota 1 each
+    six = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), (0, 0.5), classes=2)
+    assert Balanced(ratio=4 / 7, threshold=0.0).select(six, 0).tolist() == [
+        0,
+        2,
+        4,
+        5,
+    ]  # quota 2, one more of class 0
+
+
+def test_balanced_admits_to_the_quota_only_what_reaches_the_class_threshold():
+    # means .8 and .4, so thresholds .95 and .475: row 3 (.2) is not admitted, and row 1 (.7) comes
+    # before it
+    scores = table((0, 0.9), (0, 0.7), (1, 0.6), (1, 0.2), classes=2)
+    assert Balanced(ratio=1.0).select(scores, 0).tolist() == [0, 1, 2, 3]
+    three = replace(Balanced(ratio=0.75), threshold=0.95)
+    assert three.select(scores, 0).tolist() == [0, 1, 2]
+    # without the threshold the quota of 2 for each class holds: with 4 of 6 rows
+    more = table((0, 0.9), (0, 0.7), (0, 0.69), (1, 0.6), (1, 0.1), (0, 0.5), classes=2)
+    assert Balanced(ratio=4 / 6, threshold=0.0).select(more, 0).tolist() == [0, 1, 3, 4]
+    assert Balanced(ratio=4 / 6, threshold=0.95).select(more, 0).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("ratio", [0.02, 0.1, 0.4, 0.9])
+@pytest.mark.parametrize("decimals", [7, 1], ids=["distinct", "many ties"])
+def test_balanced_agrees_with_its_definition(ratio, threshold, decimals):
+    scores = random_scores(rows=500, seed=7)
+    scores = replace(scores, confidence_N=scores.confidence_N.round(decimals))
+    confidence, label = scores.confidence_N.astype(np.float64), scores.pseudo_label_N
+    count = round(ratio * 500)
+    means = {k: confidence[label == k].mean() for k in set(label)}
+    best_first = sorted(range(500), key=lambda i: -confidence[i])
+    chosen: list[int] = []
+    for k, mean in means.items():
+        admitted = [
+            i
+            for i in best_first
+            if label[i] == k and confidence[i] >= threshold * mean / max(means.values())
+        ]
+        chosen += admitted[: count // 10]
+    chosen += [i for i in best_first if i not in chosen][: count - len(chosen)]
+    assert Balanced(ratio=ratio, threshold=threshold).select(scores, 0).tolist() == sorted(chosen)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, math.nan])
+def test_balanced_refuses_other_thresholds(threshold):
+    with pytest.raises(
+        ValueError, match=r"selection.threshold must lie in \[0, 1\), but got self.threshold="
+    ):
+        Balanced(ratio=0.1, threshold=threshold)
+
+
+# ---- entropy, hardest, margin
+
+
+def probabilities(scores: Scores) -> np.ndarray:
+    e_NK = np.exp(scores.logits_NK.astype(np.float64))
+    return e_NK / e_NK.sum(1, keepdims=True)
+
+
+def test_entropy_takes_the_smallest_and_hardest_the_largest():
+    scores = random_scores()
+    p_NK = probabilities(scores)
+    order = np.argsort(-(p_NK * np.log(p_NK)).sum(1))
+    assert Entropy(ratio=0.1).select(scores, 0).tolist() == sorted(order[:40])
+    assert Hardest(ratio=0.1).select(scores, 0).tolist() == sorted(order[-40:])
+
+
+def test_margin_takes_the_largest_distance_of_the_two_best_logits():
+    scores = random_scores()
+    second_N, first_N = np.sort(scores.logits_NK, axis=1)[:, -2:].T
+    assert Margin(ratio=0.1).select(scores, 0).tolist() == sorted(
+        np.argsort(second_N - first_N)[:40]
+    )
