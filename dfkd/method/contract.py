@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar, cast
 
-Piece = TypeVar("Piece")
+P = TypeVar("P")
 
 
-def with_defaults(piece: Piece, base: type[Any]) -> Piece:
+def with_defaults(piece: P, base: type[Any]) -> P:
     """Return the piece where its class inherits `base`, else its equal that does.
 
     The equal has the same fields, the same name and so the same identity; it is made for the moment
@@ -27,4 +27,4 @@ def with_defaults(piece: Piece, base: type[Any]) -> Piece:
     whole: Any = object.__new__(completed)
     for field in dataclasses.fields(kind):
         object.__setattr__(whole, field.name, getattr(piece, field.name))
-    return cast(Piece, whole)
+    return cast(P, whole)

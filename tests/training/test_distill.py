@@ -18,6 +18,7 @@ from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method import dropping
 from dfkd.method.losses import PooledFeatures, Similarity
 from dfkd.method.selection import Random
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.seeding import Block
 from dfkd.testing.runs import run_of, same, through_a_file
 from dfkd.training.distill import Run
@@ -151,7 +152,7 @@ def test_a_projector_does_not_change_the_students_start(tiny, inputs, wide):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shallow:
+class Shallow(BaseNetwork):
     """A user's own network, as wide as the tiny student, that takes fewer numbers for its start."""
 
     version: ClassVar[int] = 1

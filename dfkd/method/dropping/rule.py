@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dfkd.identity import Piece
 from dfkd.method.losses import Loss
 from dfkd.scores import Scores
 
@@ -51,7 +52,7 @@ class Dropping(Protocol):
         ...
 
 
-class BaseDropping:
+class BaseDropping(Piece):
     """What a dropping rule need not declare: all selected rows stay, and it adds no loss term."""
 
     def filter(self, scores: Scores, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -59,10 +60,6 @@ class BaseDropping:
 
     def term(self) -> Loss | None:
         return None
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls()
 
 
 def check_rate(rate: float) -> None:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfkd.identity import Piece
+
 DROPPED = -1e9  # a logit: a finite floor keeps gradients finite; exp(-1e9) is 0 in every float type
 
 
@@ -51,15 +53,11 @@ class AnswerLoss(Protocol):
         ...
 
 
-class BaseAnswerLoss:
+class BaseAnswerLoss(Piece):
     """What a loss on the answer need not declare: it reads logits at temperature 1, no labels."""
 
     temperature: float = 1.0
     reads_labels: ClassVar[bool] = False
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls()
 
 
 @dataclass(frozen=True, kw_only=True)

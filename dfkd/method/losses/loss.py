@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
+from dfkd.identity import Piece
 from dfkd.method.contract import with_defaults
 
 
@@ -117,7 +118,7 @@ class Loss(Protocol):
         ...
 
 
-class BaseLoss:
+class BaseLoss(Piece):
     """What a loss need not declare: it needs no more, and is one term, trained with the student."""
 
     @property
@@ -133,10 +134,6 @@ class BaseLoss:
 
     def terms(self: Loss, part: str) -> dict[str, Loss]:
         return {part: self}
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls()
 
 
 NEEDS = frozenset({"maps", "second_view", "rows", "teacher_accuracy"})

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.identity import later
+from dfkd.identity import Piece, later
 from dfkd.scores import Scores
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -79,7 +79,7 @@ class Selection(Protocol):
         ...
 
 
-class BaseSelection:
+class BaseSelection(Piece):
     """What a selection rule need not declare: it reads all columns, selects once, at one budget."""
 
     @property
@@ -99,10 +99,6 @@ class BaseSelection:
         names = {field.name for field in fields(cast(Any, self))}
         budget: Any = {"ratio": ratio, "rows": rows}
         return replace(cast(Any, self), **budget) if budget.keys() <= names else None
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls()
 
 
 @dataclass(frozen=True, kw_only=True)
