@@ -16,6 +16,7 @@ from dfkd.data.images.transforms import Crop, RandAugment, to_tensor
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.teachers import TeacherFile
 from dfkd.testing.runs import run_of
 from dfkd.training.distill import Inputs, Run
@@ -183,7 +184,7 @@ def test_another_block_draws_other_views(plain, inputs):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetful:
+class Forgetful(BaseNetwork):
     """A user's own network with dropout."""
 
     version: ClassVar[int] = 1
