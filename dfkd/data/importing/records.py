@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from dfkd.data.importing.shards import Shard
+from dfkd.data.importing.shards import Shard, written_shard
 
 
 def entry_of(shard: Shard) -> dict[str, Any]:
@@ -26,16 +24,16 @@ def shard_of(entry: dict[str, Any], folder: Path) -> Shard:
     return Shard(folder / entry["file"], entry["digest"], entry["rows"])
 
 
-def entry_without_repeats(folder: Path, entry: dict[str, Any], rest: dict[str, str]) -> Any:
+def entry_without_repeats(
+    folder: Path, entry: dict[str, Any], rest: dict[str, str]
+) -> dict[str, Any]:
     """Return the entry of the shard, or of the file that has what is left of it.
 
     rest: names of such files by the names of shards.
     """
     if entry["file"] not in rest:
         return entry
-    path = folder / rest[entry["file"]]
-    footer = pq.read_metadata(path)
-    return entry_of(Shard(path, footer.metadata[b"digest"].decode(), footer.num_rows))
+    return entry_of(written_shard(folder / rest[entry["file"]]))
 
 
 def intact(path: Path) -> dict[str, Any] | None:

@@ -88,6 +88,12 @@ def write_shard(
     return Shard(path, digest, len(row_id_N))
 
 
+def written_shard(path: Path) -> Shard:
+    """Return the shard that `write_shard` wrote to this path; looks at the footer only."""
+    footer = pq.read_metadata(path)
+    return Shard(path, footer.metadata[b"digest"].decode(), footer.num_rows)
+
+
 def raw_table(
     row_id_N: NDArray[np.int64],
     images_NHWC: NDArray[np.uint8],

@@ -1,8 +1,7 @@
 """Pools: unlabelled images from which a student is distilled.
 
-A pool is a folder of Parquet shards (`shards.py` has the format and a writer). Anything with
-`files` and a
-`version` is a pool; yours needs no base class.
+A pool is a folder of Parquet shards (`importing/shards.py` has the format and a writer). Yours
+inherits `BasePool`, or `ShardedPool` where its shards can be drawn side by side.
 """
 
 from dfkd.data.importing.shards import PoolFiles, Shard, read_characters, read_shard
@@ -12,12 +11,14 @@ from dfkd.data.pools.image_folder import ImageFolder
 from dfkd.data.pools.mixture import MixedPool
 from dfkd.data.pools.original import TrainingImages
 from dfkd.data.pools.parquet_pool import ParquetPool
-from dfkd.data.pools.pool import Pool
+from dfkd.data.pools.pool import BasePool, Pool
+from dfkd.data.pools.sharded import ShardedPool
 from dfkd.data.pools.torchvision_pool import TorchvisionPool
 from dfkd.data.pools.webdataset import WebDatasetTars
 
 __all__ = [
     "POOLS",
+    "BasePool",
     "Glyphs",
     "ImageFolder",
     "MixedPool",
@@ -25,6 +26,7 @@ __all__ = [
     "Pool",
     "PoolFiles",
     "Shard",
+    "ShardedPool",
     "TorchvisionPool",
     "TrainingImages",
     "WebDatasetTars",

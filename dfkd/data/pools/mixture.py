@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.importing.builder import PoolBuilder
@@ -27,6 +26,7 @@ from dfkd.data.importing.shards import (
     read_row_ids,
     read_shard,
     write_shard,
+    written_shard,
 )
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.parquet_pool import ParquetPool
@@ -191,9 +191,7 @@ class MixtureBuilder(PoolBuilder):
         )
 
     def _shard(self, taking: Taking) -> Shard:
-        path = self.folder / taking.file
-        digest = pq.read_schema(path).metadata[b"digest"].decode()
-        return Shard(path, digest, len(taking.place_M))
+        return written_shard(self.folder / taking.file)
 
     def _set_aside(self, members: list[PoolFiles]) -> SetAside | None:
         """Of all pools that were imported, in one table."""

@@ -9,11 +9,12 @@ from dfkd.data.tasks.cifar import Cifar10, Cifar100
 from dfkd.data.tasks.digits import Digits
 from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.data.tasks.folders import ImageNetFolder, LabelledFolder
-from dfkd.data.tasks.task import NoSplit, Split, Task
+from dfkd.data.tasks.task import BaseTask, NoSplit, Split, Task
 from dfkd.data.tasks.unlabelled import Unlabelled
 
 __all__ = [
     "TASKS",
+    "BaseTask",
     "Cifar10",
     "Cifar100",
     "Digits",

@@ -4,7 +4,7 @@ outside.
 
 from dfkd.models.networks.cifar_resnet import CifarResNet
 from dfkd.models.networks.cifar_vgg import CifarVGG11
-from dfkd.models.networks.network import Network, Tapped, classifier_head, stages_of
+from dfkd.models.networks.network import BaseNetwork, Network, Tapped, classifier_head, stages_of
 from dfkd.models.networks.small_resnet import BasicBlock, SmallResNet
 from dfkd.models.networks.torchvision_classifier import Torchvision
 from dfkd.models.networks.wide_resnet import WideResNet
@@ -19,6 +19,7 @@ NETWORKS: tuple[type[Network], ...] = (
 
 __all__ = [
     "NETWORKS",
+    "BaseNetwork",
     "BasicBlock",
     "CifarResNet",
     "CifarVGG11",

@@ -4,7 +4,14 @@ by content.
 
 from dfkd.models.teachers.module_teacher import ModuleTeacher
 from dfkd.models.teachers.supervised import SupervisedTeacher
-from dfkd.models.teachers.teacher import Teacher, TrainedNetwork, accuracy, predict, weights_digest
+from dfkd.models.teachers.teacher import (
+    BaseTeacher,
+    Teacher,
+    TrainedNetwork,
+    accuracy,
+    predict,
+    weights_digest,
+)
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.models.teachers.torchvision_weights import TorchvisionWeights
 
@@ -17,6 +24,7 @@ TEACHERS: tuple[type[Teacher], ...] = (
 
 __all__ = [
     "TEACHERS",
+    "BaseTeacher",
     "ModuleTeacher",
     "SupervisedTeacher",
     "Teacher",
