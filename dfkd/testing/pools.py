@@ -109,7 +109,7 @@ class PoolSuite(PieceSuite):
         assert 1 <= len(few_NHWC) <= 16
         _, images_NHWC = everything(piece.files(self.image_shape, other), self.image_shape)
         known = {image.tobytes() for image in images_NHWC}
-        assert all(image.tobytes() in known for image in few_NHWC)
+        assert any(image.tobytes() in known for image in few_NHWC), "none is of the pool"
 
     def test_another_draw_is_another_pool_or_refused_in_one_line(
         self, piece: Pool, storage: Storage

@@ -147,7 +147,8 @@ def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[P
         listing = folder / layout.listing(
             hashlib.sha256("".join(contents).encode()).hexdigest()[:20]
         )
-        half.rename(listing)
+        if not listing.exists():
+            half.rename(listing)
     finally:
         half.unlink(missing_ok=True)
     return listing, contents

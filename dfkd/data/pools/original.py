@@ -4,13 +4,15 @@ that do.
 Legend: N images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.importing.shards import ImageShape, Shard, content_digest, write_shard
+from dfkd.data.importing.shards import ImageShape, Shard, content_digest, write_shard, written_shard
 from dfkd.data.pools.sharded import ShardedPool
 from dfkd.data.tasks import Digits, Task
 from dfkd.identity import digest, spec
@@ -40,9 +42,7 @@ class TrainingImages(ShardedPool):
         return cls(task=Digits())
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError with one line for another task's shape, and for a task without images to train
-        on.
-        """
+        """Raise ValueError for another task's shape, and for a task without training images."""
         self.task.require("train")
         if tuple(image_shape) != tuple(self.task.image_shape):
             raise ValueError(
@@ -54,30 +54,38 @@ class TrainingImages(ShardedPool):
     def shard_count(self) -> int:
         return -(-len(self.task.train()) // ROWS_PER_SHARD)
 
+    def missing(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Sequence[int]:
+        self._check(image_shape, draw)
+        paths = [self._part(i, storage)[0] for i in range(self.shard_count)]
+        return [i for i, path in enumerate(paths) if not path.is_file()]
+
     def make_shard(
         self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0
     ) -> Shard:
-        """One file of the pool; it is hashed again and only written where it is not there."""
+        """Return one shard; it is hashed again, and written where it is not there."""
+        self._check(image_shape, draw)
+        path, row_id_N, images_NHWC = self._part(index, storage)
+        if path.is_file():
+            return written_shard(path)
+        return write_shard(path, row_id_N, images_NHWC)
+
+    def _check(self, image_shape: ImageShape, draw: int) -> None:
         if draw != 0:
             raise ValueError(
                 f"training images are one draw, 0, but got {draw=}; vary the seed or the teacher"
             )
         self.check(image_shape)
+
+    def _part(
+        self, index: int, storage: Storage
+    ) -> tuple[Path, NDArray[np.int64], NDArray[np.uint8]]:
+        """Return where a shard lies, its row ids and its images; its content names the file."""
         start = index * ROWS_PER_SHARD
         images_NHWC = self.task.train().images[start : start + ROWS_PER_SHARD]
         row_id_N = start + np.arange(len(images_NHWC), dtype=np.int64)
-        found = content_digest(row_id_N, images_NHWC)
-        path = (
-            storage
-            / layout.pool(f"training-{digest(spec(self))}")
-            / layout.training_shard(index, found)
-        )
-        return (
-            Shard(path, found, len(row_id_N))
-            if path.is_file()
-            else write_shard(path, row_id_N, images_NHWC)
-        )
+        name = layout.training_shard(index, content_digest(row_id_N, images_NHWC))
+        return storage / layout.pool(f"training-{digest(spec(self))}") / name, row_id_N, images_NHWC
 
     def labels(self, row_id_N: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of these rows. Only the baseline on original labels may ask."""
+        """Return the labels of these rows. Only the baseline on original labels may ask."""
         return self.task.train().labels[row_id_N]

@@ -57,9 +57,15 @@ class TorchvisionPool(BasePool):
         )  # as text gives lists
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError in one line where torchvision cannot give this data set."""
+        """Raise ValueError in one line where torchvision cannot give this data set.
+
+        Of one that is to be downloaded only the name is looked at: a check writes nothing.
+        """
         check_pool(image_shape)
-        self.data_set()
+        if dict(self.arguments).get("download"):
+            self._kind()
+        else:
+            self.data_set()
 
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         from torchvision import __version__
@@ -81,16 +87,8 @@ class TorchvisionPool(BasePool):
         )
 
     def data_set(self) -> Any:
-        """Torchvision's object. ValueError in one line where there is none, or its files are not
-        there.
-        """
-        from torchvision import datasets
-
-        kind = getattr(datasets, self.name, None)
-        if not (isinstance(kind, type) and issubclass(kind, datasets.VisionDataset)):
-            raise ValueError(
-                f"name must be that of a data set in torchvision.datasets, but got {self.name!r}"
-            )
+        """Return torchvision's object. ValueError in one line where its files are not there."""
+        kind = self._kind()
         root = (str(Path(self.path).expanduser()),) if self.path else ()
         try:
             found = kind(*root, **dict(self.arguments))
@@ -103,6 +101,16 @@ class TorchvisionPool(BasePool):
                 f"says: {reason}; mend path or arguments"
             ) from error
         return found
+
+    def _kind(self) -> Any:
+        from torchvision import datasets
+
+        kind = vars(datasets).get(self.name)
+        if not (isinstance(kind, type) and issubclass(kind, datasets.VisionDataset)):
+            raise ValueError(
+                f"name must be that of a data set in torchvision.datasets, but got {self.name!r}"
+            )
+        return kind
 
     def _stamps(self) -> str:
         """Of all files below the path: what has changed is imported anew."""

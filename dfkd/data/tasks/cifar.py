@@ -34,6 +34,13 @@ class _Cifar(BaseTask):
     classes: ClassVar[int]
     image_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
 
+    def check(self) -> None:
+        """Raise ValueError in one line where the files that judge a student cannot be read.
+
+        Those that a teacher learns from may be missing: it may be given.
+        """
+        self._read(self.test_files)
+
     def train(self) -> Split:
         return self._read(self.train_files)
 
@@ -46,7 +53,8 @@ class _Cifar(BaseTask):
     def _read(self, names: Sequence[str]) -> Split:
         """A copy, so that a caller who writes into it does not change what the next one gets."""
         splits = [
-            _records(Path(self.path) / name, self.label_bytes, self.classes) for name in names
+            _records(Path(self.path).expanduser() / name, self.label_bytes, self.classes)
+            for name in names
         ]
         return Split(
             np.concatenate([split.images for split in splits]),
