@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dfkd.notebook import run_sweep as run_sweep
     from dfkd.seeding import Block as Block
     from dfkd.studies import Study as Study
-    from dfkd.sweeps.driver import Sweep as Sweep
+    from dfkd.sweeps.sweep import Sweep as Sweep
 
 _PLACES = {
     "dfkd.data": ("pools", "tasks"),
@@ -36,7 +36,7 @@ _PLACES = {
     "dfkd.notebook": ("run_study", "run_sweep"),
     "dfkd.seeding": ("Block",),
     "dfkd.studies": ("Study",),
-    "dfkd.sweeps.driver": ("Sweep",),
+    "dfkd.sweeps.sweep": ("Sweep",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 

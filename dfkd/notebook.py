@@ -69,21 +69,25 @@ def run_sweep(
     default lies in
     `frame.attrs`: "winner", "winner_test", "default_test", "difference" (mean, low, high).
     """
-    from dfkd.sweeps.driver import Sweep, run_sweep  # Tune takes seconds to import
+    from dfkd.sweeps.driver import run_sweep  # Ray takes seconds to import
+    from dfkd.sweeps.sweep import Sweep
 
-    result = run_sweep(
+    found = run_sweep(
         Sweep(space=space, **sweep), _where(storage, compute or {}), Console(quiet=quiet)
     )
+    confirmed = found.confirmation
+    assert confirmed is not None  # a sweep that returns is confirmed
+    difference = confirmed.difference()
     rows = [
         {"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell}
-        for t in result.trials
+        for t in found.trials
     ]
     frame = pd.DataFrame(rows).sort_values("probe", ascending=False, ignore_index=True)
     frame.attrs = {
-        "winner": result.winner,
-        "winner_test": result.winner_test,
-        "default_test": result.default_test,
-        "difference": result.difference(),
+        "winner": confirmed.winner,
+        "winner_test": list(confirmed.winner_test),
+        "default_test": list(confirmed.default_test),
+        "difference": (difference.mean, difference.low, difference.high),
     }
     return frame
 

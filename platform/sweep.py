@@ -30,7 +30,8 @@ def main() -> None:
     cli.add_accept(parser)
     arguments = parser.parse_args()
 
-    from dfkd.sweeps.driver import Sweep, run_sweep
+    from dfkd.sweeps.driver import run_sweep
+    from dfkd.sweeps.sweep import Sweep
     from dfkd.sweeps.terminal import print_result
 
     compute, console = cli.compute_and_console(arguments)
@@ -41,7 +42,7 @@ def main() -> None:
         deterministic=arguments.deterministic,
         confirmation_blocks=arguments.blocks,
     )
-    print_result(run_sweep(sweep, compute, console), sweep, compute, console)
+    print_result(run_sweep(sweep, compute, console), compute, console)
 
 
 if __name__ == "__main__":

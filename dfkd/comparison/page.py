@@ -20,6 +20,7 @@ from dfkd.studies import page as report
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.findings import Findings
+from dfkd.sweeps import captions as sweep_captions
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import page as sweep_page
 from dfkd.sweeps.findings import SweepData
@@ -116,13 +117,13 @@ def _sweep(data: SweepData) -> str:
         ""
         if name is None
         else figure(
-            sweep_page.TITLES[name],
+            sweep_captions.TITLES[name],
             svg(drawn[name]),
-            sweep_page.conclusion(name, data),
-            sweep_page.READING[name],
+            sweep_captions.conclusion(name, data),
+            sweep_captions.READING[name],
         )
     )
-    title, lead = sweep_page.said(data)
+    title, lead = sweep_captions.said(data)
     return section(
         title,
         paragraph(f"{data.name}. {lead}"),

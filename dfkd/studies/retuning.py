@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,12 @@ from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.record import Retuned
 from dfkd.studies.result import StudyResult
-from dfkd.sweeps.choosing import CANDIDATES, SEARCH, choose, finished, search_trials, source_of
-from dfkd.sweeps.search import Journal, recorded_experiments
-from dfkd.sweeps.trials import TrialContext
+from dfkd.sweeps.choosing import CANDIDATES, choose
+from dfkd.sweeps.context import TrialContext, recorded_experiments
+from dfkd.sweeps.findings import Trial, best_first
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.searching import is_changed, search_trials
+from dfkd.sweeps.sweep import SEARCH, source_of
 from dfkd.sweeps.variants import Change, without_effect
 from dfkd.tracking import RunSync, Tracker
 from dfkd.training.cells import RunContext
@@ -199,7 +202,8 @@ class _Search:
         identity = digest(
             [source_of(retuning.space), default.fingerprint(), variant.fingerprint(), retuning.seed]
         )
-        self.folder = compute.storage / layout.retuning(identity)
+        self.place = layout.retuning(identity)
+        self.folder = compute.storage / self.place
         self.change = Change.of(variant, default)
         self.fixed, self.is_free = without_effect(
             load(retuning.space, "space", "search_spaces"), default.params(), self.change
@@ -229,15 +233,13 @@ class _Search:
         if run_context is None:
             return None
         context = self._context(run_context)
-        stale = any(
-            context.trial(trial["params"]).name != trial["cell"] for trial in saved["trials"]
-        )
-        return None if stale else saved
+        changed = any(is_changed(Trial(**record), context) for record in saved["trials"])
+        return None if changed else saved
 
     def begun(self) -> list[Experiment]:
         """The variant, and its settings in all trials that there are."""
-        journal = Journal(self.folder / layout.TRIALS)
-        tried = recorded_experiments(self.retuning.space, journal, self.change, self.fixed)
+        trials = Journal(self.compute.storage, self.place).read()
+        tried = recorded_experiments(self.retuning.space, trials, self.change, self.fixed)
         return [self.variant, *tried]
 
     def chosen(self) -> Experiment:
@@ -272,7 +274,7 @@ class _Search:
         context = self._context(executor.run_context)
         records = search_trials(
             context,
-            self.folder,
+            self.place,
             executor.inputs(self.cell),
             self.console,
             trials=self.retuning.trials if self.is_free else 1,
@@ -286,11 +288,11 @@ class _Search:
         def note(outcome: Outcome) -> None:
             cells.setdefault(outcome.cell, ["candidate", f"candidate {outcome.block['seed']}"])
 
-        if not any(record.state == "finished" for record in records):
+        best = best_first(records)
+        if not best:
             self.console.warn(f"no trial of {self.label} came to its end: it stays as it is")
             chosen = records[0]  # the recipe's own settings
         else:
-            best = finished(records, self.folder / layout.TRIALS)
             winner = (
                 choose(best, context, executor.compute, CHOICE_BLOCKS, note).fingerprint()
                 if len(best) > 1
@@ -304,7 +306,7 @@ class _Search:
             "setting": executor.run_context.saved(),
             "chosen": chosen.params,
             "cells": cells,
-            "trials": [asdict(record) for record in records],
+            "trials": [record.record() for record in records],
         }
         write_json(self._path, saved)
 

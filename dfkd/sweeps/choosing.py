@@ -1,33 +1,84 @@
-"""Searching and choosing: the trials of one search, then the best few again on blocks that nothing
-was chosen on.
+"""Choosing and confirming: the best few trials again, then the winner against the default.
+
+Both work on blocks of their own, which share nothing with the search's. Only the confirmation
+reads the test set.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
 from dfkd.experiment import Cell, Experiment
-from dfkd.reporting.console import Console
 from dfkd.seeding import Block
-from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.sweeps.search import Journal, SweepSearch, TrialRecord
-from dfkd.sweeps.trials import TrialContext
-from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
-from dfkd.training.cells import Job, look_up
-from dfkd.training.inputs import MappedInputs
-from dfkd.user_modules import load
+from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.findings import Confirmation, Trial
+from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
+from dfkd.training.cells import Job, RunContext, look_up
 
-SEARCH, CHOICE = 1000, 2000  # first seeds; those below 1000 are the studies'
 CANDIDATES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """The winner, one of its confirmed students, and how it compares with the default."""
+
+    experiment: Experiment
+    student: Outcome  # nothing was chosen on its block
+    confirmation: Confirmation
+
+
+def choose(
+    best: Sequence[Trial],
+    context: TrialContext,
+    compute: ComputeCells,
+    blocks: int,
+    on_outcome: OnOutcome,
+) -> Experiment:
+    """Compute the best few distinct trials on fresh blocks and return the one that is best there.
+
+    best: trials that finished, the best first. The best of many carries the luck of its block.
+    """
+    distinct: dict[str, Trial] = {}
+    for trial in best:
+        distinct.setdefault(trial.cell, trial)
+    few = list(distinct.values())[:CANDIDATES]
+    candidates = [context.experiment(trial.params) for trial in few]
+    fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
+    jobs = [_jobs(candidate, fresh, context.run_context, False) for candidate in candidates]
+    title = f"best {len(few)} on fresh blocks"
+    outcomes = compute_all(compute, title, [job for row in jobs for job in row], on_outcome)
+    means = [np.mean([outcomes[job.name].metrics["probe"] for job in row]) for row in jobs]
+    return candidates[int(np.argmax(means))]
+
+
+def confirm(
+    winner: Experiment,
+    default: Experiment,
+    run_context: RunContext,
+    compute: ComputeCells,
+    blocks: int,
+    on_outcome: OnOutcome,
+) -> Confirmed:
+    """Compute winner and default on blocks on which nothing was chosen, and read the test set.
+
+    The default against itself is not computed twice.
+    """
+    fresh = [Block(seed=CONFIRMATION + i) for i in range(blocks)]
+    sides = [_jobs(experiment, fresh, run_context, True) for experiment in (winner, default)]
+    jobs = [job for side in sides for job in side]
+    outcomes = compute_all(compute, "winner against default", jobs, on_outcome)
+    mine, others = (tuple(outcomes[job.name].metrics["test"] for job in side) for side in sides)
+    changes = {name: here for name, (here, _) in winner.diff(default).items() if here is not None}
+    return Confirmed(
+        experiment=winner,
+        student=outcomes[sides[0][0].name],
+        confirmation=Confirmation(winner=changes, winner_test=mine, default_test=others),
+    )
 
 
 def read_cells(ledger: Ledger) -> ComputeCells:
@@ -52,79 +103,8 @@ def read_cells(ledger: Ledger) -> ComputeCells:
     return read
 
 
-def source_of(space: str) -> str:
-    """What a space says, for its identity. Comments are not part of it."""
-    load(space, "space", "search_spaces")
-    return ast.dump(ast.parse(inspect.getsource(sys.modules[space])))
-
-
-def search_trials(
-    context: TrialContext,
-    folder: Path,
-    mapped: MappedInputs,
-    console: Console,
-    *,
-    trials: int,
-    seed: int,
-    deterministic: bool,
-    evaluations: int,
-    title: str = "search",
-) -> list[TrialRecord]:
-    """The journal below `folder` once it holds so many trials. A deterministic search is replayed
-    from its start.
-    """
-    journal, batch = Journal(folder / layout.TRIALS), BATCH if deterministic else None
-    if batch:
-        journal.clear()
-    search = SweepSearch(
-        context, journal, folder / layout.OPTUNA_LOG, seed=seed, total=trials, batch=batch
-    )
-    left = trials - sum(record.ended for record in journal.read())
-    if left > 0:
-        best = 0.0
-
-        def note(result: dict[str, Any] | None) -> None:
-            nonlocal best
-            best = max(best, result["probe"] if result else 0.0)
-            advance(1, f"best probe {best:.3f}")
-
-        with console.progress(title, left, "trials") as advance:
-            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note))
-    return journal.read()
-
-
-def finished(records: Sequence[TrialRecord], journal: Path) -> list[TrialRecord]:
-    """Those that came to their end, the best first. ValueError where none did."""
-    ended = sorted((r for r in records if r.state == "finished"), key=lambda r: -(r.value or 0))
-    if not ended:
-        raise ValueError(
-            f"no trial finished, so there is nothing to choose from: the journal is {journal}"
-        )
-    return ended
-
-
-def choose(
-    best: Sequence[TrialRecord],
-    context: TrialContext,
-    compute: ComputeCells,
-    blocks: int,
-    on_outcome: OnOutcome,
-) -> Experiment:
-    """Of the best few, distinct ones, again on fresh blocks: the best of many carries the luck of
-    its block.
-    """
-    distinct = {record.cell: record for record in reversed(best)}
-    few = sorted(distinct.values(), key=lambda r: -(r.value or 0))[:CANDIDATES]
-    candidates = [context.experiment(record.params) for record in few]
-    fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
-    jobs = {
-        (i, b): context.run_context.job(Cell(experiment=e, block=b), False)
-        for i, e in enumerate(candidates)
-        for b in fresh
-    }
-    outcomes = compute_all(compute, f"best {len(few)} on fresh blocks", jobs.values(), on_outcome)
-    means = [
-        np.mean([outcomes[jobs[i, b].name].metrics["probe"] for b in fresh])
-        for i in range(len(candidates))
-    ]
-    return candidates[int(np.argmax(means))]
+def _jobs(
+    experiment: Experiment, blocks: Iterable[Block], run_context: RunContext, read_test: bool
+) -> list[Job]:
+    cells = [Cell(experiment=experiment, block=block) for block in blocks]
+    return [run_context.job(cell, read_test) for cell in cells]

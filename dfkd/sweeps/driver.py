@@ -1,5 +1,4 @@
-"""The sweep: search by the probe, try the best again on fresh blocks, confirm the winner against
-the default.
+"""The sweep: search by the probe, choose among the best, confirm the winner, report, tell MLflow.
 
 Three sets of blocks that share nothing: the search's, those on which the winner is chosen (both
 label-free), and those on which it is compared with the default, the only ones that read the test
@@ -8,328 +7,192 @@ set.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from dataclasses import replace
 
 from dfkd.execution.compute import Compute
-from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor, compute_all
+from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor
 from dfkd.execution.ray_executor import ray_executor
 from dfkd.execution.reuse import known_run_context
-from dfkd.experiment import Cell, Experiment
-from dfkd.identity import Scalar, digest
 from dfkd.reporting.console import Console
-from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
-from dfkd.stats.paired import paired_interval
-from dfkd.storage import FolderStorage, layout
-from dfkd.storage.files import write_json
-from dfkd.storage.lease import Lease
-from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.sweeps import record as sweeps
-from dfkd.sweeps.choosing import SEARCH, choose, finished, read_cells, search_trials, source_of
-from dfkd.sweeps.findings import SweepData
+from dfkd.storage import Storage, layout
+from dfkd.storage.ledger import Ledger
+from dfkd.sweeps import record
+from dfkd.sweeps.choosing import Confirmed, choose, confirm, read_cells
+from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
+from dfkd.sweeps.findings import SweepData, Trial, best_first
+from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
-from dfkd.sweeps.record import RECORD
-from dfkd.sweeps.search import Journal, TrialRecord, recorded_experiments
-from dfkd.sweeps.trials import TrialContext
-from dfkd.tracking import RunSync, Tracker
-from dfkd.training.cells import Job, RunContext
+from dfkd.sweeps.searching import is_changed, search_trials
+from dfkd.sweeps.sweep import SEARCH, Sweep
+from dfkd.sweeps.sync import sync_of, tell, told_of, track, track_trials
+from dfkd.sweeps.variants import first_trial
+from dfkd.tracking import RunSync
+from dfkd.training.cells import RunContext
 from dfkd.training.inputs import check, inputs_key
 from dfkd.training.provenance import require_same_code
-from dfkd.user_modules import load
-
-CONFIRMATION = 3000  # the first seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """A search. space: module name. choice_blocks, confirmation_blocks: cells per candidate, per
-    side.
-    """
-
-    space: str
-    trials: int = 24
-    seed: int = 0
-    deterministic: bool = False
-    choice_blocks: int = 3
-    confirmation_blocks: int = 10
-
-    def __post_init__(self) -> None:
-        if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
-            raise ValueError(
-                f"a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got {self}"
-            )
-
-    def default(self) -> Experiment:
-        experiment: Experiment = load(self.space, "default", "search_spaces")
-        return experiment
-
-    def name(self) -> str:
-        """Equal for calls that go on with one another: the number of trials may grow. Comments are
-        not identity.
-        """
-        identity = digest(
-            [source_of(self.space), self.default().fingerprint(), self.seed, self.deterministic], 8
-        )
-        return f"{self.space.split('.')[-1]}-{identity}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepResult:
-    """What a sweep found. Differences are in accuracy on the test set, paired by block."""
-
-    name: str
-    trials: list[TrialRecord]
-    # Spearman, probe against validation at each trial's last step; NaN without validation
-    correlation: float
-    best: list[dict[str, Scalar]]  # the best trials: parameters, probe, validation
-    winner: dict[
-        str, Scalar
-    ]  # parameters in which it differs from the default; empty: the default itself won
-    winner_test: list[float]
-    default_test: list[float]
-    seconds: float
-
-    def difference(self) -> tuple[float, float | None, float | None]:
-        interval = paired_interval(np.subtract(self.winner_test, self.default_test))
-        return interval.mean, interval.low, interval.high
 
 
 def run_sweep(
     sweep: Sweep, compute: Compute, console: Console, open_executor: OpenExecutor = ray_executor
-) -> SweepResult:
-    """The whole sweep. What an earlier call has finished is not done again; ValueError for input
-    that cannot work.
+) -> SweepData:
+    """Run the whole sweep, or what is left of it, and return what it found.
+
+    Raises ValueError with one line for input that cannot work, before anything is computed.
     """
-    driver = _Driver(sweep, compute, console)
-    begun = [sweep.default(), *recorded_experiments(sweep.space, driver.journal)]
-    require_same_code(begun, driver.ledger, compute.accept_changed_code, console.line)
-    with closing(driver.sync.tracker):
-        known = finished_result(sweep, driver.folder)
+    name, storage = sweep.name(), compute.storage
+    begun = recorded_experiments(sweep.space, Journal(storage, layout.sweep(name)).read())
+    require_same_code(
+        [sweep.default(), *begun], Ledger(storage), compute.accept_changed_code, console.line
+    )
+    sync = sync_of(sweep, name, compute, console)
+    with closing(sync.tracker):
+        known = _known_context(sweep, compute)
         if known is not None:
             console.line(
-                f"all {sweep.trials} trials of the sweep {sweep.name()} and its confirmation are "
-                "done already"
+                f"all {sweep.trials} trials of the sweep {name} and its confirmation are done "
+                "already"
             )
-            driver.tell_again(*known)
-            return known[0]
-        default = Cell(experiment=sweep.default(), block=Block(seed=SEARCH))
-        check(default, compute.storage, read_test=True)
-        with open_executor([default], compute, console) as executor, _alone(sweep, driver.folder):
-            return driver.run(default, executor)
+            data = _tell_again(sweep, known, sync, console)
+        else:
+            first = sweep.first_cell()
+            ask(sweep.space, first_trial(first.experiment.params()), None)
+            check(first, storage, read_test=True)
+            with open_executor([first], compute, console) as executor, _alone(name, storage):
+                data = _search_and_confirm(sweep, compute, executor, sync, console)
+    call = (sweep.trials, sweep.confirmation_blocks)
+    of_this_call = data.confirmation and call == (
+        len(data.trials),
+        len(data.confirmation.default_test),
+    )
+    return data if of_this_call else record.read(storage, name, call)
 
 
-@contextmanager
-def _alone(sweep: Sweep, folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease(folder / layout.LEASE)
-    if not lease.acquire():
+def _search_and_confirm(
+    sweep: Sweep, compute: Compute, executor: Executor, sync: RunSync, console: Console
+) -> SweepData:
+    """Do what is left, with the inputs prepared."""
+    started, name = time.monotonic(), sweep.name()
+    context = _context(sweep, compute, executor.run_context)
+    sync.open()
+    trials = search_trials(
+        context,
+        layout.sweep(name),
+        executor.inputs(sweep.first_cell()),
+        console,
+        trials=sweep.trials,
+        seed=sweep.seed,
+        deterministic=sweep.deterministic,
+        evaluations=sweep.default().schedule.evaluations,
+    )
+    trials = _with_curves(trials, compute)
+    confirmed = _conclude(sweep, context, trials, executor.compute, sync)
+    record.write_result(
+        compute.storage,
+        name,
+        trials,
+        confirmed.confirmation,
+        context.run_context,
+        time.monotonic() - started,
+    )
+    data = record.read(compute.storage, name)
+    files, _ = write_report(data, compute.storage)
+    tell(sync, data, files, trials, confirmed)
+    return data
+
+
+def _conclude(
+    sweep: Sweep,
+    context: TrialContext,
+    trials: Sequence[Trial],
+    compute: ComputeCells,
+    sync: RunSync,
+) -> Confirmed:
+    """Choose a winner among the trials and confirm it, cell after cell told to MLflow."""
+    name = sweep.name()
+    best = best_first(trials)
+    if not best:
+        journal = layout.sweep(name) / layout.TRIALS
         raise ValueError(
-            f"another process is running the sweep {sweep.name()}: wait, or take another --seed"
+            f"no trial finished, so there is nothing to choose from: the journal is {journal}"
         )
+    track_trials(sync, name, trials, Ledger(context.compute.storage))
+    candidate = track(sync, name, "candidate")
+    winner = choose(best, context, compute, sweep.choice_blocks, candidate)
+    return confirm(
+        winner,
+        sweep.default(),
+        context.run_context,
+        compute,
+        sweep.confirmation_blocks,
+        track(sync, name, "confirmation"),
+    )
+
+
+def _tell_again(sweep: Sweep, context: TrialContext, sync: RunSync, console: Console) -> SweepData:
+    """Tell an MLflow that does not know all of a finished sweep, from the ledger alone."""
+    compute, name = context.compute, sweep.name()
+    data = record.read(compute.storage, name)
+    files, _ = write_report(data, compute.storage)
+    if not sync.is_due(told_of(data, files)):
+        return data
+    call = (sweep.trials, sweep.confirmation_blocks)
+    trials = record.read(compute.storage, name, call).trials
+    sync.open()
     try:
-        yield
-    finally:
-        lease.release()
+        confirmed = _conclude(sweep, context, trials, read_cells(Ledger(compute.storage)), sync)
+    except LookupError as error:
+        console.warn(f"MLflow is not brought up to date: {error}")
+        return data
+    tell(sync, data, files, trials, confirmed)
+    return data
 
 
-def finished_result(sweep: Sweep, folder: Path) -> tuple[SweepResult, RunContext] | None:
-    """The result of an earlier call, unless the mathematics of a piece or the version of PyTorch
-    has changed since.
+def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
+    """Return the context in which an earlier call did all of this sweep; None where none did.
+
+    None as well where PyTorch has another version now, or the space makes other cells.
     """
-    path = folder / layout.sweep_result(sweep.trials, sweep.confirmation_blocks)
-    if not path.exists():
+    call = (sweep.trials, sweep.confirmation_blocks)
+    saved = record.read_result(compute.storage, sweep.name(), *call)
+    if saved is None:
         return None
-    saved = json.loads(path.read_text())
-    default = Cell(experiment=sweep.default(), block=Block(seed=SEARCH))
-    run_context = known_run_context(saved["setting"], [inputs_key(default)])
+    run_context = known_run_context(saved["setting"], [inputs_key(sweep.first_cell())])
     if run_context is None:
         return None
-    compute = Compute(storage=FolderStorage(folder))  # of no matter: nothing is computed
+    run_context = replace(run_context, accept_changed_code=compute.accept_changed_code)
     context = _context(sweep, compute, run_context)
-    trials = [TrialRecord(**record) for record in saved["result"].pop("trials")]
-    stale = any(context.trial(record.params).name != record.cell for record in trials)
-    return None if stale else (SweepResult(trials=trials, **saved["result"]), run_context)
+    changed = any(is_changed(trial, context) for trial in record.trials_of(saved))
+    return None if changed else context
 
 
 def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialContext:
-    block = Block(seed=SEARCH)
     return TrialContext(
         space=sweep.space,
         default=sweep.default().params(),
-        block=block,
+        block=Block(seed=SEARCH),
         run_context=run_context,
         compute=compute,
     )
 
 
-class _Driver:
-    """One call: prepare, search, choose, confirm, and keep MLflow up to date on the way."""
+def _with_curves(trials: Sequence[Trial], compute: Compute) -> list[Trial]:
+    ledger = Ledger(compute.storage)
+    return [record.with_curve(trial, ledger) for trial in trials]
 
-    def __init__(self, sweep: Sweep, compute: Compute, console: Console) -> None:
-        self.sweep, self.compute, self.console = sweep, compute, console
-        self.folder = compute.storage / layout.sweep(sweep.name())
-        self.ledger, self.journal = Ledger(compute.storage), Journal(self.folder / layout.TRIALS)
-        self.sync = RunSync(
-            Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
-            self.folder,
-            kind="sweep",
-            name=sweep.name(),
-            identity=sweep.name(),
-            params=asdict(sweep),
-            tags={"space": sweep.space},
+
+@contextmanager
+def _alone(name: str, storage: Storage) -> Iterator[None]:
+    """Hold the sweep's lease. Raises ValueError while another process has it."""
+    lease = storage.lease(layout.sweep(name) / layout.LEASE)
+    if not lease.acquire():
+        raise ValueError(
+            f"another process is running the sweep {name}: wait, or take another --seed"
         )
-        self.started = time.monotonic()
-
-    def run(self, default: Cell, executor: Executor) -> SweepResult:
-        self._begin(executor.run_context, executor.compute)
-        records = search_trials(
-            self.context,
-            self.folder,
-            executor.inputs(default),
-            self.console,
-            trials=self.sweep.trials,
-            seed=self.sweep.seed,
-            deterministic=self.sweep.deterministic,
-            evaluations=self.sweep.default().schedule.evaluations,
-        )
-        result = self._conclude(records)
-        saved = {"setting": executor.run_context.saved(), "result": asdict(result)}
-        write_json(
-            self.folder / layout.sweep_result(self.sweep.trials, self.sweep.confirmation_blocks),
-            saved,
-        )
-        self._tell(result, *self._report())
-        return result
-
-    def _begin(self, run_context: RunContext, compute_cells: ComputeCells) -> None:
-        self.compute_cells = compute_cells
-        self.context = _context(self.sweep, self.compute, run_context)
-        self.sync.open()
-
-    def tell_again(self, result: SweepResult, run_context: RunContext) -> None:
-        """To an MLflow that has not been told of it in full: from the ledger, without a cluster."""
-        data, files = self._report()
-        if not self.sync.is_due(told_of(data, files)):
-            return
-        self._begin(run_context, read_cells(self.ledger))
-        try:
-            self._conclude(result.trials)
-        except LookupError as error:
-            self.console.warn(f"MLflow is not brought up to date: {error}")
-            return
-        self._tell(result, data, files)
-
-    def _conclude(self, records: list[TrialRecord]) -> SweepResult:
-        self._track_trials(records)
-        best = finished(records, self.journal.folder)
-        default, winner = self.sweep.default(), self._choose(best)
-        winner_test, default_test = self._confirm(winner, default)
-        correlation = sweeps.correlation_of(
-            [sweeps.trial_of(asdict(record), self.ledger) for record in records]
-        )
-        return SweepResult(
-            name=self.sweep.name(),
-            trials=records,
-            correlation=float("nan") if correlation is None else correlation,
-            best=[self._row(record) for record in best[:10]],
-            winner={
-                name: mine for name, (mine, _) in winner.diff(default).items() if mine is not None
-            },
-            winner_test=winner_test,
-            default_test=default_test,
-            seconds=time.monotonic() - self.started,
-        )
-
-    def _row(self, record: TrialRecord) -> dict[str, Scalar]:
-        outcome = self.ledger.read(record.cell)
-        if outcome is None:
-            raise LookupError(f"the cell {record.cell} is no longer in the ledger")
-        validation = outcome.metrics.get("validation", float("nan"))
-        return {
-            "trial": record.number,
-            "probe": record.value or 0.0,
-            "validation": validation,
-            **record.params,
-        }
-
-    def _choose(self, best: Sequence[TrialRecord]) -> Experiment:
-        return choose(
-            best,
-            self.context,
-            self.compute_cells,
-            self.sweep.choice_blocks,
-            lambda o: self._track(o, "candidate"),
-        )
-
-    def _confirm(self, winner: Experiment, default: Experiment) -> tuple[list[float], list[float]]:
-        """Test accuracies on blocks that nothing was chosen on. The default against itself is not
-        computed twice.
-        """
-        blocks = [Block(seed=CONFIRMATION + i) for i in range(self.sweep.confirmation_blocks)]
-        sides = [
-            [self._job(experiment, block, read_test=True) for block in blocks]
-            for experiment in (winner, default)
-        ]
-        jobs = [job for side in sides for job in side]
-        outcomes = compute_all(
-            self.compute_cells,
-            "winner against default",
-            jobs,
-            lambda o: self._track(o, "confirmation"),
-        )
-        self.student = (winner, outcomes[sides[0][0].name])  # nothing was chosen on its block
-        tests = [[outcomes[job.name].metrics["test"] for job in side] for side in sides]
-        return tests[0], tests[1]
-
-    def _job(self, experiment: Experiment, block: Block, read_test: bool) -> Job:
-        return self.context.run_context.job(Cell(experiment=experiment, block=block), read_test)
-
-    def _track(self, outcome: Outcome, role: str, name: str = "") -> None:
-        name = name or f"{role} {outcome.block['seed']}"
-        self.sync.cell(outcome, role, name, {"sweep": self.sweep.name()})
-
-    def _track_trials(self, records: list[TrialRecord]) -> None:
-        for record in records:
-            if (outcome := self.ledger.read(record.cell)) is not None:
-                self._track(outcome, "trial", f"trial {record.number}")
-
-    def _report(self) -> tuple[SweepData, dict[str, Path | str]]:
-        data = sweeps.read(self.compute.storage, self.sweep.name())
-        return data, write_report(data, self.compute.storage)[0]
-
-    def _tell(self, result: SweepResult, data: SweepData, files: dict[str, Path | str]) -> None:
-        difference, low, high = result.difference()
-        metrics = {
-            "winner_minus_default": difference,
-            "winner_minus_default.low": low,
-            "winner_minus_default.high": high,
-            "probe_validation_rank_correlation": result.correlation,
-        }
-        finite = {
-            name: value
-            for name, value in metrics.items()
-            if value is not None and math.isfinite(value)
-        }
-        tables: dict[str, str | pd.DataFrame] = {
-            "best_trials": pd.DataFrame(result.best),
-            RECORD: sweeps.text(data),
-        }
-        tracker, parent = self.sync.tracker, self.sync.parent
-        tracker.finish(parent, metrics=finite, tables=tables, files=files)
-        winner, outcome = self.student
-        if outcome.state == "finished":
-            tracker.student(parent, outcome, winner)
-        self.sync.settle(told_of(data, files))
-
-
-def told_of(data: SweepData, files: dict[str, Path | str]) -> dict[str, str]:
-    return {"record": digest(sweeps.text(data)), "report": digest_of(files)}
+    try:
+        yield
+    finally:
+        lease.release()

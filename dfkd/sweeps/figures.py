@@ -1,33 +1,19 @@
-"""Figures of a sweep: history, slices, importance, parallel coordinates, the probe's worth, the
-confirmation.
+"""Figures of a sweep, by name. Plots are SVG files of a fixed width.
 
 Optuna's own plots show completed trials only, and halving leaves few of them: these show stopped
-trials as well, as hollow marks at the probe where they were stopped. Optuna computes the importance
-(`dfkd/sweeps/record.py`).
+trials as well, as hollow marks at the probe where they were stopped.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
-from dfkd.reporting.style import BLUE, FAINT, GREY, ORANGE, Plot, blank, styled
-from dfkd.sweeps.findings import SweepData, Trial, short
-
-STATES: dict[str, dict[str, Any]] = {
-    "finished": {"marker": "o", "color": BLUE},
-    "pruned": {"marker": "o", "facecolors": "none", "edgecolors": GREY},
-    "diverged": {"marker": "x", "color": ORANGE},
-}
-WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text on an axis
-LABELLED = 6  # choices of a parameter that have room for their names
+from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled
+from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.parameter_figures import parallel, slices
+from dfkd.sweeps.trial_marks import STATES, mark_trials, scatter
 
 
 def figures(data: SweepData) -> dict[str, Plot]:
@@ -53,49 +39,12 @@ def history(data: SweepData) -> Plot | None:
         linewidth=1.4,
         label="best so far",
     )
-    _marks(axes, data, shown, [t.number for t in shown])
+    mark_trials(axes, data, shown, [t.number for t in shown])
     axes.set_xlabel("trial")
     axes.set_ylabel("probe at its last step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
-
-
-def _marks(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequence[float]) -> None:
-    """Filled: finished; hollow: stopped by the search; cross: diverged. The default and the winner
-    are ringed.
-    """
-    winner = data.winner()
-    for state in STATES:
-        _scatter(
-            axes,
-            state,
-            [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state],
-        )
-    special = {
-        "the default": (data.trials[0], "s"),
-        **({"the winner": (winner, "D")} if winner else {}),
-    }
-    for name, (trial, marker) in special.items():
-        at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t.number == trial.number]
-        if at:
-            axes.scatter(
-                *zip(*at, strict=True),
-                s=80,
-                marker=marker,
-                facecolors="none",
-                edgecolors="black",
-                linewidth=1,
-                label=name,
-                zorder=4,
-            )
-
-
-def _scatter(axes: Any, state: str, points: Sequence[tuple[float, float]]) -> None:
-    if points:
-        axes.scatter(
-            *zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **STATES[state]
-        )
 
 
 def curves(data: SweepData) -> Plot | None:
@@ -148,105 +97,6 @@ def importance(data: SweepData) -> Plot | None:
     return figure
 
 
-def slices(data: SweepData) -> Plot | None:
-    """A panel for each parameter: its value in each trial, and the probe at the trial's last
-    step.
-    """
-    shown = [t for t in data.trials if t.value is not None]
-    if not shown or not data.scales:
-        return None
-    columns = min(3, len(data.scales))
-    lines = math.ceil(len(data.scales) / columns)
-    figure = blank(0.4 + 2.0 * lines)
-    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
-    for panel, (name, scale) in zip(panels, data.scales.items(), strict=False):
-        own = [t for t in shown if name in t.params]
-        places, labels = _places(name, scale, own)
-        if scale == "log":
-            panel.set_xscale("log")
-            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-            panel.xaxis.set_major_formatter(
-                StrMethodFormatter("{x:g}")
-            )  # the usual one writes 10 to the power of
-            panel.xaxis.set_minor_formatter(NullFormatter())
-        _marks(panel, data, own, places)
-        if labels is not None:
-            panel.set_xticks(
-                range(len(labels)),
-                labels if len(labels) <= LABELLED else [""] * len(labels),
-                fontsize=7,
-            )
-        panel.set_title(name)
-    for panel in panels[len(data.scales) :]:
-        panel.set_visible(False)
-    figure.supylabel("probe at its last step", fontsize=9)
-    return figure
-
-
-def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float], list[str] | None]:
-    """Where each trial stands on the parameter's axis; for choices also their names."""
-    values = [t.params[name] for t in trials]
-    if scale != "choice":
-        return [float(value) for value in values], None  # type: ignore[arg-type]
-    known = sorted({short(value) for value in values})
-    return [float(known.index(short(value))) for value in values], known
-
-
-def parallel(data: SweepData) -> Plot | None:
-    """A line a trial through its parameters, each on an axis of its own; the colour is the probe
-    where it finished.
-    """
-    finished = data.finished()
-    names = list(data.scales)
-    if len(names) < 2 or not finished:
-        return None
-    figure = blank(3.2)
-    axes = figure.subplots()
-    trials = [
-        t for t in data.trials if t.value is not None and all(name in t.params for name in names)
-    ]
-    heights = {name: _heights(name, data.scales[name], trials) for name in names}
-    values = [t.value or 0.0 for t in finished]
-    norm = Normalize(min(values), max(values))
-    for i in sorted(
-        range(len(trials)), key=lambda i: (trials[i].state == "finished", trials[i].value or 0.0)
-    ):
-        done = trials[i].state == "finished"
-        colour = colormaps["viridis_r"](norm(trials[i].value or 0.0)) if done else FAINT
-        axes.plot(
-            [heights[name][i] for name in names], color=colour, linewidth=1.6 if done else 0.7
-        )
-    for x, name in enumerate(names):
-        axes.axvline(x, color=GREY, linewidth=0.8)
-        low, high = _ends(name, data.scales[name], trials)
-        for y, text, side in ((-0.05, low, "top"), (1.05, high, "bottom")):
-            axes.text(x, y, text, ha="center", va=side, fontsize=8, color=GREY, bbox=WHITE)
-    axes.set_xticks(range(len(names)), [name.replace(".", ".\n", 1) for name in names], fontsize=8)
-    axes.tick_params(length=0, pad=14)
-    axes.set_yticks([])
-    axes.set_ylim(-0.08, 1.12)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    bar = figure.colorbar(ScalarMappable(norm, "viridis_r"), ax=axes, aspect=30)
-    bar.set_label("probe of finished trials", fontsize=8)
-    bar.outline.set_visible(False)
-    return figure
-
-
-def _heights(name: str, scale: str, trials: Sequence[Trial]) -> list[float]:
-    """Between 0 and 1, on the parameter's own scale."""
-    places = np.array(_places(name, scale, trials)[0])
-    places = np.log(places) if scale == "log" else places
-    spread = float(np.ptp(places))
-    return [0.5 if spread == 0 else float(place - places.min()) / spread for place in places]
-
-
-def _ends(name: str, scale: str, trials: Sequence[Trial]) -> tuple[str, str]:
-    places, labels = _places(name, scale, trials)
-    if labels is not None:
-        return labels[0], labels[-1]
-    return short(min(places)), short(max(places))
-
-
 def trust(data: SweepData) -> Plot | None:
     """Validation accuracy, which the search never saw, against the probe, by which it chose."""
     shown = [t for t in data.trials if t.value is not None and t.validation is not None]
@@ -255,7 +105,7 @@ def trust(data: SweepData) -> Plot | None:
     figure = blank(3.0)
     axes = figure.subplots()
     for state in STATES:
-        _scatter(
+        scatter(
             axes,
             state,
             [(t.value or 0.0, 100 * (t.validation or 0.0)) for t in shown if t.state == state],

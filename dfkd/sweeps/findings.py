@@ -1,42 +1,60 @@
-"""What a sweep's trials and its confirmation say, as plain values: the best so far, the winner, its
-difference.
-"""
+"""What a sweep's trials and its confirmation say, as plain values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
+from dfkd.identity import Scalar
 from dfkd.stats.paired import Interval, paired_interval
 
 SHOWN = 10  # trials in the table of the best
+ENDS = ("finished", "pruned", "diverged")  # states of trials that are not asked for again
+RECORDED = ("number", "params", "cell", "state", "step", "value")  # of a trial, in the journal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """points: step -> probe.
+    """One trial of a search: its parameters, its cell and how it went.
 
-    value: the probe at its last step, which a pruned trial reached early.
+    `value` is the probe at the last step, which a pruned trial reached early. `points` (step ->
+    probe) and `validation` come from the cell's curve; the journal does not keep them.
     """
 
     number: int
-    params: Mapping[str, float | int | str | bool | None]
+    params: Mapping[str, Scalar]
     cell: str
-    state: str  # "finished", "pruned", "diverged", "errored" or "running"
-    step: int
-    value: float | None
-    validation: float | None
-    points: Mapping[int, float]
+    state: str  # "running", "errored", or one of ENDS
+    step: int = 0
+    value: float | None = None
+    validation: float | None = None
+    points: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it need not be asked for again."""
+        return self.state in ENDS
+
+    def record(self) -> dict[str, Any]:
+        """Return what the journal and a result's file keep of it, as JSON takes it."""
+        facts = asdict(self)
+        return {name: facts[name] for name in RECORDED}
+
+
+def best_first(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that finished, the highest probe first; of equal ones the earlier."""
+    done = [t for t in trials if t.state == "finished" and t.value is not None]
+    return sorted(done, key=lambda t: (-(t.value or 0.0), t.number))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """How much of the probe's variation each parameter explains, by fANOVA over some of the
-    trials.
-    """
+    """How much of the probe's variation each parameter explains, by fANOVA over some trials."""
 
     step: int
     trials: int
@@ -45,22 +63,27 @@ class Importance:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """Test accuracies on fresh blocks. winner: what it changes in the default; empty where the
-    default won.
+    """Test accuracies of winner and default, paired by fresh blocks on which nothing was chosen.
+
+    `winner` holds the parameters in which it differs from the default; it is empty where the
+    default itself won.
     """
 
-    winner: Mapping[str, float | int | str | bool | None]
+    winner: Mapping[str, Scalar]
     winner_test: tuple[float, ...]
     default_test: tuple[float, ...]
 
     def difference(self) -> Interval:
+        """Return winner minus default in accuracy, with its 95 % interval."""
         return paired_interval(np.subtract(self.winner_test, self.default_test))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepData:
-    """A sweep. scales: parameter -> "log", "linear" or "choice". correlation: of the ranks of probe
-    and validation.
+    """All that is known of a sweep, as far as it has come.
+
+    scales: parameter -> "log", "linear" or "choice". correlation: Spearman's, of probe and
+    validation. provenance: name of a fact -> its values.
     """
 
     name: str
@@ -72,14 +95,11 @@ class SweepData:
     provenance: Mapping[str, tuple[str, ...]]
 
     def finished(self) -> list[Trial]:
-        """The best first; of equal ones the earlier."""
-        done = [t for t in self.trials if t.state == "finished" and t.value is not None]
-        return sorted(done, key=lambda t: (-(t.value or 0.0), t.number))
+        """Return the trials that came to their end, the best first."""
+        return best_first(self.trials)
 
     def best_so_far(self) -> list[tuple[int, float]]:
-        """(trial, best probe of the trials finished up to it), for the trials from the first
-        finished one on.
-        """
+        """Return (trial, best probe of the trials finished up to it), from the first of these."""
         best, line = float("-inf"), []
         for trial in self.trials:
             if trial.state == "finished" and trial.value is not None:
@@ -89,51 +109,52 @@ class SweepData:
         return line
 
     def winner(self) -> Trial | None:
-        """The trial that was confirmed; None where the default was, or where it cannot be told."""
+        """Return the trial that was confirmed; None if the default was, or if it is not known."""
         if self.confirmation is None or not self.confirmation.winner:
             return None
-        return next((t for t in self.finished() if self._is_winner(t)), None)
-
-    def _is_winner(self, trial: Trial) -> bool:
-        """What the winner changes, and else the default, which is the first trial."""
-        assert self.confirmation is not None
+        # what the winner does not change is as in the default, which is the first trial
         expected = {**self.trials[0].params, **self.confirmation.winner}
-        return all(_same(value, expected.get(name)) for name, value in trial.params.items())
+        return next((t for t in self.finished() if _all_same(t.params, expected)), None)
 
     def states(self) -> str:
-        counts: dict[str, int] = {}
-        for trial in self.trials:
-            counts[trial.state] = counts.get(trial.state, 0) + 1
+        """Return how many trials are in each state, in words."""
+        counts = Counter(trial.state for trial in self.trials)
         return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def verdict(confirmation: Confirmation) -> list[str]:
-    """The confirmed difference in words."""
+    """Return the confirmed difference in words, a few lines."""
     n = len(confirmation.winner_test)
     if not confirmation.winner:
         default = _mean(confirmation.default_test)
         return [f"the default recipe was not beaten: {default} % test accuracy over {n} blocks"]
     found = confirmation.difference()
-    known = found.low is not None and found.high is not None
-    interval = f", 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}" if known else ""  # type: ignore[operator]
-    decided = known and (found.low > 0 or found.high < 0)  # type: ignore[operator]
-    word = ("better" if found.mean > 0 else "worse") if decided else "not distinguishable at this n"
+    interval, word = "", "not distinguishable at this n"
+    if found.low is not None and found.high is not None:
+        interval = f", 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        if found.low > 0 or found.high < 0:
+            word = "better" if found.mean > 0 else "worse"
     changes = ", ".join(f"{name} {short(value)}" for name, value in confirmation.winner.items())
+    means = [_mean(test) for test in (confirmation.winner_test, confirmation.default_test)]
     return [
         f"winner: {changes}",
-        f"winner {_mean(confirmation.winner_test)} %, default {_mean(confirmation.default_test)} % "
-        "test accuracy: "
+        f"winner {means[0]} %, default {means[1]} % test accuracy: "
         f"{100 * found.mean:+.1f} points{interval}, {n} fresh blocks, paired: {word}",
         "conditional on this teacher and this pool",
     ]
+
+
+def short(value: object) -> str:
+    """Return a parameter or a number as it stands in tables: four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _mean(values: Sequence[float]) -> str:
     return f"{100 * sum(values) / len(values):.1f}"
 
 
-def short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _all_same(params: Mapping[str, Scalar], expected: Mapping[str, Scalar]) -> bool:
+    return all(_same(value, expected.get(name)) for name, value in params.items())
 
 
 def _same(one: object, other: object) -> bool:

@@ -1,199 +1,78 @@
-"""Sweeps as records: what a sweep's folder and the ledger hold of its trials, read without its
-space's module.
+"""Sweeps as records: what a sweep's folder and the ledger hold, read without its space's module.
 
-As text it is an artifact of the sweep's run in MLflow: from there the same page can be made without
+As text a sweep is an artifact of its run in MLflow: from there the same page can be made without
 folder and ledger.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
+from dfkd.identity import Scalar
 from dfkd.stats.summaries import rank_correlation
 from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
-from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial
+from dfkd.sweeps.findings import SHOWN, Confirmation, Importance, SweepData, Trial, best_first
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.optuna_view import importance, read_view, scales
 from dfkd.tracking.reading import Tracked
-
-if TYPE_CHECKING:  # Optuna takes a second to import
-    import optuna
+from dfkd.training.cells import RunContext
 
 RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
-ENOUGH = 8  # trials at one step: of fewer, importance is noise
 
 
 def recorded(storage: Storage) -> list[str]:
-    """The names of all sweeps that have begun, in order."""
-    return sorted(path.parent.name for path in (storage / layout.SWEEPS).glob(f"*/{layout.TRIALS}"))
+    """Return the names of all sweeps that have begun, in order."""
+    names = storage.list(layout.SWEEPS)
+    return [name for name in names if storage.exists(layout.sweep(name) / layout.TRIALS)]
 
 
-def read(storage: Storage, name: str) -> SweepData:
-    """The sweep as far as it has come. ValueError where it has no trial yet."""
-    folder = storage / layout.sweep(name)
-    saved = _result(folder)
-    records = saved["result"]["trials"] if saved else _journal(folder)
-    if not records:
+def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> SweepData:
+    """Return the sweep as far as it has come, or as a call with (trials, blocks) found it.
+
+    Raises ValueError where it has no trial yet.
+    """
+    ledger, journal = Ledger(storage), Journal(storage, layout.sweep(name)).read()
+    saved = read_result(storage, name, *call) if call else _latest_result(storage, name, journal)
+    found = trials_of(saved) if saved else journal
+    if not found:
         raise ValueError(f"the sweep {name} has no trial yet: run it first")
-    trials = tuple(trial_of(record, Ledger(storage)) for record in records)
-    seen = _optuna_trials(folder / layout.OPTUNA_LOG)
+    trials = tuple(with_curve(trial, ledger) for trial in found)
+    seen = read_view(storage.local(layout.sweep(name) / layout.OPTUNA_LOG))
     return SweepData(
         name=name,
         trials=trials,
-        scales=_scales(trials, seen),
-        importance=_importance(trials, seen),
+        scales=scales(trials, seen),
+        importance=importance(trials, seen),
         correlation=correlation_of(trials),
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
     )
 
 
-def from_mlflow(tracked: Tracked, name: str) -> SweepData:
-    """As `read` at the end of the sweep's last call, and equal to it. ValueError where MLflow has
-    no such sweep.
+def with_curve(trial: Trial, ledger: Ledger) -> Trial:
+    """Return the trial with its cell's curve, up to the step at which the search saw it last.
+
+    The cell may have gone further since, for another search.
     """
-    return parse(tracked.record("sweep", name, RECORD))
-
-
-def text(data: SweepData) -> str:
-    return json.dumps(asdict(data), indent=1) + "\n"
-
-
-def parse(text: str) -> SweepData:
-    """What `text` wrote."""
-    facts = json.loads(text)
-    trials = [
-        t | {"points": {int(step): probe for step, probe in t["points"].items()}}
-        for t in facts.pop("trials")
-    ]
-    importance, confirmation = facts.pop("importance"), facts.pop("confirmation")
-    tests = ("winner_test", "default_test")
-    return SweepData(
-        **facts
-        | {"provenance": {name: tuple(values) for name, values in facts["provenance"].items()}},
-        trials=tuple(Trial(**trial) for trial in trials),
-        importance=None if importance is None else Importance(**importance),
-        confirmation=None
-        if confirmation is None
-        else Confirmation(**confirmation | {name: tuple(confirmation[name]) for name in tests}),
-    )
-
-
-def _result(folder: Path) -> dict[str, Any] | None:
-    """Of the call with the most trials, then the most blocks; None while none has ended."""
-    found = [
-        (int(m[1]), int(m[2]), path)
-        for path in folder.glob("*.json")
-        if (m := layout.RESULT.fullmatch(path.name))
-    ]
-    return json.loads(max(found)[2].read_text()) if found else None
-
-
-def _journal(folder: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(path.read_text()) for path in sorted((folder / layout.TRIALS).glob("*.json"))
-    ]
-
-
-def trial_of(record: Mapping[str, Any], ledger: Ledger) -> Trial:
-    """A cell may have gone further since, for another sweep: this one saw it up to its step."""
-    outcome = ledger.read(record["cell"])
-    points = [p for p in outcome.points if p["step"] <= record["step"]] if outcome else []
-    last = points[-1] if points else {}
-    return Trial(
-        number=record["number"],
-        params=record["params"],
-        cell=record["cell"],
-        state=record["state"],
-        step=record["step"],
-        value=record["value"],
-        validation=last.get("validation"),
+    outcome = ledger.read(trial.cell)
+    points = [p for p in outcome.points if p["step"] <= trial.step] if outcome else []
+    return replace(
+        trial,
+        validation=points[-1].get("validation") if points else None,
         points={int(p["step"]): p["probe"] for p in points},
     )
 
 
-def _optuna_trials(log: Path) -> dict[int, optuna.trial.FrozenTrial]:
-    """By our number; none where Optuna's view of the sweep has been thrown away."""
-    if not log.exists():
-        return {}
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+def correlation_of(trials: Iterable[Trial]) -> float | None:
+    """Return Spearman's correlation of probe and validation, at each trial's last step.
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(log))))
-    return {t.user_attrs["number"]: t for t in study.trials if "number" in t.user_attrs}
-
-
-def _scales(
-    trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]
-) -> dict[str, str]:
-    """As the space says, else by the values."""
-    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    known = {name: d for trial in seen.values() for name, d in trial.distributions.items()}
-    return {
-        name: _scale(known.get(name), [t.params[name] for t in trials if name in t.params])
-        for name in names
-    }
-
-
-def _scale(distribution: object, values: Sequence[object]) -> str:
-    if distribution is not None:
-        numeric = "log" if getattr(distribution, "log", False) else "linear"
-        return "choice" if hasattr(distribution, "choices") else numeric
-    return (
-        "linear"
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        else "choice"
-    )
-
-
-def _importance(
-    trials: Sequence[Trial], seen: Mapping[int, optuna.trial.FrozenTrial]
-) -> Importance | None:
-    """At the last step that most trials reached: the probes of trials that were stopped at
-    different steps do not compare, and those that finished are few. None where too few are there,
-    or nothing varied.
-    """
-    step = _common_step(trials)
-    usable = [t for t in trials if t.number in seen and step in t.points]
-    values = [t.points[step] for t in usable]  # type: ignore[index]
-    if step is None or len(usable) < ENOUGH or len(set(values)) == 1:
-        return None
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
-    study = optuna.create_study(direction="maximize")
-    for trial, value in zip(usable, values, strict=True):
-        known = seen[trial.number]
-        study.add_trial(
-            optuna.trial.create_trial(
-                value=value, params=known.params, distributions=known.distributions
-            )
-        )
-    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Importance(
-        step=step, trials=len(usable), shares={name: float(share) for name, share in ordered}
-    )
-
-
-def _common_step(trials: Sequence[Trial]) -> int | None:
-    """The last step that at least three quarters of the trials with a curve have reached."""
-    curves = [trial.points for trial in trials if trial.points]
-    steps = sorted({step for points in curves for step in points}, reverse=True)
-    return next(
-        (step for step in steps if sum(step in points for points in curves) >= 0.75 * len(curves)),
-        None,
-    )
-
-
-def correlation_of(trials: Sequence[Trial]) -> float | None:
-    """Spearman's, at each trial's last step; None where fewer than three are labelled, or one side
-    is constant.
+    None where fewer than three trials have both, or one of the two is constant.
     """
     pairs = [
         (t.value, t.validation) for t in trials if t.value is not None and t.validation is not None
@@ -201,7 +80,82 @@ def correlation_of(trials: Sequence[Trial]) -> float | None:
     if len(pairs) < 3:
         return None
     found = rank_correlation(*zip(*pairs, strict=True))
-    return None if found != found else found
+    return None if math.isnan(found) else found
+
+
+# ---- the file that says how a call ended: result-<trials>-<blocks>.json
+
+
+def write_result(
+    storage: Storage,
+    name: str,
+    trials: Sequence[Trial],
+    confirmation: Confirmation,
+    run_context: RunContext,
+    seconds: float,
+) -> None:
+    """Write down how a call ended. The trials come with their curves."""
+    correlation = correlation_of(trials)
+    result = {
+        "name": name,
+        "trials": [trial.record() for trial in trials],
+        "correlation": math.nan if correlation is None else correlation,
+        "best": best_rows(trials),
+        **asdict(confirmation),
+        "seconds": seconds,
+    }
+    key = _result_key(name, len(trials), len(confirmation.default_test))
+    storage.write_json(key, {"setting": run_context.saved(), "result": result})
+
+
+def best_rows(trials: Iterable[Trial]) -> list[dict[str, Scalar]]:
+    """Return the best trials as rows of a table: number, probe, validation and parameters."""
+    return [
+        {
+            "trial": trial.number,
+            "probe": trial.value or 0.0,
+            "validation": math.nan if trial.validation is None else trial.validation,
+            **trial.params,
+        }
+        for trial in best_first(trials)[:SHOWN]
+    ]
+
+
+def read_result(storage: Storage, name: str, trials: int, blocks: int) -> dict[str, Any] | None:
+    """Return what `write_result` wrote of a call with so many trials and blocks, if it ended."""
+    key = _result_key(name, trials, blocks)
+    if not storage.exists(key):
+        return None
+    saved: dict[str, Any] = storage.read_json(key)
+    return saved
+
+
+def trials_of(saved: Mapping[str, Any]) -> list[Trial]:
+    """Return the trials in a result's file, without their curves."""
+    return [Trial(**record) for record in saved["result"]["trials"]]
+
+
+def _result_key(name: str, trials: int, blocks: int) -> Key:
+    return layout.sweep(name) / layout.sweep_result(trials, blocks)
+
+
+def _latest_result(storage: Storage, name: str, journal: Sequence[Trial]) -> dict[str, Any] | None:
+    """Return the result with the most trials, then the most blocks; None while none has ended.
+
+    A trial of which the journal has another cell by now was run again, with other code: results
+    with such trials say what is no longer so.
+    """
+    calls = [
+        (int(match[1]), int(match[2]))
+        for file in storage.list(layout.sweep(name))
+        if (match := layout.RESULT.fullmatch(file))
+    ]
+    now = {trial.number: trial.cell for trial in journal}
+    for call in sorted(calls, reverse=True):
+        saved = read_result(storage, name, *call)
+        if saved and all(now.get(t.number, t.cell) == t.cell for t in trials_of(saved)):
+            return saved
+    return None
 
 
 def _confirmation(result: Mapping[str, Any]) -> Confirmation:
@@ -212,12 +166,46 @@ def _confirmation(result: Mapping[str, Any]) -> Confirmation:
     )
 
 
-def _provenance(setting: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    digests = list(setting["digests"].values())
+def _provenance(run_context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    digests = list(run_context["digests"].values())
     facts = {
         "teacher": {teacher for teacher, _ in digests},
         "pool": {pool for _, pool in digests},
-        "commit": {setting["tags"].get("git_commit") or "not recorded"},
-        **{name: {str(value)} for name, value in setting["environment"].items()},
+        "commit": {run_context["tags"].get("git_commit") or "not recorded"},
+        **{name: {str(value)} for name, value in run_context["environment"].items()},
     }
     return {name: tuple(sorted(values)) for name, values in facts.items()}
+
+
+# ---- the text that MLflow keeps: sweep.json
+
+
+def from_mlflow(tracked: Tracked, name: str) -> SweepData:
+    """Return the sweep as `read` gave it at the end of its last call.
+
+    Raises ValueError where MLflow has no such sweep.
+    """
+    return parse(tracked.record("sweep", name, RECORD))
+
+
+def text(data: SweepData) -> str:
+    """Return the sweep as JSON, for `parse`."""
+    return json.dumps(asdict(data), indent=1) + "\n"
+
+
+def parse(text: str) -> SweepData:
+    """Return the sweep that `text` wrote."""
+    facts = json.loads(text)
+    for trial in facts["trials"]:
+        trial["points"] = {int(step): probe for step, probe in trial["points"].items()}
+    found, saved = facts["importance"], facts["confirmation"]
+    provenance = {name: tuple(values) for name, values in facts["provenance"].items()}
+    return SweepData(
+        name=facts["name"],
+        trials=tuple(Trial(**trial) for trial in facts["trials"]),
+        scales=facts["scales"],
+        importance=Importance(**found) if found else None,
+        correlation=facts["correlation"],
+        confirmation=_confirmation(saved) if saved else None,
+        provenance=provenance,
+    )

@@ -17,7 +17,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import slots
 from dfkd.storage import layout
-from dfkd.sweeps.search import BatchedHalving, SweepSearch
+from dfkd.sweeps.halving import BatchedHalving
+from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.trials import CellTrial, train_trial
 from dfkd.training.inputs import MappedInputs
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import changed, modules_of
@@ -74,19 +79,24 @@ class Narrowed:
         return getattr(self._trial, name)
 
 
-def without_effect(
-    space: Space, default: Mapping[str, Scalar], change: Change
-) -> tuple[dict[str, Scalar], bool]:
-    """Parameters of the space that make no difference to the variant, at their defaults; and
-    whether any others do.
-
-    The weight of a loss that the variant leaves out, say, or the ratio where the study varies it: a
-    search over these would compute the same cell again and again.
-    """
+def first_trial(default: Mapping[str, Scalar]) -> optuna.Trial:
+    """Return a trial that suggests the default's values, and others where the default has none."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(dict(default))
-    trial = study.ask()
+    return study.ask()
+
+
+def without_effect(
+    space: Space, default: Mapping[str, Scalar], change: Change
+) -> tuple[dict[str, Scalar], bool]:
+    """Return parameters of the space that make no difference to the variant, at their defaults.
+
+    Also returns whether any others make one. The weight of a loss that the variant leaves out, say,
+    or the ratio where the study varies it: a search over these would compute the same cell again
+    and again.
+    """
+    trial = first_trial(default)
     here = change(space(trial)).fingerprint()
 
     def matters(name: str, distribution: BaseDistribution) -> bool:
@@ -95,16 +105,12 @@ def without_effect(
             for value in _extremes(distribution)
         )
 
-    idle = [
-        name
-        for name, distribution in trial.distributions.items()
-        if not matters(name, distribution)
-    ]
+    idle = [name for name, found in trial.distributions.items() if not matters(name, found)]
     return {name: trial.params[name] for name in idle}, len(idle) < len(trial.distributions)
 
 
 def _at(space: Space, change: Change, params: Mapping[str, Any]) -> str | None:
-    """None where the space has other parameters there, or no experiment."""
+    """Return the variant's fingerprint there; None where the space has other parameters."""
     try:
         return change(space(optuna.trial.FixedTrial(dict(params)))).fingerprint()
     except ValueError:
@@ -112,7 +118,7 @@ def _at(space: Space, change: Change, params: Mapping[str, Any]) -> str | None:
 
 
 def _extremes(distribution: BaseDistribution) -> Iterator[Any]:
-    if isinstance(distribution, CategoricalDistribution):
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        yield from (distribution.low, distribution.high)
+    elif isinstance(distribution, CategoricalDistribution):
         yield from distribution.choices
-    else:
-        yield from (getattr(distribution, "low"), getattr(distribution, "high"))  # noqa: B009 - of all others

@@ -14,6 +14,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.selection import Balanced
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.inputs import InputSource
 
@@ -31,7 +32,9 @@ def storage(source: InputSource, source_storage: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def executor(cell: Cell, storage: Path) -> Iterator[Executor]:
-    with local_executor([cell], Compute(storage=storage), Console(quiet=True)) as executor:
+    with local_executor(
+        [cell], Compute(storage=FolderStorage(storage)), Console(quiet=True)
+    ) as executor:
         yield executor
 
 
@@ -56,9 +59,11 @@ def test_a_cell_apart_has_the_same_bits_in_another_ledger(
 ) -> None:
     job = executor.run_context.job(cell, read_test=False)
     here = compute_all(executor.compute, "here", [job], ignore)[job.name]
-    apart = compute_all(executor.apart(tmp_path / "apart").compute, "apart", [job], ignore)
+    apart = compute_all(
+        executor.apart(FolderStorage(tmp_path / "apart")).compute, "apart", [job], ignore
+    )
     assert apart[job.name].points == here.points
-    assert Ledger(tmp_path / "apart").read(job.name) is not None
+    assert Ledger(FolderStorage(tmp_path / "apart")).read(job.name) is not None
 
 
 def test_a_cell_that_fails_leaves_a_log_and_the_others_are_computed(
@@ -78,7 +83,7 @@ def test_a_cell_that_fails_leaves_a_log_and_the_others_are_computed(
 
 
 def test_several_workers_need_ray(cell: Cell, tmp_path: Path) -> None:
-    where = Compute(storage=tmp_path, workers=2)
+    where = Compute(storage=FolderStorage(tmp_path), workers=2)
     with (
         pytest.raises(ValueError, match="one worker"),
         local_executor([cell], where, Console(quiet=True)),

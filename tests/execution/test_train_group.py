@@ -11,6 +11,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 from dfkd.training.cells import compute
 
@@ -26,17 +27,17 @@ def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: P
         schedule=replace(tiny.schedule, steps=20, batch=16, evaluations=2),
     )
     cell = Cell(experiment=experiment, block=Block(seed=3))
-    where = Compute(storage=tmp_path, workers=2)
+    where = Compute(storage=FolderStorage(tmp_path), workers=2)
     with ray_executor([cell], where, Console(quiet=True)) as executor:
         job = executor.run_context.job(cell, read_test=True)
         done, failures = executor.compute("two workers", [job], lambda outcome: None)
         alone = replace(job, environment=replace(job.environment, workers=1))
-        one = compute(alone, executor.inputs(cell).open(), tmp_path)
+        one = compute(alone, executor.inputs(cell).open(), FolderStorage(tmp_path))
     assert not failures
     two = done[job.name]
     assert two.state == "finished" and 0 < two.metrics["test"] < 1
     assert one.cell != two.cell  # another environment is another cell
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(FolderStorage(tmp_path))
     mine, others = ledger.weights(one.cell), ledger.weights(two.cell)
     worst = max(float((mine[name] - others[name]).abs().max()) for name in mine)
     assert worst <= 1e-5, worst

@@ -20,8 +20,10 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.driver import run_study
 from dfkd.studies.forecast import forecast
-from dfkd.sweeps.driver import Sweep, run_sweep
-from dfkd.sweeps.search import Journal, TrialRecord
+from dfkd.sweeps.driver import run_sweep
+from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.sweep import Sweep
 from dfkd.training.inputs import InputSource
 
 CHANGED = "^my_own_loss.Mean has changed since: raise its version, or --accept-changed-code$"
@@ -108,12 +110,9 @@ def test_new_blocks_after_an_edit_are_refused_or_said(project, compute, study_of
 def test_a_sweep_does_not_go_on_from_trials_of_other_code(project, compute) -> None:
     sweep = Sweep(space="my_own_space", trials=3)
     space = importlib.import_module("my_own_space")
-    folder = compute.storage / "sweeps" / sweep.name()
     trial = replace(space.default, explicit=space.Mean(weight=0.5))
-    Journal(folder / "trials").write(
-        TrialRecord(
-            number=0, params={"explicit.weight": 0.5}, cell="a-cell", state="pruned", step=5
-        )
+    Journal(compute.storage, layout.sweep(sweep.name())).write(
+        Trial(number=0, params={"explicit.weight": 0.5}, cell="a-cell", state="pruned", step=5)
     )
     pruned = Outcome(
         cell="a-cell",

@@ -10,14 +10,19 @@ import pytest
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.seeding import Block
-from dfkd.sweeps.search import BatchedHalving, Journal, SweepSearch, TrialRecord
-from dfkd.sweeps.trials import TrialContext
+from dfkd.storage import FolderStorage
+from dfkd.storage.layout import Key
+from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.halving import BatchedHalving
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.search import SweepSearch
 from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
 from search_spaces import digits
 
-BLOCK = Block(seed=1000)
+BLOCK, FOLDER = Block(seed=1000), Key("sweeps/made")
 
 
 @pytest.fixture
@@ -31,15 +36,17 @@ def context(tmp_path: Path) -> TrialContext:
         default=digits.default.params(),
         block=BLOCK,
         run_context=run_context,
-        compute=Compute(storage=tmp_path),
+        compute=Compute(storage=FolderStorage(tmp_path)),
     )
 
 
 def search(context: TrialContext, batch: int | None = None, total: int = 6) -> SweepSearch:
-    folder = context.compute.storage
-    return SweepSearch(
-        context, Journal(folder / "trials"), folder / "optuna.log", seed=0, total=total, batch=batch
-    )
+    view = context.compute.storage.local(FOLDER / "optuna.log")
+    return SweepSearch(context, journal_of(context), view, seed=0, total=total, batch=batch)
+
+
+def journal_of(context: TrialContext) -> Journal:
+    return Journal(context.compute.storage, FOLDER)
 
 
 def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[str, Any]:
@@ -79,9 +86,7 @@ def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
         "PRUNED",
         "RUNNING",
     ]
-    states = {
-        record.number: record.state for record in Journal(context.compute.storage / "trials").read()
-    }
+    states = {record.number: record.state for record in journal_of(context).read()}
     assert states == {0: "finished", 1: "running", 2: "pruned", 3: "running"}
 
 
@@ -91,7 +96,7 @@ def test_an_errored_trial_is_a_record_and_is_tried_again_by_the_next_call(
     first = search(context)
     params = first.suggest("a")
     first.on_trial_complete("a", None, error=True)
-    (record,) = Journal(context.compute.storage / "trials").read()
+    (record,) = journal_of(context).read()
     assert record.state == "errored" and not record.ended
     assert search(context).suggest("b") == params
 
@@ -149,9 +154,9 @@ def test_a_space_that_varies_the_teacher_is_refused(context: TrialContext) -> No
         other.job(Cell(experiment=digits.default, block=BLOCK), read_test=False)
 
 
-def test_records_survive_the_disk(context: TrialContext, tmp_path: Path) -> None:
-    record = TrialRecord(
+def test_records_survive_the_disk(context: TrialContext) -> None:
+    trial = Trial(
         number=3, params={"x": 0.1, "y": 2}, cell="key-env", state="pruned", step=66, value=0.25
     )
-    Journal(tmp_path / "j").write(record)
-    assert Journal(tmp_path / "j").read() == [record]
+    journal_of(context).write(trial)
+    assert journal_of(context).read() == [trial]

@@ -22,7 +22,7 @@ from dfkd.comparison.comparing import compare
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
-from dfkd.sweeps.choosing import SEARCH
+from dfkd.sweeps.sweep import SEARCH
 from dfkd.training.cells import RunContext, compute
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key, load, obtain, score_here

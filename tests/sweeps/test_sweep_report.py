@@ -16,11 +16,13 @@ from searches import write_sweep
 from synthetic import STUDY, write_study
 
 from dfkd.comparison.reports import kinds_of, write_overview
-from dfkd.storage import FolderStorage
+from dfkd.storage import FolderStorage, layout
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import record as sweeps
+from dfkd.sweeps.captions import conclusion
 from dfkd.sweeps.findings import SweepData, verdict
-from dfkd.sweeps.page import conclusion, write_report, written
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.page import write_report, written
 
 NAME = "digits-174ed102"
 
@@ -35,7 +37,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(storage: Path) -> SweepData:
-    return sweeps.read(storage, NAME)
+    return sweeps.read(FolderStorage(storage), NAME)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +70,15 @@ def test_the_same_records_give_the_same_bytes(
     storage: Path, files: dict[str, str], tmp_path: Path
 ) -> None:
     write_sweep(tmp_path)
-    again = sweeps.read(tmp_path, NAME)
+    again = sweeps.read(FolderStorage(tmp_path), NAME)
     assert written(again) == files
-    assert write_report(again, tmp_path)[1] and not write_report(again, tmp_path)[1]
+    assert write_report(again, FolderStorage(tmp_path))[1]
+    assert not write_report(again, FolderStorage(tmp_path))[1]
 
 
 @pytest.mark.parametrize("name", [NAME, "running-1"])
 def test_the_text_that_mlflow_holds_gives_the_same_page(storage: Path, name: str) -> None:
-    data = sweeps.read(storage, name)
+    data = sweeps.read(FolderStorage(storage), name)
     again = sweeps.parse(sweeps.text(data))
     assert again == data and written(again)["index.html"] == written(data)["index.html"]
 
@@ -106,7 +109,7 @@ def test_every_format_tells_the_confirmed_difference(files: dict[str, str]) -> N
 
 
 def test_a_sweep_under_way_shows_its_search_and_claims_nothing(storage: Path) -> None:
-    data = sweeps.read(storage, "running-1")
+    data = sweeps.read(FolderStorage(storage), "running-1")
     files = written(data)
     assert data.confirmation is None and data.winner() is None and "confirmation.svg" not in files
     assert "nothing is confirmed yet" in files["index.html"] and "winner" not in files["table.tex"]
@@ -118,7 +121,7 @@ def test_without_optunas_view_everything_but_importance_is_there(
 ) -> None:
     shutil.copytree(storage, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sweeps" / NAME / "optuna.log").unlink()
-    data = sweeps.read(tmp_path, NAME)
+    data = sweeps.read(FolderStorage(tmp_path), NAME)
     assert (
         data.importance is None
         and data.scales["implicit"] == "choice"
@@ -173,7 +176,7 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
     storage: Path, data: SweepData
 ) -> None:
     long = [replace(data, name=f"{'x' * 60}-{i}") for i in range(2)]
-    page = write_overview([], long, storage)
+    page = write_overview([], long, FolderStorage(storage))
     assert len(page.parent.name) < 20 and "Cells in common" not in page.read_text()
 
 
@@ -185,3 +188,16 @@ def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path
         kinds_of(["digits-174ed103"], FolderStorage(storage), None)
     with pytest.raises(ValueError, match=f"nor a sweep: there are .*{NAME}, running-1"):
         kinds_of(["nothing-like-it"], FolderStorage(storage), None)
+
+
+def test_a_result_with_trials_that_were_run_again_is_no_longer_told(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    storage = FolderStorage(tmp_path)
+    journal = Journal(storage, layout.sweep(NAME))
+    before = sweeps.read(storage, NAME)
+    again = replace(journal.read()[3], cell="another-cell", state="running", step=0, value=None)
+    journal.write(again)
+    now = sweeps.read(storage, NAME)
+    assert before.confirmation is not None and now.confirmation is None
+    assert now.trials[3].state == "running" and len(now.trials) == len(before.trials)
+    assert sweeps.read(storage, NAME, (24, 10)) == before  # that call's own result

@@ -1,0 +1,85 @@
+"""Searching: the trials of one search, those of earlier calls included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfkd.reporting.console import Console
+from dfkd.storage import layout
+from dfkd.storage.layout import Key
+from dfkd.sweeps.context import TrialContext, same_cell
+from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.journal import Journal
+from dfkd.training.inputs import MappedInputs
+
+
+def search_trials(
+    context: TrialContext,
+    folder: Key,
+    mapped: MappedInputs,
+    console: Console,
+    *,
+    trials: int,
+    seed: int,
+    deterministic: bool,
+    evaluations: int,
+    title: str = "search",
+) -> list[Trial]:
+    """Search until the journal below `folder` holds so many trials, and return them.
+
+    A deterministic search is replayed from its start: finished cells are read from the ledger.
+    """
+    from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
+    from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
+
+    storage = context.compute.storage
+    journal, view = Journal(storage, folder), storage.local(folder / layout.OPTUNA_LOG)
+    note_changes(journal, context, console)
+    if deterministic:
+        journal.clear()
+    batch = BATCH if deterministic else None
+    search = SweepSearch(context, journal, view, seed=seed, total=trials, batch=batch)
+    left = trials - sum(trial.ended for trial in journal.read())
+    if left > 0:
+        with console.progress(title, left, "trials") as advance:
+            probes = [0.0]
+
+            def note(result: dict[str, Any] | None) -> None:
+                probes.append(result["probe"] if result else 0.0)
+                advance(1, f"best probe {max(probes):.3f}")
+
+            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note))
+    return journal.read()
+
+
+def note_changes(journal: Journal, context: TrialContext, console: Console) -> None:
+    """Mark the trials of which the space makes other cells now, so that they are asked for again.
+
+    A space's name is its own source: a module that it imports, the version of a piece, teacher and
+    pool may change without it, and old probes must not choose among new cells.
+    """
+    known = journal.read()
+    changed = [trial for trial in known if is_changed(trial, context)]
+    for trial in changed:
+        journal.write(_again(trial, context))
+    if ended := sum(trial.ended for trial in changed):
+        console.line(
+            f"{ended} of {len(known)} trials are run again: the space makes other cells of their "
+            "parameters now (what it imports, a piece's version, teacher or pool has changed)"
+        )
+
+
+def is_changed(trial: Trial, context: TrialContext) -> bool:
+    """Return whether the space makes another cell of the trial's parameters than was recorded."""
+    return not same_cell(context.cell_now(trial.params), trial.cell)
+
+
+def _again(trial: Trial, context: TrialContext) -> Trial:
+    """Return the trial as one that is still to be run, with the same number.
+
+    Where the space no longer takes its parameters, others are drawn in their place.
+    """
+    cell = context.cell_now(trial.params)
+    drawn = context.default if trial.number == 0 else {}
+    params = drawn if cell is None else trial.params
+    return Trial(number=trial.number, params=params, cell=cell or "", state="running")

@@ -1,0 +1,63 @@
+"""Sweep: what is searched, how long, and on which blocks."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from dataclasses import dataclass
+
+from dfkd.experiment import Cell, Experiment
+from dfkd.identity import digest
+from dfkd.seeding import Block
+from dfkd.user_modules import load
+
+# First seeds of three sets of blocks that share nothing; those below 1000 are the studies'
+SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A search of a space and the confirmation of what it finds.
+
+    space: name of a module with `space` and `default`. trials: in all, those of earlier calls
+    included. seed: of the sampler. deterministic: in fixed batches, equal on any cluster.
+    choice_blocks: cells for each candidate. confirmation_blocks: cells for each side.
+    """
+
+    space: str
+    trials: int = 24
+    seed: int = 0
+    deterministic: bool = False
+    choice_blocks: int = 3
+    confirmation_blocks: int = 10
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
+            raise ValueError(
+                f"a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got {self}"
+            )
+
+    def default(self) -> Experiment:
+        """Return the recipe that the space searches around."""
+        default: Experiment = load(self.space, "default", "search_spaces")
+        return default
+
+    def first_cell(self) -> Cell:
+        """Return the default on the block on which all trials are computed."""
+        return Cell(experiment=self.default(), block=Block(seed=SEARCH))
+
+    def name(self) -> str:
+        """Return the name of its folder, equal for calls that go on with one another.
+
+        The number of trials may grow, and comments in the space may change.
+        """
+        source, default = source_of(self.space), self.default().fingerprint()
+        identity = digest([source, default, self.seed, self.deterministic], 8)
+        return f"{self.space.split('.')[-1]}-{identity}"
+
+
+def source_of(space: str) -> str:
+    """Return what a space's module says, for its identity, without comments and layout."""
+    load(space, "space", "search_spaces")
+    return ast.dump(ast.parse(inspect.getsource(sys.modules[space])))

@@ -1,0 +1,77 @@
+"""A sweep's tables, for the terminal, the page, Markdown and LaTeX alike: header and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dfkd.reporting.numbers import interval, percent, points
+from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, short
+
+CONFIRMED = ("what", "test %", "n", "difference", "95 % interval")
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def best(data: SweepData, marks: Mapping[int, str] | None = None) -> Table:
+    """Return the best trials that finished. marks: trial's number -> what stands behind it."""
+    header = ["trial", "probe", "validation", *data.scales]
+    rows = [
+        [
+            f"{t.number}{(marks or {}).get(t.number, '')}",
+            short(t.value),
+            "" if t.validation is None else short(t.validation),
+            *_params(t, data),
+        ]
+        for t in data.finished()[:SHOWN]
+    ]
+    return header, rows
+
+
+def marks(data: SweepData) -> dict[int, str]:
+    """Return what stands behind the numbers of the default's and the winner's trial."""
+    winner = data.winner()
+    default = {data.trials[0].number: " (default)"}
+    return default if winner is None else default | {winner.number: " (winner)"}
+
+
+def confirmed(confirmation: Confirmation | None) -> list[list[str]]:
+    """Return rows below CONFIRMED; none while nothing is confirmed."""
+    if confirmation is None:
+        return []
+    n = str(len(confirmation.default_test))
+    default = ["default", _mean(confirmation.default_test), n, "", ""]
+    if not confirmation.winner:
+        return [default]
+    found = confirmation.difference()
+    difference = [points(found.mean), interval(found.low, found.high)]
+    return [default, ["winner", _mean(confirmation.winner_test), n, *difference]]
+
+
+def every_trial(data: SweepData) -> Table:
+    """Return all trials in the order of their numbers."""
+    header = ["trial", "state", "step", "probe", *data.scales, "cell"]
+    rows = [
+        [
+            str(t.number),
+            t.state,
+            str(t.step),
+            "" if t.value is None else short(t.value),
+            *_params(t, data),
+            t.cell,
+        ]
+        for t in data.trials
+    ]
+    return header, rows
+
+
+def provenance(data: SweepData) -> list[tuple[str, str]]:
+    """Return what the sweep was computed from and on, a row for each fact."""
+    return [(name, ", ".join(values)) for name, values in data.provenance.items()]
+
+
+def _params(trial: Trial, data: SweepData) -> list[str]:
+    return [short(trial.params[name]) if name in trial.params else "" for name in data.scales]
+
+
+def _mean(values: tuple[float, ...]) -> str:
+    return percent(sum(values) / len(values))

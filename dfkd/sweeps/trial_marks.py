@@ -1,0 +1,51 @@
+"""Marks of trials in figures: filled, hollow or a cross by how each ended; two are ringed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dfkd.reporting.style import BLUE, GREY, ORANGE
+from dfkd.sweeps.findings import SweepData, Trial
+
+STATES: dict[str, dict[str, Any]] = {
+    "finished": {"marker": "o", "color": BLUE},
+    "pruned": {"marker": "o", "facecolors": "none", "edgecolors": GREY},
+    "diverged": {"marker": "x", "color": ORANGE},
+}
+
+
+def mark_trials(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequence[float]) -> None:
+    """Draw each trial's probe at its place `xs`; the default and the winner are ringed."""
+    winner = data.winner()
+    for state in STATES:
+        scatter(
+            axes,
+            state,
+            [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state],
+        )
+    special = {
+        "the default": (data.trials[0], "s"),
+        **({"the winner": (winner, "D")} if winner else {}),
+    }
+    for name, (trial, marker) in special.items():
+        at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t.number == trial.number]
+        if at:
+            axes.scatter(
+                *zip(*at, strict=True),
+                s=80,
+                marker=marker,
+                facecolors="none",
+                edgecolors="black",
+                linewidth=1,
+                label=name,
+                zorder=4,
+            )
+
+
+def scatter(axes: Any, state: str, points: Sequence[tuple[float, float]]) -> None:
+    """Draw points (x, y) with the mark of this state; nothing where there are none."""
+    if points:
+        axes.scatter(
+            *zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **STATES[state]
+        )
