@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Self, TypeAlias, cast
 
 Scalar: TypeAlias = bool | int | float | str
@@ -90,6 +91,21 @@ def name_of_kind(kind: type[Any]) -> str:
 
 def is_piece(value: object) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def own_pieces(piece: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the pieces whose classes are not ours, each with the name of the field that holds it.
+
+    They are looked for at any depth, and `piece` itself is one of them if it is not ours.
+    """
+    if not is_piece(piece):
+        return
+    if type(piece).__module__.split(".")[0] != "dfkd":
+        yield name, piece
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        for part in value if isinstance(value, tuple) else (value,):
+            yield from own_pieces(part, field.name)
 
 
 def spec(piece: Any) -> dict[str, Json]:

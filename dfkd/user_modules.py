@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -12,11 +13,10 @@ from dfkd.reporting.nearest import nearest
 
 
 def load(name: str, attribute: str, folder: str) -> Any:
-    """`attribute` of the module `name`. ValueError with one line if there is no such module or
-    attribute.
+    """Return an attribute of a module that is named as in an import.
 
-    The working directory is on the path, as for `python -m`. `folder` is where ours lie, to name
-    the nearest ones.
+    The working directory is on the path, as for `python -m`. folder: where ours lie, to name the
+    nearest ones. Raises ValueError with one line if there is no such module or attribute.
     """
     _find_in_working_directory()
     if not all(part.isidentifier() for part in name.split(".")):  # a path, say
@@ -37,7 +37,7 @@ def load(name: str, attribute: str, folder: str) -> Any:
 
 
 def module_exists(name: str) -> bool:
-    """Whether a name can be a module's: it has dots, or Python finds it."""
+    """Return whether a name can be a module's: it has dots, or Python finds it."""
     _find_in_working_directory()
     return "." in name or (name.isidentifier() and importlib.util.find_spec(name) is not None)
 
@@ -47,11 +47,26 @@ def _find_in_working_directory() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
+def modules_in(folder: str) -> dict[str, Path]:
+    """Return the modules of a package of ours, such as "ablations", by name with their files."""
+    found = importlib.util.find_spec(folder)
+    roots = (found and found.submodule_search_locations) or ()
+    paths = [path for root in roots for path in sorted(Path(root).glob("[!_]*.py"))]
+    return {f"{folder}.{path.stem}": path for path in paths}
+
+
+def argument_in(path: Path, name: str) -> str:
+    """Return the first text that a file passes as the argument `name`; "" where it passes none.
+
+    The file is read and not run: a study's question is known without what it imports.
+    """
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        match node:
+            case ast.keyword(arg=argument, value=ast.Constant(value=str(text))):
+                if argument == name:
+                    return text
+    return ""
+
+
 def _nearest(name: str, folder: str) -> str:
-    package = importlib.import_module(folder)
-    ours = [
-        f"{folder}.{path.stem}"
-        for root in package.__path__
-        for path in sorted(Path(root).glob("[!_]*.py"))
-    ]
-    return nearest(name, ours)
+    return nearest(name, modules_in(folder))

@@ -1,6 +1,6 @@
-"""`python -m platform.ablate`: compute an ablation study and test its differences, paired by
-block.
-"""
+"""`python -m platform.ablate`: compute an ablation study and its differences, paired by block."""
+
+import sys
 
 from dfkd import cli
 
@@ -10,7 +10,9 @@ def main() -> None:
         "ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10"
     )
     parser.add_argument(
-        "study", nargs="?", default="ablations.components", help="module with `study = Study(...)`"
+        "study",
+        nargs="?",
+        help="module with `study = Study(...)`; without any argument: all of ours",
     )
     parser.add_argument(
         "--recipe",
@@ -55,6 +57,8 @@ def main() -> None:
     cli.add_compute(parser)
     cli.add_accept(parser)
     arguments = parser.parse_args()
+    if arguments.study is None:
+        return list_studies()
 
     from dataclasses import replace
 
@@ -95,6 +99,19 @@ def main() -> None:
     else:
         result = run_retuned_study(name, study, retuning, compute, console, options)
     print_result(result, compute, console)
+
+
+def list_studies() -> None:
+    """Print the studies that there are, each with its question. Nothing heavy is imported."""
+    from dfkd.user_modules import argument_in, modules_in
+
+    if sys.argv[1:]:
+        raise ValueError("name a study; `python -m platform.ablate` alone lists them")
+    studies = modules_in("ablations")
+    width = max(map(len, studies), default=0)
+    for name, path in studies.items():
+        print(f"{name:<{width}}  {argument_in(path, 'question')}")
+    print("what one costs:  python -m platform.ablate ablations.components --dry-run")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, cast
 from dfkd.data.images.transforms import View
 from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
-from dfkd.experiment.own_pieces import check_pieces
-from dfkd.identity import Json, Scalar, digest, flat, later, spec
+from dfkd.experiment.contracts import check_pieces
+from dfkd.identity import Json, Scalar, digest, flat, later, name_of, spec
 from dfkd.method.contract import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import KD, AnswerLoss, BaseAnswerLoss, BaseLoss, Loss, needs_of
@@ -47,23 +47,23 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
             raise ValueError(
-                f"schedule needs 1 step and a batch of 2 or more, but got {self.steps=}, "
-                f"{self.batch=}"
+                "schedule needs 1 step and a batch of 2 or more, but got "
+                f"steps={self.steps}, batch={self.batch}"
             )
         if not 1 <= self.evaluations <= self.steps:
             raise ValueError(
-                f"schedule.evaluations must lie in 1..steps, but got {self.evaluations=}, "
-                f"{self.steps=}"
+                "schedule.evaluations must lie in 1..steps, but got "
+                f"evaluations={self.evaluations}, steps={self.steps}"
             )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 "schedule.learning_rate must be above 0 and schedule.weight_decay 0 or more, "
-                f"but got {self.learning_rate=}, {self.weight_decay=}"
+                f"but got learning_rate={self.learning_rate}, weight_decay={self.weight_decay}"
             )
         if self.optimizer not in ("adamw", "sgd") or self.decay not in DECAYS:
             raise ValueError(
                 f'schedule.optimizer must be "adamw" or "sgd" and schedule.decay one of {DECAYS}, '
-                f"but got {self.optimizer=}, {self.decay=}"
+                f"but got optimizer={self.optimizer!r}, decay={self.decay!r}"
             )
 
     @classmethod
@@ -110,16 +110,21 @@ class Experiment:
         for loss in self.losses().values():
             if "second_view" in needs_of(loss) and self.views is None:
                 raise ValueError(
-                    f"{type(loss).__name__} compares two views of an image, but got {self.views=}"
+                    f"{type(loss).__name__} compares two views of an image: say how they are made, "
+                    "in `views`"
                 )
         taught = self.dropping is not None or self.losses() or self.asks_teacher
         if self.reads_labels and (taught or self.pool != TrainingImages(task=self.task)):
             raise ValueError(
                 "original labels need the pool TrainingImages of the same task, and nothing beside "
-                "them that asks the "
-                f"teacher, but got {self.pool=}, {self.dropping=}, {self.explicit=}, "
-                f"{self.implicit=}, {self.views=}"
+                f"them that asks the teacher, but got {self._beside_kd()}"
             )
+
+    def _beside_kd(self) -> str:
+        parts = {name: getattr(self, name) for name in ("pool", "dropping", "explicit", "implicit")}
+        named = {name: name_of(part) for name, part in parts.items() if part is not None}
+        live = " and live views" if self.asks_teacher else ""
+        return ", ".join(f"{name} {kind}" for name, kind in named.items()) + live
 
     def losses(self) -> dict[str, Loss]:
         """The losses beside kd, by the name of their part; one of weight 0 is none."""

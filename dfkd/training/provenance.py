@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dfkd.experiment import Experiment
-from dfkd.experiment.own_pieces import own_pieces
-from dfkd.identity import name_of
+from dfkd.identity import name_of, own_pieces
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.variables import variable
 from dfkd.training.source_code import source_digest

@@ -12,6 +12,7 @@ CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
     "unknown study": (("ablate", "ablations.component"), {}, "did you mean ablations.components?"),
     "unknown task": (("distill", "digit"), {}, "did you mean digits?"),
+    "no study": (("ablate", "--blocks", "3"), {}, "name a study"),
     "unknown option": (
         ("sweep", "--trial-count", "3"),
         {},

@@ -1,9 +1,10 @@
 """The body of a user's own loss is edited between two calls: nothing is reused without a word."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, run
 from typing import Any
 
 import pytest
@@ -89,6 +90,38 @@ def test_another_experiment_with_the_changed_class_is_none_of_them(project: Path
     done = distill("--set", "explicit.weight=1.5")
     assert done.returncode == 0, done.stderr
     assert len(records(project)) == 2
+
+
+def test_the_commit_of_the_users_project_is_recorded(project: Path, distill) -> None:
+    assert "project_commit" not in tags(project)
+    shutil.rmtree(project / "runs" / "cells")
+    git(project, "init", "-q")
+    git(project, "add", "my_loss.py", "tiny_space.py")
+    who = ("-c", "user.name=A User", "-c", "user.email=user@example.org")
+    git(project, *who, "commit", "-q", "-m", "my loss")
+    commit = git(project, "rev-parse", "HEAD")
+    assert distill().returncode == 0
+    assert tags(project)["project_commit"] == commit != tags(project)["git_commit"]
+
+    edit(project, '"""Mean features that agree."""', '"""The same, said better."""')
+    assert distill("--seed", "1").returncode == 0
+    commits = {t["project_commit"] for t in all_tags(project)}
+    assert commits == {commit, f"{commit}+changes"}
+
+
+def git(project: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(project), *arguments]
+    return run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def all_tags(project: Path) -> list[dict[str, str]]:
+    found = sorted(project.glob("runs/cells/*/record.json"))
+    return [json.loads(path.read_text())["tags"] for path in found]
+
+
+def tags(project: Path) -> dict[str, str]:
+    [found] = all_tags(project)
+    return found
 
 
 def test_an_incomplete_loss_is_one_line_and_nothing_is_written(project: Path, distill) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import dfkd
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
     path.stem for path in (ROOT / "platform").glob("*.py") if not path.stem.startswith("_")
@@ -97,6 +99,24 @@ def test_bare_pytest_finds_the_library(tmp_path: Path) -> None:
         str(ROOT / "pyproject.toml"),
         str(tmp_path),
     )
+
+
+def test_ablate_alone_lists_the_studies_without_slow_imports() -> None:
+    result = run("-X", "importtime", "-m", "platform.ablate")
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()
+    }
+    assert "argparse" in imported and not imported & SLOW_IMPORTS
+    listed = [line.split(maxsplit=1) for line in result.stdout.splitlines()[:-1]]
+    names = {path.stem for path in (ROOT / "ablations").glob("[!_]*.py")}
+    assert {name for name, _ in listed} == {f"ablations.{name}" for name in names}
+    assert ["ablations.explicit_losses", "Which explicit loss helps?"] in listed
+    assert all(question.endswith("?") for _, question in listed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_knows_its_version(command: str) -> None:
+    assert run("-m", f"platform.{command}", "--version").stdout == f"dfkd {dfkd.__version__}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -286,7 +286,7 @@ def test_evaluations_are_even_and_the_last_is_the_end(steps, evaluations, expect
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, r"needs 1 step and a batch of 2 or more, but got self.steps=0"),
+        ({"steps": 0}, r"needs 1 step and a batch of 2 or more, but got steps=0"),
         ({"batch": 1}, r"needs 1 step and a batch of 2 or more"),
         ({"evaluations": 0}, r"evaluations must lie in 1..steps"),
         ({"evaluations": 21}, r"evaluations must lie in 1..steps"),

@@ -2,12 +2,15 @@
 choice made once.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from dfkd.method.selection import SELECTIONS, Balanced, Prototype, Random, Selection
+from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Random, Rows, Selection
+from dfkd.method.selection.budget import Budget
 from dfkd.method.selection.selecting import columns_of, select
 from dfkd.scores import Scores, scores_of
 from dfkd.training.probe import probe_rows
@@ -58,3 +61,19 @@ def test_a_choice_is_made_once(scores, tmp_path: Path):
     select(Random(ratio=0.2), scores, probe_P, 3, tmp_path)
     select(Random(ratio=0.2), scores, probe_P, 4, tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstRows(Budget):
+    """A user's own rule, whose code may be another one in the next process."""
+
+    version: ClassVar[int] = 1
+
+    def select(self, scores: Scores, seed: int) -> Rows:
+        return np.arange(self.count(len(scores)))
+
+
+@pytest.mark.parametrize("rule", [FirstRows(rows=5), Dynamic(rule=FirstRows(rows=5))])
+def test_the_choice_of_an_own_rule_is_never_read_again(rule, scores, tmp_path: Path):
+    assert len(select(rule, scores, probe_rows(7000), 3, tmp_path)) == 5
+    assert list(tmp_path.iterdir()) == []

@@ -61,9 +61,7 @@ def test_a_second_view_is_another_view_of_the_same_images(tiny, inputs):
 
 
 def test_two_views_need_views(tiny):
-    with pytest.raises(
-        ValueError, match=r"NTXent compares two views of an image, but got self\.views=None"
-    ):
+    with pytest.raises(ValueError, match="NTXent compares two views of an image"):
         replace(tiny, implicit=NTXent(), views=None)
     assert replace(tiny, implicit=NTXent(weight=0.0), views=None).fingerprint()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.identity import digest, spec
+from dfkd.identity import digest, own_pieces, spec
 from dfkd.method.contract import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.selection import BaseSelection, Rows, Selection
@@ -45,12 +45,12 @@ def rows_taken(
 def select(
     selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Path | None = None
 ) -> Rows:
-    """Positions in the pool, sorted and distinct, none of the probe's.
+    """Return positions in the pool, sorted and distinct, none of the probe's.
 
     kept: a folder that belongs to these scores; a choice that lies there is read, a new one is
-    written.
+    written. A rule of the user's own is always asked: its code may have changed.
     """
-    if kept is None:
+    if kept is None or any(own_pieces(selection)):
         return _selected(selection, scores, probe_P, seed)
     path = kept / f"{digest([VERSION, spec(selection), seed])}.npy"
     if not path.exists():

@@ -1,21 +1,24 @@
-"""The user's own pieces in an experiment: found, and checked before anything is computed."""
+"""Contracts of a user's own pieces, checked before anything is computed with them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 from dfkd.data.images.transforms import View
 from dfkd.data.pools import Pool
+from dfkd.data.pools.pool import BasePool
 from dfkd.data.tasks import Task
-from dfkd.identity import is_piece, name_of
+from dfkd.data.tasks.task import BaseTask
+from dfkd.identity import is_piece, name_of, own_pieces
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import AnswerLoss, BaseAnswerLoss, BaseLoss, Loss
 from dfkd.method.selection import BaseSelection, Selection
 from dfkd.models.networks import Network
+from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.teachers import Teacher
+from dfkd.models.teachers.teacher import BaseTeacher
 
 PROTOCOLS: dict[str, type[Any]] = {  # by the name of the field that holds the piece
     "task": Task,
@@ -34,24 +37,18 @@ PROTOCOLS: dict[str, type[Any]] = {  # by the name of the field that holds the p
     "second": Loss,
     "views": View,
 }
-DEFAULTS: dict[type[Any], type[Any]] = {  # what a class of the user's is given if it lacks it
+BASES: dict[type[Any], type[Any]] = {  # the defaults of optional members
+    Task: BaseTask,
+    Pool: BasePool,
+    Teacher: BaseTeacher,
+    Network: BaseNetwork,
     Selection: BaseSelection,
     Dropping: BaseDropping,
     AnswerLoss: BaseAnswerLoss,
     Loss: BaseLoss,
 }
+COMPLETED = (Selection, Dropping, AnswerLoss, Loss)  # given the defaults without inheriting them
 NOT_NEEDED = {"example"}  # of a piece that no list of ours has
-
-
-def own_pieces(whole: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each piece whose class is not ours, at any depth, with the name of its field."""
-    for field in fields(whole):
-        value = getattr(whole, field.name)
-        for part in value if isinstance(value, tuple) else (value,):
-            if is_piece(part):
-                if type(part).__module__.split(".")[0] != "dfkd":
-                    yield field.name, part
-                yield from own_pieces(part)
 
 
 def check_pieces(experiment: Any) -> None:
@@ -63,7 +60,8 @@ def check_pieces(experiment: Any) -> None:
         if value is not None and not is_piece(value):
             raise ValueError(_unfrozen(name_of(value)))
     for name, piece in own_pieces(experiment):
-        _check(piece, PROTOCOLS.get(name))
+        if piece is not experiment:
+            _check(piece, PROTOCOLS.get(name))
 
 
 def _unfrozen(name: str) -> str:
@@ -82,15 +80,24 @@ def _check(piece: Any, protocol: type[Any] | None) -> None:
             f"{name} has no integer `version`: write `version: ClassVar[int] = 1` in the class, "
             "and raise it when its code begins to compute something else"
         )
-    if protocol is None:
-        return
-    given = dir(DEFAULTS.get(protocol, object))
-    for member, declaration in _members(protocol).items():
-        if not hasattr(piece, member) and member not in given:
+    if protocol is not None:
+        _check_members(name, piece, protocol)
+
+
+def _check_members(name: str, piece: Any, protocol: type[Any]) -> None:
+    base = BASES.get(protocol, object)
+    missing = {m: said for m, said in _members(protocol).items() if not hasattr(piece, m)}
+    for member, declaration in missing.items():
+        if member not in dir(base):
             raise ValueError(
                 f"{name} has no `{member}`: write `{declaration}` in the class, as "
                 f"{protocol.__name__} in {protocol.__module__} describes it"
             )
+    if missing and protocol not in COMPLETED:
+        raise ValueError(
+            f"{name} has no {', '.join(f'`{m}`' for m in missing)}: inherit {base.__name__} of "
+            f"{base.__module__}, which has defaults"
+        )
 
 
 def _members(protocol: type[Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from dfkd import recipes
-from dfkd.experiment.own_pieces import own_pieces
+from dfkd.identity import own_pieces
 from dfkd.method.losses import Both, Similarity, Sizes
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
@@ -113,6 +113,19 @@ def test_a_piece_inside_another_is_checked_as_well():
         replace(FULL, teacher=teacher)
     with pytest.raises(ValueError, match="WithoutRamp has no `ramp`"):
         replace(FULL, explicit=Both(first=Similarity(weight=1.0), second=WithoutRamp()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareNetwork:
+    version: ClassVar[int] = 1
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return nn.Linear(1, classes)
+
+
+def test_where_defaults_are_inherited_the_base_class_is_named():
+    with pytest.raises(ValueError, match=r"BareNetwork has no `stages`: inherit BaseNetwork of"):
+        replace(FULL, student=BareNetwork())
 
 
 def test_a_loss_on_the_answer_has_to_be_callable():
