@@ -1,15 +1,13 @@
-"""The comparison of what is finished: each study and sweep that is named is shown, written and
-logged.
-"""
+"""Compares what is finished: prints, writes and logs each study and sweep that is named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from dfkd.comparison.reports import kinds_of, read_study, read_sweep, write_overview
+from dfkd.comparison.reports import Kind, kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.storage import Storage, layout
@@ -22,61 +20,28 @@ from dfkd.sweeps.terminal import print_sweep
 from dfkd.tracking import RunSync, Tracker
 
 
-@dataclass
-class _Comparison:
-    """One call, and what it has shown."""
+@dataclass(frozen=True, kw_only=True)
+class _Report:
+    """A written report. files: by their names in MLflow."""
 
-    storage: Storage
-    tracking_uri: str | None
-    console: Console
-    tracker: Tracker | None
-    findings: list[Findings] = field(default_factory=list)
-    searches: list[SweepData] = field(default_factory=list)
+    kind: Kind
+    name: str
+    files: dict[str, Path | str]
+    is_new: bool
 
-    def study(self, name: str) -> None:
-        findings = find(read_study(name, self.storage, self.tracking_uri))
-        self.findings.append(findings)
-        print_findings(findings, self.console)
-        self._tell("study", name, *write_report(findings, self.storage))
-
-    def sweep(self, name: str) -> None:
-        data = read_sweep(name, self.storage, self.tracking_uri)
-        self.searches.append(data)
-        print_sweep(data, self.console)
-        self._tell("sweep", name, *write_sweep_report(data, self.storage))
-
-    def _tell(self, kind: str, name: str, files: dict[str, Path | str], changed: bool) -> None:
-        page = Path(files[f"{layout.REPORT}/{layout.PAGE}"])
-        if self.tracker is not None:
-            self._log(self.tracker, kind, name, files, changed)
-        self.console.line(f"{'written to' if changed else 'unchanged:'} {page.parent}")
-        self.console.line(f"open:  {page}\n")
-
-    def _log(
-        self, tracker: Tracker, kind: str, name: str, files: dict[str, Path | str], changed: bool
-    ) -> None:
-        """Beside the run of the study or sweep, as its driver has made it; also what an MLflow that
-        was away missed.
-        """
-        identity, folder = (
-            f"study {name}" if kind == "study" else name,
-            Path(files[f"{layout.REPORT}/{layout.PAGE}"]).parents[1],
-        )
-        sync = RunSync(
-            tracker, folder, kind=kind, name=name, identity=identity, params={}, tags={kind: name}
-        )
-        told = {"report": digest_of(files)}
-        if sync.is_due(told) and (changed or sync.is_known()):
-            sync.open()
-            tracker.finish(sync.parent, metrics={}, tables={}, files=files)
-            sync.settle(told)
+    @property
+    def page(self) -> Path:
+        return Path(self.files[f"{layout.REPORT}/{layout.PAGE}"])
 
 
 def compare(
     names: Sequence[str], storage: Storage, tracking_uri: str | None, *, log: bool, console: Console
 ) -> None:
-    """By name, studies also as modules; none: all in the storage. ValueError for what there is not,
-    first of all.
+    """Print and write the report of each study and sweep of these names, and one of them all.
+
+    names: studies also as modules; none means all in the storage, or in MLflow if its URI is given.
+    log: put the reports into MLflow, too. Raises ValueError for a name that there is not, before
+    anything is written.
     """
     kinds = kinds_of([name.split(".")[-1] for name in names], storage, tracking_uri)
     if not kinds:
@@ -84,17 +49,44 @@ def compare(
             f"there is no study in {storage}: run one with python -m platform.ablate, or name "
             "--storage"
         )
+    studies, sweeps = list[Findings](), list[SweepData]()
     with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
-        call = _Comparison(storage, tracking_uri, console, tracker if log else None)
-        for name, searched in kinds.items():
-            (call.sweep if searched else call.study)(name)
+        for name, kind in kinds.items():
+            if kind == "study":
+                studies.append(find(read_study(name, storage, tracking_uri)))
+                print_findings(studies[-1], console)
+                files, is_new = write_report(studies[-1], storage)
+            else:
+                sweeps.append(read_sweep(name, storage, tracking_uri))
+                print_sweep(sweeps[-1], console)
+                files, is_new = write_sweep_report(sweeps[-1], storage)
+            report = _Report(kind=kind, name=name, files=files, is_new=is_new)
+            if log:
+                _log(report, tracker)
+            console.line(f"{'written to' if is_new else 'unchanged:'} {report.page.parent}")
+            console.line(f"open:  {report.page}\n")
     if len(kinds) > 1:
-        page = write_overview(call.findings, call.searches, storage)
+        page = write_overview(studies, sweeps, storage)
         console.line(f"side by side, with what they share:  {page}\n")
-    cells = [f.data.cells["cell"].iloc[0] for f in call.findings] + [
-        s.trials[0].cell for s in call.searches
-    ]
+    cell = studies[0].data.cells["cell"].iloc[0] if studies else sweeps[0].trials[0].cell
     console.line(
-        f"next:  python -m platform.show {cells[0]}    a cell: its record, its curve, how to "
-        "compute it again"
+        f"next:  python -m platform.show {cell}    a cell: its record, its curve, how to compute "
+        "it again"
     )
+
+
+def _log(report: _Report, tracker: Tracker) -> None:
+    """Add the report to the run of the study or sweep in MLflow.
+
+    A report that is not new is sent only to an MLflow that has been told of the study before.
+    """
+    identity = f"study {report.name}" if report.kind == "study" else report.name
+    folder, tags = report.page.parents[1], {report.kind: report.name}
+    sync = RunSync(
+        tracker, folder, kind=report.kind, name=report.name, identity=identity, params={}, tags=tags
+    )
+    told = {"report": digest_of(report.files)}
+    if sync.is_due(told) and (report.is_new or sync.is_known()):
+        sync.open()
+        tracker.finish(sync.parent, metrics={}, tables={}, files=report.files)
+        sync.settle(told)

@@ -1,8 +1,7 @@
-"""Several studies and sweeps on one page: each with its result and its main figure, and what the
-studies share.
+"""Several studies and sweeps on one page: each with its result and its main figure.
 
-Each keeps its own full page; this one shows them side by side and does not test anything across
-them.
+Each keeps its own full page; this one shows them side by side, names the cells that the studies
+share, and tests nothing across them.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ SHARED = ("variant", "is the same recipe as", "shared cells")
 NOTHING_SHARED = "These studies share no cells."
 NOT_TESTED = (
     "Nothing is tested across studies: p-values are corrected within each. Shared cells were "
-    "computed once and stand "
-    "in each study that names them, so that their results are not independent evidence."
+    "computed once and stand in each study that names them, so that their results are not "
+    "independent evidence."
 )
 
 
 def folder_name(names: Sequence[str]) -> str:
-    """The same for the same names in the same order."""
+    """Return a folder's name, the same for the same names in the same order."""
     joined = "+".join(names)
     return (
         joined
@@ -46,11 +45,12 @@ def folder_name(names: Sequence[str]) -> str:
 
 
 def written(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> dict[str, str]:
+    """Return the content of every file of the page by its name."""
     return {layout.PAGE: html(studies, sweeps), "report.md": markdown(studies, sweeps)}
 
 
 def shared(studies: Sequence[Findings]) -> list[list[str]]:
-    """Rows of SHARED: variants of different studies that have cells in common."""
+    """Return rows of SHARED: variants of different studies that have cells in common."""
     cells = {
         (findings.data.name, str(variant)): set(rows["cell"])
         for findings in studies
@@ -66,6 +66,7 @@ def shared(studies: Sequence[Findings]) -> list[list[str]]:
 
 
 def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
+    """Return the whole page."""
     names = [findings.data.name for findings in studies] + [data.name for data in sweeps]
     parts = [
         head(
@@ -142,6 +143,7 @@ def _shared(studies: Sequence[Findings]) -> str:
 
 
 def markdown(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
+    """Return the same as Markdown, without figures."""
     sections = [tables.markdown(findings) for findings in studies] + [
         sweep_page.markdown(data) for data in sweeps
     ]

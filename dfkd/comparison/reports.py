@@ -1,11 +1,10 @@
-"""Finished studies and sweeps, read from a ledger or MLflow, and the page that shows several side
-by side.
-"""
+"""Reads finished studies and sweeps, and writes the page that shows several side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from dfkd.comparison import page as overview
 from dfkd.reporting.nearest import nearest
@@ -18,34 +17,36 @@ from dfkd.sweeps import record as sweeps
 from dfkd.sweeps.findings import SweepData
 from dfkd.tracking.reading import Tracked
 
+Kind = Literal["study", "sweep"]
+
 
 def read_study(name: str, storage: Storage, tracking_uri: str | None) -> StudyData:
-    """From the ledger, or, where a server is named, from MLflow: the same either way."""
+    """Read a study from the ledger, or from MLflow where a server is named: the same result."""
     if tracking_uri is None:
         return studies.from_ledger(storage, name)
     return studies.from_mlflow(Tracked(tracking_uri), name)
 
 
 def read_sweep(name: str, storage: Storage, tracking_uri: str | None) -> SweepData:
-    """From the storage, or, where a server is named, from MLflow: the same either way."""
+    """Read a sweep from the storage, or from MLflow where a server is named: the same result."""
     if tracking_uri is None:
         return sweeps.read(storage, name)
     return sweeps.from_mlflow(Tracked(tracking_uri), name)
 
 
-def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -> dict[str, bool]:
-    """Which of these are sweeps; no names: all that there are. ValueError for what is neither a
-    study nor a sweep.
+def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -> dict[str, Kind]:
+    """Return of what kind each of these names is; without names, all that there are.
+
+    Raises ValueError for a name that is neither a study nor a sweep.
     """
     if tracking_uri is None:
-        where, found = str(storage), (recorded(storage), sweeps.recorded(storage))
+        where, one, other = str(storage), recorded(storage), sweeps.recorded(storage)
     else:
-        tracked, done = (
-            Tracked(tracking_uri),
-            "" if names else " AND attributes.status = 'FINISHED'",
-        )
-        where, found = tracked.where, (tracked.names("study", done), tracked.names("sweep", done))
-    known = {**dict.fromkeys(found[0], False), **dict.fromkeys(found[1], True)}
+        tracked = Tracked(tracking_uri)
+        ended = "" if names else " AND attributes.status = 'FINISHED'"
+        where = tracked.where
+        one, other = tracked.names("study", ended), tracked.names("sweep", ended)
+    known: dict[str, Kind] = {**dict.fromkeys(one, "study"), **dict.fromkeys(other, "sweep")}
     for name in names:
         if name not in known:
             raise ValueError(
@@ -55,10 +56,10 @@ def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -
 
 
 def write_overview(
-    all_findings: list[Findings], searches: list[SweepData], storage: Storage
+    found: Sequence[Findings], searches: Sequence[SweepData], storage: Storage
 ) -> Path:
-    """Several reports side by side, with what they share; the page's path."""
-    names = [findings.data.name for findings in all_findings] + [data.name for data in searches]
+    """Write the page of several reports and return its path."""
+    names = [findings.data.name for findings in found] + [data.name for data in searches]
     folder = storage / layout.overview(overview.folder_name(names))
-    write_report_files(folder, overview.written(all_findings, searches))
+    write_report_files(folder, overview.written(found, searches))
     return folder / layout.PAGE

@@ -96,8 +96,8 @@ def profile(scores: Scores) -> str:
         for s, level in zip(share, LEVELS, strict=True)
     )
     classes = (
-        f"{(seen > 0).sum()} of {scores.classes}, the largest "
-        f"{100 * seen.max() / len(scores):.0f} %"
+        f"{(seen > 0).sum()} of {scores.classes}, the largest {100 * seen.max() / len(scores):.0f} "
+        "%"
     )
     return (
         f"confidence: median {100 * np.median(scores.confidence_N):.0f} %, at least {sure}; "
@@ -109,13 +109,13 @@ def doubtful(scores: Scores) -> str | None:
     """Return a warning if the scores look like those of no useful teacher, else None."""
     if len(np.unique(scores.pseudo_label_N)) == 1:
         return (
-            f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and "
-            "look at the pool"
+            f"the teacher says class {scores.pseudo_label_N[0]} of every image: {ADVICE}, and look "
+            "at the pool"
         )
     if np.median(scores.confidence_N) < 2 / scores.classes and scores.classes > 4:
         return (
-            f"the teacher is hardly surer than a guess among {scores.classes}: {ADVICE}, and "
-            "look at the pool"
+            f"the teacher is hardly surer than a guess among {scores.classes}: {ADVICE}, and look "
+            "at the pool"
         )
     return None
 

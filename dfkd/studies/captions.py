@@ -1,6 +1,4 @@
-"""What to conclude from each figure of a study, in a sentence made from its numbers, and how to
-read it.
-"""
+"""What to conclude from each figure of a study, made from its numbers, and how to read it."""
 
 from __future__ import annotations
 
@@ -8,31 +6,30 @@ from collections.abc import Callable
 
 from dfkd.reporting.numbers import counted, interval, percent, points
 from dfkd.stats.comparisons import BETTER, WORSE, Comparison
-from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
+from dfkd.studies.per_class import by_class
 
 READING = {
     "effects": "Paired by block. Thick: the 95 % interval of one comparison; thin: the interval "
-    "that holds for all "
-    "comparisons at once (Bonferroni). Blue: better, orange: worse after Holm's correction, grey: "
-    "neither.",
+    "that holds for all comparisons at once (Bonferroni). Blue: better, orange: worse after "
+    "Holm's correction, grey: neither.",
     "dose": "Mean test accuracy and its 95 % interval over blocks. The intervals hold the spread "
-    "between blocks that "
-    "the paired differences do not.",
+    "between blocks that the paired differences do not.",
     "learning": "Mean and one standard deviation over blocks; grey in every panel: the baseline.",
     "cost": "Mean test accuracy with its 95 % interval, against the median seconds of a cell "
     "with its quartiles.",
     "classes": "Means over blocks, differences paired by block. Nothing is tested here: one "
-    "class has a fraction of "
-    "the test images, and many classes give large differences by chance.",
+    "class has a fraction of the test images, and many classes give large differences by chance.",
 }
 
 
 def conclusion(name: str, findings: Findings) -> str:
+    """Return what the figure of this name shows, in a sentence; "" where it shows itself."""
     return CONCLUSIONS[name](findings) if name in CONCLUSIONS else ""
 
 
 def effects(findings: Findings) -> str:
+    """Return how many variants differ from the baseline, and the largest difference."""
     shown = [c for c in findings.comparisons if c.n]
     decided = [c for c in shown if c.verdict in (BETTER, WORSE)]
     if not decided:
@@ -43,13 +40,13 @@ def effects(findings: Findings) -> str:
     many = f"{len(decided)} of {counted(len(shown), 'variant')}"
     return (
         f"{many} can be told from the baseline, the largest difference is that of "
-        f"{largest.variant}: "
-        f"{points(largest.difference)} points ({interval(largest.low, largest.high)})."
+        f"{largest.variant}: {points(largest.difference)} points "
+        f"({interval(largest.low, largest.high)})."
     )
 
 
 def _widest(shown: list[Comparison]) -> str:
-    """How large a difference may still be there."""
+    """Return how large a difference may still be there, "" where no interval is known."""
     edges = [
         max(abs(c.low), abs(c.high)) for c in shown if c.low is not None and c.high is not None
     ]
@@ -57,6 +54,7 @@ def _widest(shown: list[Comparison]) -> str:
 
 
 def doses(findings: Findings) -> str:
+    """Return where over the parameter the highest mean lies, and what that is worth."""
     found = dose(findings.data)
     assert found is not None  # the figure is drawn of it
     table = findings.summary[findings.summary["n"] > 0].set_index("variant")
@@ -70,6 +68,7 @@ def doses(findings: Findings) -> str:
 
 
 def cost(findings: Findings) -> str:
+    """Return the most accurate and the cheapest variant with their numbers."""
     table = findings.summary[findings.summary["n"] > 0].set_index("variant")
     cells = findings.data.cells
     seconds = {v: cells.loc[cells["variant"] == v, "seconds"].median() for v in table.index}
@@ -84,6 +83,7 @@ def cost(findings: Findings) -> str:
 
 
 def classes(findings: Findings) -> str:
+    """Return the baseline's weakest class, and the largest loss of a variant on a class."""
     found = by_class(findings.data)
     assert found is not None  # the figure is drawn of it
     changed = found.table.dropna(subset=["difference"])

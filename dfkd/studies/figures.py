@@ -1,8 +1,7 @@
-"""Figures of a study: effects, curves, cost. Matplotlib without global state; the same SVG from the
-same findings.
+"""Figures of a study: effects, curves, cost, classes; the same SVG from the same findings.
 
 Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is told by colour
-alone.
+alone. Matplotlib is used without global state.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ from dfkd.reporting.style import (
     styled,
 )
 from dfkd.stats.comparisons import BETTER, WORSE
-from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose
+from dfkd.studies.per_class import by_class
 
 
 def figures(findings: Findings) -> dict[str, Plot]:
-    """Those that these findings allow, by name."""
+    """Return the figures that these findings allow, by name."""
     with styled():
         drawn = {name: draw(findings) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def effects(findings: Findings) -> Plot | None:
-    """A forest plot: each variant's difference to the baseline with its intervals."""
+    """Draw a forest plot: each variant's difference to the baseline with its intervals."""
     shown = [c for c in findings.comparisons if c.n]
     if not shown:
         return None
@@ -83,9 +82,7 @@ def effects(findings: Findings) -> Plot | None:
 
 
 def doses(findings: Findings) -> Plot | None:
-    """Accuracy over the one number in which the variants differ, with the interval over blocks at
-    each value.
-    """
+    """Draw accuracy over the one number in which the variants differ, with intervals."""
     found = dose(findings.data)
     if found is None:
         return None
@@ -104,7 +101,7 @@ def doses(findings: Findings) -> Plot | None:
 
 
 def _band(table: pd.DataFrame) -> tuple[Any, Any]:
-    """Where no interval is known, the band has no width."""
+    """Return low and high in per cent; without an interval the band has no width."""
     mean = table["mean"].astype(float)
     return 100 * table["low"].astype(float).fillna(mean), 100 * table["high"].astype(float).fillna(
         mean
@@ -112,9 +109,7 @@ def _band(table: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def learning(findings: Findings) -> Plot | None:
-    """One panel a variant, the baseline in grey in each: mean and one standard deviation over
-    blocks.
-    """
+    """Draw a panel per variant with mean and deviation over blocks, the baseline in grey."""
     curves, baseline = findings.data.curves, findings.data.baseline
     measure = next((name for name in ("validation", "probe") if curves[name].notna().any()), None)
     variants = [v for v in findings.data.params if (curves["variant"] == v).any()]
@@ -149,8 +144,9 @@ def _curve(axes: Any, curves: pd.DataFrame, measure: str, colour: str) -> None:
 
 
 def cost(findings: Findings) -> Plot | None:
-    """Mean accuracy against the median seconds of a cell; whiskers: interval of the mean, quartiles
-    of the seconds.
+    """Draw mean accuracy against the median seconds of a cell.
+
+    Whiskers: the interval of the mean, and the quartiles of the seconds.
     """
     summary = findings.summary[findings.summary["n"] > 0]
     figure = blank(3.1)
@@ -179,9 +175,7 @@ def cost(findings: Findings) -> Plot | None:
 
 
 def classes(findings: Findings) -> Plot | None:
-    """Above the baseline's accuracy on each class of the test set, below each variant's difference
-    to it.
-    """
+    """Draw the baseline's accuracy on each class, below it each variant's difference to it."""
     found = by_class(findings.data)
     if found is None:
         return None
@@ -211,9 +205,7 @@ def classes(findings: Findings) -> Plot | None:
 def _tiles(
     axes: Any, table: pd.DataFrame, colours: Colormap, low: float, high: float, sign: str
 ) -> Any:
-    """A tile with its number in it for each entry; above so many columns the numbers have no
-    room.
-    """
+    """Draw a tile per entry with its number in it, as long as the numbers have room."""
     tiles = axes.pcolormesh(
         table, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1
     )

@@ -1,5 +1,4 @@
-"""Findings: a study's cells as plain values, wherever they were read from, and what follows from
-them.
+"""What follows from a study's cells, wherever they were read from.
 
 The same cells give the same findings, whether a ledger or a tracking server had them. Nothing here
 depends on the time, on the machine or on where the records lie, so that a report of the same
@@ -29,10 +28,11 @@ PER_CLASS = (
 class StudyData:
     """What a study is and what its cells gave.
 
-    changes: variant -> parameter -> (here, in the baseline). cells: one row each with variant
-    (categorical, in the study's order), block, state, value (test accuracy), seconds, cell, reused,
-    and every metric under its own name.
-    curves: variant, block, step and MEASURES. looked: after how many blocks results were shown.
+    params: variant -> flat parameters as text. changes: variant -> parameter -> (here, in the
+    baseline). cells: one row each with variant (categorical, in the study's order), block,
+    state, value (test accuracy, a fraction), seconds, cell, reused, and every metric under its
+    own name. curves: variant, block, step and MEASURES. looked: after how many blocks results
+    were shown.
     """
 
     name: str
@@ -54,7 +54,7 @@ class StudyData:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """The analysis. `notes` are sentences that a reader must see beside the numbers."""
+    """The analysis of a study. notes: sentences that a reader must see beside the numbers."""
 
     data: StudyData
     summary: pd.DataFrame
@@ -66,7 +66,7 @@ class Findings:
 
 
 def find(data: StudyData) -> Findings:
-    """ValueError where nothing can be compared yet."""
+    """Analyse a study. Raises ValueError where nothing can be compared yet."""
     cells = data.cells
     if not (cells["variant"] == data.baseline).any():
         raise ValueError(
@@ -95,8 +95,9 @@ def _compared(data: StudyData) -> list[Comparison]:
 
 
 def _what_blocks_hold(data: StudyData) -> tuple[str, str]:
-    """What differs between blocks, and what all of them share: on that every conclusion is
-    conditional.
+    """Return what differs between blocks, and what all of them share.
+
+    On the second every conclusion is conditional.
     """
     words = {"seed": "the student's seed", "draw": "the draw of the pool", "teacher": "the teacher"}
     varying = [word for part, word in words.items() if data.cells[part].nunique() > 1]
@@ -114,16 +115,14 @@ def _listed(words: list[str]) -> str:
 
 
 def _notes(data: StudyData) -> list[str]:
-    """What a reader must know of how the study went."""
+    """Return what a reader must know of how the study went, a sentence each."""
     notes = []
     wanted, done = len(data.blocks), data.cells["block"].nunique()
     if data.looks is not None:
         notes.append(
             f"a race: looked at after {_listed([str(n) for n in data.looks])} blocks; a variant "
-            "that was decided took "
-            "no further blocks; p-values and intervals allow for the looks, estimates of stopped "
-            "variants lean away "
-            "from 0"
+            "that was decided took no further blocks; p-values and intervals allow for the looks, "
+            "estimates of stopped variants lean away from 0"
         )
     elif len(data.looked) > 1:
         notes.append(
@@ -148,7 +147,7 @@ def _notes(data: StudyData) -> list[str]:
 
 
 def _per_class(cells: pd.DataFrame) -> list[str]:
-    """How many cells recorded their classes, where it is not all of them."""
+    """Return how many cells recorded their classes, where it is not all of them."""
     recorded, possible = int(cells.filter(like=PER_CLASS).notna().any(axis=1).sum()), len(cells)
     if not recorded:
         return ["accuracy per class was not recorded by these cells and is left out"]
@@ -161,8 +160,9 @@ def _per_class(cells: pd.DataFrame) -> list[str]:
 
 
 def levels_of(variants: list[str], base: str = "base") -> Levels | None:
-    """The levels of a factorial design whose variants are named as `designs` names coalitions; None
-    for others.
+    """Return the levels of a factorial design, None for variants that are none.
+
+    Variants of a factorial are named as `designs` names them: "a+b" has the factors a and b.
     """
     active = {name: () if name == base else tuple(name.split("+")) for name in variants}
     factors = list(dict.fromkeys(factor for names in active.values() for factor in names))
@@ -185,16 +185,16 @@ def _effects(data: StudyData) -> list[Effect]:
 
 @dataclass(frozen=True, kw_only=True)
 class Dose:
-    """A study whose variants differ in one number: the parameter, and its value in each variant."""
+    """A study whose variants differ in one number: the parameter, and each variant's value."""
 
     parameter: str
     values: Mapping[str, float]
 
 
 def dose(data: StudyData) -> Dose | None:
-    """None where the variants differ in anything but one number.
+    """Return the one number in which the variants differ, None if they differ in more.
 
-    No such piece at all counts as 0.
+    A piece that a variant lacks counts as 0.
     """
     changed = {name for changes in data.changes.values() for name in changes}
     numbers = [name for name in sorted(changed) if "." in name and _is_curve(data, name)]
@@ -219,7 +219,7 @@ def _is_curve(data: StudyData, name: str) -> bool:
 
 
 def _values(data: StudyData, name: str) -> set[str]:
-    """The values of a parameter over the variants that have it."""
+    """Return the values of a parameter over the variants that have it."""
     return {params[name] for params in data.params.values() if name in params}
 
 

@@ -1,6 +1,4 @@
-"""What a study would cost and could find, before anything is computed: `platform.ablate
---dry-run`.
-"""
+"""What a study would cost and could find, before anything is computed: ablate --dry-run."""
 
 from __future__ import annotations
 
@@ -37,8 +35,10 @@ POWER = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """None: nothing to judge by yet. detectable: the smallest true difference found with POWER, in
-    sd where sd is.
+    """What a study would cost and could find. None: there is nothing to judge by yet.
+
+    detectable: the smallest true difference that is found with POWER, in accuracy; in sd where
+    sd is None. hours: device hours.
     """
 
     cells: int
@@ -63,10 +63,11 @@ def forecast(
     sd: float | None = None,
     retuning: Retuning | None = None,
 ) -> Forecast:
-    """`sd`, in accuracy, is used where it is given; otherwise what finished cells of this study
-    have shown.
+    """Forecast a study by the cells that are finished.
 
-    retuning: that comes first; once all of it is done, the forecast is of the tuned study.
+    sd: of the paired differences, in accuracy; None: what finished cells of this study have
+    shown. retuning: the searches that come first; once all are done, the forecast is of the
+    tuned study.
     """
     searches = _open_searches(name, study, retuning, compute)
     if retuning is not None and not searches:
@@ -147,8 +148,10 @@ def _seconds(
     compute: Compute,
     environment: Environment | None,
 ) -> float | None:
-    """The sum of medians: over finished cells of the same recipe, else over those that train as
-    long and as much.
+    """Return the seconds of these variants' cells together, None without anything to go by.
+
+    They are medians over finished cells of the same recipe, else over those that train as long
+    and as much.
     """
     same: dict[str, list[float]] = defaultdict(list)
     alike: dict[str, list[float]] = defaultdict(list)
@@ -169,7 +172,7 @@ def _seconds(
 
 
 def _size(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the time of a cell depends on most."""
+    """Return the parameters on which the time of a cell depends most."""
     return {
         name: value
         for name, value in params.items()
@@ -182,8 +185,9 @@ def _text(params: Mapping[str, Any]) -> str:
 
 
 def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledger) -> float | None:
-    """Of the paired differences, pooled over the comparisons; None where two blocks of no variant
-    are done.
+    """Return the sd of the paired differences, pooled over the comparisons.
+
+    None where two blocks of no variant are done.
     """
     if not jobs:
         return None
@@ -197,8 +201,9 @@ def _sd(name: str, study: Study, jobs: dict[tuple[str, int], Job], ledger: Ledge
 
 
 def side_by_side(compute: Compute) -> int:
-    """Cells at a time: what was asked for, else what this machine's cores hold. A cluster is not
-    asked.
+    """Return how many cells run at a time: what was asked for, else what these cores hold.
+
+    A cluster is not asked.
     """
     fits = (os.cpu_count() or 1) // (compute.workers * compute.cpus) if not compute.gpus else 1
     return max(1, min(fits, compute.concurrency) if compute.concurrency else fits)

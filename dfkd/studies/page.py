@@ -1,8 +1,7 @@
-"""The report of a study: one HTML page that needs nothing but itself, and the same in Markdown,
-LaTeX, CSV and SVG.
+"""The report of a study: one HTML page, and the same in Markdown, LaTeX, CSV and SVG.
 
-It is a function of the findings, and of the selected images where they are at hand: no date, no
-path, no name of a machine that the records do not hold.
+The page needs nothing but itself. It is a function of the findings, and of the selected images
+where they are at hand: no date, no path and no name of a machine that the records do not hold.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from dfkd.storage import Storage, layout
 from dfkd.studies import figures as plots
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
-from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings
-from dfkd.studies.selected import selected
+from dfkd.studies.per_class import by_class
+from dfkd.studies.selected_images import selected
 
 TITLES = {
     "effects": "Differences to the baseline",
@@ -45,15 +44,16 @@ TITLES = {
 
 
 def write_report(findings: Findings, storage: Storage) -> tuple[dict[str, Path | str], bool]:
-    """Write the report's files. Returns them by their names in MLflow, and whether any had to be
-    written anew.
+    """Write the report's files, unless they are there already.
+
+    Returns them by their names in MLflow, and whether any was written.
     """
     texts = written(findings, selected(findings.data, storage))
     return write_report_files(storage / layout.study(findings.data.name) / layout.REPORT, texts)
 
 
 def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:
-    """File name -> content."""
+    """Return the content of every file of the report by its name."""
     drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     found = by_class(findings.data)
     per_class = (
@@ -78,7 +78,7 @@ def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str
 def html(
     findings: Findings, selected: Selected = NO_IMAGES, drawn: dict[str, str] | None = None
 ) -> str:
-    """The whole page."""
+    """Return the whole page. drawn: the figures as SVG by name, if they are drawn already."""
     data = findings.data
     if drawn is None:
         drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
@@ -114,7 +114,7 @@ def html(
 
 
 def headline(findings: Findings) -> str:
-    """The result in one sentence."""
+    """Return the result in one sentence."""
     groups: dict[str, list[str]] = {}
     for c in findings.comparisons:
         groups.setdefault(c.verdict, []).append(
@@ -129,7 +129,7 @@ def headline(findings: Findings) -> str:
 
 
 def _facts(findings: Findings) -> list[str]:
-    """What a reader has to know before the numbers."""
+    """Return what a reader has to know before the numbers, a line each."""
     data = findings.data
     states = data.cells["state"].value_counts().sort_index()
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
@@ -151,7 +151,7 @@ def _kind(c: Comparison) -> str:
 
 
 def _more(findings: Findings) -> str:
-    """What stands beside the primary analysis, never instead of it."""
+    """Return what stands beside the primary analysis, never instead of it."""
     header = (
         "variant",
         "sd over blocks",
@@ -182,10 +182,9 @@ def _more(findings: Findings) -> str:
         )
     return plain_table(header, body) + paragraph(
         "In points of test accuracy. The standard error of the test set is what its finite size "
-        "alone leaves open of a "
-        "variant's mean, the same in every block. Effect size: Hedges' g of the pairs. P(better): "
-        "the share of blocks "
-        "in which the variant was better. Sign flips are a sensitivity, shown from 8 blocks on."
+        "alone leaves open of a variant's mean, the same in every block. Effect size: Hedges' g of "
+        "the pairs. P(better): the share of blocks in which the variant was better. Sign flips are "
+        "a sensitivity, shown from 8 blocks on."
     )
 
 
@@ -206,13 +205,12 @@ def _classes(findings: Findings) -> str:
     assert found is not None  # asked only where it is there
     return plain_table(*tables.class_rows(found)) + paragraph(
         f"Mean accuracy in per cent, in brackets the difference to {found.baseline}. "
-        f"{found.which()} All classes with "
-        "their intervals: classes.csv."
+        f"{found.which()} All classes with their intervals: classes.csv."
     )
 
 
 def _changes(findings: Findings) -> str:
-    """For the baseline its whole recipe; for the others what differs."""
+    """Return what each variant changes, and the whole recipe of the baseline."""
     recipe = findings.data.params[findings.data.baseline]
     body = [
         (
@@ -271,8 +269,8 @@ def _reading() -> str:
     return listed(
         (
             "Every variant was computed in the same blocks; a difference is taken within each "
-            "block, so that what the "
-            "blocks share cancels. The interval is a t-interval of these differences.",
+            "block, so that what the blocks share cancels. The interval is a t-interval of these "
+            "differences.",
             "The verdict follows p after Holm's correction over all comparisons of this study. "
             '"Not distinguishable at this n" does not say that there is no difference: '
             "the interval says how large it may be.",

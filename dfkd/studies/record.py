@@ -37,8 +37,8 @@ class Retuned:
             for twin, same in self.twins.items()
         ]
         how = (
-            f"each variant was tuned by a search of its own, label-free, {self.trials} trials "
-            f"in {self.space}"
+            f"each variant was tuned by a search of its own, label-free, {self.trials} trials in "
+            f"{self.space}"
         )
         return [how, *found, *twins]
 

@@ -14,8 +14,10 @@ from dfkd.studies.findings import Findings
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What a study found. In a notebook: `outcomes`, `effects` and `summary` are frames,
-    `figures()` are figures.
+    """What a study found: `outcomes`, `effects` and `summary` are pandas frames.
+
+    computed: cells of this call. stopped: why it ended before all was computed, "" if it did
+    not.
     """
 
     findings: Findings
@@ -28,34 +30,38 @@ class StudyResult:
 
     @property
     def outcomes(self) -> pd.DataFrame:
-        """One row per cell: variant, block, state, value (test accuracy), seconds, cell, reused and
-        all metrics.
+        """Return one row per cell.
+
+        Columns: variant, block, state, value (test accuracy), seconds, cell, reused, all
+        metrics.
         """
         return self.findings.data.cells
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per variant."""
+        """Return one row per variant: cells, mean accuracy and its interval, as fractions."""
         return self.findings.summary
 
     @property
     def comparisons(self) -> list[Comparison]:
+        """Return the comparison of each variant with the baseline."""
         return self.findings.comparisons
 
     @property
     def effects(self) -> pd.DataFrame:
-        """One row per comparison with the baseline."""
+        """Return one row per comparison with the baseline; numbers are fractions."""
         return frame(self.findings.comparisons)
 
     def figures(self) -> dict[str, Plot]:
+        """Return the figures that these findings allow, by name."""
         return plots.figures(self.findings)
 
 
 def typical_of_best(cells: pd.DataFrame) -> pd.Series | None:
-    """The finished cell that stands for a study: of the variant with the best mean, the one in its
-    median block.
+    """Return the row of the finished cell that stands for a study, None where none finished.
 
-    Its best block would be the luckiest one. None where nothing finished.
+    It is of the variant with the best mean, the one in its median block: the best block would
+    be the luckiest one.
     """
     means = cells[cells["state"] != "errored"].groupby("variant", observed=True)["value"].mean()
     for variant in means.sort_values(ascending=False, kind="stable").index:

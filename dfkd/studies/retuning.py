@@ -74,10 +74,8 @@ class Retuning:
             differing = default.diff(study.variants[study.baseline])
             raise ValueError(
                 f"no variant of the study is the recipe that {self.space} searches around (it "
-                "differs from the "
-                f"baseline in {', '.join(list(differing)[:4])}): name a module with `space` and "
-                "`default` of this "
-                "recipe with --space"
+                f"differs from the baseline in {', '.join(list(differing)[:4])}): name a module "
+                "with `space` and `default` of this recipe with --space"
             )
         return default
 

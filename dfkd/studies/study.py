@@ -1,6 +1,4 @@
-"""What a study asks: a question and the experiments that answer it, each computed in the same
-blocks.
-"""
+"""What a study asks: a question, and the recipes that answer it in the same blocks."""
 
 from __future__ import annotations
 
@@ -13,9 +11,10 @@ from dfkd.seeding import Block
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A question and the recipes that answer it, each in the same blocks.
+    """A question and the recipes that answer it, each computed in the same blocks.
 
-    variants: name -> experiment; baseline: the name all others are compared with; blocks: how many.
+    variants: name -> experiment. baseline: the name of the variant that all others are compared
+    with. blocks: how many; 2 or more.
     """
 
     question: str
@@ -40,8 +39,10 @@ class Study:
                 )
 
     def cells(self) -> dict[tuple[str, int], Cell]:
-        """(variant, block) -> cell, block by block, so that an interrupted study has whole blocks.
-        Seeds 0, 1, ...
+        """Return the cell of each variant and block: (variant, block's number) -> cell.
+
+        They stand block by block, so that an interrupted study has whole blocks. Seeds are
+        0, 1, ...
         """
         return {
             (name, seed): Cell(experiment=experiment, block=Block(seed=seed))

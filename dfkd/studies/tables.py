@@ -13,20 +13,19 @@ from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.stats.comparisons import UNDECIDED, Comparison, frame
 from dfkd.stats.factorial import Effect
-from dfkd.studies.classes import Classes, by_class
 from dfkd.studies.findings import Findings
+from dfkd.studies.per_class import Classes, by_class
 
 HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 EFFECTS_HEADER = ("effect", "points", "95 % interval", "p (Holm)", "mixed with")
 CAPTION = (
     "Test accuracy in per cent; differences to the baseline in points, paired by block, with "
-    "t-intervals; p corrected "
-    "by Holm over the study."
+    "t-intervals; p corrected by Holm over the study."
 )
 
 
 def rows(findings: Findings) -> list[list[str]]:
-    """The baseline first, then the comparisons in the study's order."""
+    """Return rows of HEADER: the baseline first, then the comparisons in the study's order."""
     baseline = findings.data.baseline
     summary = findings.summary.set_index("variant").loc[baseline]
     first = [baseline, percent(summary["mean"]), str(int(summary["n"])), "", "", "", "baseline"]
@@ -46,19 +45,21 @@ def _row(c: Comparison) -> list[str]:
 
 
 def effect_rows(effects: Sequence[Effect]) -> list[list[str]]:
+    """Return rows of EFFECTS_HEADER, one per averaged effect of a factorial study."""
     return [
         [e.term, points(e.effect), interval(e.low, e.high), p(e.p_holm), e.aliases] for e in effects
     ]
 
 
 def changes(findings: Findings, variant: str) -> list[str]:
-    """What differs from the baseline, a line for each parameter."""
+    """Return in what a variant differs from the baseline, a line for each parameter."""
     return changed_lines(findings.data.changes[variant], "baseline")
 
 
 def changed_lines(pairs: Mapping[str, tuple[str, str]], other: str) -> list[str]:
-    """Name -> (here, in the other) in words, a line each. What a piece that is gone had goes
-    without saying.
+    """Return pairs of parameter -> (here, in the other) in words, a line each.
+
+    other: what the other side is called. Parameters of a piece that is gone are left out.
     """
     gone = {name for name, (here, _) in pairs.items() if here == "none"}
     return [
@@ -82,7 +83,7 @@ def _short(text: str) -> str:
 
 
 def markdown(findings: Findings) -> str:
-    """A section that can be pasted into a README."""
+    """Return a section that can be pasted into a README."""
     data = findings.data
     lines = [f"## {data.question}", "", *markdown_table(HEADER, rows(findings)), "", CAPTION, ""]
     if findings.effects:
@@ -102,7 +103,7 @@ def markdown(findings: Findings) -> str:
 
 
 def latex(findings: Findings) -> str:
-    r"""Tables for a paper; they need \usepackage{booktabs}."""
+    """Return tables for a paper; they need the package booktabs."""
     conditions = f"{findings.varies}; {findings.conditions}."
     said = f"{findings.data.question} {CAPTION} {conditions[0].upper()}{conditions[1:]}"
     body = [["n.d." if cell == UNDECIDED else cell for cell in row] for row in rows(findings)]
@@ -124,9 +125,7 @@ def latex(findings: Findings) -> str:
 
 
 def class_rows(found: Classes) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: classes down, variants across; the difference to the baseline in
-    brackets.
-    """
+    """Return header and rows: classes down, variants across, differences in brackets."""
     means, changes = found.pivot("mean"), found.pivot("difference")
     body = [
         [
@@ -143,9 +142,10 @@ def _of_class(mean: float, change: float) -> str:
 
 
 def classes_latex(found: Classes, name: str) -> str:
+    """Return the table of accuracies per class for a paper; `name`: the study's."""
     header, body = class_rows(found)
     caption = (
-        f"Accuracy on each class in per cent; in brackets the paired difference to "
+        "Accuracy on each class in per cent; in brackets the paired difference to "
         f"{found.baseline}, in points."
     )
     return NEEDS + booktabs.table(
@@ -157,18 +157,20 @@ def classes_latex(found: Classes, name: str) -> str:
 
 
 def classes_csv(found: Classes) -> str:
-    """Every class, as fractions, with the interval of the paired difference."""
+    """Return every class, as fractions, with the interval of the paired difference."""
     return str(found.table.to_csv(index=False, lineterminator="\n"))
 
 
 def comparisons_csv(findings: Findings) -> str:
-    """Every number of the comparisons in full, as fractions."""
+    """Return every number of the comparisons in full, as fractions."""
     return str(frame(findings.comparisons).to_csv(index=False, lineterminator="\n"))
 
 
 def cells_csv(findings: Findings) -> str:
+    """Return one line per cell with all its metrics."""
     return str(findings.data.cells.to_csv(index=False, lineterminator="\n"))
 
 
 def effects_frame(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Return the averaged effects as a frame, one row each."""
     return pd.DataFrame([vars(effect) for effect in effects])

@@ -1,4 +1,4 @@
-"""What a study found, or what it would cost, in the terminal."""
+"""Prints what a study found, or what it would cost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dfkd.tracking import Tracker
 
 
 def print_result(result: StudyResult, compute: Compute, console: Console) -> None:
+    """Print the findings, how many cells were computed, and where all of it lies."""
     print_findings(result.findings, console)
     reused = int(result.outcomes["reused"].sum())
     console.line(
@@ -28,7 +29,7 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
 
 
 def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
-    """Every line says what it rests on."""
+    """Print what a study would cost and could find; every line says what it rests on."""
     missing = forecast.cells - forecast.done
     known = (
         ""
@@ -41,8 +42,8 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
     if forecast.searches:
         console.line(
             f"before these: {forecast.searches} searches of {forecast.searched} cells at most, of "
-            "which pruned trials "
-            "are parts; what they choose is what the cells above are computed with"
+            "which pruned trials are parts; what they choose is what the cells above are computed "
+            "with"
         )
     if forecast.seconds is None or forecast.hours is None:
         console.line(
@@ -53,8 +54,8 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
         wall = duration(forecast.seconds / forecast.side_by_side)
         console.line(
             f"time: about {wall} with {forecast.side_by_side} at a time, {forecast.hours:.2g} "
-            f"{kind} hours, by the "
-            "median seconds of finished cells; start-up, teacher and scores not counted"
+            f"{kind} hours, by the median seconds of finished cells; start-up, teacher and scores "
+            "not counted"
         )
     console.line(_detectable(forecast))
 
@@ -62,20 +63,20 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
 def _detectable(f: Forecast) -> str:
     power = f"{100 * POWER:.0f} % power"
     what = (
-        f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true "
-        "difference of"
+        f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true difference "
+        "of"
     )
     if f.sd is None:
         return (
-            f"{what} {f.detectable:.1f} standard deviations of the paired differences; state "
-            "one: --sd POINTS"
+            f"{what} {f.detectable:.1f} standard deviations of the paired differences; state one: "
+            "--sd POINTS"
         )
     sd = f"an sd of the paired differences of {100 * f.sd:.1f} points, {f.sd_from}"
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """The table of the study and what has to be known beside it."""
+    """Print the table of the study and what has to be known beside it."""
     data = findings.data
     console.table(f"{data.question} ({data.name})", tables.HEADER, tables.rows(findings))
     if findings.effects:

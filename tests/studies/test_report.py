@@ -20,9 +20,9 @@ from dfkd.method.selection import Balanced
 from dfkd.stats.designs import build_up, fractional_factorial, full_factorial
 from dfkd.studies import Study, tables
 from dfkd.studies import figures as plots
-from dfkd.studies.classes import by_class
 from dfkd.studies.findings import Findings, dose, find, levels_of
 from dfkd.studies.page import html, written
+from dfkd.studies.per_class import by_class
 
 
 @pytest.fixture(scope="module")

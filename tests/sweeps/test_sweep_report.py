@@ -181,7 +181,7 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
 
 
 def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path: Path) -> None:
-    assert kinds_of([NAME], FolderStorage(storage), None) == {NAME: True}
+    assert kinds_of([NAME], FolderStorage(storage), None) == {NAME: "sweep"}
     with pytest.raises(
         ValueError, match=f"no study 'digits-174ed103' in .*, nor a sweep: did you mean {NAME}"
     ):

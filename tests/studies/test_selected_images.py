@@ -26,7 +26,7 @@ from dfkd.studies.findings import StudyData, find
 from dfkd.studies.page import html
 from dfkd.studies.reading import from_ledger
 from dfkd.studies.record import StudyRecord, write
-from dfkd.studies.selected import selected
+from dfkd.studies.selected_images import selected
 from dfkd.training.cells import Job
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.recorded_inputs import GONE

@@ -1,7 +1,6 @@
-"""Accuracy on each class of the test set: means over blocks and paired differences to the baseline.
+"""Accuracy on each class of the test set: means over blocks, and differences to the baseline.
 
-V variants, C classes. Cells that were computed before classes were recorded lack them and are left
-out, and said.
+V variants, C classes. Cells that were computed before classes were recorded are left out.
 """
 
 from __future__ import annotations
@@ -20,17 +19,18 @@ AT_ONCE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
-    """`table`: a row per variant and class with n (blocks shared with the baseline), mean,
-    difference, low, high.
+    """Accuracies per class, as fractions.
 
-    Numbers are fractions. The baseline's own rows have a mean and no difference.
+    table: a row per variant and class with n (blocks shared with the baseline), mean,
+    difference, low and high. The baseline's own rows have no difference. baseline: that
+    variant's name.
     """
 
     table: pd.DataFrame
     baseline: str
 
     def pivot(self, column: str) -> pd.DataFrame:
-        """[V, C], in the study's order and by the number of the class."""
+        """Return one column of the table as [V, C], in the order of variants and class numbers."""
         order = list(dict.fromkeys(self.table["variant"]))
         return (
             self.table.pivot(index="variant", columns="class", values=column)
@@ -39,26 +39,27 @@ class Classes:
         )
 
     def shown(self) -> list[int]:
-        """All classes; of many the baseline's worst and best, the worst first."""
+        """Return the classes that a figure holds: all, or the baseline's worst and best of many."""
         by_accuracy = self.pivot("mean").loc[self.baseline].sort_values(kind="stable")
         if len(by_accuracy) <= 2 * AT_ONCE:
             return sorted(by_accuracy.index)
         return [*by_accuracy.index[:AT_ONCE], *by_accuracy.index[-AT_ONCE:]]
 
     def which(self) -> str:
-        """What `shown` has left out, in words; "" where it shows all."""
+        """Return in words what `shown` has left out, "" where it shows all."""
         count = self.table["class"].nunique()
         if count <= 2 * AT_ONCE:
             return ""
         return (
-            f"Of {count} classes: the {AT_ONCE} on which the baseline is worst, then the "
-            f"{AT_ONCE} where it is best."
+            f"Of {count} classes: the {AT_ONCE} on which the baseline is worst, then the {AT_ONCE} "
+            "where it is best."
         )
 
 
 def by_class(data: StudyData) -> Classes | None:
-    """None where no cell of the baseline recorded its classes. A diverged cell counts as chance in
-    every class.
+    """Return accuracies per class, or None where no cell of the baseline recorded them.
+
+    A diverged cell counts as chance in every class.
     """
     cells = data.cells[data.cells["state"] != "errored"]
     names = sorted(cells.filter(like=PER_CLASS).columns, key=_number)

@@ -1,5 +1,4 @@
-"""The images that a study's variants selected: chosen again from a storage that has the pool and
-the scores.
+"""The images that a study's variants selected: chosen again from the pool and its scores.
 
 A selection follows from the scores and the seed, so a cell need not keep it. N selected rows, K
 pseudo-classes.
@@ -28,9 +27,9 @@ from dfkd.training.recorded_inputs import GONE, Absent, recorded_memory_map
 
 
 def selected(data: StudyData, storage: Storage) -> Selected:
-    """For each variant the selection of its first cell.
+    """Return for each variant the selection of its first cell, as a sheet of images.
 
-    Nothing is scored, drawn or trained for it.
+    Nothing is scored, drawn or trained for it: what the storage lacks is named in `absent`.
     """
     rows = data.cells[data.cells["state"] != "errored"].drop_duplicates("variant")
     sheets: dict[Hashable, Sheet] = {}
@@ -56,7 +55,7 @@ def _absent(variants: list[str], of: int, why: str) -> str:
 
 
 def _joined(sheet: Sheet, variant: str) -> Sheet:
-    """The same rows are shown once."""
+    """Return the sheet for one variant more, which selects the same rows."""
     return Sheet(
         variants=(*sheet.variants, variant),
         rows=sheet.rows,
@@ -69,9 +68,9 @@ def _joined(sheet: Sheet, variant: str) -> Sheet:
 def _sheet(
     variant: str, data: StudyData, block: Block, cell: str, storage: Storage
 ) -> tuple[Hashable, Sheet]:
-    """The sheet, and what is equal for equal ones.
+    """Return the sheet, and a key that is equal for equal sheets.
 
-    ValueError in one line where it cannot be made.
+    Raises ValueError in one line where it cannot be made.
     """
     e = experiment(data.params[variant]).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
@@ -82,7 +81,10 @@ def _sheet(
 
 
 def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:
-    """Of the cell's teacher and pool: as the ledger says, else as all cells share them."""
+    """Return the digests of the cell's teacher and pool.
+
+    The ledger says them, else all cells share them. Raises Absent where neither does.
+    """
     outcome = Ledger(storage).read(cell)
     if outcome is not None:
         return outcome.tags["teacher"], outcome.tags["pool"]
@@ -93,7 +95,7 @@ def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:
 
 
 def _rows(e: Experiment, block: Block, scores: Scores, kept: Path) -> NDArray[np.int64]:
-    """As a run takes them; a choice that was kept is read."""
+    """Return rows_N as a run takes them; a choice that was kept is read."""
     probe_P = draw_probe(scores).rows_P
     found = kept if kept.exists() else None
     return rows_taken(e.selection, e.dropping, scores, probe_P, block.seed, found)
