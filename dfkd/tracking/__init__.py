@@ -12,13 +12,12 @@ command does that: the sync state beside its record says which address has been 
 """
 
 from dfkd.tracking.address import is_database, knock, settle, without_credentials
-from dfkd.tracking.store import PAGE, Parent
+from dfkd.tracking.store import Parent
 from dfkd.tracking.sync import RunSync
 from dfkd.tracking.sync_state import SyncState
 from dfkd.tracking.tracker import Tracker
 
 __all__ = [
-    "PAGE",
     "Parent",
     "RunSync",
     "SyncState",

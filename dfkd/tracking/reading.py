@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.ledger import MEASURES, Outcome
-from dfkd.tracking import PAGE, is_database, knock, settle, without_credentials
+from dfkd.tracking import is_database, knock, settle, without_credentials
+from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -152,24 +153,12 @@ class Tracked:
         """Yield the runs that meet the condition, the oldest first."""
         from mlflow.exceptions import MlflowException
 
-        token = None
-        while True:
-            try:
-                page = self._client.search_runs(
-                    [self._experiment_id()],
-                    condition,
-                    max_results=PAGE,
-                    page_token=token,
-                    order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-                )
-            except MlflowException as error:
-                raise ValueError(
-                    f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
-                ) from error
-            yield from page
-            token = page.token
-            if not token:
-                return
+        try:
+            yield from runs_that(self._client, self._experiment_id(), condition)
+        except MlflowException as error:
+            raise ValueError(
+                f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
+            ) from error
 
     def _experiment_id(self) -> str:
         if self._id is None:

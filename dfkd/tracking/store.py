@@ -22,6 +22,7 @@ from dfkd.tracking.entries import (
     joined,
     metrics_of,
 )
+from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import DatasetInput, Metric, Run
@@ -38,7 +39,7 @@ STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED"}
 # Tags to which MLflow and its UI give a meaning: the run above, and tables that `load_table` finds.
 PARENT, LOGGED_TABLES = "mlflow.parentRunId", "mlflow.loggedArtifacts"
 # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
-PAGE, METRICS, PARAMS = 1000, 800, 100
+METRICS, PARAMS = 800, 100
 PARAM_LENGTH = 6000
 
 
@@ -85,23 +86,7 @@ class Store:
         return found.experiment_id
 
     def _search(self, tag: str, value: str) -> Iterator[Run]:
-        """Yield the runs with this tag, the oldest first.
-
-        Should two drivers ever have made one run twice, both go on with the same one.
-        """
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [self.experiment_id],
-                f"tags.`{tag}` = '{value}'",
-                max_results=PAGE,
-                order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-                page_token=token,
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return runs_that(self.client, self.experiment_id, f"tags.`{tag}` = '{value}'")
 
     def parent(
         self, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
