@@ -9,37 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_trees import write_tree
+from image_trees import CLASSES, labelled, write_tree
 from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from dfkd.data.images.decoded import decoded
-from dfkd.data.tasks import ImageNetFolder, LabelledFolder, NoSplit, Unlabelled
+from dfkd.data.tasks import ImageNetFolder, NoSplit, Unlabelled
 from dfkd.data.tasks.labelled_files import files_in, statistics
 from dfkd.identity import digest, spec
 
-CLASSES = ("bird", "cat", "dog")
-KNOWN = {"mean": (0.5,), "std": (0.25,)}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
-    files_in.cache_clear()
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for seed, name in enumerate(("train", "val", "test")):
-        write_tree(tmp_path / "images" / name, CLASSES, seed=seed)
-    return tmp_path / "images"
-
-
-def task(root: Path, **fields) -> LabelledFolder:
-    files_in.cache_clear()  # as in another process
-    return LabelledFolder(path=str(root), **{"image_shape": (16, 16, 1), **KNOWN, **fields})
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def identity(task) -> str:
@@ -50,7 +29,7 @@ def identity(task) -> str:
 
 
 def test_images_and_labels_are_torchvisions(root):
-    found = task(root)
+    found = labelled(root)
     assert found.classes == 3 and found.class_names == CLASSES
     for name, split in (
         ("train", found.train()),
@@ -73,19 +52,19 @@ def test_resized_and_cut_out_as_torchvision_does_it(tmp_path, size):
         (tmp_path / "test" / name).mkdir(parents=True)
         image.save(tmp_path / "test" / name / "one.png")
     known = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
-    ours = task(tmp_path, image_shape=(28, 24, 3), shorter_side=32, **known).test().images[0]
+    ours = labelled(tmp_path, image_shape=(28, 24, 3), shorter_side=32, **known).test().images[0]
     theirs = transforms.Compose([transforms.Resize(32), transforms.CenterCrop((28, 24))])(image)
     assert np.array_equal(ours, np.asarray(theirs))
-    whole = task(tmp_path, image_shape=(28, 24, 3), **known).test().images[0]
+    whole = labelled(tmp_path, image_shape=(28, 24, 3), **known).test().images[0]
     assert np.array_equal(whole, np.asarray(image.resize((24, 28), Image.Resampling.BILINEAR)))
 
 
 def test_mean_and_std_are_found_in_train_where_they_are_not_given(root):
-    found = task(root, mean=(), std=())
+    found = labelled(root, mean=(), std=())
     scaled = found.train().images / 255
     assert found.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=5e-5)
     assert found.std == pytest.approx(scaled.std((0, 1, 2)), abs=5e-5)
-    assert identity(found) == identity(task(root, mean=found.mean, std=found.std))
+    assert identity(found) == identity(labelled(root, mean=found.mean, std=found.std))
 
 
 def test_statistics_of_several_channels_are_those_of_numpy():
@@ -97,37 +76,37 @@ def test_statistics_of_several_channels_are_those_of_numpy():
 
 
 def test_what_stands_beside_images_is_left_alone(root):
-    before = task(root)
+    before = labelled(root)
     (root / "val" / ".ipynb_checkpoints").mkdir()
     (root / "val" / "cat" / "labels.txt").write_text("cat")
     (root / "val" / "cat" / "Thumbs.db").write_bytes(b"x")
-    assert identity(task(root)) == identity(before)
+    assert identity(labelled(root)) == identity(before)
 
 
 def test_images_in_subfolders_of_a_class_belong_to_it(root):
     """As in Tiny-ImageNet."""
-    before = task(root).train()
+    before = labelled(root).train()
     for name in CLASSES:
         (root / "train" / name / "images").mkdir()
         for file in (root / "train" / name).glob("*.png"):
             file.rename(root / "train" / name / "images" / file.name)
-    assert np.array_equal(task(root).train().images, before.images)
+    assert np.array_equal(labelled(root).train().images, before.images)
 
 
 # ---- identity
 
 
 def test_a_folder_is_known_by_content_wherever_it_lies(root, tmp_path):
-    before = task(root)
+    before = labelled(root)
     shutil.copytree(root, tmp_path / "copied")  # other times of change, too
-    assert identity(task(tmp_path / "copied")) == identity(before)
+    assert identity(labelled(tmp_path / "copied")) == identity(before)
     os.rename(root / "val", root / "validation")  # another name for the same split
-    assert identity(task(root)) == identity(before)
+    assert identity(labelled(root)) == identity(before)
 
 
 @pytest.mark.parametrize("change", ["a pixel", "a label", "a file less", "a split less"])
 def test_what_changes_the_images_or_labels_changes_the_identity(root, change):
-    before = task(root)
+    before = labelled(root)
     file = root / "test" / "dog" / "001.png"
     if change == "a pixel":
         pixels = np.asarray(Image.open(file)).copy()
@@ -139,7 +118,7 @@ def test_what_changes_the_images_or_labels_changes_the_identity(root, change):
         file.unlink()
     else:
         shutil.rmtree(root / "test")
-    assert identity(task(root)) != identity(before)
+    assert identity(labelled(root)) != identity(before)
     files_in.cache_clear()
     with pytest.raises(
         ValueError, match=r"are not those of this experiment: content is \w+, expected \w+"
@@ -148,55 +127,12 @@ def test_what_changes_the_images_or_labels_changes_the_identity(root, change):
 
 
 def test_a_finished_task_is_told_without_its_folder(root):
-    before = task(root)
+    before = labelled(root)
     shutil.rmtree(root)
-    again = task(root, classes=before.classes, content=before.content)
+    again = labelled(root, classes=before.classes, content=before.content)
     assert again == before and identity(again) == identity(before)
     with pytest.raises(ValueError, match="has none of them"):
         again.check()
-
-
-# ---- the cache
-
-
-def test_images_are_decoded_once_and_mapped(root, cache, monkeypatch):
-    first = task(root)
-    images = first.test().images
-    monkeypatch.setattr("dfkd.data.images.decoded.decode", None)  # to decode again would fail
-    monkeypatch.setattr("dfkd.data.tasks.labelled_files._digest", None)
-    again = task(root)
-    assert np.array_equal(again.test().images, images)
-    assert type(images) is np.ndarray and isinstance(images.base, np.memmap)
-    images[:] = 0  # the caller's own
-    assert again.test().images.any()
-    [path] = (cache / "images").glob("*.npy")
-    assert path.stat().st_size == 128 + images.size
-
-
-def test_an_interrupted_decoding_leaves_nothing_that_counts(root, cache):
-    whole = (root / "test" / "dog" / "002.png").read_bytes()
-    (root / "test" / "dog" / "002.png").write_bytes(whole[:60])
-    with pytest.raises(
-        ValueError, match=r"the image .*test/dog/002.png cannot be read \(truncated or damaged"
-    ):
-        task(root).check()
-    assert len(list((cache / "images").glob("*.npy"))) == 1  # the validation split's
-    assert not list((cache / "images").glob(".*"))
-    (root / "test" / "dog" / "002.png").write_bytes(whole)
-    task(root).check()
-
-
-def test_a_cache_without_room_or_right_to_write_is_one_line(root, cache, monkeypatch):
-    found = task(root)
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(1, 1, 100))
-    with pytest.raises(
-        ValueError,
-        match=r"take 0.0 GB, but the cache .* has 0.0 GB free: make room, or .* DFKD_CACHE",
-    ):
-        found.test()
-    monkeypatch.setenv("DFKD_CACHE", str(root / "test" / "dog" / "001.png"))
-    with pytest.raises(ValueError, match=r"the cache .* cannot be written \(Not a directory\)"):
-        found.test()
 
 
 # ---- what is refused, and what need not be there
@@ -205,7 +141,7 @@ def test_a_cache_without_room_or_right_to_write_is_one_line(root, cache, monkeyp
 def test_a_split_that_is_absent_is_missed_only_by_who_asks_for_it(root):
     shutil.rmtree(root / "train")
     shutil.rmtree(root / "val")
-    found = task(root)
+    found = labelled(root)
     found.check()
     assert found.validation() is None and len(found.test()) == 9
     with pytest.raises(
@@ -215,7 +151,7 @@ def test_a_split_that_is_absent_is_missed_only_by_who_asks_for_it(root):
         found.train()
     shutil.rmtree(root / "test")
     write_tree(root / "val", CLASSES)
-    found = task(root)
+    found = labelled(root)
     assert len(found.validation()) == 9
     with pytest.raises(NoSplit, match=r"has no test/ .* compare by the probe or by validation"):
         found.test()
@@ -276,7 +212,7 @@ def test_bad_folders_are_one_line(case, root):
     spoil, fields, message = BAD[case]
     spoil(root)
     with pytest.raises(ValueError) as raised:
-        task(root, **fields)
+        labelled(root, **fields)
     assert message in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -312,16 +248,3 @@ def test_a_task_without_images_says_so_where_one_is_asked_for():
         replace(found, classes=1)
     with pytest.raises(ValueError, match="std above 0"):
         replace(found, std=(0.0,))
-
-
-def test_several_processes_decode_a_split_once(root, cache):
-    """The second one waits for what the first one makes."""
-    files = files_in(root / "test")
-    pids = []
-    for _ in range(3):
-        if (pid := os.fork()) == 0:
-            decoded(files.paths, files.stamp, (16, 16, 1), 0)
-            os._exit(0)
-        pids.append(pid)
-    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
-    assert len(list((cache / "images").glob("*.npy"))) == 1

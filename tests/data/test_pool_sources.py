@@ -3,8 +3,6 @@ these.
 """
 
 import importlib.util
-import io
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from small_pieces import png, write_images, write_tars
 
 from dfkd.data.importing.sources import row_id_of
 from dfkd.data.pools import (
@@ -37,19 +36,7 @@ SHAPE = (16, 16, 1)
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Thirty images in three folders."""
-    for i in range(30):
-        path = tmp_path / "images" / "abc"[i % 3] / f"{i:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(i))
-    return tmp_path / "images"
-
-
-def png(seed: int) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24), np.uint8)).save(
-        file, "PNG"
-    )
-    return file.getvalue()
+    return write_images(tmp_path / "images")
 
 
 # ---- one mechanism: the same images from anywhere
@@ -61,11 +48,6 @@ def everywhere(folder, tmp_path) -> dict[str, Pool]:
     ids, in a store.
     """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
-    (tmp_path / "tars").mkdir()
-    for tar_name, some in (("0.tar", names[:20]), ("1.tar", names[20:])):
-        with tarfile.open(tmp_path / "tars" / tar_name, "w") as tar:
-            for name in some:
-                tar.add(folder / name, arcname=name)
     rows = {
         "row_id": [row_id_of(name.encode()) for name in names],
         "image": [(folder / n).read_bytes() for n in names],
@@ -79,7 +61,7 @@ def everywhere(folder, tmp_path) -> dict[str, Pool]:
         "folder": ImageFolder(path=str(folder)),
         "uri": ImageFolder(path=f"file://{folder}"),
         "store": ImageFolder(path=f"memory://bucket-{tmp_path.name}"),
-        "tars": WebDatasetTars(path=str(tmp_path / "tars")),
+        "tars": WebDatasetTars(path=str(write_tars(tmp_path / "tars", folder))),
         "parquet": ParquetPool(path=str(tmp_path / "parquet")),
     }
 

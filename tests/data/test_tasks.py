@@ -1,68 +1,19 @@
-import contextlib
-import dataclasses
+"""The digits, and CIFAR from its files."""
+
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cifar_files import write_cifar
-from fashion_files import write_fashion
-from image_trees import write_tree
 from PIL import Image
 
-from dfkd.data.tasks import (
-    TASKS,
-    Cifar10,
-    Cifar100,
-    Digits,
-    FashionMnist,
-    ImageNetFolder,
-    LabelledFolder,
-    NoSplit,
-    Split,
-    Task,
-    Unlabelled,
-)
+from dfkd.data.tasks import Cifar10, Cifar100, Digits, Split
 
 FROZEN = {  # a changed split is another task: raise `Digits.version`
     "train": "3084d13e4b68b644fe9d7db9f629a18152675e7c87bbf12831fdfa52368f30c8",
     "validation": "ce640ddcab29e8b81ca52e82fbef02880a8cbf67e44c15f0a6eec23b8d181a8a",
     "test": "fea3d2d2f26ce7919c7d70e6edf6fa4a69d8dac073fbb3419e72ec98f08d88f5",
 }
-
-
-@pytest.fixture(params=TASKS, ids=lambda task: task.__name__)
-def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
-    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
-    if request.param is Digits:
-        return Digits()
-    if request.param is Unlabelled:
-        return Unlabelled(classes=10, image_shape=(8, 8, 3), mean=(0.5,) * 3, std=(0.25,) * 3)
-    if request.param is FashionMnist:
-        return write_fashion(tmp_path)
-    if request.param in (LabelledFolder, ImageNetFolder):
-        classes = tuple(f"n{i:08d}" for i in range(1000 if request.param is ImageNetFolder else 4))
-        for split in ("train", "val", "test"):
-            write_tree(tmp_path / split, classes, each=1, side=8, channels=3)
-        return request.param(path=str(tmp_path), image_shape=(8, 8, 3), shorter_side=8)
-    write_cifar(tmp_path, request.param)
-    return request.param(path=str(tmp_path))
-
-
-def test_a_task_is_a_frozen_value_with_a_card_and_a_version(task):
-    assert dataclasses.is_dataclass(task)
-    assert hash(task) == hash(dataclasses.replace(task))
-    assert isinstance(type(task).version, int)
-    assert type(task).__doc__
-
-
-def test_a_task_keeps_its_promises(task):
-    for ask in (task.train, task.validation, task.test):
-        with contextlib.suppress(NoSplit):
-            if (split := ask()) is not None:
-                assert split.images.shape == (len(split), *task.image_shape)
-                assert set(np.unique(split.labels)) == set(range(task.classes))
-    assert len(task.mean) == len(task.std) == task.image_shape[2]
 
 
 def test_mean_and_std_are_those_of_the_training_images():

@@ -3,12 +3,8 @@
 B batch, K classes, D feature width.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dfkd.models.networks import (
@@ -23,21 +19,44 @@ from dfkd.models.networks import (
     classifier_head,
     stages_of,
 )
+from dfkd.testing.networks import NetworkSuite
 
-RECIPES: dict[type[Network], tuple[Callable[[], Network], ...]] = {
-    SmallResNet: (
-        lambda: SmallResNet(width=8),
-        lambda: SmallResNet(width=16, stem_stride=2),
-        lambda: SmallResNet(width=8, norm="group"),
-    ),
-    CifarResNet: (lambda: CifarResNet(depth=18),),
-    CifarVGG11: (CifarVGG11,),
-    WideResNet: (lambda: WideResNet(depth=16, width=1),),
-    Torchvision: (lambda: Torchvision(name="resnet18"),),
-}
-each_network = pytest.mark.parametrize(
-    "network", [make() for kind in NETWORKS for make in RECIPES.get(kind, ())], ids=str
+NETWORKS_HERE = (
+    SmallResNet(width=8),
+    SmallResNet(width=16, stem_stride=2),
+    SmallResNet(width=8, norm="group"),
+    CifarResNet(depth=18),
+    CifarVGG11(),
+    WideResNet(depth=16, width=1),
+    Torchvision(name="resnet18"),
 )
+
+
+class TestEveryNetwork(NetworkSuite):
+    @pytest.fixture(params=NETWORKS_HERE, ids=str)
+    def piece(self, request: pytest.FixtureRequest) -> Network:
+        return request.param
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    @pytest.mark.parametrize("side", [8, 16, 32])
+    def test_images_of_other_sizes_become_logits(self, piece, side, channels) -> None:
+        assert built(piece, channels=channels)(images(6, channels, side)).shape == (6, 7)
+
+    def test_ours_have_two_stages_or_more_with_ever_more_channels(self, piece) -> None:
+        shapes = Tapped(built(piece), stages_of(piece)).map_shapes((32, 32, 3))
+        channels = [c for c, _, _ in shapes]
+        assert len(shapes) >= 2 and channels == sorted(channels)
+        assert all(height == width for _, height, width in shapes)
+
+    def test_nothing_is_caught_while_a_network_is_used_by_itself(self, piece) -> None:
+        module = built(piece).eval()
+        tapped = Tapped(module, piece.stages)
+        module(images())
+        assert tapped._caught is None
+
+
+def test_every_listed_network_is_tested():
+    assert {type(network) for network in NETWORKS_HERE} == set(NETWORKS)
 
 
 def built(network: Network, classes: int = 7, channels: int = 3, seed: int = 0) -> nn.Module:
@@ -48,102 +67,6 @@ def built(network: Network, classes: int = 7, channels: int = 3, seed: int = 0) 
 
 def images(batch: int = 6, channels: int = 3, side: int = 16) -> torch.Tensor:
     return torch.randn(batch, channels, side, side, generator=torch.Generator().manual_seed(1))
-
-
-def test_every_listed_network_is_tested():
-    assert set(RECIPES) == set(NETWORKS)
-
-
-@each_network
-@pytest.mark.parametrize(("channels", "classes"), [(1, 10), (3, 2)])
-def test_images_become_logits(network, channels, classes):
-    for side in (8, 16, 32):
-        assert built(network, classes, channels)(images(6, channels, side)).shape == (6, classes)
-
-
-@each_network
-def test_pytorchs_random_state_decides_the_start(network):
-    one, again, other = (built(network, seed=seed).state_dict() for seed in (0, 0, 1))
-    assert all(one[name].equal(again[name]) for name in one)
-    assert any(not one[name].equal(other[name]) for name in one)
-
-
-@each_network
-def test_features_are_what_the_head_reads(network):
-    module = built(network).eval()
-    tapped = Tapped(module)
-    logits_BK, features_BD = tapped(images())
-    head = classifier_head(module)
-    assert features_BD.shape == (6, tapped.width) == (6, head.in_features)
-    assert logits_BK.equal(head(features_BD))
-    assert logits_BK.equal(module(images()))
-
-
-@each_network
-def test_features_and_logits_carry_gradients_to_every_parameter(network):
-    tapped = Tapped(built(network)).train()
-    logits_BK, features_BD = tapped(images())
-    (logits_BK.square().mean() + features_BD.square().mean()).backward()
-    for name, parameter in tapped.named_parameters():
-        assert parameter.grad is not None and (parameter.grad != 0).any(), name
-
-
-@each_network
-def test_an_answer_does_not_depend_on_the_rest_of_the_batch(network):
-    module = built(network).eval()
-    assert module(images())[:2].allclose(module(images()[:2]), rtol=1e-4, atol=1e-4)
-
-
-@each_network
-def test_maps_are_what_the_stages_give_out_and_asking_for_them_changes_nothing(network):
-    module = built(network).eval()
-    given: list[torch.Tensor] = []
-    for name in stages_of(network):
-        module.get_submodule(name).register_forward_hook(
-            lambda stage, inputs, output: given.append(output)
-        )
-    tapped = Tapped(module, stages_of(network))
-    logits_BK, features_BD, *maps = tapped(images(side=32))
-    assert len(maps) == len(network.stages) >= 2
-    assert all(mine is theirs for mine, theirs in zip(maps, given, strict=True))
-    plain = Tapped(built(network).eval())(images(side=32))
-    assert len(plain) == 2 and logits_BK.equal(plain[0]) and features_BD.equal(plain[1])
-
-
-@each_network
-def test_stages_go_down_to_the_last_map_before_the_pooled_features(network):
-    tapped = Tapped(built(network), network.stages)
-    before = {name: value.clone() for name, value in tapped.state_dict().items()}
-    shapes = tapped.map_shapes((32, 32, 3))
-    assert [c for c, _, _ in shapes] == sorted(c for c, _, _ in shapes)
-    assert [h for _, h, _ in shapes] == sorted((h for _, h, _ in shapes), reverse=True)
-    assert all(h == w for _, h, w in shapes)
-    _, features_BD, *maps = tapped.eval()(images(side=32))
-    assert [tuple(m.shape[1:]) for m in maps] == list(shapes)
-    assert features_BD.shape[1] == maps[-1].shape[1]
-    tapped.train().map_shapes((32, 32, 3))
-    assert tapped.training and all(
-        value.equal(before[name]) for name, value in tapped.state_dict().items()
-    )
-
-
-@each_network
-def test_nothing_is_caught_while_a_network_is_used_by_itself(network):
-    module = built(network).eval()
-    tapped = Tapped(module, network.stages)
-    module(images())
-    assert tapped._caught is None
-
-
-@each_network
-def test_weights_survive_a_file(network, tmp_path: Path):
-    module = built(network)
-    save_file(
-        {name: value.contiguous() for name, value in module.state_dict().items()}, tmp_path / "w"
-    )
-    other = built(network, seed=1)
-    other.load_state_dict(load_file(tmp_path / "w"))
-    assert other.eval()(images()).equal(module.eval()(images()))
 
 
 def test_tapping_adds_nothing_to_the_network_that_is_kept():
