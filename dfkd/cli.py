@@ -1,5 +1,6 @@
-"""What every command shares: common options, one line for bad input, an orderly end. Imports
-nothing heavy.
+"""What every command shares: common options, one line for bad input, an orderly end.
+
+Nothing heavy is imported before it is needed, so that `--help` comes at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
-    """A parser with the options that all commands have."""
+    """Return a parser with the options that all commands have."""
     result = argparse.ArgumentParser(
         prog=f"python -m platform.{command}",
         description=purpose,
@@ -41,7 +42,7 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
 
 
 def add_compute(result: argparse.ArgumentParser) -> None:
-    """Options of commands that compute cells."""
+    """Add the options of commands that compute cells."""
     result.set_defaults(accept_changed_code=False)
     where = result.add_argument_group("where it is computed")
     where.add_argument(
@@ -70,7 +71,7 @@ def add_compute(result: argparse.ArgumentParser) -> None:
 
 
 def add_accept(result: argparse.ArgumentParser) -> None:
-    """An option of commands that use cells which were computed before."""
+    """Add the option of commands that use cells which were computed before."""
     result.add_argument(
         "--accept-changed-code",
         action="store_true",
@@ -96,7 +97,8 @@ def chosen_storage(chosen: str | None) -> Storage:
 
 
 def add_recipe(result: argparse.ArgumentParser) -> None:
-    """Options of commands that work on one cell."""
+    """Add the options of commands that work on one cell."""
+    result.set_defaults(tracking_uri=None)
     result.add_argument(
         "recipe",
         nargs="?",
@@ -125,15 +127,24 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)"
     )
     result.add_argument(
-        "--draw", type=int, default=None, help="the block's draw of the pool (default: alike)"
+        "--draw",
+        type=int,
+        default=None,
+        help="the block's draw of the pool (default: as for --seed)",
     )
     result.add_argument(
-        "--teacher-seed", type=int, default=None, help="the block's teacher (default: alike)"
+        "--teacher-seed",
+        type=int,
+        default=None,
+        help="of the block's teacher (default: as for --seed)",
     )
 
 
 def recipe(name: str) -> Experiment:
-    """ValueError for an unknown recipe, with those that there are."""
+    """Return the recipe of this name, or that of a user's module.
+
+    Raises ValueError with the nearest names where there is none.
+    """
     from dfkd.experiment.recipes import RECIPES
     from dfkd.reporting.nearest import nearest
     from dfkd.user_modules import load, module_exists
@@ -149,9 +160,7 @@ def recipe(name: str) -> Experiment:
 
 
 def origin_of(arguments: argparse.Namespace) -> Cell:
-    """The cell that these options start from, before anything is changed: a recipe's, or that of a
-    run.
-    """
+    """Return the cell that these options start from, before `--set`: a recipe's or a run's."""
     from dfkd.experiment import Cell
     from dfkd.seeding import Block
 
@@ -165,7 +174,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
     from dfkd.experiment.rebuild import experiment
     from dfkd.runs.finding import find_outcome
 
-    tracking_uri = getattr(arguments, "tracking_uri", None)
+    tracking_uri = arguments.tracking_uri
     outcome = find_outcome(
         arguments.run, chosen_storage(arguments.source or arguments.storage), tracking_uri
     )
@@ -175,7 +184,7 @@ def origin_of(arguments: argparse.Namespace) -> Cell:
 
 
 def cell_of(arguments: argparse.Namespace) -> Cell:
-    """The cell that these options name. ValueError for what there is not."""
+    """Return the cell that these options name. Raises ValueError for what there is not."""
     from dataclasses import replace
 
     from dfkd.experiment.rebuild import changed, parse_changes
@@ -192,7 +201,7 @@ def cell_of(arguments: argparse.Namespace) -> Cell:
 
 
 def arguments_of(arguments: argparse.Namespace) -> str:
-    """The options that name the same cell to another command."""
+    """Return the options that name the same cell to another command."""
     start = [f"--run {arguments.run}"] if arguments.run else [arguments.recipe or "digits"]
     changes = [f"--set {' '.join(map(shlex.quote, arguments.set))}"] if arguments.set else []
     modules = [f"--module {module}" for module in arguments.module]
@@ -200,7 +209,7 @@ def arguments_of(arguments: argparse.Namespace) -> str:
 
 
 def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console]:
-    """What the options say of where to compute, checked; and the terminal."""
+    """Return what the options say of where to compute, checked, and the terminal."""
     from dfkd.execution.compute import Compute
     from dfkd.reporting.console import Console
 
@@ -217,7 +226,7 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command. Bad input is one line and exit code 2; Ctrl-C says how to go on."""
+    """Run a command: bad input is one line and exit code 2, and Ctrl-C says how to go on."""
     try:
         main()
     except ValueError as error:

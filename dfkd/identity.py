@@ -1,10 +1,9 @@
 """Values: how a frozen dataclass becomes readable parameters and an identity.
 
 A *piece* (a selection rule, a loss, a network, a task, ...) is a frozen, keyword-only dataclass:
-its fields are its configuration, its class attribute `version` is raised when its mathematics
-changes. Two functions read pieces:
-`spec` for identity (what is hashed into a cell's key) and `flat` for people (MLflow's params,
-tables).
+its fields are its configuration, and its class attribute `version` is raised when its mathematics
+changes. Two functions read pieces: `spec` for identity (what is hashed into a cell's key) and
+`flat` for people (MLflow's params, tables).
 """
 
 from __future__ import annotations
@@ -18,12 +17,8 @@ from typing import Any, Self, TypeAlias, cast
 
 Scalar: TypeAlias = bool | int | float | str
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
-FLOATS = (
-    "float",
-    float,
-    "float | None",
-    float | None,
-)  # types of fields whose whole numbers are floats as well
+# types of fields whose whole numbers are floats as well
+FLOATS = ("float", float, "float | None", float | None)
 
 
 class Piece:
@@ -31,28 +26,27 @@ class Piece:
 
     @classmethod
     def example(cls) -> Self:
-        """An instance with likely values: all defaults, unless the class says otherwise."""
+        """Return an instance with likely values: all defaults, unless the class says otherwise."""
         return cls()
 
 
 def later(default: Any) -> Any:
-    """A field added after cells exist: left out of the identity at `default`, so that no finished
-    cell goes stale.
+    """Return a field that is added after cells exist, and is no identity while it is `default`.
 
-    The value stays what it was when the field was introduced, even if the field's default changes
-    one day: write
+    So no finished cell goes stale. The value that is left out stays what it was when the field was
+    introduced, even if the default changes one day: write
     `field(default=new, metadata={"left_out_at": old})` then.
     """
     return dataclasses.field(default=default, metadata={"left_out_at": default})
 
 
 def location(**kwargs: Any) -> Any:
-    """A field that says where something lies. Not identity: the digest of what lies there is."""
+    """Return a field that says where something lies; the digest of what lies there is identity."""
     return dataclasses.field(metadata={"location": True}, **kwargs)
 
 
 def location_fields(piece: object) -> set[str]:
-    """The fields of a piece that say where something lies; none for what is no piece."""
+    """Return the fields of a piece that say where something lies; none for what is no piece."""
     if not is_piece(piece):
         return set()
     return {f.name for f in dataclasses.fields(cast(Any, piece)) if f.metadata.get("location")}
@@ -70,26 +64,24 @@ def location_of(piece: Any) -> str:
 
 
 def limit(default: Any) -> Any:
-    """A field that stops a run where something is beyond it, and changes nothing that is computed:
-    not identity.
-    """
+    """Return a field that only stops a run where something is beyond it: it is no identity."""
     return dataclasses.field(default=default, metadata={"limit": True})
 
 
 def name_of(piece: object) -> str:
-    """`PooledFeatures(...)` is "pooled_features"; a user's own class keeps its module:
-    "my_project.losses.Mine".
-    """
+    """Return "pooled_features" for a PooledFeatures; a user's own class keeps its module."""
     return name_of_kind(type(piece))
 
 
 def name_of_kind(kind: type[Any]) -> str:
+    """Return what pieces of this class are called, such as "my_project.losses.Mine"."""
     if kind.__module__.split(".")[0] != "dfkd":
         return f"{kind.__module__}.{kind.__qualname__}"
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
 
 
 def is_piece(value: object) -> bool:
+    """Return whether a value is an instance of a dataclass."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
@@ -109,7 +101,7 @@ def own_pieces(piece: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def spec(piece: Any) -> dict[str, Json]:
-    """What a piece computes, as JSON: name, version and fields. The input of every identity.
+    """Return what a piece computes, as JSON: name, version and fields, the input of identities.
 
     Raises TypeError for what is no piece, and for a field that is neither a scalar, None, a tuple
     nor a piece.
@@ -142,9 +134,7 @@ def _json(value: Any, field: dataclasses.Field[Any]) -> Json:
 
 
 def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
-    """A piece as parameters with dotted names: `{"selection": "balanced", "selection.ratio": 0.2,
-    ...}`.
-    """
+    """Return a piece as parameters, such as {"selection": "balanced", "selection.ratio": 0.2}."""
     if piece is None:
         return {prefix: "none"}
     result: dict[str, Scalar] = {prefix: name_of(piece)}
@@ -164,6 +154,6 @@ def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
 
 
 def digest(value: Json, length: int = 20) -> str:
-    """Hexadecimal SHA-256 of canonical JSON, shortened to `length` digits."""
+    """Return the SHA-256 of canonical JSON, the first `length` hexadecimal digits of it."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

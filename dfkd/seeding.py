@@ -1,6 +1,4 @@
-"""Randomness: one stream per block and purpose, so that adding a consumer never moves another's
-numbers.
-"""
+"""Randomness: one stream per block and purpose; a new consumer never moves another's numbers."""
 
 from __future__ import annotations
 
@@ -15,12 +13,10 @@ import torch
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Block:
-    """What all variants of a comparison share: a seed, a draw of the pool and a teacher.
-    Differences are paired in it.
+    """What all variants of a comparison share, so that differences are paired in it.
 
-    seed: of the student's start, batches, masks, random selection; draw: of a pool that can be
-    drawn anew (glyphs);
-    teacher: the seed that the teacher is trained with.
+    seed: of the student's start, batches, masks and random selection. draw: of a pool that can be
+    drawn anew (glyphs). teacher: the seed that the teacher is trained with.
     """
 
     seed: int
@@ -33,31 +29,29 @@ class Block:
 
     @classmethod
     def parse(cls, text: str) -> Block:
-        """The block that `str` has written."""
+        """Return the block that `str` has written."""
         seed, *others = text.split(".")
         found = {part[0]: int(part[1:]) for part in others}
         return cls(seed=int(seed), draw=found.get("d", 0), teacher=found.get("t", 0))
 
 
 def stream(seed: int, purpose: str, *counters: int) -> int:
-    """A seed in [0, 2**63) for one purpose of one block: `stream(block.seed, "batches", epoch)`."""
+    """Return a seed in [0, 2**63) for a purpose of a block: `stream(block.seed, "batches", 3)`."""
     text = ":".join(map(str, (seed, purpose, *counters)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
-    """A CPU generator on that stream. CPU, whatever the device, so that a mask is the same
-    everywhere.
-    """
+    """Return a generator on that stream, on the CPU: a mask is the same on every device."""
     return torch.Generator().manual_seed(stream(seed, purpose, *counters))
 
 
 @contextmanager
 def drawing_from(seed: int, device: str) -> Iterator[None]:
-    """What PyTorch draws by itself inside, on the CPU and this device, comes from `seed`; outside
-    nothing moves.
+    """Let what PyTorch draws by itself inside come from `seed`, on the CPU and this device.
 
-    Not `torch.manual_seed`, which takes half a millisecond for all the devices that there might be.
+    Outside nothing moves. Not `torch.manual_seed`, which takes half a millisecond for all the
+    devices that there might be.
     """
     generators = [torch.default_generator]
     if torch.device(device).type == "cuda":
@@ -76,12 +70,9 @@ def drawing_from(seed: int, device: str) -> Iterator[None]:
 
 
 def use_deterministic(threads: int) -> None:
-    """Called once in each process that computes cells: a fixed number of threads and deterministic
-    kernels only.
-    """
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # without it cuBLAS refuses to be deterministic
+    """Fix the threads and allow only deterministic kernels, in each process that computes cells."""
+    # without it cuBLAS refuses to be deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False

@@ -31,9 +31,7 @@ class CommandFolder:
 
 
 class CommandFinder:
-    """Finds `platform` as Python does, and gives a plain module (the standard library's) the folder
-    of commands.
-    """
+    """Finds `platform` as Python does, and gives a plain module of this name the commands."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":

@@ -1,6 +1,4 @@
-"""`python -m platform.clean`: what lies in the storage without anything referring to it; `--remove`
-removes it.
-"""
+"""`python -m platform.clean`: say what nothing in the storage refers to; `--remove` removes it."""
 
 from dfkd import cli
 from dfkd.storage import layout

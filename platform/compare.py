@@ -1,6 +1,4 @@
-"""`python -m platform.compare`: what finished studies and sweeps say: table, web page, Markdown,
-LaTeX, CSV.
-"""
+"""`python -m platform.compare`: show finished studies and sweeps as table, page, LaTeX and CSV."""
 
 from dfkd import cli
 

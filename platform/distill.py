@@ -1,6 +1,4 @@
-"""`python -m platform.distill`: compute one cell, in this process or with `--workers 2` under Ray
-Train.
-"""
+"""`python -m platform.distill`: compute one cell, here or, with `--workers 2`, under Ray Train."""
 
 from dfkd import cli
 

@@ -1,6 +1,4 @@
-"""`python -m platform.export`: a student as torch.export, ONNX and safetensors, each checked, with
-a model card.
-"""
+"""`python -m platform.export`: hand over a student: files in three formats, checked, and a card."""
 
 from pathlib import Path
 
@@ -28,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--tracking-uri",
         default=None,
-        help="MLflow server that knows the run (default: as for platform.distill)",
+        help="MLflow server that knows the run (default: the one of platform.distill)",
     )
     arguments = parser.parse_args()
     if arguments.threads < 1:

@@ -1,6 +1,4 @@
-"""`python -m platform.inspect`: can this pool teach? What each rule would take, copies, sheets;
-before training.
-"""
+"""`python -m platform.inspect`: say before training whether a pool can teach, and show its rows."""
 
 import os
 import sys

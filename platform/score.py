@@ -1,6 +1,4 @@
-"""`python -m platform.score`: the teacher's answer to every row of the pool, with Ray Data,
-once.
-"""
+"""`python -m platform.score`: ask the teacher about every row of the pool, with Ray Data, once."""
 
 from dfkd import cli
 

@@ -1,6 +1,4 @@
-"""`python -m platform.show`: one cell - its recipe, curve and environment, and the command that
-computes it alone.
-"""
+"""`python -m platform.show`: show a cell's recipe, curve and environment, and how to compute it."""
 
 from dfkd import cli
 

@@ -1,6 +1,4 @@
-"""`python -m platform.sweep`: search a space with Ray Tune and Optuna, confirm the winner, record
-all in MLflow.
-"""
+"""`python -m platform.sweep`: search a space with Ray Tune and Optuna, and confirm the winner."""
 
 from dfkd import cli
 

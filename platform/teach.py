@@ -1,6 +1,4 @@
-"""`python -m platform.teach`: train the teacher of a recipe, or check the one that it names, and
-say how good it is.
-"""
+"""`python -m platform.teach`: train a recipe's teacher or check a given one, and say how good."""
 
 from dfkd import cli
 from dfkd.storage import layout

@@ -1,6 +1,4 @@
-"""Experiments: WHAT is computed, as values; complete recipes; and experiments back from flat
-parameters.
-"""
+"""Experiments as values: what is computed, complete recipes, and the way back from parameters."""
 
 from dfkd.experiment.experiment import Cell, Experiment, Schedule
 

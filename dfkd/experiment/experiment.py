@@ -1,6 +1,4 @@
-"""Experiment: WHAT is computed, as one value. Its parameters for people, its fingerprint for
-identity.
-"""
+"""Experiment: what is computed, as a value with parameters for people and a fingerprint."""
 
 from __future__ import annotations
 
@@ -80,16 +78,16 @@ class Schedule:
         )
 
     def evaluation_steps(self) -> tuple[int, ...]:
-        """The steps after which the probe is evaluated; the last is `steps`."""
+        """Return the steps after which the probe is evaluated; the last is `steps`."""
         return tuple(self.steps * i // self.evaluations for i in range(1, self.evaluations + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One recipe on one task, pool and teacher. Seeds belong to a run's block, devices to its
-    environment.
+    """One recipe on one task, pool and teacher.
 
-    cache: what is kept of the teacher's logits on disk; None is all.
+    Seeds belong to a run's block, devices to its environment. cache: what is kept of the teacher's
+    logits on disk; None is all.
     """
 
     task: Task
@@ -127,7 +125,7 @@ class Experiment:
         return ", ".join(f"{name} {kind}" for name, kind in named.items()) + live
 
     def losses(self) -> dict[str, Loss]:
-        """The losses beside kd, by the name of their part; one of weight 0 is none."""
+        """Return the losses beside kd by the name of their part; one of weight 0 is left out."""
         dropping = self.dropping
         noise = None if dropping is None else with_defaults(dropping, BaseDropping).term()
         parts = {"explicit": self.explicit, "implicit": self.implicit, "dropping": noise}
@@ -138,9 +136,7 @@ class Experiment:
         return {name: loss for name, loss in terms.items() if loss.weight > 0}
 
     def canonical(self) -> Experiment:
-        """The one form of all equal experiments: a part that does nothing (weight 0, nothing
-        dropped) is None.
-        """
+        """Return the one form of all equal experiments: a part that does nothing is None."""
         return replace(
             self,
             dropping=self.dropping and self.dropping.canonical(self.task.classes),
@@ -159,23 +155,21 @@ class Experiment:
 
     @property
     def reads_labels(self) -> bool:
-        """Whether the student learns from original labels instead of the teacher's answer."""
+        """Say whether the student learns from original labels instead of the teacher's answer."""
         return with_defaults(self.kd, BaseAnswerLoss).reads_labels
 
     def needs(self) -> frozenset[str]:
-        """What its losses read beside logits and pooled features."""
+        """Return what its losses read beside logits and pooled features."""
         return frozenset[str]().union(*map(needs_of, self.losses().values()))
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether the teacher is asked while the student learns; the cached answers are enough
-        otherwise.
-        """
+        """Say whether the student's training needs the teacher beside its cached answers."""
         views = self._canonical_views()
         return "maps" in self.needs() or (views is not None and views.answer == "live")
 
     def params(self) -> dict[str, Scalar]:
-        """Flat scalars with dotted names, the same in spaces, ledger, MLflow and reports."""
+        """Return scalars by dotted names, the same in spaces, ledger, MLflow and reports."""
         canonical = self.canonical()
         result: dict[str, Scalar] = {}
         for field in fields(canonical):
@@ -189,21 +183,17 @@ class Experiment:
         return result
 
     def spec(self) -> dict[str, Json]:
-        """What is hashed: every part's name, version and fields.
-
-        A part that is None is left out.
-        """
+        """Return what is hashed: name, version and fields of every part that is not None."""
         canonical = self.canonical()
         parts = {field.name: getattr(canonical, field.name) for field in fields(canonical)}
         return {name: spec(part) for name, part in parts.items() if part is not None}
 
     def fingerprint(self) -> str:
+        """Return a digest that is equal for experiments that compute the same."""
         return digest(self.spec())
 
     def diff(self, other: Experiment) -> dict[str, tuple[Scalar | None, Scalar | None]]:
-        """Parameters that differ: name -> (mine, the other's), None where one has no such
-        parameter.
-        """
+        """Return the parameters that differ, each as (mine, the other's); None is no such one."""
         mine, others = self.params(), other.params()
         names = [*mine, *(name for name in others if name not in mine)]
         return {n: (mine.get(n), others.get(n)) for n in names if mine.get(n) != others.get(n)}
@@ -225,9 +215,7 @@ class Cell:
     block: Block
 
     def key(self, teacher_digest: str, pool_digest: str) -> str:
-        """Identity by content: where the teacher and the pool lie, or how they came to be, is not
-        part of it.
-        """
+        """Return the identity, by content: where teacher and pool lie, or how made, is no part."""
         spec = self.experiment.spec()
         block: list[Json] = [self.block.seed, self.block.draw, self.block.teacher]
         return digest([spec, block, teacher_digest, pool_digest])

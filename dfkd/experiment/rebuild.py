@@ -1,5 +1,4 @@
-"""Experiments from flat parameters: any run again, from what the ledger, MLflow or a report says of
-it.
+"""Experiments from flat parameters: any run again, from what ledger, MLflow or report say of it.
 
 `experiment(e.params())` is `e`, also when every value has become text on the way. Only our own
 classes are found by name; a user's class must lie in a module that the user names, so that no
@@ -34,7 +33,7 @@ def experiment(
     changes: Mapping[str, str] | None = None,
     modules: Iterable[str] = (),
 ) -> Experiment:
-    """The experiment with these parameters, `changes` in the place of some of them.
+    """Return the experiment with these parameters, `changes` in the place of some of them.
 
     A piece of another kind takes over what it has in common with the one it replaces. ValueError
     for a name or a value that does not fit, with the nearest ones.
@@ -52,14 +51,12 @@ def experiment(
 
 
 def piece(params: Mapping[str, Scalar], name: str, modules: Iterable[str] = ()) -> Any:
-    """One piece alone, from its parameters and no others: `flat(piece, name)` the other way
-    round.
-    """
+    """Return one piece from its parameters alone, the reverse of `flat(piece, name)`."""
     return _Reader({n: str(v) for n, v in params.items()}, {}, tuple(modules)).part(name)
 
 
 def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = ()) -> Experiment:
-    """`e` with some parameters changed. The modules of its own classes are known already."""
+    """Return `e` with some parameters changed; the modules of its own classes need no naming."""
     if not changes:
         return e
     result = experiment(e.params(), changes, {*modules, *modules_of(e.params())})
@@ -74,7 +71,7 @@ def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = 
 
 
 def modules_of(params: Mapping[str, Scalar]) -> list[str]:
-    """The modules of the user's own classes."""
+    """Return the modules of the user's own classes among these parameters."""
     parts = {name: name.split(".")[-1] for name in params}
     kinds = [str(params[name]) for name, part in parts.items() if part in KINDS or part.isdecimal()]
     return sorted({kind.rpartition(".")[0] for kind in kinds if "." in kind})
@@ -173,9 +170,7 @@ class _Reader:
         return tuple(self.part(f"{name}.{index}") for index in range(count))
 
     def check_all_used(self) -> None:
-        """ValueError for a change of nothing, and for a parameter that this version does not
-        know.
-        """
+        """Raise ValueError for a change of nothing, or a parameter that nobody knows."""
         for name in self.changes:
             if name not in self.asked:
                 raise ValueError(
@@ -219,7 +214,7 @@ def _parsed(text: str, types: list[str], name: str) -> Any:
 
 
 def parse_changes(settings: Iterable[str]) -> dict[str, str]:
-    """`name=value` from the command line."""
+    """Return changes by name from `name=value`. Raises ValueError for any other form."""
     changes = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

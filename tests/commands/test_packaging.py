@@ -1,6 +1,4 @@
-"""Installed, `python -m platform.<command>` works from any directory, and a checkout in the working
-directory wins.
-"""
+"""Installed, the commands work from any directory, and a checkout in the working directory wins."""
 
 import os
 import shutil
@@ -30,9 +28,7 @@ print(*(pathlib.Path(file).parent.parent for file in (__file__, dfkd.__file__)))
 
 
 class Place(NamedTuple):
-    """A Python with the project installed, where it is installed, and a checkout of which it knows
-    nothing.
-    """
+    """A Python with the project installed, where that is, and a checkout unknown to it."""
 
     python: Path
     packages: Path
@@ -58,9 +54,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def make_place(folder: Path) -> Place:
-    """A fresh environment that sees this one's libraries, but not this one's copy of the project
-    nor its hook.
-    """
+    """Make an environment with this one's libraries, without its copy of the project or hook."""
     venv.create(folder / "venv")
     place = Place(
         python=folder / "venv/bin/python",
@@ -131,9 +125,7 @@ def test_a_command_runs_from_any_directory(installed: Place, flags: tuple[str, .
 def test_a_checkout_in_the_working_directory_wins_whole(
     installed: Place, flags: tuple[str, ...], wins: bool
 ) -> None:
-    """With -I and -P Python does not look there, neither for `platform` nor for `dfkd`: never a
-    mixture.
-    """
+    """With -I and -P Python looks there neither for `platform` nor for `dfkd`: no mixture."""
     found = run(installed.python, *flags, "-m", "platform.whereabouts", folder=installed.checkout)
     assert found.split() == [str(installed.checkout if wins else installed.packages)] * 2
 

@@ -1,6 +1,4 @@
-"""The folder `platform` is the standard library's module as well, and its commands start at
-once.
-"""
+"""The folder `platform` is the standard library's module as well; its commands start at once."""
 
 import json
 import subprocess
@@ -82,9 +80,7 @@ def test_python_m_platform_describes_the_machine(
 
 
 def test_bare_pytest_finds_the_library(tmp_path: Path) -> None:
-    """`pytest`, unlike `python -m pytest`, does not put the working directory on the path: -P is
-    the same.
-    """
+    """`pytest` alone does not put the working directory on the path; -P is the same."""
     (tmp_path / "test_it.py").write_text(
         "import platform, dfkd\ndef test_it(): assert platform.system()\n"
     )

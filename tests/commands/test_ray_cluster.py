@@ -1,6 +1,4 @@
-"""ray_cluster.yaml, and its variant in comments for machines of one's own, are what `ray up`
-accepts.
-"""
+"""`ray up` accepts ray_cluster.yaml, and its variant in comments for machines of one's own."""
 
 import json
 import re

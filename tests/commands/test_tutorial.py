@@ -1,6 +1,4 @@
-"""docs/tutorial.md, run as it is written on made-up files: a teacher, images, some broken, and a
-labelled folder.
-"""
+"""docs/tutorial.md, run as it is written on made-up files, some of them broken."""
 
 import re
 import subprocess
@@ -76,9 +74,7 @@ def test_the_page_runs_as_it_is_written(
 def _follow(
     folder: Path, left_out: tuple[str, ...], run_command: Callable[..., Any]
 ) -> dict[str, str]:
-    """What each command of the page said. Blocks of Python are written to the file that their first
-    line names.
-    """
+    """Return what each command of the page said; blocks of Python become the files they name."""
     said: dict[str, str] = {}
     for kind, text in BLOCKS:
         if kind == "python":

@@ -1,6 +1,4 @@
-"""A user's own search space, outside the repository: a sweep of seconds. The tests copy it into a
-temporary folder.
-"""
+"""A user's own search space for a sweep of seconds; tests copy it into a temporary folder."""
 
 from dataclasses import replace
 

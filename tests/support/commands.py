@@ -1,6 +1,4 @@
-"""Runs the project's commands as a user does: in a process of their own, from a folder that is not
-the checkout.
-"""
+"""Runs the project's commands as a user does: each in a process, from outside the checkout."""
 
 import json
 import os
@@ -48,9 +46,7 @@ def run(
 
 @contextmanager
 def in_forks() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Runs commands as `run` does, in forks: a command in a process of its own imports for
-    seconds.
-    """
+    """Run commands as `run` does, in forks: a process of its own would import for seconds."""
     script = [sys.executable, str(Path(__file__).with_name("forked.py"))]
     pipe = subprocess.PIPE
     with subprocess.Popen(script, stdin=pipe, stdout=pipe, text=True, env=environment()) as process:

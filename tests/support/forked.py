@@ -1,5 +1,4 @@
-"""Runs commands one after the other in forks of a process that has imported what is heavy: seconds
-less for each.
+"""Runs commands one after the other, in forks of a process that has imported what is heavy.
 
 Reads a line of JSON per command from standard input, writes one per result to standard output.
 """
@@ -33,7 +32,6 @@ def in_fork(command: str, arguments: list[str], folder: str, environment: dict[s
 
 
 def main() -> None:
-
     for line in sys.stdin:
         case = json.loads(line)
         code = in_fork(**case)
