@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dfkd.storage import FolderStorage
+
 if TYPE_CHECKING:
     from dfkd.experiment import Experiment
     from dfkd.training.cells import Job
@@ -90,15 +92,15 @@ def source(tiny: Experiment, source_storage: Path) -> InputSource:
     from dfkd.training.inputs import obtain
 
     use_deterministic(1)
-    return obtain(Cell(experiment=tiny, block=Block(seed=0)), source_storage)
+    return obtain(Cell(experiment=tiny, block=Block(seed=0)), FolderStorage(source_storage))
 
 
 @pytest.fixture(scope="session")
 def inputs(source: InputSource, source_storage: Path) -> Inputs:
     from dfkd.training.inputs import load, score_here
 
-    score_here(source, source_storage)
-    return load(source, source_storage)
+    score_here(source, FolderStorage(source_storage))
+    return load(source, FolderStorage(source_storage))
 
 
 @pytest.fixture(scope="session")

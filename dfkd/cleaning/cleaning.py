@@ -30,7 +30,7 @@ from safetensors.torch import load_file
 from dfkd.identity import digest
 from dfkd.models.teachers import weights_digest
 from dfkd.storage import layout
-from dfkd.storage.lease import IN_USE, Lease
+from dfkd.storage.file_lease import FileLease
 from dfkd.storage.ledger import FINAL
 
 COSTS = {  # what it takes to have it again, by kind
@@ -149,10 +149,13 @@ def users(storage: Path) -> list[str]:
     """Who works in this storage now, as one word or two each. It is looked at once: ask again
     before each removal.
     """
-    drivers = ["a command" for path in storage.glob(f"{IN_USE}*") if Lease(path).held()]
-    return drivers + [
-        f"cell {path.parent.name}" for path in storage.glob("cells/*/lease") if Lease(path).held()
-    ]
+    drivers = ["a command" for path in storage.glob(f"{layout.IN_USE}*") if _held(path)]
+    cells = storage.glob(str(layout.cell("*") / layout.LEASE))
+    return drivers + [f"cell {path.parent.name}" for path in cells if _held(path)]
+
+
+def _held(path: Path) -> bool:
+    return FileLease(path).holder() is not None
 
 
 def unreferenced(storage: Path, older_than_s: float) -> list[Item]:
@@ -192,7 +195,7 @@ def remove(items: Iterable[Item], storage: Path) -> int:
             if users(storage):
                 return freed  # someone has begun to work here
             asked = time.monotonic()
-        if item.kind == "lease" and Lease(item.path).held():
+        if item.kind == "lease" and _held(item.path):
             continue
         _remove(item.path)
         if item.path.parent != storage:
@@ -311,8 +314,8 @@ def _leftovers(storage: Path) -> Iterator[Item]:
     for path in storage.glob("cells/*/checkpoint.pt"):
         if _read_json(path.parent / "record.json").get("state") in FINAL:
             yield _item("checkpoint", path, "its cell is finished")
-    for path in (*storage.glob("cells/*/lease"), *storage.glob(f"{IN_USE}*")):
-        if not Lease(path).held():
+    for path in (*storage.glob("cells/*/lease"), *storage.glob(f"{layout.IN_USE}*")):
+        if not _held(path):
             yield _item("lease", path, "its holder is gone")
     for path in (*storage.glob("tune/*"), *storage.glob("train/*")):
         yield _item("scratch", path, "Ray's own notes of a run that has ended")

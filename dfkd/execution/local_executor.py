@@ -95,7 +95,8 @@ class LocalExecutor:
 
     def _compute(self, job: Job, advance: Callable[..., None]) -> Outcome:
         inputs, ledger = self.inputs(job.cell).open(), Ledger(self.where.storage)
-        computation, at = Computation(job, inputs, ledger, self.where.device), 0
+        say = self.console.warn
+        computation, at = Computation(job, inputs, ledger, self.where.device, say=say), 0
         try:
             while (point := computation.advance()) is not None:
                 advance(int(point["step"]) - at, f"probe {point['probe']:.3f}")

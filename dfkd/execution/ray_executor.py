@@ -21,6 +21,7 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
+from dfkd.storage.lease import log
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, RunContext, compute
 from dfkd.training.inputs import MappedInputs, inputs_key
@@ -89,26 +90,53 @@ class RayExecutor:
         from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
 
         for job in jobs:
-            yield distribute(job, self.inputs(job.cell), self.where)
+            yield distribute(job, self.inputs(job.cell), self.where, self.console.warn)
 
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where
         task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
-        waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome]", Job]()
+        waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | _Held]", Job]()
+        held = set[str]()  # by other commands, and said
         while waiting or running:
             while waiting and len(running) < slots(where):
                 job = waiting.popleft()
                 mapped = self.prepared[inputs_key(job.cell)].mapped
-                running[task.remote(job, mapped, where)] = job
+                running[task.remote(job, mapped, where, job.name in held)] = job
             done, _ = ray.wait(list(running), num_returns=1)
             job = running.pop(done[0])
             try:
-                yield ray.get(done[0])
+                outcome = ray.get(done[0])
+                if isinstance(outcome, Outcome):
+                    yield outcome
+                    continue
+                held.add(job.name)
+                self.console.warn(outcome.line)
+                waiting.append(job)  # the others first
             except (RayError, RuntimeError, ValueError) as error:
                 yield failure_of(job, str(error), where.storage, self.console)
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Another command computes the cell. line: what the driver has to say of it."""
+
+    line: str
+
+
+class _GiveUp(Exception):
+    pass
+
+
 @ray.remote(max_calls=0)  # not 1, Ray's default for tasks with a GPU: the process is kept
-def _compute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
+def _compute(job: Job, mapped: MappedInputs, where: Compute, patient: bool) -> Outcome | _Held:
+    """Compute a cell; `patient`: however long another command computes the same one."""
+
+    def give_up(line: str) -> None:
+        raise _GiveUp(line)
+
     use_deterministic(where.cpus)
-    return compute(job, mapped.open(), where.storage, where.device)
+    try:
+        say = log if patient else give_up
+        return compute(job, mapped.open(), where.storage, where.device, say)
+    except _GiveUp as why:
+        return _Held(str(why))

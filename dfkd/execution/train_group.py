@@ -11,7 +11,6 @@ numbers.
 from __future__ import annotations
 
 import shutil
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,10 +32,10 @@ from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Redraw
 from dfkd.seeding import use_deterministic
-from dfkd.storage import layout
-from dfkd.storage.lease import Lease
+from dfkd.storage import Storage, layout
+from dfkd.storage.lease import Holder, Lease, Say, Wait, log
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import POLL_S, Computation, Job, look_up
+from dfkd.training.cells import Computation, Job, look_up
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs, MappedInputs
 from dfkd.training.teacher_outputs import LiveTeacher
@@ -96,12 +95,17 @@ def _gather(part: Tensor) -> Tensor:
     return torch.cat(all_gather(part))  # type: ignore[no-untyped-call]
 
 
-class _NoLease(Lease):
+class _NoLease:
+    """A `Lease` that is always to be had: the first worker holds the cell's for all."""
+
     def acquire(self) -> bool:
         return True
 
     def release(self) -> None:
         pass
+
+    def holder(self) -> Holder | None:
+        return None
 
 
 class FollowersLedger(Ledger):
@@ -114,7 +118,7 @@ class FollowersLedger(Ledger):
         pass
 
     def lease(self, cell: str) -> Lease:
-        return _NoLease(self.folder(cell) / layout.LEASE)
+        return _NoLease()
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -144,11 +148,13 @@ def _device(where: Compute) -> str:
     return str(ray.train.torch.get_device()) if where.gpus else "cpu"
 
 
-def fit(job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any]) -> None:
+def fit(
+    job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any], say: Say = log
+) -> None:
     """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices,
     not for small.
     """
-    _wait_for(Ledger(where.storage).lease(job.name))
+    _wait_for(job, where.storage, say)
     scratch = where.storage / layout.TRAIN_SCRATCH / uuid.uuid4().hex
     trainer = TorchTrainer(
         train_worker,
@@ -174,21 +180,24 @@ def fit(job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any]) ->
         shutil.rmtree(scratch, ignore_errors=True)  # the cell is in the ledger
 
 
-def _wait_for(lease: Lease) -> None:
-    """Until no other driver computes this cell: here, because workers that wait differently long
-    hang for good.
+def _wait_for(job: Job, storage: Storage, say: Say) -> None:
+    """Wait until no other driver computes this cell.
+
+    Here, because workers that wait differently long hang for good.
     """
+    lease = Ledger(storage).lease(job.name)
+    wait = Wait(lease, job.shown, say)
     while not lease.acquire():
-        time.sleep(POLL_S)
+        wait.poll()
     lease.release()
 
 
-def distribute(job: Job, mapped: MappedInputs, where: Compute) -> Outcome:
+def distribute(job: Job, mapped: MappedInputs, where: Compute, say: Say) -> Outcome:
     """The cell's outcome, computed by several workers unless the ledger has it."""
     ledger = Ledger(where.storage)
     outcome = look_up(job, ledger)
     if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):
-        fit(job, mapped, where, [])
+        fit(job, mapped, where, [], say)
         outcome = look_up(job, ledger)
     assert outcome is not None
     return outcome

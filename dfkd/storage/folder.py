@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dfkd.storage.file_lease import FileLease
 from dfkd.storage.files import check_writable, is_half, replace_file
 from dfkd.storage.layout import Key
 from dfkd.storage.lease import Lease
@@ -75,9 +76,7 @@ class FolderStorage(Storage):
             shutil.rmtree(half)
 
     def lease(self, key: Key) -> Lease:
-        path = self.local(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return Lease(path)
+        return FileLease(self.local(key))
 
     def below(self, folder: Key) -> FolderStorage:
         return FolderStorage(self.local(folder))

@@ -34,9 +34,12 @@ DATABASE, ARTIFACTS = Key("mlflow.db"), Key("mlartifacts")
 LEASE = "lease"  # in the folder of a cell, a sweep or a retuning: who computes it now
 
 
+IN_USE = ".in-use-"
+
+
 def in_use(identity: str) -> Key:
     """The lease of a command, directly in the storage."""
-    return Key(f".in-use-{identity}")
+    return Key(f"{IN_USE}{identity}")
 
 
 # ---- cells

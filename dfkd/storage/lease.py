@@ -1,92 +1,61 @@
-"""Leases: two drivers on one storage folder do not compute the same cell, and nothing is cleaned
-away under one.
+"""Leases: who computes a cell or works in a storage now, so that no other process does the same.
+
+A lease is held until it is released, or until its holder is gone: at once where that can be seen,
+on another host when it has given no sign of life for `LEASE_S` seconds by the watcher's own clock.
+No two machines' clocks are compared. A lease is no lock: a holder that was stopped for longer and
+goes on works beside its successor; results are put in place whole, so that this costs time only.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import threading
+import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from dfkd.storage import layout
 
 if TYPE_CHECKING:
     from dfkd.storage.storage import Storage
 
-IN_USE = ".in-use-"  # how the lease of a driver begins, directly in the storage folder
-HEARTBEAT_S = 5.0
-STALE_S = (
-    60.0  # a lease whose owner cannot be asked is taken over after this long without a heartbeat
-)
+HEARTBEAT_S = 5.0  # how often a holder gives a sign of life
+LEASE_S = 60.0  # without one for so long, it is taken for gone
+POLL_S = 1.0
+SAY_AFTER_S = 10.0  # of waiting
+SAY_AGAIN_S = 600.0
+
+Say = Callable[[str], None]
+log: Say = logging.getLogger(__name__).warning  # where nobody has a terminal
 
 
-class Lease:
-    """A file that names its owner, touched every few seconds while it is held.
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease. alive: it is known to live; False where that cannot be told yet."""
 
-    The owner is gone if its process is (same host), or if the heartbeat stopped long ago (another
-    host).
-    """
+    name: str  # "process 123 on host a"
+    alive: bool
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._released = threading.Event()
+
+class Lease(Protocol):
+    """The right to work alone at something. Ask the same object again: it watches the holder."""
 
     def acquire(self) -> bool:
-        """True if this process holds the lease now; False while another one does."""
-        if self._holder_is_gone():
-            self.path.unlink(missing_ok=True)
-        try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(handle, "w") as file:
-            json.dump(_owner(os.getpid()), file)
-        threading.Thread(target=self._beat, daemon=True).start()
-        return True
+        """Return True if this object holds the lease now, False while another one does."""
 
     def release(self) -> None:
-        self._released.set()
-        self.path.unlink(missing_ok=True)
+        """Let go of it; without effect where it is not held."""
 
-    def held(self) -> bool:
-        """Whether a process that is alive holds it."""
-        return self.path.exists() and not self._holder_is_gone()
-
-    def _beat(self) -> None:
-        while not self._released.wait(HEARTBEAT_S):
-            try:
-                os.utime(self.path)
-            except FileNotFoundError:
-                return
-
-    def _holder_is_gone(self) -> bool:
-        try:
-            age_s = time.time() - self.path.stat().st_mtime
-            owner: dict[str, Any] = json.loads(self.path.read_text())
-        except FileNotFoundError:
-            return False
-        except json.JSONDecodeError:  # killed between creating and writing it
-            return age_s > HEARTBEAT_S
-        if owner["host"] == _host() and owner["started"]:
-            return owner != _owner(owner["pid"])
-        return age_s > STALE_S
+    def holder(self) -> Holder | None:
+        """Return who holds it, None where nobody does or the holder is known to be gone."""
 
 
 @contextmanager
 def using(storage: Storage) -> Iterator[None]:
-    """While a driver works in a storage: what it has made or found there must not be cleaned
-    away.
-    """
-    path = storage / layout.in_use(uuid.uuid4().hex)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lease = Lease(path)
+    """Say that a command works in a storage, so that nothing is cleaned away under it."""
+    lease = storage.lease(layout.in_use(uuid.uuid4().hex))
     lease.acquire()
     try:
         yield
@@ -94,25 +63,44 @@ def using(storage: Storage) -> Iterator[None]:
         lease.release()
 
 
-def _owner(pid: int) -> dict[str, Any]:
-    """A process by host, number and start; the start tells a process from a later one with the same
-    number.
+@contextmanager
+def alone(lease: Lease, what: str, say: Say) -> Iterator[None]:
+    """Work with the lease held. Raises ValueError where another process is seen to hold it.
 
-    A process that was killed is gone even while its parent has not collected it (a zombie, for ever
-    in a container whose first process collects none). The start is "" where the system has no /proc
-    to ask.
+    A holder of which that cannot be told is watched until it gives a sign of life or is gone.
     """
+    wait = Wait(lease, what, say)
+    while not lease.acquire():
+        holder = lease.holder()
+        if holder is not None and holder.alive:
+            raise ValueError(f"{holder.name} is at {what} now: wait until it has ended")
+        wait.poll()
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        started = "gone" if state in ("Z", "X") else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        started = "gone" if Path("/proc/self/stat").exists() else ""
-    return {"host": _host(), "pid": pid, "started": started}
+        yield
+    finally:
+        lease.release()
 
 
-def _host() -> str:
-    """Host name and boot: the numbers of processes mean nothing after a restart, or in another
-    container.
-    """
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else ''}"
+class Wait:
+    """Waiting for a lease: after 10 s it is said for what, since when, and who holds it."""
+
+    def __init__(self, lease: Lease, what: str, say: Say) -> None:
+        self.lease, self.what, self.say = lease, what, say
+        self.began, self.began_s = time.strftime("%H:%M:%S"), time.monotonic()
+        self.next_s = self.began_s + SAY_AFTER_S
+
+    def poll(self) -> None:
+        """Sleep until it is worth asking for the lease again."""
+        if time.monotonic() >= self.next_s:
+            self.next_s = time.monotonic() + SAY_AGAIN_S
+            self._tell()
+        time.sleep(POLL_S)
+
+    def _tell(self) -> None:
+        holder = self.lease.holder()
+        if holder is None:
+            return
+        state = (
+            "" if holder.alive else f", taken for gone after {LEASE_S:g} s without a sign of life"
+        )
+        self.say(f"waiting since {self.began} for {self.what}: {holder.name} holds it{state}")

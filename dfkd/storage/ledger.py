@@ -140,8 +140,7 @@ class Ledger:
         return state
 
     def lease(self, cell: str) -> Lease:
-        self.folder(cell).mkdir(parents=True, exist_ok=True)
-        return Lease(self.folder(cell) / layout.LEASE)
+        return self.storage.lease(layout.cell(cell) / layout.LEASE)
 
 
 def _without_gaps(point: dict[Any, float]) -> dict[str, float]:

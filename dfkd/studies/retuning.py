@@ -28,7 +28,7 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.files import write_json
-from dfkd.storage.lease import Lease
+from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions, run_study
@@ -257,16 +257,9 @@ class _Search:
         )
 
     def run(self, executor: Executor) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease(self.folder / layout.LEASE)
-        if not lease.acquire():
-            raise ValueError(
-                f"another process is tuning {self.label}: wait for it, then call again"
-            )
-        try:
+        lease = self.compute.storage.lease(layout.retuning(self.folder.name) / layout.LEASE)
+        with alone(lease, f"the retuning of {self.label}", self.console.warn):
             self._run(executor)
-        finally:
-            lease.release()
 
     def _run(self, executor: Executor) -> None:
         context = self._context(executor.run_context)

@@ -8,8 +8,8 @@ set.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from dfkd.execution.compute import Compute
@@ -18,7 +18,8 @@ from dfkd.execution.ray_executor import ray_executor
 from dfkd.execution.reuse import known_run_context
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
-from dfkd.storage import Storage, layout
+from dfkd.storage import layout
+from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps import record
 from dfkd.sweeps.choosing import Confirmed, choose, confirm, read_cells
@@ -61,7 +62,11 @@ def run_sweep(
             first = sweep.first_cell()
             ask(sweep.space, first_trial(first.experiment.params()), None)
             check(first, storage, read_test=True)
-            with open_executor([first], compute, console) as executor, _alone(name, storage):
+            lease = storage.lease(layout.sweep(name) / layout.LEASE)
+            with (
+                open_executor([first], compute, console) as executor,
+                alone(lease, f"the sweep {name}", console.warn),
+            ):
                 data = _search_and_confirm(sweep, compute, executor, sync, console)
     call = (sweep.trials, sweep.confirmation_blocks)
     of_this_call = data.confirmation and call == (
@@ -182,17 +187,3 @@ def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialCo
 def _with_curves(trials: Sequence[Trial], compute: Compute) -> list[Trial]:
     ledger = Ledger(compute.storage)
     return [record.with_curve(trial, ledger) for trial in trials]
-
-
-@contextmanager
-def _alone(name: str, storage: Storage) -> Iterator[None]:
-    """Hold the sweep's lease. Raises ValueError while another process has it."""
-    lease = storage.lease(layout.sweep(name) / layout.LEASE)
-    if not lease.acquire():
-        raise ValueError(
-            f"another process is running the sweep {name}: wait, or take another --seed"
-        )
-    try:
-        yield
-    finally:
-        lease.release()

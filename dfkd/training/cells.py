@@ -16,6 +16,7 @@ import numpy as np
 from dfkd.experiment import Cell
 from dfkd.models.teachers import predict
 from dfkd.storage import Storage
+from dfkd.storage.lease import Say, Wait, log
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.distill import Diverged, Run
 from dfkd.training.environment import Environment
@@ -23,7 +24,6 @@ from dfkd.training.inputs import Inputs, inputs_key
 from dfkd.training.provenance import CODE, change_line, changed_classes, code_of
 
 CHECKPOINT_EVERY_S = 30.0
-POLL_S = 1.0  # how often a cell that another process computes is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class Job:
     def name(self) -> str:
         """The folder in the ledger: the cell's key and its environment."""
         return f"{self.cell.key(self.teacher_digest, self.pool_digest)}-{self.environment}"
+
+    @property
+    def shown(self) -> str:
+        """How messages call it."""
+        return f"the cell {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,7 @@ class Computation:
         ledger: Ledger,
         device: str = "cpu",
         run_type: type[Run] = Run,
+        say: Say = log,
     ) -> None:
         """Waits while another process computes the same cell; what that one records is then told
         from the ledger.
@@ -132,8 +138,9 @@ class Computation:
         self._replay: list[dict[str, float]] = []
         self._run: Run | None = None
         self._lease = ledger.lease(job.name)
+        wait = Wait(self._lease, job.shown, say)
         while self.outcome is None and not self._lease.acquire():
-            time.sleep(POLL_S)
+            wait.poll()
             self.outcome = self._known()
         if self.outcome is None:
             self._begin()
@@ -279,9 +286,11 @@ def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: fl
     )
 
 
-def compute(job: Job, inputs: Inputs, storage: Storage, device: str = "cpu") -> Outcome:
+def compute(
+    job: Job, inputs: Inputs, storage: Storage, device: str = "cpu", say: Say = log
+) -> Outcome:
     """The plain way: the whole cell in this process."""
-    computation = Computation(job, inputs, Ledger(storage), device)
+    computation = Computation(job, inputs, Ledger(storage), device, say=say)
     try:
         while computation.advance() is not None:
             pass

@@ -5,6 +5,7 @@ with stays.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from dfkd.runs.one_cell import compute_one
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.storage.files import size
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
@@ -52,11 +54,13 @@ def made(
     }
     sources = {}
     for name, experiment in wanted.items():
-        sources[name] = obtain(Cell(experiment=experiment, block=Block(seed=0)), storage)
-        score_here(sources[name], storage)
-        inputs = load(sources[name], storage)
+        sources[name] = obtain(
+            Cell(experiment=experiment, block=Block(seed=0)), FolderStorage(storage)
+        )
+        score_here(sources[name], FolderStorage(storage))
+        inputs = load(sources[name], FolderStorage(storage))
         if name == "used":
-            compute(job_of(tiny), inputs, storage)
+            compute(job_of(tiny), inputs, FolderStorage(storage))
     assert sources["used"].teacher.digest == source.teacher.digest
     return storage, sources
 
@@ -119,9 +123,9 @@ def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
         "teachers",
     }
     # another cell finds all that it needs
-    again = obtain(Cell(experiment=tiny, block=Block(seed=1)), storage)
-    score_here(again, storage)
-    compute(job_of(tiny, seed=1), load(again, storage), storage)
+    again = obtain(Cell(experiment=tiny, block=Block(seed=1)), FolderStorage(storage))
+    score_here(again, FolderStorage(storage))
+    compute(job_of(tiny, seed=1), load(again, FolderStorage(storage)), FolderStorage(storage))
     now = state(storage)
     assert again.teacher.digest == used.teacher.digest
     assert {
@@ -167,23 +171,23 @@ def test_leftovers_of_processes_that_are_gone(
 
 
 def _here() -> str:
-    from dfkd.storage.lease import _host
-
-    return _host()
+    """As earlier versions named a host."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()} {boot}"
 
 
 def test_while_someone_works_here_only_what_no_process_can_need_goes(storage: Path) -> None:
     [cell] = (storage / "cells").iterdir()
     (cell / "checkpoint.pt").write_bytes(b"1234")
-    with using(storage):
+    with using(FolderStorage(storage)):
         assert users(storage) == ["a command"] and kinds(storage) == ["checkpoint"]
     assert not users(storage) and "pack" in kinds(storage)
-    lease = Ledger(storage).lease("another")
+    lease = Ledger(FolderStorage(storage)).lease("another")
     assert lease.acquire()
     assert users(storage) == ["cell another"] and kinds(storage) == ["checkpoint"]
     lease.release()
     items = unreferenced(storage, -1)
-    with using(storage):  # begun since it was looked
+    with using(FolderStorage(storage)):  # begun since it was looked
         remove(items, storage)
     assert not (cell / "checkpoint.pt").exists() and all(
         item.path.exists() for item in items if item.kind in SOURCES
@@ -254,11 +258,11 @@ def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kep
 ) -> None:
     """Two cells on one teacher and one pool; the pack of the first is lost."""
     few = replace(tiny, cache=TopK(k=3))
-    source = obtain(Cell(experiment=few, block=Block(seed=0)), storage)
-    score_here(source, storage)
-    inputs = load(source, storage)
+    source = obtain(Cell(experiment=few, block=Block(seed=0)), FolderStorage(storage))
+    score_here(source, FolderStorage(storage))
+    inputs = load(source, FolderStorage(storage))
     assert kinds(storage).count("scores") == 3
-    compute(job_of(few), inputs, storage)
+    compute(job_of(few), inputs, FolderStorage(storage))
     assert kinds(storage).count("scores") == 2
     for note in storage.glob("packs/*/pack.json"):
         if json.loads(note.read_text())["kept"] == 0:
@@ -284,7 +288,7 @@ def test_the_shards_of_a_pool_without_a_manifest_stay(
     tiny: Experiment, job_of: Callable[..., Job], storage: Path
 ) -> None:
     e = replace(tiny, pool=TrainingImages(task=tiny.task))
-    training = obtain(Cell(experiment=e, block=Block(seed=0)), storage)
+    training = obtain(Cell(experiment=e, block=Block(seed=0)), FolderStorage(storage))
     folder = training.pool.shards[0].path.parent.name
     assert ("pool", f"pools/{folder}") in found(storage)
     [cell] = (storage / "cells").iterdir()
@@ -319,7 +323,7 @@ def test_a_command_at_work_says_so(tiny: Experiment, storage: Path) -> None:
     compute_one(
         Cell(experiment=tiny, block=Block(seed=0)),
         False,
-        Compute(storage=storage),
+        Compute(storage=FolderStorage(storage)),
         Watching(quiet=True),
     )
     assert (

@@ -17,6 +17,7 @@ from dfkd.data.pools.drawing import draw_row
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
+from dfkd.storage import FolderStorage
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -30,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     teacher = SupervisedTeacher(network=SmallResNet(width=16, stem_stride=2), steps=150, batch=64)
     torch.save(
-        teacher.obtain(Digits(), tmp_path_factory.mktemp("elsewhere")).weights,
+        teacher.obtain(Digits(), FolderStorage(tmp_path_factory.mktemp("elsewhere"))).weights,
         folder / "teacher.pt",
     )
     (folder / "images").mkdir()

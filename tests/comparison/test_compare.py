@@ -33,8 +33,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = write_study(
         storage, "parts", STUDY, {"without selection": -0.08}, diverged=(("without explicit", 1),)
     )
-    with closing(Tracker(storage, warn=pytest.fail)) as tracker:
-        track(tracker, record, Ledger(storage))
+    with closing(Tracker(FolderStorage(storage), warn=pytest.fail)) as tracker:
+        track(tracker, record, Ledger(FolderStorage(storage)))
     return storage
 
 
@@ -88,9 +88,12 @@ def test_with_the_file_of_curves_no_cell_is_asked_for_its_history(
 ) -> None:
     from mlflow import MlflowClient
 
-    record, ledger = write_study(tmp_path, "parts", replace(STUDY, blocks=2), {}), Ledger(tmp_path)
+    record, ledger = (
+        write_study(tmp_path, "parts", replace(STUDY, blocks=2), {}),
+        Ledger(FolderStorage(tmp_path)),
+    )
     outcomes = [outcome for cell in record.names() if (outcome := ledger.read(cell))]
-    with closing(Tracker(tmp_path, warn=pytest.fail)) as tracker:
+    with closing(Tracker(FolderStorage(tmp_path), warn=pytest.fail)) as tracker:
         track(tracker, record, ledger, **{"curves.json": curves_text(outcomes)})
     monkeypatch.setattr(
         MlflowClient, "get_metric_history", lambda *_: pytest.fail("a call for a single cell")
@@ -107,7 +110,7 @@ def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(
     record = write_study(tmp_path, "parts", STUDY, {})
     gone, failed = record.cells["without implicit"][2:]
     for cell in (gone, failed):
-        shutil.rmtree(Ledger(tmp_path).folder(cell))
+        shutil.rmtree(Ledger(FolderStorage(tmp_path)).folder(cell))
     (tmp_path / "studies" / "parts" / "study.json").write_text(
         replace(record, errors={failed: "killed"}).text()
     )

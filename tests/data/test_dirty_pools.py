@@ -17,6 +17,7 @@ from hostile_files import encoded, photo, write
 from dfkd.data.importing.places import place_of, walk
 from dfkd.data.pools import PoolFiles, WebDatasetTars
 from dfkd.data.pools.image_folder import ImageFolder
+from dfkd.storage import FolderStorage
 
 SHAPE = (16, 16, 3)
 # above a process that has imported the pools; 37 were measured, one bomb of 64 megapixels takes
@@ -53,7 +54,7 @@ def test_of_300_hostile_files_none_is_lost_and_memory_is_bounded(hostile, tmp_pa
     )
     assert (done.returncode, done.stderr) == (0, "")  # no traceback, no warning
     assert int(done.stdout.split()[1]) < MEMORY_MB, done.stdout
-    files = ImageFolder(path=str(folder)).files(SHAPE, tmp_path)
+    files = ImageFolder(path=str(folder)).files(SHAPE, FolderStorage(tmp_path))
     found = fate(files)
     told = {name.decode("utf-8", "backslashreplace"): reason for name, reason in expected.items()}
     assert found.keys() == told.keys()
@@ -78,10 +79,10 @@ def fate(files: PoolFiles) -> dict[str, str]:
 
 def test_the_same_hostile_tree_in_a_tar_is_the_same_pool(hostile, tmp_path):
     folder, _, sprung = hostile
-    tree = ImageFolder(path=str(folder)).files(SHAPE, tmp_path)
+    tree = ImageFolder(path=str(folder)).files(SHAPE, FolderStorage(tmp_path))
     for kind in ("tar", "tar.gz"):
         pack(folder, tmp_path / kind / f"0.{kind}")
-        tars = WebDatasetTars(path=str(tmp_path / kind)).files(SHAPE, tmp_path)
+        tars = WebDatasetTars(path=str(tmp_path / kind)).files(SHAPE, FolderStorage(tmp_path))
         assert tars.digest == tree.digest
         assert fate(tars) == fate(tree)
     assert not sprung.exists()
@@ -128,7 +129,7 @@ def test_of_a_damaged_tar_what_stands_before_the_damage_is_read(some, tmp_path, 
     (some / "one.png").write_bytes(encoded(photo(99), "PNG"))
     pack(some, tmp_path / "tars" / "b.tar")
     pool = WebDatasetTars(path=str(tmp_path / "tars"), unique_names=False, most_rejected=1)
-    found = fate(pool.files(SHAPE, tmp_path))
+    found = fate(pool.files(SHAPE, FolderStorage(tmp_path)))
     count = sum(reason == "" for name, reason in found.items() if name.startswith("a.tar"))
     assert count in (read if isinstance(read, range) else (read,))
     assert "truncated or damaged" in [
@@ -159,7 +160,7 @@ def test_a_tar_of_links_and_of_an_endless_name_harms_nobody(some, tmp_path):
     endless = tarfile.TarInfo("x")
     endless.type, endless.size = tarfile.GNUTYPE_LONGNAME, 2**33
     (tmp_path / "tars" / "b.tar").write_bytes(endless.tobuf() + bytes(99999))
-    found = fate(WebDatasetTars(path=str(tmp_path / "tars")).files(SHAPE, tmp_path))
+    found = fate(WebDatasetTars(path=str(tmp_path / "tars")).files(SHAPE, FolderStorage(tmp_path)))
     assert [name for name, reason in found.items() if reason == "not a file"] == [
         "link.png",
         "hard.png",
@@ -175,6 +176,9 @@ def test_tars_that_number_their_members_anew(some, tmp_path):
             (some / f"{i:02d}.png").write_bytes(encoded(photo(i + shift), "PNG"))
         pack(some, tmp_path / "tars" / f"{name}.tar")
     path = str(tmp_path / "tars")
-    twice = WebDatasetTars(path=path).files(SHAPE, tmp_path)
+    twice = WebDatasetTars(path=path).files(SHAPE, FolderStorage(tmp_path))
     assert (twice.rows, twice.set_aside.counts) == (12, (("row id met before", 12),))
-    assert WebDatasetTars(path=path, unique_names=False).files(SHAPE, tmp_path).rows == 24
+    assert (
+        WebDatasetTars(path=path, unique_names=False).files(SHAPE, FolderStorage(tmp_path)).rows
+        == 24
+    )

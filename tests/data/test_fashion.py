@@ -192,7 +192,7 @@ def test_the_share_of_garments_and_their_classes_stand_in_a_column_of_their_own(
     tmp_path: Path,
 ) -> None:
     pool = WildGarments(rows=1_000, task=write_fashion(tmp_path / "files"))
-    [shard] = pool.files(SHAPE, tmp_path).shards
+    [shard] = pool.files(SHAPE, FolderStorage(tmp_path)).shards
     shown = read_characters(shard.path)
     garments = [character for character in shown if character.startswith("garment ")]
     assert len(garments) / len(shown) == pytest.approx(0.3, abs=0.05)
@@ -256,8 +256,8 @@ def test_pools_of_other_files_or_shares_lie_apart(tmp_path: Path) -> None:
     pools = [
         WildGarments(rows=100, task=task, share=share) for task in tasks for share in (0.2, 0.3)
     ]
-    assert len({pool.folder(SHAPE, tmp_path) for pool in pools}) == 4
-    assert len({pool.files(SHAPE, tmp_path).digest for pool in pools}) == 4
+    assert len({pool.folder(SHAPE, FolderStorage(tmp_path)) for pool in pools}) == 4
+    assert len({pool.files(SHAPE, FolderStorage(tmp_path)).digest for pool in pools}) == 4
 
 
 def test_a_pool_that_cannot_be_drawn_says_so_before_anything_is_written(tmp_path: Path) -> None:
@@ -269,7 +269,9 @@ def test_a_pool_that_cannot_be_drawn_says_so_before_anything_is_written(tmp_path
     with pytest.raises(
         ValueError, match=r"wild garments are \(28, 28, 1\) \(H, W, C\), but got .*\(16, 16, 1\)"
     ):
-        WildGarments(task=task).files((16, 16, 1), tmp_path / "storage")
+        WildGarments(task=task).files((16, 16, 1), FolderStorage(tmp_path / "storage"))
     with pytest.raises(ValueError, match="expected Fashion-MNIST: content is"):
-        WildGarments(task=FashionMnist(path=task.path)).files(SHAPE, tmp_path / "storage")
+        WildGarments(task=FashionMnist(path=task.path)).files(
+            SHAPE, FolderStorage(tmp_path / "storage")
+        )
     assert not (tmp_path / "storage").exists()

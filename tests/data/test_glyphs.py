@@ -15,6 +15,7 @@ from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import PoolFiles, read_characters, read_shard
 from dfkd.data.pools.drawing import DIGITS, KINDS
 from dfkd.data.pools.glyphs import ROWS_PER_SHARD, Glyphs
+from dfkd.storage import FolderStorage
 
 SHAPE = (16, 16, 1)
 # The default pool, frozen before anything was distilled from it, and never to be changed because of
@@ -37,7 +38,7 @@ def default_pool(tmp_path_factory) -> PoolFiles:
         shards = list(
             processes.map(partial(pool.make_shard, image_shape=SHAPE, storage=storage), range(8))
         )
-    files = pool.files(SHAPE, storage)
+    files = pool.files(SHAPE, FolderStorage(storage))
     assert files.shards == tuple(shards)
     return files
 
@@ -105,8 +106,10 @@ def test_other_sizes_and_three_equal_channels():
 
 def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("dfkd.data.pools.glyphs.ROWS_PER_SHARD", 50)
-    pool, folder = Glyphs(rows=220), Glyphs(rows=220).folder(SHAPE, tmp_path)
-    kept, cut, damaged = (pool.make_shard(index, SHAPE, tmp_path).path for index in (4, 0, 1))
+    pool, folder = Glyphs(rows=220), Glyphs(rows=220).folder(SHAPE, FolderStorage(tmp_path))
+    kept, cut, damaged = (
+        pool.make_shard(index, SHAPE, FolderStorage(tmp_path)).path for index in (4, 0, 1)
+    )
     cut.write_bytes(cut.read_bytes()[:-20])
     damaged.write_bytes(damaged.read_bytes()[:1000] + b"damage" + damaged.read_bytes()[1006:])
     write_shard(
@@ -114,7 +117,7 @@ def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch)
     )  # another's
     (folder / ".shard-00003.parquet.0123").write_bytes(b"half")
     before = kept.stat().st_mtime_ns
-    files = pool.files(SHAPE, tmp_path)
+    files = pool.files(SHAPE, FolderStorage(tmp_path))
     assert kept.stat().st_mtime_ns == before
     assert [shard.rows for shard in files.shards] == [50, 50, 50, 50, 20]
     for index, shard in enumerate(files.shards):
@@ -123,9 +126,9 @@ def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch)
 
 def test_a_lost_shard_of_a_finished_pool_is_drawn_again(tmp_path):
     pool = Glyphs(rows=100)
-    files = pool.files(SHAPE, tmp_path)
+    files = pool.files(SHAPE, FolderStorage(tmp_path))
     files.shards[0].path.unlink()
-    assert pool.files(SHAPE, tmp_path) == files
+    assert pool.files(SHAPE, FolderStorage(tmp_path)) == files
     assert files.shards[0].path.is_file()
 
 
@@ -135,9 +138,9 @@ def test_glyphs_refuse_what_they_cannot_draw(tmp_path):
     with pytest.raises(
         ValueError, match=r"8 to 128 pixels a side .* but got image_shape=\(4, 16, 1\)"
     ):
-        Glyphs().files((4, 16, 1), tmp_path)
+        Glyphs().files((4, 16, 1), FolderStorage(tmp_path))
     with pytest.raises(ValueError, match=r"draw must be 0 or more, but got draw=-1"):
-        Glyphs().files(SHAPE, tmp_path, draw=-1)
+        Glyphs().files(SHAPE, FolderStorage(tmp_path), draw=-1)
     with pytest.raises(ValueError, match=r"index must be 0 to 7, but got index=8"):
         Glyphs().render_shard(8, SHAPE)
     assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dfkd.data.importing.shards import ROW_ID_STRIDE, write_shard
 from dfkd.data.pools import ParquetPool, read_characters, read_shard
+from dfkd.storage import FolderStorage
 
 SHAPE = (16, 16, 1)
 
@@ -32,7 +33,7 @@ def test_raw_pixels_come_back_as_they_were(folder, storage):
     images = some_images(6)
     write_shard(folder / "a.parquet", np.array([7, 3, 5]), images[:3])
     write_shard(folder / "b.parquet", np.array([1, 2, 4]), images[3:])
-    files = ParquetPool(path=str(folder)).files(SHAPE, storage)
+    files = ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage))
     assert [shard.path.name for shard in files.shards] == ["a.parquet", "b.parquet"]
     row_ids, pixels = read_shard(files.shards[0].path, SHAPE)
     assert row_ids.tolist() == [7, 3, 5]
@@ -53,7 +54,7 @@ def test_a_shard_of_many_row_groups_and_slices_is_read_in_order(folder):
 def test_encoded_images_are_converted_and_resized(folder, storage, shape, as_struct):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
     write_encoded(folder / "a.parquet", [png(image)], as_struct)
-    files = ParquetPool(path=str(folder)).files(shape, storage)
+    files = ParquetPool(path=str(folder)).files(shape, FolderStorage(storage))
     mode = {1: "L", 3: "RGB"}[shape[2]]
     expected = image.convert(mode).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     assert (
@@ -65,12 +66,12 @@ def test_rows_without_ids_are_numbered_by_file_name_and_position(folder, storage
     encoded = [png(Image.new("L", (8, 8), level)) for level in (0, 1, 2)]
     write_encoded(folder / "m.parquet", encoded)
     pool = ParquetPool(path=str(folder))
-    before = pool.files(SHAPE, storage).shards[0]
+    before = pool.files(SHAPE, FolderStorage(storage)).shards[0]
     row_ids = read_shard(before.path, SHAPE)[0]
     assert (row_ids % ROW_ID_STRIDE).tolist() == [0, 1, 2]
     assert (row_ids >= 0).all()
     write_encoded(folder / "a.parquet", encoded)
-    first, second = pool.files(SHAPE, storage).shards
+    first, second = pool.files(SHAPE, FolderStorage(storage)).shards
     assert second == before
     assert not set(row_ids) & set(read_shard(first.path, SHAPE)[0])
     assert first.digest != second.digest  # the same images, but other rows
@@ -88,11 +89,11 @@ def test_files_are_hashed_once_and_again_when_they_change(folder, storage, monke
     pool = ParquetPool(path=str(folder))
     for number, name in enumerate("ab"):
         write_shard(folder / f"{name}.parquet", np.array([number]), some_images(1))
-    first, before = pool.files(SHAPE, storage), stamps(storage)
-    assert pool.files(SHAPE, storage) == first
+    first, before = pool.files(SHAPE, FolderStorage(storage)), stamps(storage)
+    assert pool.files(SHAPE, FolderStorage(storage)) == first
     assert stamps(storage) == before
     write_shard(folder / "b.parquet", np.array([1]), some_images(1) // 2)
-    changed = pool.files(SHAPE, storage)
+    changed = pool.files(SHAPE, FolderStorage(storage))
     assert hashed == ["a.parquet", "b.parquet", "b.parquet"]
     assert changed.shards[0] == first.shards[0]
     assert changed.digest != first.digest
@@ -101,13 +102,16 @@ def test_files_are_hashed_once_and_again_when_they_change(folder, storage, monke
 def test_the_same_files_at_another_size_are_another_pool(folder, storage):
     write_encoded(folder / "a.parquet", [png(Image.new("L", (8, 8)))])
     pool = ParquetPool(path=str(folder))
-    assert pool.files((16, 16, 1), storage).digest != pool.files((32, 32, 1), storage).digest
+    assert (
+        pool.files((16, 16, 1), FolderStorage(storage)).digest
+        != pool.files((32, 32, 1), FolderStorage(storage)).digest
+    )
 
 
 def refused(folder: Path, storage: Path, match: str, draw: int = 0) -> None:
     """One line, and nothing written."""
     with pytest.raises(ValueError, match=match) as error:
-        ParquetPool(path=str(folder)).files(SHAPE, storage, draw)
+        ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage), draw)
     assert "\n" not in str(error.value)
     assert not storage.exists()
 
@@ -133,7 +137,7 @@ def test_draws_and_channels_that_a_folder_cannot_give_are_refused(folder, storag
     with pytest.raises(
         ValueError, match=r"one of \[1, 3, 4\] channels .* but got image_shape=\(8, 8, 2\)"
     ):
-        ParquetPool(path=str(folder)).files((8, 8, 2), storage)
+        ParquetPool(path=str(folder)).files((8, 8, 2), FolderStorage(storage))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +191,7 @@ def test_encoded_rows_that_cannot_be_read_are_set_aside(folder, storage):
     deep = png(Image.fromarray(np.full((8, 8), 40_000, np.uint16)))
     write_encoded(folder / "a.parquet", [good, good[:60], good, None, deep, good])
     write_encoded(folder / "b.parquet", [good, good])
-    files = ParquetPool(path=str(folder)).files(SHAPE, storage)
+    files = ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage))
     assert [
         (read_shard(shard.path, SHAPE)[0] % ROW_ID_STRIDE).tolist() for shard in files.shards
     ] == [[0, 2, 5], [0, 1]]
@@ -204,7 +208,7 @@ def test_encoded_rows_that_cannot_be_read_are_set_aside(folder, storage):
     )
     write_encoded(folder / "a.parquet", [good, b"", b"", b"", good[:60], good])
     with pytest.raises(ValueError, match=r"4 of the 8 images of the pool cannot be used"):
-        ParquetPool(path=str(folder), most_rejected=0.4).files(SHAPE, storage)
+        ParquetPool(path=str(folder), most_rejected=0.4).files(SHAPE, FolderStorage(storage))
 
 
 def test_what_an_encoded_shard_is_called_has_not_changed(folder, storage):
@@ -213,7 +217,10 @@ def test_what_an_encoded_shard_is_called_has_not_changed(folder, storage):
     write_encoded(folder / "a.parquet", [png(Image.new("L", (8, 8)))])
     of_bytes = hashlib.sha256((folder / "a.parquet").read_bytes()).hexdigest()
     expected = hashlib.sha256(f"{of_bytes} {SHAPE} a.parquet".encode()).hexdigest()
-    assert ParquetPool(path=str(folder)).files(SHAPE, storage).shards[0].digest == expected
+    assert (
+        ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage)).shards[0].digest
+        == expected
+    )
 
 
 def test_parquet_below_a_uri_is_the_pool_that_it_is_here(folder, storage):
@@ -222,10 +229,10 @@ def test_parquet_below_a_uri_is_the_pool_that_it_is_here(folder, storage):
     store = fsspec.filesystem("memory")
     for path in folder.iterdir():
         store.pipe(f"/parquet-{folder.parent.name}/{path.name}", path.read_bytes())
-    here = ParquetPool(path=str(folder)).files(SHAPE, storage)
+    here = ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage))
     there = ParquetPool(path=f"memory://parquet-{folder.parent.name}")
     there.check(SHAPE)
-    assert there.files(SHAPE, storage).digest == here.digest
+    assert there.files(SHAPE, FolderStorage(storage)).digest == here.digest
 
 
 def test_only_drawn_pools_know_their_characters(folder):

@@ -28,6 +28,7 @@ from dfkd.data.pools import (
 from dfkd.data.pools.mixture import mixed_ids
 from dfkd.experiment.rebuild import experiment
 from dfkd.scores import read_scores, score_path
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import InputSource, score_here
 
 SHAPE = (16, 16, 1)
@@ -69,10 +70,15 @@ def everywhere(folder, tmp_path) -> dict[str, Pool]:
 def test_folder_tars_parquet_and_store_give_the_same_scores(everywhere, tiny, source, tmp_path):
     found = {}
     for name, pool in everywhere.items():
-        of = InputSource(task=tiny.task, teacher=source.teacher, pool=pool.files(SHAPE, tmp_path))
-        score_here(of, tmp_path)
+        of = InputSource(
+            task=tiny.task, teacher=source.teacher, pool=pool.files(SHAPE, FolderStorage(tmp_path))
+        )
+        score_here(of, FolderStorage(tmp_path))
         found[name] = read_scores(
-            [score_path(tmp_path, of.teacher.digest, shard, tiny.task) for shard in of.pool.shards]
+            [
+                score_path(FolderStorage(tmp_path), of.teacher.digest, shard, tiny.task)
+                for shard in of.pool.shards
+            ]
         )
     first = found.pop("folder")
     assert len(first) == 30
@@ -89,30 +95,32 @@ def test_files_that_come_and_go_renumber_nothing_and_are_imported_alone(
 ):
     monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
-    before = pool.files(SHAPE, tmp_path)
+    before = pool.files(SHAPE, FolderStorage(tmp_path))
     (folder / "z.png").write_bytes(png(99))
-    todo = next(pool.builder(SHAPE, tmp_path).rounds())
-    after = pool.files(SHAPE, tmp_path)
+    todo = next(pool.builder(SHAPE, FolderStorage(tmp_path)).rounds())
+    after = pool.files(SHAPE, FolderStorage(tmp_path))
     assert len(todo) == 1
     assert after.shards[:3] == before.shards
     assert after.rows == 31
     (folder / "z.png").unlink()
-    assert pool.files(SHAPE, tmp_path) == before
+    assert pool.files(SHAPE, FolderStorage(tmp_path)) == before
 
 
 def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("dfkd.data.pools.image_folder.rows_per_shard", lambda shape: 10)
     pool = ImageFolder(path=str(folder))
-    whole = pool.files(SHAPE, tmp_path / "whole")
-    work = pool.builder(SHAPE, tmp_path / "parts")
+    whole = pool.files(SHAPE, FolderStorage(tmp_path / "whole"))
+    work = pool.builder(SHAPE, FolderStorage(tmp_path / "parts"))
     work.make(2)
     made = {path: path.stat().st_mtime_ns for path in work.folder.glob("*-0000.parquet")}
     assert list(next(work.rounds())) == [0, 1]
-    files = pool.files(SHAPE, tmp_path / "parts")
+    files = pool.files(SHAPE, FolderStorage(tmp_path / "parts"))
     assert files.digest == whole.digest
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in made.items())
     files.shards[0].path.unlink()
-    assert pool.files(SHAPE, tmp_path / "parts") == files  # and what is lost is made again
+    assert (
+        pool.files(SHAPE, FolderStorage(tmp_path / "parts")) == files
+    )  # and what is lost is made again
     assert files.shards[0].path.is_file()
 
 
@@ -136,14 +144,14 @@ def test_folders_that_are_none_are_refused_and_nothing_is_written(tmp_path):
         (WebDatasetTars, str(tmp_path), "end in"),
     ]:
         with pytest.raises(ValueError, match=match) as error:
-            kind(path=path).files(SHAPE, tmp_path / "storage")
+            kind(path=path).files(SHAPE, FolderStorage(tmp_path / "storage"))
         assert "\n" not in str(error.value)
         with pytest.raises(ValueError, match=match):
             kind(path=path).check(SHAPE)
     assert not (tmp_path / "storage").exists()
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
     with pytest.raises(ValueError, match="a pool must have images"):
-        ImageFolder(path=str(tmp_path / "empty")).files(SHAPE, tmp_path / "storage")
+        ImageFolder(path=str(tmp_path / "empty")).files(SHAPE, FolderStorage(tmp_path / "storage"))
 
 
 def test_more_rejects_than_allowed_stop_with_one_line(folder, tmp_path):
@@ -152,8 +160,11 @@ def test_more_rejects_than_allowed_stop_with_one_line(folder, tmp_path):
     with pytest.raises(
         ValueError, match=r"31 of the 61 images .* more than most_rejected=0.5 .*31 not an image"
     ):
-        ImageFolder(path=str(folder)).files(SHAPE, tmp_path)
-    assert ImageFolder(path=str(folder), most_rejected=0.6).files(SHAPE, tmp_path).rows == 30
+        ImageFolder(path=str(folder)).files(SHAPE, FolderStorage(tmp_path))
+    assert (
+        ImageFolder(path=str(folder), most_rejected=0.6).files(SHAPE, FolderStorage(tmp_path)).rows
+        == 30
+    )
 
 
 # ---- torchvision
@@ -161,7 +172,7 @@ def test_more_rejects_than_allowed_stop_with_one_line(folder, tmp_path):
 
 def test_torchvisions_data_sets_are_pools(tmp_path):
     pool = TorchvisionPool(name="FakeData", arguments=(("size", 12), ("image_size", (3, 20, 20))))
-    row_ids, images = read_all(pool.files(SHAPE, tmp_path))
+    row_ids, images = read_all(pool.files(SHAPE, FolderStorage(tmp_path)))
     assert row_ids == list(range(12))
     expected = pool.data_set()[5][0].convert("L").resize((16, 16), Image.Resampling.BILINEAR)
     assert (images[5, :, :, 0] == np.asarray(expected)).all()
@@ -188,7 +199,7 @@ def test_a_torchvision_pool_is_rebuilt_from_its_params(tiny):
 )
 def test_what_torchvision_cannot_give_is_refused(tmp_path, given, match):
     with pytest.raises(ValueError, match=match) as error:
-        TorchvisionPool(**given).files(SHAPE, tmp_path / "storage")
+        TorchvisionPool(**given).files(SHAPE, FolderStorage(tmp_path / "storage"))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "storage").exists()
 
@@ -206,7 +217,7 @@ def mixed(folder) -> MixedPool:
 def test_a_mixture_has_exactly_its_shares(mixed, tmp_path):
     assert mixed.counts == (185, 20)
     assert replace(mixed, shares=(1 / 3, 2 / 3), rows=100).counts == (33, 67)
-    files = mixed.files(SHAPE, tmp_path)
+    files = mixed.files(SHAPE, FolderStorage(tmp_path))
     tables = [pq.read_table(shard.path) for shard in files.shards]
     members = np.concatenate([table["member"].to_numpy() for table in tables])
     assert files.rows == 205
@@ -217,8 +228,13 @@ def test_a_mixture_has_exactly_its_shares(mixed, tmp_path):
 
 
 def test_a_row_of_a_mixture_is_that_of_its_pool(mixed, folder, tmp_path):
-    files = mixed.files(SHAPE, tmp_path)
-    own = dict(zip(*read_all(ImageFolder(path=str(folder)).files(SHAPE, tmp_path)), strict=True))
+    files = mixed.files(SHAPE, FolderStorage(tmp_path))
+    own = dict(
+        zip(
+            *read_all(ImageFolder(path=str(folder)).files(SHAPE, FolderStorage(tmp_path))),
+            strict=True,
+        )
+    )
     table, images = (
         pq.read_table(files.shards[-1].path),
         read_shard(files.shards[-1].path, SHAPE)[1],
@@ -230,19 +246,19 @@ def test_a_row_of_a_mixture_is_that_of_its_pool(mixed, folder, tmp_path):
 
 
 def test_a_mixture_is_the_same_again_and_another_in_another_draw(mixed, tmp_path):
-    files = mixed.files(SHAPE, tmp_path / "one")
-    assert mixed.files(SHAPE, tmp_path / "two").digest == files.digest
+    files = mixed.files(SHAPE, FolderStorage(tmp_path / "one"))
+    assert mixed.files(SHAPE, FolderStorage(tmp_path / "two")).digest == files.digest
     drawn = replace(mixed, pools=(Glyphs(rows=200), Glyphs(rows=100)))
     assert (
-        drawn.files(SHAPE, tmp_path / "one").digest
-        != drawn.files(SHAPE, tmp_path / "one", draw=1).digest
+        drawn.files(SHAPE, FolderStorage(tmp_path / "one")).digest
+        != drawn.files(SHAPE, FolderStorage(tmp_path / "one"), draw=1).digest
     )
 
 
 def test_a_mixture_of_mixtures_and_its_rejects(mixed, folder, tmp_path):
     (folder / "bad.png").write_bytes(b"no image")
     outer = MixedPool(pools=(mixed, ImageFolder(path=str(folder))), shares=(0.8, 0.2), rows=100)
-    files = outer.files(SHAPE, tmp_path)
+    files = outer.files(SHAPE, FolderStorage(tmp_path))
     assert (files.rows, files.set_aside.counts) == (100, (("not an image", 2),))  # in both
 
 
@@ -251,7 +267,9 @@ def test_a_mixture_without_enough_rows_is_refused(mixed, tmp_path):
         ValueError,
         match=r"pool 1 of the mixture, image_folder, must have 100 rows, .* got 30: .* 300",
     ):
-        replace(mixed, rows=1000, pools=(Glyphs(rows=1000), mixed.pools[1])).files(SHAPE, tmp_path)
+        replace(mixed, rows=1000, pools=(Glyphs(rows=1000), mixed.pools[1])).files(
+            SHAPE, FolderStorage(tmp_path)
+        )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.runs.finding import find_cell, find_outcome
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.tracking import Tracker
 
 
@@ -170,27 +171,30 @@ def test_recipe_run_and_changes_on_the_command_line(tmp_path: Path) -> None:
 
 def test_a_run_is_found_in_mlflow_by_its_id_where_the_ledger_has_it_not(tmp_path: Path) -> None:
     outcome = write_cell(tmp_path, jobs_of(components)["full", 2], 0.9)
-    with closing(Tracker(tmp_path, warn=pytest.fail)) as tracker:
+    with closing(Tracker(FolderStorage(tmp_path), warn=pytest.fail)) as tracker:
         tracker.cell(outcome, None, role="single", name="cell", tags={})
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(uri)
     [stored] = client.search_runs([client.get_experiment_by_name("dfkd").experiment_id])
-    found = find_outcome(stored.info.run_id, tmp_path / "elsewhere", uri)
+    found = find_outcome(stored.info.run_id, FolderStorage(tmp_path / "elsewhere"), uri)
     assert experiment(found.params) == digits() and found.block == outcome.block
     with pytest.raises(ValueError, match="there is no run and no cell 'nothing'"):
-        find_outcome("nothing", tmp_path / "elsewhere", uri)
+        find_outcome("nothing", FolderStorage(tmp_path / "elsewhere"), uri)
     with pytest.raises(ValueError, match="there is no cell 'nothing' in"):
-        find_outcome("nothing", tmp_path / "elsewhere", None)
+        find_outcome("nothing", FolderStorage(tmp_path / "elsewhere"), None)
 
 
 def test_a_beginning_that_several_cells_share_names_none(tmp_path: Path) -> None:
     for name in ("abcde1-x", "abcde2-x"):
         (tmp_path / "cells" / name).mkdir(parents=True)
-    assert find_cell("abcde1", tmp_path) == "abcde1-x" and find_cell("abc", tmp_path) is None
+    assert (
+        find_cell("abcde1", FolderStorage(tmp_path)) == "abcde1-x"
+        and find_cell("abc", FolderStorage(tmp_path)) is None
+    )
     with pytest.raises(ValueError, match="2 cells begin with 'abcde'"):
-        find_cell("abcde", tmp_path)
+        find_cell("abcde", FolderStorage(tmp_path))
 
 
 def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: Path) -> None:
@@ -218,7 +222,7 @@ def test_show_tells_why_a_cell_has_no_outcome(
     from dfkd.storage import FolderStorage
     from dfkd.storage.ledger import Ledger
 
-    Ledger(tmp_path).write_error("abcde", "out of memory")
+    Ledger(FolderStorage(tmp_path)).write_error("abcde", "out of memory")
     print_cell("abcde", FolderStorage(tmp_path), Console())
     assert "out of memory" in capsys.readouterr().out
 

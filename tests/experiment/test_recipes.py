@@ -22,6 +22,7 @@ from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.losses import OriginalLabels, PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.testing.runs import run_of
 from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource, load, obtain, score_here
@@ -34,10 +35,10 @@ ON_DIGITS = [name for name in RECIPES if name.startswith("digits")]
 def original(source: InputSource, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """The tiny teacher's scores of the original images."""
     storage = tmp_path_factory.mktemp("original")
-    pool = TrainingImages(task=source.task).files(source.task.image_shape, storage)
+    pool = TrainingImages(task=source.task).files(source.task.image_shape, FolderStorage(storage))
     scored = replace(source, pool=pool)
-    score_here(scored, storage)
-    return load(scored, storage)
+    score_here(scored, FolderStorage(storage))
+    return load(scored, FolderStorage(storage))
 
 
 def small(experiment: Experiment, tiny: Experiment) -> Experiment:
@@ -73,9 +74,9 @@ def test_the_full_method_and_its_baselines_train_on_garments(tiny, tmp_path):
         schedule=few,
     )
     for e in (full, *(baseline(full) for baseline in BASELINES.values())):
-        source = obtain(Cell(experiment=e, block=Block(seed=0)), tmp_path)
-        score_here(source, tmp_path)
-        run = run_of(e, load(source, tmp_path))
+        source = obtain(Cell(experiment=e, block=Block(seed=0)), FolderStorage(tmp_path))
+        score_here(source, FolderStorage(tmp_path))
+        run = run_of(e, load(source, FolderStorage(tmp_path)))
         run.advance(6)
         point = run.evaluate()
         assert np.isfinite(point["train.total"]) and 0 <= point["validation"] <= 1
@@ -214,20 +215,21 @@ def test_dfnds_learning_rate_falls_at_40_and_80_percent(tiny, inputs):
 def test_the_pool_of_training_images_is_the_training_split(tmp_path: Path):
     task = Digits()
     pool = TrainingImages(task=task)
-    files = pool.files(task.image_shape, tmp_path)
+    files = pool.files(task.image_shape, FolderStorage(tmp_path))
     [shard] = files.shards
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
     assert (images_NHWC == task.train().images).all() and row_id_N.tolist() == list(range(897))
     assert (pool.labels(row_id_N) == task.train().labels).all()
     before = shard.path.stat().st_mtime_ns
     assert (
-        pool.files(task.image_shape, tmp_path) == files and shard.path.stat().st_mtime_ns == before
+        pool.files(task.image_shape, FolderStorage(tmp_path)) == files
+        and shard.path.stat().st_mtime_ns == before
     )
 
 
 def test_training_images_have_one_draw_and_one_size(tmp_path: Path):
     pool = TrainingImages(task=Digits())
     with pytest.raises(ValueError, match="training images are one draw, 0, but got draw=1"):
-        pool.files((16, 16, 1), tmp_path, draw=1)
+        pool.files((16, 16, 1), FolderStorage(tmp_path), draw=1)
     with pytest.raises(ValueError, match="must hold the experiment's own task"):
-        pool.files((32, 32, 3), tmp_path)
+        pool.files((32, 32, 3), FolderStorage(tmp_path))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dfkd.experiment import Experiment
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Outcome
 from dfkd.training.cells import Job, compute
 from dfkd.training.distill import Inputs
@@ -22,7 +23,7 @@ def finished(
 ) -> tuple[Path, Outcome]:
     """A storage with one real cell, its test set read."""
     storage = tmp_path_factory.mktemp("finished")
-    return storage, compute(job_of(tiny, read_test=True), inputs, storage)
+    return storage, compute(job_of(tiny, read_test=True), inputs, FolderStorage(storage))
 
 
 @pytest.fixture(scope="package")

@@ -21,6 +21,7 @@ from dfkd.export import load
 from dfkd.export.checks import Agreement, agreement, as_floats
 from dfkd.export.handover import images_to_compare
 from dfkd.models.teachers import predict
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 
 FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
@@ -43,7 +44,7 @@ def test_onnx_in_its_runtime_gives_the_students_predictions(
     storage, outcome = finished
     task = tiny.task
     student = tiny.student.build(task.classes, task.image_shape[2])
-    student.load_state_dict(Ledger(storage).weights(outcome.cell))
+    student.load_state_dict(Ledger(FolderStorage(storage)).weights(outcome.cell))
     images = task.validation().images
     session = onnxruntime.InferenceSession(exported[0] / "model.onnx")
     assert session.get_inputs()[0].shape[1:] == [1, 16, 16]
@@ -146,14 +147,14 @@ def test_without_labels_formats_are_compared_on_the_probe_and_without_a_pool_on_
 
     e, outcome = replace(tiny, task=Unlabelled()), finished[1]
     assert isinstance(e.pool, Glyphs)
-    images, said = images_to_compare(e, outcome, source_storage)
+    images, said = images_to_compare(e, outcome, FolderStorage(source_storage))
     assert said == "90 held-out images of the pool" and images.shape == (
         90,
         16,
         16,
         1,
     )  # 15 % of 600 rows
-    images, said = images_to_compare(e, outcome, tmp_path)
+    images, said = images_to_compare(e, outcome, FolderStorage(tmp_path))
     assert said == "256 images of noise" and images.dtype == np.uint8
 
 
@@ -162,7 +163,7 @@ def test_the_safetensors_file_is_the_ledgers(
 ) -> None:
     ours, theirs = (
         load_file(exported[0] / "model.safetensors"),
-        Ledger(finished[0]).weights(finished[1].cell),
+        Ledger(FolderStorage(finished[0])).weights(finished[1].cell),
     )
     assert ours.keys() == theirs.keys() and all(
         torch.equal(ours[name], theirs[name]) for name in ours

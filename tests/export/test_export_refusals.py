@@ -17,6 +17,7 @@ from dfkd.models.networks import SmallResNet
 from dfkd.models.networks.network import BaseNetwork
 from dfkd.reporting.console import Console
 from dfkd.runs.finding import find_outcome
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job
 
@@ -52,14 +53,16 @@ def test_a_cell_without_a_student_is_one_line(
 ) -> None:
     outcome = write_cell(tmp_path, job_of(tiny), 0.1, state=state)
     with pytest.raises(ValueError, match=said):
-        student_of(find_outcome(outcome.cell, tmp_path, None), tmp_path, [])
+        student_of(
+            find_outcome(outcome.cell, FolderStorage(tmp_path), None), FolderStorage(tmp_path), []
+        )
 
 
 def test_a_student_whose_weights_are_elsewhere_is_one_line(
     finished: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"are not in .*: name the storage that has them"):
-        student_of(finished[1], tmp_path, [])
+        student_of(finished[1], FolderStorage(tmp_path), [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +122,15 @@ def test_an_export_that_does_not_agree_leaves_nothing(
         name: value.contiguous() for name, value in network.build(10, 1).state_dict().items()
     }
     storage = tmp_path / "other"
-    Ledger(storage).write(outcome, weights)
-    student = student_of(outcome, storage, [__name__])
+    Ledger(FolderStorage(storage)).write(outcome, weights)
+    student = student_of(outcome, FolderStorage(storage), [__name__])
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ValueError, match=said) as raised:
-        export(student, outcome, storage, tmp_path / "exports" / "one", Console(quiet=True))
+        export(
+            student,
+            outcome,
+            FolderStorage(storage),
+            tmp_path / "exports" / "one",
+            Console(quiet=True),
+        )
     assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before

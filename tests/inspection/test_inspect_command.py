@@ -15,6 +15,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.inspection.driver import inspect
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource
 
@@ -55,7 +56,10 @@ def test_the_command_writes_a_page_once(
     nothing_to_compute_from: Any = None
     prepared = PreparedInputs(source=source, mapped=nothing_to_compute_from)
     assert (
-        inspect(cell, "digits", prepared, Compute(storage=storage), Console(quiet=True)) == folder
+        inspect(
+            cell, "digits", prepared, Compute(storage=FolderStorage(storage)), Console(quiet=True)
+        )
+        == folder
     )
     assert stamps(storage) == before
 

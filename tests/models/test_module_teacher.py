@@ -16,6 +16,7 @@ from dfkd.experiment.rebuild import changed, experiment
 from dfkd.identity import digest, spec
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import ModuleTeacher, predict
+from dfkd.storage import FolderStorage
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)
@@ -43,12 +44,12 @@ def test_a_module_is_a_teacher(tmp_path):
     module = net().train()
     teacher = ModuleTeacher(module=module, stages=("body",))
     teacher.check(TASK)
-    found = teacher.obtain(TASK, tmp_path)
+    found = teacher.obtain(TASK, FolderStorage(tmp_path))
     images = TASK.validation().images
     assert (predict(found.build(TASK), images, TASK) == predict(module, images, TASK)).all()
     with torch.no_grad():
         module.head.weight.zero_()  # what is done to the module later is not done to the teacher
-    assert teacher.obtain(TASK, tmp_path).digest == found.digest
+    assert teacher.obtain(TASK, FolderStorage(tmp_path)).digest == found.digest
     assert found.origin == f"a {__name__}.Net in memory, revision 1"
 
 
@@ -73,8 +74,11 @@ def test_a_module_survives_the_way_to_a_worker():
         again = pickle.loads(way.dumps(teacher))
         assert again == teacher
         again.check(TASK)
-        assert again.obtain(TASK, Path()).digest == teacher.obtain(TASK, Path()).digest
-        found = pickle.loads(way.dumps(teacher.obtain(TASK, Path())))
+        assert (
+            again.obtain(TASK, FolderStorage(Path())).digest
+            == teacher.obtain(TASK, FolderStorage(Path())).digest
+        )
+        found = pickle.loads(way.dumps(teacher.obtain(TASK, FolderStorage(Path()))))
         assert found.build(TASK).state_dict()["head.weight"].equal(net().head.weight)
 
 

@@ -18,6 +18,7 @@ from dfkd.data.tasks import Digits
 from dfkd.reporting.console import Console
 from dfkd.runs.teacher import doubtful, print_by_class, profile
 from dfkd.scores import Scores, scores_of
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import InputSource
 
 RECIPE = """
@@ -250,7 +251,7 @@ def test_a_sample_of_a_pool_does_not_import_all_of_it(tmp_path: Path) -> None:
     from dfkd.data.pools import ImageFolder, ParquetPool, Pool
 
     def sample(pool: Pool, most: int = 1000) -> Any:
-        return pool.builder((16, 16, 1), tmp_path / "runs").sample(most)
+        return pool.builder((16, 16, 1), FolderStorage(tmp_path / "runs")).sample(most)
 
     assert sample(Glyphs(rows=20_000), 100).shape == (100, 16, 16, 1)
     [drawn] = tmp_path.rglob("*.parquet")

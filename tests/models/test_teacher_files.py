@@ -23,6 +23,7 @@ from dfkd.models.teachers import (
     predict,
     weights_digest,
 )
+from dfkd.storage import FolderStorage
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)
@@ -57,11 +58,13 @@ def everything(folder: Path) -> dict[Path, int]:
 
 
 def test_a_file_is_the_teacher_whose_weights_it_holds(tmp_path):
-    trained = SupervisedTeacher(network=SMALL, steps=3, batch=8).obtain(TASK, tmp_path)
+    trained = SupervisedTeacher(network=SMALL, steps=3, batch=8).obtain(
+        TASK, FolderStorage(tmp_path)
+    )
     [path] = tmp_path.rglob("teacher.safetensors")
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(path.read_bytes())
-    from_file = TeacherFile(path=str(moved), network=SMALL).obtain(TASK, tmp_path)
+    from_file = TeacherFile(path=str(moved), network=SMALL).obtain(TASK, FolderStorage(tmp_path))
     assert from_file.digest == trained.digest
     images = TASK.validation().images
     assert (
@@ -71,7 +74,7 @@ def test_a_file_is_the_teacher_whose_weights_it_holds(tmp_path):
 
 def test_the_digest_is_of_the_weights_and_of_what_they_are_the_weights_of(tmp_path):
     teacher = written(tmp_path / "t.safetensors")
-    weights = teacher.obtain(TASK, tmp_path).weights
+    weights = teacher.obtain(TASK, FolderStorage(tmp_path)).weights
     assert weights_digest(dict(reversed(weights.items()))) == weights_digest(weights)
     one_bit = weights | {"0.weight": weights["0.weight"].nextafter(torch.tensor(9.0))}
     other_type = {name: value.double() for name, value in weights.items()}
@@ -79,13 +82,16 @@ def test_the_digest_is_of_the_weights_and_of_what_they_are_the_weights_of(tmp_pa
     assert len({weights_digest(w) for w in (weights, one_bit, other_type, renamed)}) == 4
     # the same weights answer otherwise with another stride: scores must not be found under one name
     stride = replace(teacher, network=SmallResNet(width=8, stem_stride=1))
-    assert stride.obtain(TASK, tmp_path).digest != teacher.obtain(TASK, tmp_path).digest
+    assert (
+        stride.obtain(TASK, FolderStorage(tmp_path)).digest
+        != teacher.obtain(TASK, FolderStorage(tmp_path)).digest
+    )
 
 
 def test_a_file_that_serves_passes_the_check(tmp_path):
     teacher = written(tmp_path / "t.safetensors")
     teacher.check(TASK)
-    assert isinstance(teacher.obtain(TASK, tmp_path), TrainedNetwork)
+    assert isinstance(teacher.obtain(TASK, FolderStorage(tmp_path)), TrainedNetwork)
 
 
 def prefixed(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -127,14 +133,14 @@ def test_the_same_weights_are_the_same_teacher_in_any_form(form, tmp_path):
     weights = weights_of()
     save_file(weights, tmp_path / "t.safetensors")
     expected = TeacherFile(path=str(tmp_path / "t.safetensors"), network=SMALL).obtain(
-        TASK, tmp_path
+        TASK, FolderStorage(tmp_path)
     )
     make, how, origin = FORMS[form]
     teacher = saved(
         tmp_path / "teacher", make(weights), **how
     )  # by content: a name without an ending does
     teacher.check(TASK)
-    found = teacher.obtain(TASK, tmp_path)
+    found = teacher.obtain(TASK, FolderStorage(tmp_path))
     assert (found.digest, found.origin) == (expected.digest, origin)
 
 
@@ -143,7 +149,7 @@ def test_a_safetensors_file_is_told_by_its_header(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "t", {"note": "x" * 550})
     assert (tmp_path / "t").read_bytes()[:2] == b"\x80\x02"
     with pytest.raises(ValueError, match="does not hold a SmallResNet"):
-        TeacherFile(path=str(tmp_path / "t"), network=SMALL).obtain(TASK, tmp_path)
+        TeacherFile(path=str(tmp_path / "t"), network=SMALL).obtain(TASK, FolderStorage(tmp_path))
 
 
 # ---- what is refused

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher, TeacherFile, accuracy, predict
+from dfkd.storage import FolderStorage
 
 TASK = Digits()
 SMALL = SmallResNet(width=8, stem_stride=2)
@@ -41,34 +42,34 @@ def test_a_teacher_learns(source):
 
 
 def test_a_teacher_is_trained_once(tmp_path, monkeypatch):
-    first = QUICK.obtain(TASK, tmp_path)
+    first = QUICK.obtain(TASK, FolderStorage(tmp_path))
     before = everything(tmp_path)
     monkeypatch.setattr(SupervisedTeacher, "_train", None)  # to train again would fail
-    assert QUICK.obtain(TASK, tmp_path).digest == first.digest
+    assert QUICK.obtain(TASK, FolderStorage(tmp_path)).digest == first.digest
     assert everything(tmp_path) == before
 
 
 def test_the_same_teacher_in_another_storage_and_another_with_another_seed(tmp_path):
-    one, again = (QUICK.obtain(TASK, tmp_path / name) for name in "ab")
+    one, again = (QUICK.obtain(TASK, FolderStorage(tmp_path / name)) for name in "ab")
     assert one.digest == again.digest
     assert all(one.weights[name].equal(again.weights[name]) for name in one.weights)
     others = [
-        QUICK.obtain(TASK, tmp_path / "a", seed=1),
-        replace(QUICK, steps=4).obtain(TASK, tmp_path / "a"),
+        QUICK.obtain(TASK, FolderStorage(tmp_path / "a"), seed=1),
+        replace(QUICK, steps=4).obtain(TASK, FolderStorage(tmp_path / "a")),
     ]
     assert len({one.digest, *(other.digest for other in others)}) == 3
 
 
 def test_an_interrupted_teacher_is_trained_again(tmp_path):
-    first = QUICK.obtain(TASK, tmp_path)
+    first = QUICK.obtain(TASK, FolderStorage(tmp_path))
     [configuration] = tmp_path.rglob("teacher.json")
     configuration.unlink()  # it is written last
     (configuration.parent / "teacher.safetensors").write_bytes(b"half")
-    assert QUICK.obtain(TASK, tmp_path).digest == first.digest
+    assert QUICK.obtain(TASK, FolderStorage(tmp_path)).digest == first.digest
 
 
 def test_its_configuration_lies_beside_it(tmp_path):
-    QUICK.obtain(TASK, tmp_path, seed=5)
+    QUICK.obtain(TASK, FolderStorage(tmp_path), seed=5)
     [configuration] = tmp_path.rglob("teacher.json")
     kept = json.loads(configuration.read_text())
     assert (kept["teacher"]["steps"], kept["task"]["piece"], kept["seed"]) == (3, "digits", 5)
@@ -78,12 +79,12 @@ def test_the_global_random_state_neither_matters_nor_moves(tmp_path):
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002 - to show that nothing listens to it
     before = torch.random.get_rng_state()
-    one = QUICK.obtain(TASK, tmp_path / "a")
+    one = QUICK.obtain(TASK, FolderStorage(tmp_path / "a"))
     torch.manual_seed(1)
     assert torch.random.get_rng_state().equal(before)
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002
-    assert QUICK.obtain(TASK, tmp_path / "b").digest == one.digest
+    assert QUICK.obtain(TASK, FolderStorage(tmp_path / "b")).digest == one.digest
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from dfkd.data.tasks import Digits
 from dfkd.models.networks import Torchvision
 from dfkd.models.teachers import TeacherFile, TorchvisionWeights
+from dfkd.storage import FolderStorage
 
 TASK = Digits()
 
@@ -41,11 +42,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_torchvisions_weights_are_a_teacher_as_a_file_of_them_is(cache):
     PUBLISHED.check(Photographs())
-    found = PUBLISHED.obtain(Photographs(), cache.parent)
+    found = PUBLISHED.obtain(Photographs(), FolderStorage(cache.parent))
     assert (
         found.digest
         == TeacherFile(path=str(cache), network=SHUFFLENET)
-        .obtain(Photographs(), cache.parent)
+        .obtain(Photographs(), FolderStorage(cache.parent))
         .digest
     )
     assert (
@@ -59,11 +60,13 @@ def test_torchvisions_weights_are_a_teacher_as_a_file_of_them_is(cache):
 
 def test_another_normalisation_than_torchvisions_is_said(cache):
     as_made = Photographs(image_shape=(224, 224, 3))
-    assert PUBLISHED.obtain(as_made, cache.parent).origin.endswith(", as the task has them")
+    assert PUBLISHED.obtain(as_made, FolderStorage(cache.parent)).origin.endswith(
+        ", as the task has them"
+    )
     other = replace(as_made, mean=(0.5, 0.5, 0.5))
     assert (
         "but the task has mean (0.5, 0.5, 0.5) and std"
-        in PUBLISHED.obtain(other, cache.parent).origin
+        in PUBLISHED.obtain(other, FolderStorage(cache.parent)).origin
     )
 
 

@@ -12,6 +12,7 @@ from dfkd.data.pools import ParquetPool, read_shard
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores import memory_map as packs
 from dfkd.scores.memory_map import memory_map_folder, open_memory_map, write_memory_map
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import InputSource, memory_map_of, score_here
 
 
@@ -27,21 +28,23 @@ def three_shards(
         write_shard(
             folder / "pool" / f"{index}.parquet", 100 * index + np.arange(rows), images_NHWC
         )
-    pool = ParquetPool(path=str(folder / "pool")).files(source.task.image_shape, folder)
+    pool = ParquetPool(path=str(folder / "pool")).files(
+        source.task.image_shape, FolderStorage(folder)
+    )
     result = replace(source, pool=pool)
-    score_here(result, folder)
+    score_here(result, FolderStorage(folder))
     return result, folder
 
 
 def write(source: InputSource, storage: Path) -> Path:
-    return write_memory_map(storage, source.teacher.digest, source.pool, source.task)
+    return write_memory_map(FolderStorage(storage), source.teacher.digest, source.pool, source.task)
 
 
 def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
     source, storage = three_shards
     images_NHWC, scores = open_memory_map(write(source, storage))
     paths = [
-        score_path(storage, source.teacher.digest, shard, source.task)
+        score_path(FolderStorage(storage), source.teacher.digest, shard, source.task)
         for shard in source.pool.shards
     ]
     for name in Scores.__dataclass_fields__:
@@ -77,15 +80,17 @@ def test_what_is_interrupted_is_not_there_and_is_made_by_the_next(
 
 def test_other_images_or_another_teacher_are_another_pack(three_shards):
     source, storage = three_shards
-    one = memory_map_folder(storage, source.teacher.digest, source.pool, source.task)
+    one = memory_map_folder(FolderStorage(storage), source.teacher.digest, source.pool, source.task)
     fewer = replace(source.pool, shards=source.pool.shards[:2])
-    assert one != memory_map_folder(storage, source.teacher.digest, fewer, source.task)
-    assert one != memory_map_folder(storage, "another", source.pool, source.task)
+    assert one != memory_map_folder(
+        FolderStorage(storage), source.teacher.digest, fewer, source.task
+    )
+    assert one != memory_map_folder(FolderStorage(storage), "another", source.pool, source.task)
 
 
 def test_what_travels_to_a_worker_is_small(three_shards):
     """The arrays stay where they are: a worker opens them there."""
     source, storage = three_shards
-    mapped = replace(memory_map_of(source, storage), validation=None)
+    mapped = replace(memory_map_of(source, FolderStorage(storage)), validation=None)
     assert len(pickle.dumps(mapped)) < len(pickle.dumps(source.teacher)) + 1000
     assert len(pickle.loads(pickle.dumps(mapped)).open().scores) == 23

@@ -23,6 +23,7 @@ from dfkd.scores import missing_shards, scores_of
 from dfkd.scores.not_finite import NotFinite
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.training.inputs import InputSource, obtain, score_here
 
 NAN, INF = float("nan"), float("inf")
@@ -56,26 +57,28 @@ def test_some_rows_are_counted_and_only_whole_shards_of_numbers_are_written(
     tiny: Experiment, pool: Path, part: str, value: float, cache: TopK | None, tmp_path: Path
 ) -> None:
     cell = cell_of(tiny, pool, part=part, value=value, above=INK)
-    source = replace(obtain(cell, tmp_path), cache=cache)
+    source = replace(obtain(cell, FolderStorage(tmp_path)), cache=cache)
     kind = "NaN" if value != value else "infinity"
     for images in (90, 50):  # the second time the good shard is there already
         with pytest.raises(NotFinite) as raised:
-            score_here(source, tmp_path)
+            score_here(source, FolderStorage(tmp_path))
         assert str(raised.value) == (
             f"the teacher must answer with finite numbers, but 30 of {images} images got others "
             f"(30 with {kind} in {part}; the first is row 60): mend its weights or its network, "
             "or name another teacher"
         )
-        assert len(missing(source, tmp_path)) == 1
+        assert len(missing(source, FolderStorage(tmp_path))) == 1
         assert len([path for path in (tmp_path / "scores").rglob("*") if path.is_file()]) == 1
 
 
 def test_all_rows_of_all_shards_are_counted_together(
     tiny: Experiment, pool: Path, tmp_path: Path
 ) -> None:
-    source = obtain(cell_of(tiny, pool, part="logits", value=NAN, above=-1.0), tmp_path)
+    source = obtain(
+        cell_of(tiny, pool, part="logits", value=NAN, above=-1.0), FolderStorage(tmp_path)
+    )
     with pytest.raises(NotFinite, match=r"90 of 90 images got others \(90 with NaN in logits"):
-        score_here(source, tmp_path)
+        score_here(source, FolderStorage(tmp_path))
     assert not (tmp_path / "scores").exists()
 
 
@@ -97,9 +100,9 @@ def test_a_first_look_at_such_a_teacher_is_refused(
     cell = cell_of(tiny, pool, part="logits", value=NAN, above=INK)
     task = NoValidation()
     cell = replace(cell, experiment=replace(cell.experiment, task=task))
-    teacher = cell.experiment.teacher.obtain(task, tmp_path)
+    teacher = cell.experiment.teacher.obtain(task, FolderStorage(tmp_path))
     with pytest.raises(NotFinite, match="30 of 90 images"):
-        print_teacher(teacher, cell, tmp_path, Console())
+        print_teacher(teacher, cell, FolderStorage(tmp_path), Console())
 
 
 class NoValidation(Digits):
@@ -133,4 +136,6 @@ def test_a_command_says_it_in_one_line(run_command: Callable[..., Any], tmp_path
 
 
 def missing(source: InputSource, storage: Path) -> list[Any]:
-    return missing_shards(storage, source.teacher.digest, source.pool, source.task, source.cache)
+    return missing_shards(
+        FolderStorage(storage), source.teacher.digest, source.pool, source.task, source.cache
+    )

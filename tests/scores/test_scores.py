@@ -25,6 +25,7 @@ from dfkd.scores import (
     score_shard,
     scores_of,
 )
+from dfkd.storage import FolderStorage
 
 TASK = Digits()
 NAMES = [field.name for field in dataclasses.fields(Scores)]
@@ -37,11 +38,15 @@ def pool(tmp_path_factory) -> PoolFiles:
     images = TASK.train().images
     for name, start, stop in (("a", 0, 300), ("b", 300, 320), ("c", 320, 321)):
         write_shard(folder / f"{name}.parquet", np.arange(start, stop) * 7, images[start:stop])
-    return ParquetPool(path=str(folder)).files(TASK.image_shape, tmp_path_factory.mktemp("memory"))
+    return ParquetPool(path=str(folder)).files(
+        TASK.image_shape, FolderStorage(tmp_path_factory.mktemp("memory"))
+    )
 
 
 def scored(pool: PoolFiles, source, storage: Path) -> Scores:
-    return read_scores([score_shard(storage, source.teacher, shard, TASK) for shard in pool.shards])
+    return read_scores(
+        [score_shard(FolderStorage(storage), source.teacher, shard, TASK) for shard in pool.shards]
+    )
 
 
 def equal(one: Scores, other: Scores) -> bool:
@@ -125,18 +130,23 @@ def test_what_is_read_is_what_was_scored_in_the_order_of_the_shards(pool, source
 
 def test_scoring_goes_on_where_it_stopped(pool, source, tmp_path):
     digest = source.teacher.digest
-    assert missing_shards(tmp_path, digest, pool, TASK) == list(pool.shards)
-    score_shard(tmp_path, source.teacher, pool.shards[1], TASK)
-    assert missing_shards(tmp_path, digest, pool, TASK) == [pool.shards[0], pool.shards[2]]
+    assert missing_shards(FolderStorage(tmp_path), digest, pool, TASK) == list(pool.shards)
+    score_shard(FolderStorage(tmp_path), source.teacher, pool.shards[1], TASK)
+    assert missing_shards(FolderStorage(tmp_path), digest, pool, TASK) == [
+        pool.shards[0],
+        pool.shards[2],
+    ]
     scored(pool, source, tmp_path)
-    assert missing_shards(tmp_path, digest, pool, TASK) == []
+    assert missing_shards(FolderStorage(tmp_path), digest, pool, TASK) == []
 
 
 def test_an_interrupted_file_is_not_there(pool, source, tmp_path, monkeypatch):
     monkeypatch.setattr("dfkd.scores.scores.pq.write_table", _dies)
     with pytest.raises(KeyboardInterrupt):
-        score_shard(tmp_path, source.teacher, pool.shards[0], TASK)
-    assert missing_shards(tmp_path, source.teacher.digest, pool, TASK) == list(pool.shards)
+        score_shard(FolderStorage(tmp_path), source.teacher, pool.shards[0], TASK)
+    assert missing_shards(FolderStorage(tmp_path), source.teacher.digest, pool, TASK) == list(
+        pool.shards
+    )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -147,11 +157,12 @@ def _dies(table, path) -> None:
 
 def test_the_same_shard_and_teacher_elsewhere_have_the_same_scores(pool, source, tmp_path):
     one, other = (
-        score_path(tmp_path / name, source.teacher.digest, pool.shards[0], TASK) for name in "ab"
+        score_path(FolderStorage(tmp_path / name), source.teacher.digest, pool.shards[0], TASK)
+        for name in "ab"
     )
     assert one.relative_to(tmp_path / "a") == other.relative_to(tmp_path / "b")
     moved = replace(pool.shards[0], path=tmp_path / "moved")
-    assert score_path(tmp_path / "a", source.teacher.digest, moved, TASK) == one
+    assert score_path(FolderStorage(tmp_path / "a"), source.teacher.digest, moved, TASK) == one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,13 +175,13 @@ def test_another_teacher_shard_or_preprocessing_has_other_scores(
 ):
     digest, shard = source.teacher.digest, pool.shards[0]
     paths = {
-        score_path(tmp_path, digest, shard, TASK),
-        score_path(tmp_path, digest[:-1] + "x", shard, TASK),
-        score_path(tmp_path, digest, pool.shards[1], TASK),
-        score_path(tmp_path, digest, shard, Darker()),
+        score_path(FolderStorage(tmp_path), digest, shard, TASK),
+        score_path(FolderStorage(tmp_path), digest[:-1] + "x", shard, TASK),
+        score_path(FolderStorage(tmp_path), digest, pool.shards[1], TASK),
+        score_path(FolderStorage(tmp_path), digest, shard, Darker()),
     }
     monkeypatch.setattr("dfkd.scores.scores.VERSION", 2)
-    paths.add(score_path(tmp_path, digest, shard, TASK))
+    paths.add(score_path(FolderStorage(tmp_path), digest, shard, TASK))
     assert len(paths) == 5
 
 
@@ -180,12 +191,13 @@ def test_the_same_weights_with_another_stride_have_other_scores(
     [path] = source_storage.rglob("teacher.safetensors")
     teachers = [
         TeacherFile(path=str(path), network=SmallResNet(width=8, stem_stride=stride)).obtain(
-            TASK, tmp_path
+            TASK, FolderStorage(tmp_path)
         )
         for stride in (1, 2)
     ]
     first, second = (
-        read_scores([score_shard(tmp_path, t, pool.shards[1], TASK)]) for t in teachers
+        read_scores([score_shard(FolderStorage(tmp_path), t, pool.shards[1], TASK)])
+        for t in teachers
     )
     assert not equal(first, second)
     assert equal(second, scored(pool, source, tmp_path).take(np.arange(300, 320)))

@@ -26,6 +26,7 @@ from dfkd.scores.disk_space import Need
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK, TopLogits
 from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
 from dfkd.training.cells import Job, compute
 from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource, check_space, inputs_key, load, obtain, score_here
@@ -149,8 +150,8 @@ def kept(
     for folder in ("teachers", "pools"):
         shutil.copytree(source.pool.shards[0].path.parents[2] / folder, storage / folder)
     e = replace(tiny, cache=TopK(k=3))
-    found = obtain(Cell(experiment=e, block=Block(seed=0)), storage)
-    score_here(found, storage)
+    found = obtain(Cell(experiment=e, block=Block(seed=0)), FolderStorage(storage))
+    score_here(found, FolderStorage(storage))
     return e, found, storage
 
 
@@ -159,12 +160,12 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
 ) -> None:
     _, source, storage = kept
     paths = [
-        score_path(storage, source.teacher.digest, s, source.task, source.cache)
+        score_path(FolderStorage(storage), source.teacher.digest, s, source.task, source.cache)
         for s in source.pool.shards
     ]
     assert "logits" not in pq.read_schema(paths[0]).names
     expected_NK = TopK(k=3).kept(inputs.scores.logits_NK)[:]
-    for scores in (read_scores(paths), load(source, storage).scores):
+    for scores in (read_scores(paths), load(source, FolderStorage(storage)).scores):
         assert isinstance(scores, Scores) and scores.classes == 10 and len(scores) == 600
         for name in (
             "row_id_N",
@@ -190,7 +191,7 @@ def test_every_rule_selects_the_same_rows(
     kind: Any, kept: tuple[Experiment, InputSource, Path], inputs: Inputs
 ) -> None:
     _, source, storage = kept
-    few, probe_P = load(source, storage), inputs.probe.rows_P
+    few, probe_P = load(source, FolderStorage(storage)), inputs.probe.rows_P
     chosen = [select(kind(ratio=0.3), one.scores, probe_P, 7) for one in (few, inputs)]
     np.testing.assert_array_equal(*chosen)
 
@@ -200,9 +201,11 @@ def test_whole_scores_and_kept_ones_do_not_get_in_each_others_way(
 ) -> None:
     e, source, storage = kept
     digest, pool, task = source.teacher.digest, source.pool, source.task
-    assert not missing_shards(storage, digest, pool, task, TopK(k=3))
+    assert not missing_shards(FolderStorage(storage), digest, pool, task, TopK(k=3))
     for other in (None, TopK(k=4)):
-        assert len(missing_shards(storage, digest, pool, task, other)) == len(pool.shards)
+        assert len(missing_shards(FolderStorage(storage), digest, pool, task, other)) == len(
+            pool.shards
+        )
     block = Block(seed=0)
     keys = {
         inputs_key(Cell(experiment=one, block=block))
@@ -222,13 +225,13 @@ def test_a_cell_learns_from_them(
     same student.
     """
     e, source, storage = kept
-    full = compute(job_of(tiny), inputs, tmp_path / "full")
-    few = compute(job_of(e), load(source, storage), tmp_path / "few")
+    full = compute(job_of(tiny), inputs, FolderStorage(tmp_path / "full"))
+    few = compute(job_of(e), load(source, FolderStorage(storage)), FolderStorage(tmp_path / "few"))
     assert few.state == "finished" and few.cell != full.cell and few.params["cache.k"] == 3
     assert few.points[0]["train.kd"] != full.points[0]["train.kd"]
     scores = replace(inputs.scores, logits_NK=TopK(k=10).kept(inputs.scores.logits_NK))
     whole = replace(tiny, cache=TopK(k=10))
-    nearly = compute(job_of(whole), replace(inputs, scores=scores), tmp_path / "all")
+    nearly = compute(job_of(whole), replace(inputs, scores=scores), FolderStorage(tmp_path / "all"))
     for point, other in zip(nearly.points, full.points, strict=True):
         assert point["train.kd"] == pytest.approx(other["train.kd"], rel=0.02)
 
@@ -278,10 +281,10 @@ def test_what_is_written_has_the_size_that_was_said(
         assert sum(values.nbytes for values in scores.columns().values()) == wanted
     # real files: the pack to the byte, but for the heads of its arrays and its note; Parquet's
     # compressed
-    before = check_space(source, tmp_path)
-    score_here(source, tmp_path)
-    load(source, tmp_path)
-    after = check_space(source, tmp_path)
+    before = check_space(source, FolderStorage(tmp_path))
+    score_here(source, FolderStorage(tmp_path))
+    load(source, FolderStorage(tmp_path))
+    after = check_space(source, FolderStorage(tmp_path))
     assert before.rows == before.map_rows == 600 and after.scores == after.memory_map == 0
     arrays = list(tmp_path.glob("packs/*/*.npy"))
     assert sum(path.stat().st_size for path in arrays) - 128 * len(arrays) == before.memory_map
@@ -298,5 +301,5 @@ def test_a_disk_that_is_too_small_is_one_line_and_nothing_is_written(
     with pytest.raises(
         ValueError, match=r"has 1.0 kB free: see what may go with python -m platform.clean"
     ) as raised:
-        score_here(source, storage)
+        score_here(source, FolderStorage(storage))
     assert "\n" not in str(raised.value) and not storage.exists()

@@ -1,26 +1,36 @@
-"""Leases between real processes: one holder at a time, and none after the holder is gone, however
-it went.
+"""Leases between real processes: one holder at a time, and none after it is gone, however it went.
+
+Time is that of this process alone: `clock` makes it pass, files get any date.
 """
 
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
+from filelock import SoftFileLease
 
-import dfkd.storage.lease
-from dfkd.storage.lease import STALE_S, Lease
+from dfkd.storage import FolderStorage, layout
+from dfkd.storage.file_lease import FileLease
+from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, SAY_AFTER_S, Wait, alone, using
 
+ROOT = Path(__file__).parents[2]
+HOUR_S = 3600
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dfkd.storage.lease import Lease
-print(Lease(Path(sys.argv[1])).acquire(), flush=True)
+from dfkd.storage.file_lease import FileLease
+lease = FileLease(Path(sys.argv[1]))
+print(lease.acquire(), flush=True)
 time.sleep(600)
 """
 
@@ -30,9 +40,7 @@ class Holder:
 
     def __init__(self, path: Path) -> None:
         command = [sys.executable, "-c", HOLDER, str(path)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stdout is not None
         self.got_it = self.process.stdout.readline() == "True\n"
 
@@ -43,11 +51,16 @@ class Holder:
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[Callable[[], Holder]]:
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lease"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[Callable[[], Holder]]:
     started: list[Holder] = []
 
     def start() -> Holder:
-        started.append(Holder(tmp_path / "lease"))
+        started.append(Holder(path))
         return started[-1]
 
     yield start
@@ -56,90 +69,338 @@ def holder(tmp_path: Path) -> Iterator[Callable[[], Holder]]:
         each.process.communicate()
 
 
+class Clock:
+    """This process's own clock, which can be put on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead_s, now = 0.0, time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + self.ahead_s)
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lease"
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def of_another_host(path: Path, dated_s: float) -> None:
+    """The file of a holder elsewhere, by whose clock it was touched so long after now."""
+    lines = ["filelock/2", f"pid={os.getpid()}", "host=elsewhere", "mode=lease", "token=0123"]
+    path.write_text("\n".join([*lines, f"duration={LEASE_S!r}", "start=1"]) + "\n")
+    os.utime(path, (time.time() + dated_s,) * 2)
+
+
+def of_earlier_version(path: Path, host: str, pid: int, started: str) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    path.write_text(json.dumps({"host": f"{host} {boot}", "pid": pid, "started": started}))
+
+
+def start_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+
+# ---- one holder
 
 
 def test_one_holder_at_a_time(path, holder):
     first = holder()
     assert first.got_it
-    assert not Lease(path).acquire()
+    assert not FileLease(path).acquire()
     assert not holder().got_it
 
 
 def test_the_process_itself_does_not_get_it_twice(path):
-    lease = Lease(path)
+    lease = FileLease(path)
     assert lease.acquire()
-    assert not Lease(path).acquire()
+    assert not FileLease(path).acquire()
     lease.release()
     assert not path.exists()
-    assert Lease(path).acquire()
+    assert FileLease(path).acquire()
+
+
+def test_any_thread_may_release_it(path):
+    lease = FileLease(path)
+    assert lease.acquire()
+    thread = threading.Thread(target=lease.release)
+    thread.start()
+    thread.join()
+    assert not path.exists() and FileLease(path).acquire()
+
+
+def test_the_holder_is_named(path, holder):
+    lease = FileLease(path)
+    assert lease.holder() is None
+    first = holder()
+    found = lease.holder()
+    assert found is not None and found.alive
+    assert str(first.process.pid) in found.name and socket.gethostname() in found.name
+    first.kill()
+    assert lease.holder() is None
+
+
+def test_a_held_lease_beats_and_a_released_one_is_silent(path, monkeypatch):
+    monkeypatch.setattr("dfkd.storage.file_lease.HEARTBEAT_S", 0.01)
+    lease = FileLease(path)
+    assert lease.acquire()
+    os.utime(path, (0, 0))
+    deadline = time.monotonic() + 10
+    while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert path.stat().st_mtime > 0
+    lease.release()
+    time.sleep(0.05)
+    assert not path.exists()
+
+
+# ---- a holder that is gone, on this host
 
 
 def test_a_killed_holder_holds_nothing(path, holder):
-    first = holder()
-    assert not Lease(path).acquire()
+    first, lease = holder(), FileLease(path)
+    assert not lease.acquire()
     first.kill()
     assert Path(f"/proc/{first.process.pid}").exists() or sys.platform != "linux"  # a zombie
-    assert Lease(path).acquire()
-    owner = json.loads(path.read_text())
-    assert owner["pid"] == os.getpid()
+    assert lease.acquire()
+    assert SoftFileLease(path, lease_duration=LEASE_S).pid == os.getpid()
 
 
 def test_a_killed_and_collected_holder_holds_nothing(path, holder):
     first = holder()
     first.kill()
     first.process.wait()
-    assert Lease(path).acquire()
+    assert FileLease(path).acquire()
 
 
 def test_another_process_with_the_same_number_is_not_the_holder(path):
-    Lease(path).acquire()
-    owner = json.loads(path.read_text())
-    path.write_text(json.dumps(owner | {"started": "1"}))
-    assert Lease(path).acquire()
-
-
-def of_another_host(path: Path, age_s: float) -> None:
-    path.write_text(json.dumps({"host": "another host", "pid": os.getpid(), "started": "1"}))
-    os.utime(path, (time.time() - age_s,) * 2)
-
-
-def test_a_holder_on_another_host_is_believed_while_its_heart_beats(path):
-    of_another_host(path, age_s=STALE_S - 10)
-    assert not Lease(path).acquire()
-    of_another_host(path, age_s=STALE_S + 1)
-    assert Lease(path).acquire()
-
-
-def test_where_processes_cannot_be_asked_the_heartbeat_decides(path):
-    Lease(path).acquire()
-    owner = json.loads(path.read_text())
-    path.write_text(
-        json.dumps(owner | {"started": "", "pid": 2**22 + 1})
-    )  # as on a system without /proc
-    assert not Lease(path).acquire()
-    os.utime(path, (time.time() - STALE_S - 1,) * 2)
-    assert Lease(path).acquire()
-
-
-def test_a_held_lease_beats_and_a_released_one_is_silent(path, monkeypatch):
-    monkeypatch.setattr(dfkd.storage.lease, "HEARTBEAT_S", 0.01)
-    lease = Lease(path)
+    FileLease(path).acquire()
+    lease = FileLease(path)
     assert lease.acquire()
-    os.utime(path, (0, 0))
-    deadline = time.monotonic() + 10
-    while path.stat().st_mtime == 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert time.time() - path.stat().st_mtime < 60
+    text = path.read_text()
     lease.release()
-    time.sleep(0.05)
+    lines = [line for line in text.splitlines() if not line.startswith("start=")]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    path.write_text("\n".join([*lines, f"start={(int(boot, 16) << 64) + 1}"]) + "\n")
+    assert FileLease(path).holder() is None and FileLease(path).acquire()
+
+
+# ---- a holder of which that cannot be seen
+
+
+@pytest.mark.parametrize("dated_s", [-HOUR_S, 0, HOUR_S])
+def test_a_holder_on_another_host_is_believed_while_its_file_changes(path, clock, dated_s):
+    of_another_host(path, dated_s)
+    lease = FileLease(path)
+    for _ in range(3):
+        assert not lease.acquire()
+        clock.ahead_s += LEASE_S - 1
+        found = lease.holder()
+        assert found is not None and "elsewhere" in found.name
+        os.utime(path, (path.stat().st_mtime + 5,) * 2)  # by its own clock
+    assert not lease.acquire() and lease.holder().alive
+    clock.ahead_s += LEASE_S + 1
+    assert lease.holder() is None and lease.acquire()
+
+
+def test_who_comes_later_watches_anew(path, clock):
+    of_another_host(path, -HOUR_S)
+    assert not FileLease(path).acquire()
+    clock.ahead_s += LEASE_S + 1
+    assert not FileLease(path).acquire()
+
+
+def test_a_file_without_a_name_is_taken_over_soon(path, clock):
+    """A holder killed before it wrote its name."""
+    path.touch()
+    lease = FileLease(path)
+    assert not lease.acquire() and not lease.holder().alive
+    clock.ahead_s += HEARTBEAT_S + 1
+    assert lease.holder() is None and lease.acquire()
+
+
+@pytest.mark.parametrize("text", ["garbage\n", "filelock/2\npid=1", "[]"])
+def test_a_damaged_file_blocks_nobody(path, text):
+    path.write_text(text)
+    lease, deadline = FileLease(path), time.monotonic() + 30
+    while not lease.acquire():
+        assert time.monotonic() < deadline
+
+
+# ---- files of earlier versions
+
+
+def test_a_dead_holder_of_an_earlier_version_holds_nothing(path, holder):
+    first = holder()
+    started = start_of(first.process.pid)
+    first.kill()
+    of_earlier_version(path, socket.gethostname(), first.process.pid, started)
+    assert FileLease(path).holder() is None and FileLease(path).acquire()
+
+
+def test_a_live_holder_of_an_earlier_version_is_believed(path, clock):
+    of_earlier_version(path, socket.gethostname(), os.getpid(), start_of(os.getpid()))
+    lease = FileLease(path)
+    assert not lease.acquire() and lease.holder().alive
+    os.utime(path)
+    assert not lease.acquire()
+
+
+@pytest.mark.parametrize("dated_s", [-HOUR_S, HOUR_S])
+def test_a_silent_holder_of_an_earlier_version_elsewhere_is_taken_over(path, clock, dated_s):
+    of_earlier_version(path, "elsewhere", 1, "7")
+    os.utime(path, (time.time() + dated_s,) * 2)
+    lease = FileLease(path)
+    assert not lease.acquire() and "elsewhere" in lease.holder().name
+    clock.ahead_s += LEASE_S + 1
+    assert lease.acquire()
+
+
+# ---- races
+
+
+def contend(path: Path, rounds: int, barrier: Barrier, won: multiprocessing.Queue) -> None:
+    """In every round: try with all others at once, keep what was got until all have tried."""
+    for number in range(rounds):
+        lease = FileLease(path)
+        barrier.wait()
+        got_it = lease.acquire()
+        barrier.wait()
+        won.put((number, got_it))
+        lease.release()
+        barrier.wait()
+
+
+def dead(path: Path, holder: Callable[[], Holder]) -> str:
+    gone = holder()
+    text = path.read_text()
+    gone.kill()
+    gone.process.wait()
+    return text
+
+
+def zombie(path: Path, holder: Callable[[], Holder]) -> str:
+    gone = holder()
+    text = path.read_text()
+    gone.kill()
+    return text
+
+
+def earlier(path: Path, holder: Callable[[], Holder]) -> str:
+    dead(path, holder)
+    of_earlier_version(path, socket.gethostname(), 1, "7")  # another process has that number
+    return path.read_text()
+
+
+@pytest.mark.parametrize(("kind", "rounds"), [(dead, 25), (zombie, 25), (earlier, 2)])
+def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(path, holder, kind, rounds):
+    left_behind, contenders = kind(path, holder), 4
+    spawn = multiprocessing.get_context("spawn")
+    barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
+    processes = [
+        spawn.Process(target=contend, args=(path, rounds, barrier, won), daemon=True)
+        for _ in range(contenders)
+    ]
+    for process in processes:
+        process.start()
+    for number in range(rounds):
+        path.write_text(left_behind)
+        barrier.wait(60)
+        barrier.wait(60)
+        found = [won.get(timeout=60) for _ in range(contenders)]
+        assert {at for at, _ in found} == {number}
+        assert sum(got_it for _, got_it in found) == 1, found
+        barrier.wait(60)
+    for process in processes:
+        process.join(60)
+    assert not list(path.parent.glob("*"))
+
+
+# ---- waiting
+
+
+def test_who_waits_says_for_what_since_when_and_held_by_whom(path, clock, monkeypatch):
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
+    of_another_host(path, HOUR_S)
+    lease, said = FileLease(path), list[str]()
+    wait = Wait(lease, "the cell abc", said.append)
+    while not lease.acquire():
+        assert not said or clock.ahead_s > SAY_AFTER_S
+        clock.ahead_s += 4
+        wait.poll()
+    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
+    [line] = said
+    assert line.startswith(f"waiting since {wait.began} for the cell abc: process {os.getpid()} on")
+    assert line.endswith(
+        "host elsewhere holds it, taken for gone after 60 s without a sign of life"
+    )
+
+
+def test_a_long_wait_is_said_again_now_and_then(path, clock, monkeypatch):
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
+    of_another_host(path, 0)
+    lease, said = FileLease(path), list[str]()
+    wait = Wait(lease, "the cell abc", said.append)
+    for beat in range(HOUR_S // 10):
+        assert lease.holder() is not None
+        os.utime(path, (beat, beat))
+        clock.ahead_s += 10
+        wait.poll()
+    assert 2 <= len(said) <= 7 and all(line.endswith("holds it") for line in said)
+
+
+def test_a_short_wait_is_not_worth_a_line(path, clock, monkeypatch, holder):
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
+    holder()
+    wait = Wait(FileLease(path), "the cell abc", pytest.fail)
+    for _ in range(9):
+        clock.ahead_s += 1
+        wait.poll()
+
+
+def test_to_work_alone_is_refused_at_once_beside_a_live_process(path, holder):
+    first = holder()
+    with (
+        pytest.raises(ValueError, match=rf"^process {first.process.pid} .* at the sweep x now: "),
+        alone(FileLease(path), "the sweep x", pytest.fail),
+    ):
+        pytest.fail("two work at it")
+    first.kill()
+    with alone(FileLease(path), "the sweep x", pytest.fail):
+        assert path.exists()
     assert not path.exists()
 
 
-def test_a_holder_killed_before_it_wrote_its_name_is_taken_over_soon(path):
-    path.touch()
-    assert not Lease(path).acquire()
-    os.utime(path, (time.time() - dfkd.storage.lease.HEARTBEAT_S - 1,) * 2)
-    assert Lease(path).acquire()
+@pytest.mark.parametrize("lives", [True, False])
+def test_to_work_alone_a_silent_holder_is_watched_until_it_can_be_told(
+    path, clock, monkeypatch, lives
+):
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
+    of_another_host(path, HOUR_S)
+    lease, said = FileLease(path), list[str]()
+
+    class Watched:
+        """The lease, asked every four seconds; the holder elsewhere beats in the fifth try."""
+
+        tries = 0
+        release, holder = lease.release, lease.holder
+
+        def acquire(self) -> bool:
+            clock.ahead_s += 4
+            self.tries += 1
+            if lives and self.tries == 5:
+                os.utime(path, (0, 0))
+            return lease.acquire()
+
+    watched = Watched()
+    if lives:
+        with pytest.raises(ValueError, match="host elsewhere is at"), alone(watched, "x", print):
+            pytest.fail("two work at it")
+        assert watched.tries == 5
+    else:
+        with alone(watched, "x", said.append):
+            assert len(said) == 1 and clock.ahead_s > LEASE_S
+
+
+def test_a_command_in_a_storage_says_so(tmp_path):
+    with using(FolderStorage(tmp_path / "s")):
+        [name] = [path.name for path in (tmp_path / "s").iterdir()]
+        assert name.startswith(layout.IN_USE)
+    assert not list((tmp_path / "s").iterdir())

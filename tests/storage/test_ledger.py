@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dfkd.storage import FolderStorage
 from dfkd.storage.files import check_writable, replace_file, write_json
 from dfkd.storage.ledger import Ledger, Outcome
 
@@ -41,7 +42,7 @@ DIVERGED = replace(FINISHED, state="diverged", step=10, metrics={"probe": 0.1})
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path)
+    return Ledger(FolderStorage(tmp_path))
 
 
 def files(ledger: Ledger) -> dict[str, bytes]:

@@ -65,11 +65,11 @@ def project(
         sys.path.remove(str(folder))
     use_deterministic(1)
     cell = study.cells()["full", 1]
-    source = obtain(cell, folder / "s")
-    score_here(source, folder / "s")
+    source = obtain(cell, FolderStorage(folder / "s"))
+    score_here(source, FolderStorage(folder / "s"))
     digests = {inputs_key(cell): (source.teacher.digest, source.pool.digest)}
     job = RunContext(environment=this_environment("cpu"), digests=digests).job(cell, read_test=True)
-    compute(job, load(source, folder / "s"), folder / "s")
+    compute(job, load(source, FolderStorage(folder / "s")), FolderStorage(folder / "s"))
     return folder
 
 
@@ -204,7 +204,7 @@ def test_the_best_student_loads_in_a_process_that_has_never_heard_of_us(
     server: Server, first: str, project: Path, tmp_path: Path
 ) -> None:
     [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
-    tags, ledger = parent.data.tags, Ledger(project / "s")
+    tags, ledger = parent.data.tags, Ledger(FolderStorage(project / "s"))
     outcome = ledger.read(tags["student_cell"])
     assert outcome is not None and outcome.state == "finished"
     test = digits().task.test()

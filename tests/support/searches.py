@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from synthetic import ENVIRONMENT
 
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 
 SPACE = {
@@ -75,7 +76,7 @@ def _trial(storage: Path, study: optuna.Study, number: int, rng: np.random.Gener
     curve = [
         {"step": float(s), "probe": p, "validation": min(1.0, p + 0.05)} for s, p in points.items()
     ]
-    Ledger(storage).write(
+    Ledger(FolderStorage(storage)).write(
         Outcome(
             cell=cell,
             state=state,

@@ -22,6 +22,7 @@ from dfkd.comparison.comparing import compare
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
+from dfkd.storage import FolderStorage
 from dfkd.sweeps.sweep import SEARCH
 from dfkd.training.cells import RunContext, compute
 from dfkd.training.environment import this_environment
@@ -129,7 +130,13 @@ def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
 def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Path) -> None:
     (report,) = calm.glob("sweeps/*/report")
     name = report.parent.name
-    compare([name], tmp_path, f"sqlite:///{calm}/mlflow.db", log=False, console=Console(quiet=True))
+    compare(
+        [name],
+        FolderStorage(tmp_path),
+        f"sqlite:///{calm}/mlflow.db",
+        log=False,
+        console=Console(quiet=True),
+    )
     for file in report.iterdir():
         assert (tmp_path / "sweeps" / name / "report" / file.name).read_bytes() == file.read_bytes()
     with pytest.raises(
@@ -138,7 +145,7 @@ def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Pa
     ):
         compare(
             ["tiny"],
-            tmp_path,
+            FolderStorage(tmp_path),
             f"sqlite:///{calm}/mlflow.db",
             log=False,
             console=Console(quiet=True),
@@ -245,13 +252,17 @@ def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
     cell = Cell(
         experiment=space(optuna.trial.FixedTrial(trial["params"])), block=Block(seed=SEARCH)
     )
-    source = obtain(cell, tmp_path)
-    score_here(source, tmp_path)
+    source = obtain(cell, FolderStorage(tmp_path))
+    score_here(source, FolderStorage(tmp_path))
     run_context = RunContext(
         environment=this_environment("cpu"),
         digests={inputs_key(cell): (source.teacher.digest, source.pool.digest)},
     )
-    outcome = compute(run_context.job(cell, read_test=False), load(source, tmp_path), tmp_path)
+    outcome = compute(
+        run_context.job(cell, read_test=False),
+        load(source, FolderStorage(tmp_path)),
+        FolderStorage(tmp_path),
+    )
     assert outcome.cell == trial["cell"]
     assert finished(tmp_path)[outcome.cell] == finished(calm)[outcome.cell]
 

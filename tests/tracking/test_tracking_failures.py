@@ -16,6 +16,7 @@ import pytest
 from mlflow_records import Record, closed_port, outcome
 
 from dfkd.experiment.recipes import digits
+from dfkd.storage import FolderStorage
 from dfkd.tracking import Parent, Tracker
 from dfkd.tracking.failures import STORES
 from dfkd.tracking.tracker import FIRST_PAUSE_S
@@ -54,7 +55,7 @@ def exercise(tracker: Tracker) -> None:
 def test_a_server_that_is_away_costs_one_line(tmp_path: Path, capfd: Any) -> None:
     lines: list[str] = []
     uri = f"http://user:secret@127.0.0.1:{closed_port()}"
-    exercise(Tracker(tmp_path, uri, warn=lines.append))
+    exercise(Tracker(FolderStorage(tmp_path), uri, warn=lines.append))
     [line] = lines
     assert "Connection refused" in line and "\n" not in line and len(line) < 300
     assert "secret" not in line and "user" not in line
@@ -79,7 +80,7 @@ def hanging_up() -> Iterator[tuple[str, list[object]]]:
 def test_a_server_that_is_away_is_called_at_the_start_and_at_the_end(tmp_path: Path) -> None:
     """A call each, and MLflow's one repetition of it; the 50 cells between cost nothing."""
     with hanging_up() as (uri, calls):
-        exercise(Tracker(tmp_path, uri, warn=lambda line: None, clock=lambda: 1.0))
+        exercise(Tracker(FolderStorage(tmp_path), uri, warn=lambda line: None, clock=lambda: 1.0))
     assert len(calls) == 4
 
 
@@ -95,7 +96,7 @@ def test_a_server_that_is_away_is_called_at_the_start_and_at_the_end(tmp_path: P
 def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, capfd: Any) -> None:
     lines: list[str] = []
     started = time.monotonic()
-    exercise(Tracker(tmp_path, uri, warn=lines.append))
+    exercise(Tracker(FolderStorage(tmp_path), uri, warn=lines.append))
     assert time.monotonic() - started < 60  # MLflow by itself tries for 100 s and more
     [line] = lines
     assert "\n" not in line and "secret" not in line
@@ -195,7 +196,7 @@ def test_the_exceptions_of_artifact_stores_have_these_names(module: str) -> None
     ],
 )
 def test_credentials_are_not_shown(uri: str, shown: str, command: str, tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path, uri)
+    tracker = Tracker(FolderStorage(tmp_path), uri)
     assert tracker.shown_uri == shown
     assert tracker.open_command() == command
 
@@ -205,14 +206,14 @@ def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert Tracker(Path("runs")).uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert Tracker(FolderStorage(Path("runs"))).uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql://u:p@host/db")
-    assert Tracker(Path("runs")).uri == "mysql://u:p@host/db"
+    assert Tracker(FolderStorage(Path("runs"))).uri == "mysql://u:p@host/db"
     assert (
-        Tracker(Path("runs")).open_command()
+        Tracker(FolderStorage(Path("runs"))).open_command()
         == 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
     )
-    assert Tracker(Path("runs"), "http://given").uri == "http://given"
+    assert Tracker(FolderStorage(Path("runs")), "http://given").uri == "http://given"
 
 
 def test_importing_is_cheap() -> None:

@@ -18,6 +18,7 @@ import pytest
 import dfkd.training.cells
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Confident
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Computation, Job, compute
 from dfkd.training.distill import Inputs, Run
@@ -74,7 +75,7 @@ def everything(storage: Path) -> dict[Path, int]:
 
 
 def student(storage: Path, job: Job) -> bytes:
-    return (Ledger(storage).folder(job.name) / "student.safetensors").read_bytes()
+    return (Ledger(FolderStorage(storage)).folder(job.name) / "student.safetensors").read_bytes()
 
 
 def told(outcome: Outcome) -> Outcome:
@@ -83,25 +84,25 @@ def told(outcome: Outcome) -> Outcome:
 
 
 def files(storage: Path, job: Job) -> set[str]:
-    return {path.name for path in Ledger(storage).folder(job.name).iterdir()}
+    return {path.name for path in Ledger(FolderStorage(storage)).folder(job.name).iterdir()}
 
 
 # ---- once
 
 
 def test_a_cell_is_computed_once(job, inputs, tmp_path, steps):
-    first = compute(job, inputs, tmp_path)
+    first = compute(job, inputs, FolderStorage(tmp_path))
     assert steps == list(range(20))
     before = everything(tmp_path)
-    assert compute(job, inputs, tmp_path) == first
+    assert compute(job, inputs, FolderStorage(tmp_path)) == first
     assert steps == list(range(20))
     assert everything(tmp_path) == before
 
 
 def test_what_a_cell_leaves_behind(job, inputs, tmp_path):
-    outcome = compute(replace(job, tags={"git": "abc"}), inputs, tmp_path)
+    outcome = compute(replace(job, tags={"git": "abc"}), inputs, FolderStorage(tmp_path))
     assert files(tmp_path, job) == {"curve.parquet", "student.safetensors", "record.json"}
-    assert Ledger(tmp_path).read(job.name) == outcome
+    assert Ledger(FolderStorage(tmp_path)).read(job.name) == outcome
     assert (outcome.cell, outcome.state, outcome.step) == (job.name, "finished", 20)
     assert [point["step"] for point in outcome.points] == [5, 10, 15, 20]
     assert outcome.metrics == {
@@ -123,8 +124,8 @@ def test_equal_experiments_are_one_cell_and_others_are_not(job, tiny, job_of):
 
 
 def test_a_finished_cell_is_told_point_by_point(job, inputs, tmp_path):
-    points = compute(job, inputs, tmp_path).points
-    again = Computation(job, inputs, Ledger(tmp_path))
+    points = compute(job, inputs, FolderStorage(tmp_path)).points
+    again = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     assert [again.advance() for _ in range(5)] == [*points, None]
     assert again.outcome is not None and again.ended
 
@@ -138,7 +139,7 @@ def calm_and_killed(tiny, inputs, job_of, tmp_path_factory) -> Iterator[tuple[Pa
     killed at step 13.
     """
     folder = tmp_path_factory.mktemp("processes")
-    work = job_of(tiny), inputs, folder / "calm", folder / "killed"
+    work = (job_of(tiny), inputs, FolderStorage(folder / "calm"), FolderStorage(folder / "killed"))
     (folder / "work").write_bytes(pickle.dumps(work))
     process = subprocess.Popen(
         [sys.executable, "-c", FIRST_THEN_STALLED, str(folder / "work")],
@@ -163,21 +164,21 @@ def test_the_sixth_cell_of_a_process_is_the_first_of_another(
         replace(tiny, explicit=None),
     ]
     for index, experiment in enumerate(others):
-        compute(job_of(experiment, seed=index), inputs, tmp_path)
-    compute(job, inputs, tmp_path / "fifth")
-    sixth = compute(job, inputs, tmp_path)
+        compute(job_of(experiment, seed=index), inputs, FolderStorage(tmp_path))
+    compute(job, inputs, FolderStorage(tmp_path / "fifth"))
+    sixth = compute(job, inputs, FolderStorage(tmp_path))
     assert student(tmp_path, job) == student(tmp_path / "fifth", job) == student(calm, job)
-    assert told(sixth) == told(Ledger(calm).read(job.name))
+    assert told(sixth) == told(Ledger(FolderStorage(calm)).read(job.name))
 
 
 def test_a_killed_cell_goes_on_from_its_checkpoint(job, inputs, calm_and_killed, steps):
     calm, killed = calm_and_killed
     assert files(killed, job) == {"checkpoint.pt", "lease"}
-    seconds = Ledger(killed).restore(job.name)["seconds"]
-    outcome = compute(job, inputs, killed)
+    seconds = Ledger(FolderStorage(killed)).restore(job.name)["seconds"]
+    outcome = compute(job, inputs, FolderStorage(killed))
     assert steps == list(range(10, 20))
     assert student(killed, job) == student(calm, job)
-    assert told(outcome) == told(Ledger(calm).read(job.name))
+    assert told(outcome) == told(Ledger(FolderStorage(calm)).read(job.name))
     assert outcome.seconds > seconds > 0  # what was spent before counts
     assert files(killed, job) == {"curve.parquet", "student.safetensors", "record.json"}
 
@@ -190,40 +191,40 @@ def test_a_closed_computation_is_taken_up_again(
     job, inputs, tmp_path, steps, monkeypatch, evaluations
 ):
     monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
-    first = Computation(job, inputs, Ledger(tmp_path))
+    first = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     seen = [first.advance() for _ in range(evaluations)]
     first.close()  # as a search does that stops it
     assert "lease" not in files(tmp_path, job)
-    outcome = compute(job, inputs, tmp_path)
+    outcome = compute(job, inputs, FolderStorage(tmp_path))
     assert steps == list(range(20))
     assert outcome.points[:evaluations] == seen and len(outcome.points) == 4
 
 
 def test_a_damaged_checkpoint_costs_time_only(job, inputs, tmp_path, monkeypatch, steps):
     monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
-    first = Computation(job, inputs, Ledger(tmp_path))
+    first = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     first.advance()
     first.close()
-    (Ledger(tmp_path).folder(job.name) / "checkpoint.pt").write_bytes(b"half")
-    assert compute(job, inputs, tmp_path).state == "finished"
+    (Ledger(FolderStorage(tmp_path)).folder(job.name) / "checkpoint.pt").write_bytes(b"half")
+    assert compute(job, inputs, FolderStorage(tmp_path)).state == "finished"
     assert steps == [*range(5), *range(20)]
 
 
 def test_a_damaged_record_is_computed_again(job, inputs, tmp_path, steps):
-    first = compute(job, inputs, tmp_path)
+    first = compute(job, inputs, FolderStorage(tmp_path))
     weights = student(tmp_path, job)
-    (Ledger(tmp_path).folder(job.name) / "record.json").write_text('{"cell": ')
-    assert told(compute(job, inputs, tmp_path)) == told(first)
+    (Ledger(FolderStorage(tmp_path)).folder(job.name) / "record.json").write_text('{"cell": ')
+    assert told(compute(job, inputs, FolderStorage(tmp_path))) == told(first)
     assert len(steps) == 40
     assert student(tmp_path, job) == weights
 
 
 def test_a_pruned_cell_is_finished_when_it_is_asked_for(job, inputs, tmp_path):
-    ledger = Ledger(tmp_path)
-    calm = compute(job, inputs, tmp_path / "calm")
+    ledger = Ledger(FolderStorage(tmp_path))
+    calm = compute(job, inputs, FolderStorage(tmp_path / "calm"))
     pruned = replace(calm, state="pruned", step=10, points=calm.points[:2])
     ledger.write(pruned, None)
-    assert told(compute(job, inputs, tmp_path)) == told(calm)
+    assert told(compute(job, inputs, FolderStorage(tmp_path))) == told(calm)
     ledger.write(pruned, None)
     assert told(ledger.read(job.name)) == told(calm)
 
@@ -231,15 +232,15 @@ def test_a_pruned_cell_is_finished_when_it_is_asked_for(job, inputs, tmp_path):
 @pytest.mark.parametrize("where", ["_select", "evaluate", "restore"])
 def test_an_error_leaves_neither_lease_nor_record(job, inputs, tmp_path, monkeypatch, where):
     monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
-    started = Computation(job, inputs, Ledger(tmp_path))
+    started = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     started.advance()
     started.close()
     with monkeypatch.context() as broken:
         broken.setattr(Run, where, _fails)
         with pytest.raises(RuntimeError, match="out of memory"):
-            compute(job, inputs, tmp_path)
+            compute(job, inputs, FolderStorage(tmp_path))
     assert files(tmp_path, job) == {"checkpoint.pt"}
-    assert compute(job, inputs, tmp_path).state == "finished"
+    assert compute(job, inputs, FolderStorage(tmp_path)).state == "finished"
 
 
 def _fails(*arguments: object) -> None:
@@ -251,19 +252,19 @@ def _fails(*arguments: object) -> None:
 
 def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(tiny, job_of, inputs, tmp_path, steps):
     job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)), read_test=True)
-    outcome = compute(job, inputs, tmp_path)
+    outcome = compute(job, inputs, FolderStorage(tmp_path))
     assert outcome.state == "diverged" and outcome.final
     assert outcome.metrics == {"probe": 0.1, "validation": 0.1, "test": 0.1}
     assert outcome.step == steps[-1] + 1 == outcome.points[-1]["step"]
     assert files(tmp_path, job) == {"curve.parquet", "record.json", "test.json"}
     before = everything(tmp_path)
-    assert compute(job, inputs, tmp_path) == outcome
+    assert compute(job, inputs, FolderStorage(tmp_path)) == outcome
     assert everything(tmp_path) == before
 
 
 def test_a_diverged_cell_has_no_validation_where_there_is_none(tiny, job_of, inputs, tmp_path):
     job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)))
-    outcome = compute(job, replace(inputs, validation=None), tmp_path)
+    outcome = compute(job, replace(inputs, validation=None), FolderStorage(tmp_path))
     assert outcome.metrics == {"probe": 0.1}
 
 
@@ -287,26 +288,26 @@ def test_reads(tiny, monkeypatch) -> list[int]:
 def test_the_test_set_is_read_once_and_only_where_it_was_asked_for(
     job, inputs, tmp_path, test_reads, steps
 ):
-    assert "test" not in compute(job, inputs, tmp_path).metrics
+    assert "test" not in compute(job, inputs, FolderStorage(tmp_path)).metrics
     assert test_reads == []
     asked = replace(job, read_test=True)
-    first = compute(asked, inputs, tmp_path)
+    first = compute(asked, inputs, FolderStorage(tmp_path))
     assert 0 < first.metrics["test"] < 1
-    assert compute(asked, inputs, tmp_path) == first
+    assert compute(asked, inputs, FolderStorage(tmp_path)) == first
     assert test_reads == [1]
     assert len(steps) == 20  # the trial's cell is the confirmed one: nothing is trained again
-    assert compute(job, inputs, tmp_path) == first
+    assert compute(job, inputs, FolderStorage(tmp_path)) == first
 
 
 def test_the_test_accuracy_is_that_of_the_kept_student(job, inputs, tmp_path):
-    first = compute(replace(job, read_test=True), inputs, tmp_path / "a")
-    compute(job, inputs, tmp_path / "b")
-    later = compute(replace(job, read_test=True), inputs, tmp_path / "b")
+    first = compute(replace(job, read_test=True), inputs, FolderStorage(tmp_path / "a"))
+    compute(job, inputs, FolderStorage(tmp_path / "b"))
+    later = compute(replace(job, read_test=True), inputs, FolderStorage(tmp_path / "b"))
     assert told(later) == told(first)
 
 
 def test_the_test_accuracy_of_each_class_averages_to_that_of_all(job, inputs, tmp_path, tiny):
-    metrics = compute(replace(job, read_test=True), inputs, tmp_path).metrics
+    metrics = compute(replace(job, read_test=True), inputs, FolderStorage(tmp_path)).metrics
     labels = tiny.task.test().labels
     by_class = np.array([metrics[f"test.class.{k}"] for k in range(10)])
     assert (by_class * np.bincount(labels)).sum() / len(labels) == pytest.approx(metrics["test"])
@@ -319,15 +320,15 @@ def test_the_test_accuracy_of_each_class_averages_to_that_of_all(job, inputs, tm
 def waiting(job: Job, inputs: Inputs, storage: Path) -> tuple[threading.Thread, list[Outcome]]:
     outcomes: list[Outcome] = []
     thread = threading.Thread(
-        target=lambda: outcomes.append(compute(job, inputs, storage)), daemon=True
+        target=lambda: outcomes.append(compute(job, inputs, FolderStorage(storage))), daemon=True
     )
     thread.start()
     return thread, outcomes
 
 
 def test_who_finds_a_cell_under_way_waits_and_is_told(job, inputs, tmp_path, monkeypatch, steps):
-    monkeypatch.setattr(dfkd.training.cells, "POLL_S", 0.01)
-    holder = Computation(job, inputs, Ledger(tmp_path))
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0.01)
+    holder = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     thread, outcomes = waiting(job, inputs, tmp_path)
     while holder.advance():
         assert not outcomes
@@ -337,9 +338,9 @@ def test_who_finds_a_cell_under_way_waits_and_is_told(job, inputs, tmp_path, mon
 
 
 def test_who_waits_goes_on_where_the_other_let_go(job, inputs, tmp_path, monkeypatch, steps):
-    monkeypatch.setattr(dfkd.training.cells, "POLL_S", 0.01)
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0.01)
     monkeypatch.setattr(dfkd.training.cells, "CHECKPOINT_EVERY_S", 0)
-    holder = Computation(job, inputs, Ledger(tmp_path))
+    holder = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     holder.advance()
     thread, outcomes = waiting(job, inputs, tmp_path)
     time.sleep(0.05)
@@ -353,7 +354,7 @@ def test_who_waits_goes_on_where_the_other_let_go(job, inputs, tmp_path, monkeyp
 def test_a_cell_recorded_just_before_its_lease_was_free_is_not_computed_again(
     job, inputs, tmp_path, monkeypatch, steps
 ):
-    compute(job, inputs, tmp_path)
+    compute(job, inputs, FolderStorage(tmp_path))
     calls: list[Callable[[], Outcome | None]] = []
     known = Computation._known
 
@@ -363,6 +364,6 @@ def test_a_cell_recorded_just_before_its_lease_was_free_is_not_computed_again(
         return known(computation) if len(calls) > 1 else None
 
     monkeypatch.setattr(Computation, "_known", missed_once)
-    compute(job, inputs, tmp_path)
+    compute(job, inputs, FolderStorage(tmp_path))
     assert steps == list(range(20))
     assert "lease" not in files(tmp_path, job)

@@ -97,9 +97,9 @@ def test_good_input_passes_and_nothing_is_made_yet(tiny, tmp_path):
 
 def test_everything_is_found_the_second_time(tiny, source, inputs, source_storage):
     before = everything(source_storage)
-    again = obtain(cell(tiny), source_storage)
-    score_here(again, source_storage)
-    loaded = load(again, source_storage)
+    again = obtain(cell(tiny), FolderStorage(source_storage))
+    score_here(again, FolderStorage(source_storage))
+    loaded = load(again, FolderStorage(source_storage))
     assert everything(source_storage) == before
     assert (again.teacher.digest, again.pool) == (source.teacher.digest, source.pool)
     assert (loaded.images_NHWC == inputs.images_NHWC).all()
@@ -132,4 +132,7 @@ def test_cells_share_a_source_if_task_pool_and_teacher_are_equal(tiny):
 
 
 def test_a_seed_of_the_block_does_not_train_another_teacher(tiny, source, source_storage):
-    assert obtain(cell(tiny, seed=7), source_storage).teacher.digest == source.teacher.digest
+    assert (
+        obtain(cell(tiny, seed=7), FolderStorage(source_storage)).teacher.digest
+        == source.teacher.digest
+    )

@@ -22,6 +22,7 @@ from dfkd.models.networks import CifarResNet, CifarVGG11, Network, WideResNet
 from dfkd.models.teachers import TrainedNetwork, weights_digest
 from dfkd.scores import score_images, scores_of
 from dfkd.seeding import Block, use_deterministic
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.probe import draw_probe
@@ -83,7 +84,7 @@ def test_a_pair_is_scored_selected_trained_and_resumed(
     assert len(calm.rows_N) == 22  # of the 27 beside the probe
     start = {name: value.clone() for name, value in calm.objective.state_dict().items()}
     calm.advance(1)
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(FolderStorage(tmp_path))
     ledger.checkpoint("cell", {"run": calm.state()})
     resumed = Run(cell, inputs)
     state = ledger.restore("cell")
