@@ -15,13 +15,28 @@ pytest.register_assert_rewrite(
     "dfkd.testing.answers",
     "dfkd.testing.droppings",
     "dfkd.testing.losses",
+    "dfkd.testing.networks",
+    "dfkd.testing.pools",
     "dfkd.testing.selections",
+    "dfkd.testing.tasks",
 )
 
 from dfkd.testing.answers import AnswerLossSuite  # noqa: E402
 from dfkd.testing.droppings import DroppingSuite  # noqa: E402
 from dfkd.testing.losses import LossSuite  # noqa: E402
+from dfkd.testing.networks import NetworkSuite  # noqa: E402
+from dfkd.testing.pools import PoolSuite  # noqa: E402
 from dfkd.testing.selections import SelectionSuite  # noqa: E402
 from dfkd.testing.suite import PieceSuite  # noqa: E402
+from dfkd.testing.tasks import TaskSuite  # noqa: E402
 
-__all__ = ["AnswerLossSuite", "DroppingSuite", "LossSuite", "PieceSuite", "SelectionSuite"]
+__all__ = [
+    "AnswerLossSuite",
+    "DroppingSuite",
+    "LossSuite",
+    "NetworkSuite",
+    "PieceSuite",
+    "PoolSuite",
+    "SelectionSuite",
+    "TaskSuite",
+]

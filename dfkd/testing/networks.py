@@ -1,9 +1,4 @@
-"""What all networks promise. A network of your own is tested in three lines:
-
-    from dfkd.testing.networks import NetworkSuite
-
-    class TestMyNetwork(NetworkSuite):
-        given = MyNetwork(width=8)
+"""What every network promises.
 
 B batch, C channels, H height, W width, K classes, D feature width.
 """
@@ -11,21 +6,28 @@ B batch, C channels, H height, W width, K classes, D feature width.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dfkd.models.networks import Network, Tapped, classifier_head
-from dfkd.testing.pieces import PieceSuite
+from dfkd.testing.suite import PieceSuite
 
 CLASSES = 7
 
 
 class NetworkSuite(PieceSuite):
-    """The tests of any network; `image_shape` (H, W, C) is one that it is made for."""
+    """Runs each of `pieces`, networks, through what teachers and students rely on.
 
-    image_shape: tuple[int, int, int] = (32, 32, 3)
+    class TestMine(NetworkSuite):
+        pieces = (Mine(width=8),)
+
+    image_shape: (H, W, C) of images that the networks are made for.
+    """
+
+    image_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
 
     def built(self, network: Network, seed: int = 0) -> nn.Module:
         """Return a module of the network for CLASSES classes, its weights drawn from the seed."""

@@ -1,9 +1,4 @@
-"""What all pools promise. A pool of your own is tested in three lines:
-
-    from dfkd.testing.pools import PoolSuite
-
-    class TestMyPool(PoolSuite):
-        given = MyPool(rows=100)
+"""What every pool promises.
 
 N images, H height, W width, C channels.
 """
@@ -12,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,13 +16,19 @@ from numpy.typing import NDArray
 from dfkd.data.importing.shards import ImageShape, PoolFiles, read_shard
 from dfkd.data.pools import Pool
 from dfkd.storage import FolderStorage, Storage
-from dfkd.testing.pieces import PieceSuite
+from dfkd.testing.suite import PieceSuite
 
 
 class PoolSuite(PieceSuite):
-    """The tests of any pool; `image_shape` (H, W, C) is one that it can make. Keep it small."""
+    """Runs each of `pieces`, pools, through what all that reads pools relies on.
 
-    image_shape: ImageShape = (16, 16, 1)
+    class TestMine(PoolSuite):
+        pieces = (Mine(rows=100),)
+
+    image_shape: (H, W, C) that the pools can make; keep pools and images small.
+    """
+
+    image_shape: ClassVar[ImageShape] = (16, 16, 1)
 
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Storage:

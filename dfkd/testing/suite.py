@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,14 +15,15 @@ from dfkd.identity import is_piece, name_of, spec
 class PieceSuite:
     """Runs its tests on each of `pieces`, instances of one kind.
 
-    The suites of each kind (`LossSuite`, `SelectionSuite`, ...) inherit it.
+    The suites of each kind (`LossSuite`, `SelectionSuite`, ...) inherit it. A piece that needs
+    files is given by a fixture `piece` of the class instead, which may have parameters.
     """
 
     pieces: ClassVar[Sequence[Any]] = ()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Called by pytest for each test of the class."""
-        if "piece" in metafunc.fixturenames:
+        if self.pieces and "piece" in metafunc.fixturenames:
             metafunc.parametrize("piece", self.pieces, ids=name_of)
 
     def test_it_is_a_frozen_value_with_a_card_and_a_version(self, piece: Any) -> None:
@@ -32,6 +34,9 @@ class PieceSuite:
         assert kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(")
         assert type(kind.version) is int
         assert hash(piece) == hash(dataclasses.replace(piece))
+
+    def test_it_travels_to_other_processes(self, piece: Any) -> None:
+        assert pickle.loads(pickle.dumps(piece)) == piece
 
     def test_every_field_but_locations_and_limits_is_part_of_the_identity(self, piece: Any) -> None:
         fields = dataclasses.fields(piece)

@@ -1,9 +1,4 @@
-"""What all tasks promise. A task of your own is tested in three lines:
-
-    from dfkd.testing.tasks import TaskSuite
-
-    class TestMyTask(TaskSuite):
-        given = MyTask()
+"""What every task promises.
 
 N images, H height, W width, C channels, K classes.
 """
@@ -15,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from dfkd.data.tasks import NoSplit, Split, Task
-from dfkd.testing.pieces import PieceSuite
 from dfkd.testing.pools import stamps
+from dfkd.testing.suite import PieceSuite
 
 
 class TaskSuite(PieceSuite):
-    """The tests of any task."""
+    """Runs each of `pieces`, tasks, through what teachers, runs and reports rely on.
+
+    class TestMine(TaskSuite):
+        pieces = (Mine(),)
+    """
 
     def test_its_constants_fit_together(self, piece: Task) -> None:
         height, width, channels = piece.image_shape

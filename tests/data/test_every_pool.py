@@ -6,7 +6,7 @@ import pytest
 from small_pieces import small_pool
 
 from dfkd.data.pools import POOLS, Pool, WildGarments
-from dfkd.testing.pools import PoolSuite
+from dfkd.testing import PoolSuite
 
 
 class TestEveryPool(PoolSuite):

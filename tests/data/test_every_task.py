@@ -7,7 +7,8 @@ import pytest
 from small_pieces import small_task
 
 from dfkd.data.tasks import TASKS, Task
-from dfkd.testing.tasks import TaskSuite, splits_of
+from dfkd.testing import TaskSuite
+from dfkd.testing.tasks import splits_of
 
 
 class TestEveryTask(TaskSuite):

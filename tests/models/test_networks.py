@@ -19,7 +19,7 @@ from dfkd.models.networks import (
     classifier_head,
     stages_of,
 )
-from dfkd.testing.networks import NetworkSuite
+from dfkd.testing import NetworkSuite
 
 NETWORKS_HERE = (
     SmallResNet(width=8),

@@ -7,9 +7,7 @@ from torch import nn
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Split
-from dfkd.testing.networks import NetworkSuite
-from dfkd.testing.pools import PoolSuite
-from dfkd.testing.tasks import TaskSuite
+from dfkd.testing import NetworkSuite, PoolSuite, TaskSuite
 
 
 class Restless(Noise):
@@ -56,20 +54,20 @@ class Headless(Linear):
 
 
 class TestRestless(PoolSuite):
-    given = Restless(rows=9)
+    pieces = (Restless(rows=9),)
 
 
 class TestAlike(PoolSuite):
-    given = Alike(rows=9)
+    pieces = (Alike(rows=9),)
 
 
 class TestUnlabelled(TaskSuite):
-    given = Unlabelled()
+    pieces = (Unlabelled(),)
 
 
 class TestShared(TaskSuite):
-    given = Shared()
+    pieces = (Shared(),)
 
 
 class TestHeadless(NetworkSuite):
-    given = Headless(pixels=1024)
+    pieces = (Headless(pixels=1024),)

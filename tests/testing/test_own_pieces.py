@@ -14,9 +14,7 @@ from dfkd.data.importing.shards import write_shard, written_shard
 from dfkd.data.pools import BasePool, PoolFiles
 from dfkd.data.tasks import BaseTask, Split
 from dfkd.models.networks import BaseNetwork
-from dfkd.testing.networks import NetworkSuite
-from dfkd.testing.pools import PoolSuite
-from dfkd.testing.tasks import TaskSuite
+from dfkd.testing import NetworkSuite, PoolSuite, TaskSuite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +67,15 @@ class Linear(BaseNetwork):
 
 
 class TestNoise(PoolSuite):
-    given = Noise(rows=20)
+    pieces = (Noise(rows=20),)
 
 
 class TestBright(TaskSuite):
-    given = Bright()
+    pieces = (Bright(),)
 
 
 class TestLinear(NetworkSuite):
-    given = Linear(pixels=32 * 32)
+    pieces = (Linear(pixels=32 * 32),)
 
 
 FAILING = {
