@@ -9,12 +9,12 @@ from dfkd.storage import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """WHERE cells are computed.
+    """WHERE cells are computed; no part of what they are.
 
-    storage: a folder that every node sees. workers: Train workers per cell; 1 is the warm path.
-    cpus, gpus: of one worker. concurrency: cells at a time, None for as many as the cluster holds.
-    device: "cpu" or "cuda". accept_changed_code: use cells that an own class computed whose code
-    has changed since.
+    storage: seen by every node. tracking_uri: an MLflow server, None for a database in the storage.
+    workers: Train workers for each cell; with 1 a warm process computes it. cpus, gpus: of one
+    worker. concurrency: cells at a time, None for as many as the cluster holds.
+    accept_changed_code: use cells of a user's class whose code has changed since.
     """
 
     storage: Storage
@@ -33,4 +33,6 @@ class Compute:
 
     @property
     def device(self) -> str:
+        """Return "cpu" or "cuda"."""
+        """Return "cpu" or "cuda"."""
         return "cuda" if self.gpus else "cpu"

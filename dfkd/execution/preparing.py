@@ -1,4 +1,4 @@
-"""Preparing: teachers, pools and scores for many cells, each once, side by side on the cluster."""
+"""Preparing on the cluster: the teachers, pools and scores of many cells, each made once."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from dfkd.training.inputs import (
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedInputs:
-    """A source with all that its cells read on disk, to be mapped by workers: one copy in the
-    memory of each node.
+    """A teacher and a pool whose scores and memory maps lie in the storage.
+
+    Workers map what `mapped` names, so that each node holds one copy in its memory.
     """
 
     source: InputSource
@@ -41,8 +42,9 @@ class PreparedInputs:
 
 @contextmanager
 def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[PreparedInputs]:
-    """A session in which all that one cell reads is in place. ValueError before anything is written
-    if it cannot be.
+    """Open a session in which all that one cell reads is in place.
+
+    Raises ValueError before anything is written if that cannot be.
     """
     check(cell, compute.storage)
     with session(compute):
@@ -50,9 +52,7 @@ def prepared_cell(cell: Cell, compute: Compute, console: Console) -> Iterator[Pr
 
 
 def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[str, PreparedInputs]:
-    """Everything that these cells share, by source key. What is on disk already is read, nothing is
-    made twice.
-    """
+    """Return what these cells read, by `inputs_key`. What the storage has is not made again."""
     distinct = {inputs_key(cell): cell for cell in cells}
     return {key: _prepare(cell, compute, console) for key, cell in distinct.items()}
 
@@ -77,12 +77,13 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
 
 
 def _obtain(cell: Cell, storage: Storage, console: Console) -> InputSource:
-    """The teacher in one task, beside it the pool, step by step as it can be made."""
-    e, block = cell.experiment, cell.block
-    teacher = _teacher.remote(cell, storage)
+    """Train or read the teacher in a task, and make the pool beside it."""
+    experiment, task = cell.experiment, cell.experiment.task
+    trained = _teacher.remote(cell, storage)
     with console.step("teacher and pool") as say:
-        pool = _pool(e.pool.builder(e.task.image_shape, storage, block.draw), say)
-        source = InputSource(task=e.task, teacher=ray.get(teacher), pool=pool, cache=e.cache)
+        builder = experiment.pool.builder(task.image_shape, storage, cell.block.draw)
+        pool, teacher = _pool(builder, say), ray.get(trained)
+        source = InputSource(task=task, teacher=teacher, pool=pool, cache=experiment.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source
@@ -117,7 +118,7 @@ def _pack(source: InputSource, storage: Storage) -> MappedInputs:
 
 
 def environment_of_workers(compute: Compute) -> Environment:
-    """What cells are computed on. Asked of a worker: the driver may sit on a head without a GPU."""
+    """Return on what workers compute. One of them is asked: the driver may have no GPU."""
     task = _environment.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
     return ray.get(task.remote(compute))
 

@@ -87,10 +87,15 @@ class RayExecutor:
         return self._by_groups(jobs) if self.where.workers > 1 else self._by_warm_workers(jobs)
 
     def _by_groups(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
-        from dfkd.execution.train_group import distribute  # Ray Train takes seconds to import
+        from ray.train import TrainingFailedError  # Ray Train takes seconds to import
+
+        from dfkd.execution.train_group import distribute
 
         for job in jobs:
-            yield distribute(job, self.inputs(job.cell), self.where, self.console.warn)
+            try:
+                yield distribute(job, self.inputs(job.cell), self.where, self.console.warn)
+            except (TrainingFailedError, ValueError) as error:
+                yield failure_of(job, str(error), self.where.storage, self.console)
 
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where

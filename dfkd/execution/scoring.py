@@ -24,20 +24,18 @@ POLL_S = 1.0
 
 
 class ShardScorer:
-    """One actor: keeps the teacher, scores whole shards, writes each into its content-addressed
-    file.
-    """
+    """An actor of Ray Data: it keeps the teacher and writes the scores of whole shards."""
 
     def __init__(self, cell: Cell, shards: list[Shard], compute: Compute) -> None:
         use_deterministic(compute.cpus)
-        e = cell.experiment
-        # Read again from storage: as an argument, Ray would lose it when the actor has to be
-        # restarted
-        self.teacher = e.teacher.obtain(e.task, compute.storage, cell.block.teacher)
-        self.task, self.cache, self.shards, self.compute = e.task, e.cache, shards, compute
+        task, teacher = cell.experiment.task, cell.experiment.teacher
+        # Read from the storage: as an argument, Ray would lose it when it restarts the actor
+        self.teacher = teacher.obtain(task, compute.storage, cell.block.teacher)
+        self.task, self.cache = task, cell.experiment.cache
+        self.shards, self.compute = shards, compute
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Shards by number to what was refused of each, as JSON, "" where nothing was."""
+        """Score the shards with these numbers; return what was refused of each, as JSON, or ""."""
         return {"refused": np.array([self._score(self.shards[i]) for i in batch["item"]])}
 
     def _score(self, shard: Shard) -> str:
@@ -50,10 +48,10 @@ class ShardScorer:
 
 
 def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
-    """Score what is missing; yields now and then how many rows were done. Killed, it goes on with
-    the next shard.
+    """Score what is missing, and yield now and then how many more rows are done.
 
-    NotFinite, with the counts of all shards, where the teacher's answers are NaN or infinite.
+    After it was killed, it goes on with the next shard. Raises NotFinite, with the counts of all
+    shards, where the teacher's answers are NaN or infinite.
     """
     storage, digest = compute.storage, source.teacher.digest
     missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
@@ -71,9 +69,7 @@ def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
 
 @ray.remote(num_cpus=0)
 def _score(cell: Cell, missing: list[Shard], compute: Compute) -> list[NotFinite]:
-    """Ray Data's own driver, in a task: its log does not mix with ours, and the head of a cluster
-    stays free.
-    """
+    """Run Ray Data's driver in a task: its log does not mix with ours, and the head stays free."""
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(
         list(range(len(missing))), override_num_blocks=len(missing)

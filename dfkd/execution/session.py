@@ -1,6 +1,4 @@
-"""A Ray session: join the cluster that submitted us, or start a local one that is gone when we
-are.
-"""
+"""A Ray session: the cluster that submitted us, or a local one that ends with this process."""
 
 from __future__ import annotations
 
@@ -19,24 +17,22 @@ from dfkd.storage.variables import variable
 
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
-    """Ray, ready. ValueError if the cluster can never hold one cell: nothing would ever be
-    scheduled.
+    """Start or join Ray. Raises ValueError if the cluster can never hold one cell.
 
     `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
     `ray job submit` sets, makes us join one.
     """
     address = variable("RAY_ADDRESS") or "local"
     local = address == "local"
-    os.environ.setdefault(
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-    )  # the coming default; silences Ray's warning
+    # the coming default; silences Ray's warning
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
         address=address,
         include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
         log_to_driver=False,
         logging_level=logging.ERROR,
-        # a worker that has imported torch waits for the next phase instead of being replaced by a
-        # cold one
+        # A worker that has imported torch waits for the next phase instead of being replaced by a
+        # cold one. Private to Ray, which has no public way to say so; a test fails when it is gone
         _system_config={"idle_worker_killing_time_threshold_ms": 600_000} if local else None,
         runtime_env={"env_vars": worker_environment(compute)},
     )
@@ -49,8 +45,10 @@ def session(compute: Compute) -> Iterator[None]:
 
 
 def worker_environment(compute: Compute) -> dict[str, str]:
-    """OpenMP must know its threads before torch is imported: one stray thread pool makes two trials
-    7 times slower.
+    """Return the environment variables of workers: above all how many threads each may use.
+
+    OpenMP must know that before torch is imported: one stray thread pool makes two trials seven
+    times slower.
     """
     threads = str(compute.cpus)
     variables = {
@@ -58,9 +56,8 @@ def worker_environment(compute: Compute) -> dict[str, str]:
         "MKL_NUM_THREADS": threads,
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     }
-    if (
-        variable("RAY_ADDRESS") is None
-    ):  # the same sources as the driver's, from whichever directory it was started
+    if variable("RAY_ADDRESS") is None:
+        # the same sources as the driver's, from whichever directory it was started
         variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *_python_path()])
     return variables
 
@@ -70,23 +67,20 @@ def _python_path() -> list[str]:
 
 
 def check_capacity(compute: Compute) -> None:
-    """ValueError with one line if the cluster as it stands, and as it may grow, cannot hold one
-    cell.
-    """
+    """Raise ValueError if the cluster, as it stands and as it may grow, cannot hold one cell."""
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     need = {"CPU": compute.workers * compute.cpus, "GPU": compute.workers * compute.gpus}
     for kind, amount in need.items():
         if amount > have.get(kind, 0) and not _autoscales():
             raise ValueError(
                 f"one cell needs {amount:g} {kind} ({compute.workers} workers), but the cluster "
-                "has "
-                f"{have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or use a "
-                "larger cluster"
+                f"has {have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or "
+                "use a larger cluster"
             )
 
 
 def _autoscales() -> bool:
-    """A cluster with an autoscaler may grow to what is asked of it."""
+    """Return whether the cluster that we joined may grow to what is asked of it."""
     return variable("RAY_ADDRESS") is not None and any(
         name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES"
         for name in os.environ
@@ -94,7 +88,7 @@ def _autoscales() -> bool:
 
 
 def slots(compute: Compute) -> int:
-    """How many cells run side by side."""
+    """Return how many cells run side by side."""
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fits = int(have.get("CPU", 0) // (compute.workers * compute.cpus))
     if compute.gpus:

@@ -1,5 +1,4 @@
-"""One cell over several workers with Ray Train: the same loop, each worker with its part of every
-batch.
+"""One cell over several workers with Ray Train: each works on its part of every batch.
 
 Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the
 student's outputs together again, with gradients, before the losses: relations see the whole batch,
@@ -42,8 +41,9 @@ from dfkd.training.teacher_outputs import LiveTeacher
 
 
 class SharedRun(Run):
-    """A run of which this worker does its part. Raises ValueError if a batch cannot be split
-    evenly.
+    """A run of which this worker does its part.
+
+    Raises ValueError if a batch cannot be split evenly.
     """
 
     def __init__(self, cell: Cell, inputs: Inputs, device: str) -> None:
@@ -63,30 +63,34 @@ class SharedRun(Run):
     def terms(
         self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
     ) -> dict[str, Tensor]:
-        """The student sees this worker's part of the batch only; the losses see all of it."""
+        """Return the losses of the whole batch; the student sees this worker's part only."""
         parts = [self.part(images_BCHW) for images_BCHW in views]
         terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
         return terms
 
     def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
-        """The first worker's draw: statistics of BatchNorm differ between workers, and so might
-        what they draw.
+        """Return the first worker's draw.
+
+        Statistics of BatchNorm differ between workers, and so might what they draw.
         """
         places = torch.from_numpy(super().drawn(redraw)).to(self.device)
         torch.distributed.broadcast(places, 0)
         return places.cpu().numpy()
 
     def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
-        """Each worker asks about its part; what a teacher in eval mode says of an image depends on
-        that alone.
+        """Return what the teacher says of the batch, each worker having asked about its part.
+
+        What a teacher in eval mode says of an image depends on that image alone.
         """
         with torch.no_grad():
             return super().ask(teacher, self.part(images_BCHW)).each(_gather)
 
     def seed_of_draws(self, step: int) -> int:
+        """Return a seed that differs between workers, which draw for different images."""
         return super().seed_of_draws(step) + self.rank
 
     def part(self, whole: Tensor) -> Tensor:
+        """Return this worker's part of a batch."""
         size = len(whole) // self.workers
         return whole[self.rank * size : (self.rank + 1) * size]
 
@@ -109,7 +113,7 @@ class _NoLease:
 
 
 class FollowersLedger(Ledger):
-    """What the workers but the first one see: they read checkpoints, the first one writes."""
+    """The ledger of all workers but the first: they read checkpoints and write nothing."""
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
         pass
@@ -122,8 +126,9 @@ class FollowersLedger(Ledger):
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Runs in each Train worker; the first one owns the cell. Every report is one point of the
-    curve.
+    """Compute a cell in each Train worker, of which the first owns it.
+
+    Every report to Ray Train is one point of the curve.
     """
     job, where = config["job"], config["where"]
     use_deterministic(where.cpus)
@@ -151,8 +156,9 @@ def _device(where: Compute) -> str:
 def fit(
     job: Job, mapped: MappedInputs, where: Compute, callbacks: list[Any], say: Say = log
 ) -> None:
-    """One TorchTrainer for one cell. It costs 20 s and more: for cells that need several devices,
-    not for small.
+    """Compute one cell with one TorchTrainer.
+
+    That costs 20 s and more: it is for cells that need several devices, not for small ones.
     """
     _wait_for(job, where.storage, say)
     scratch = where.storage / layout.TRAIN_SCRATCH / uuid.uuid4().hex
@@ -183,7 +189,7 @@ def fit(
 def _wait_for(job: Job, storage: Storage, say: Say) -> None:
     """Wait until no other driver computes this cell.
 
-    Here, because workers that wait differently long hang for good.
+    The driver waits, not the workers: of these, some would wait longer and all would hang for good.
     """
     lease = Ledger(storage).lease(job.name)
     wait = Wait(lease, job.shown, say)
@@ -193,7 +199,7 @@ def _wait_for(job: Job, storage: Storage, say: Say) -> None:
 
 
 def distribute(job: Job, mapped: MappedInputs, where: Compute, say: Say) -> Outcome:
-    """The cell's outcome, computed by several workers unless the ledger has it."""
+    """Return the cell's outcome, computed by several workers unless the ledger has it."""
     ledger = Ledger(where.storage)
     outcome = look_up(job, ledger)
     if outcome is None or not outcome.final or (job.read_test and "test" not in outcome.metrics):

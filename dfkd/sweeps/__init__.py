@@ -1,3 +1,1 @@
-"""Sweeps: a search by the probe and its confirmation. Value, record, search, driver, figures, page,
-terminal.
-"""
+"""Sweeps: a search by the probe, the choice among its best, and the winner's confirmation."""

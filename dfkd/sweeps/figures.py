@@ -17,14 +17,14 @@ from dfkd.sweeps.trial_marks import STATES, mark_trials, scatter
 
 
 def figures(data: SweepData) -> dict[str, Plot]:
-    """Those that the trials allow, by name."""
+    """Return the figures that the trials allow, by name."""
     with styled():
         drawn = {name: draw(data) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def history(data: SweepData) -> Plot | None:
-    """The probe of each trial at its last step, and the best so far among those that finished."""
+    """Draw the probe of each trial at its last step, and the best so far of those that finished."""
     shown = [t for t in data.trials if t.value is not None]
     if not shown:
         return None
@@ -48,9 +48,7 @@ def history(data: SweepData) -> Plot | None:
 
 
 def curves(data: SweepData) -> Plot | None:
-    """The probe of every trial over its steps: where the stopped ones stood when they were
-    stopped.
-    """
+    """Draw the probe of every trial over its steps, up to where it was stopped."""
     shown = [t for t in data.trials if len(t.points) > 1]
     if not shown:
         return None
@@ -72,6 +70,7 @@ def curves(data: SweepData) -> Plot | None:
 
 
 def importance(data: SweepData) -> Plot | None:
+    """Draw each parameter's share of the probe's variation."""
     found = data.importance
     if found is None:
         return None
@@ -98,7 +97,7 @@ def importance(data: SweepData) -> Plot | None:
 
 
 def trust(data: SweepData) -> Plot | None:
-    """Validation accuracy, which the search never saw, against the probe, by which it chose."""
+    """Draw validation accuracy, which the search never saw, against the probe, which it saw."""
     shown = [t for t in data.trials if t.value is not None and t.validation is not None]
     if data.correlation is None or len(shown) < 3:
         return None
@@ -117,7 +116,7 @@ def trust(data: SweepData) -> Plot | None:
 
 
 def confirmation(data: SweepData) -> Plot | None:
-    """Each block's pair, and the mean difference with its interval."""
+    """Draw each block's pair, and the mean difference with its interval."""
     found = data.confirmation
     if found is None or not found.winner:
         return None

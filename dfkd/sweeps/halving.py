@@ -29,9 +29,11 @@ class BatchedHalving(FIFOScheduler):
         )  # rung -> trial's number -> value
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Number the trials in the order in which they are asked for."""
         self._order[trial.trial_id] = len(self._order)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Return whether the trial goes on or stops."""
         rung, number = result["training_iteration"], self._order[trial.trial_id]
         if rung not in self.rungs:
             return str(TrialScheduler.CONTINUE)

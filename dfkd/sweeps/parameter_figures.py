@@ -20,9 +20,7 @@ LABELLED = 6  # choices of a parameter that have room for their names
 
 
 def slices(data: SweepData) -> Plot | None:
-    """A panel for each parameter: its value in each trial, and the probe at the trial's last
-    step.
-    """
+    """Draw a panel for each parameter: its value in each trial, and the probe at the last step."""
     shown = [t for t in data.trials if t.value is not None]
     if not shown or not data.scales:
         return None
@@ -36,9 +34,8 @@ def slices(data: SweepData) -> Plot | None:
         if scale == "log":
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-            panel.xaxis.set_major_formatter(
-                StrMethodFormatter("{x:g}")
-            )  # the usual one writes 10 to the power of
+            # the usual one writes 10 to the power of
+            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             panel.xaxis.set_minor_formatter(NullFormatter())
         mark_trials(panel, data, own, places)
         if labels is not None:
@@ -64,8 +61,9 @@ def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float]
 
 
 def parallel(data: SweepData) -> Plot | None:
-    """A line a trial through its parameters, each on an axis of its own; the colour is the probe
-    where it finished.
+    """Draw a line for each trial through its parameters, each on an axis of its own.
+
+    The colour is the probe of those that finished.
     """
     finished = data.finished()
     names = list(data.scales)

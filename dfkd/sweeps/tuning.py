@@ -1,6 +1,4 @@
-"""Ray Tune, set up for warm trials: reused processes, our search, a scheduler, and no state of its
-own.
-"""
+"""Ray Tune, set up for warm trials: reused processes, our search, and no state of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
@@ -25,28 +24,35 @@ from dfkd.training.inputs import MappedInputs
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
 BATCH = 8
 ATTEMPTS = 3
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard copies of the ledger
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: it ends the sweep in order
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is thrown away
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a user's space stay those of the driver
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no walls of boxes
+}
 
 
 class OnEnd(tune.Callback):
-    """Calls a function for each trial that ended, with its last result; None for one that
-    errored.
-    """
+    """Calls a function with the last result of each trial that ended; None for an error."""
 
     def __init__(self, function: Callable[[dict[str, Any] | None], None]) -> None:
         self.function = function
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune writes its own state to disk; it is never read."""
+        """Return nothing for Tune to write to disk: its state is never read."""
         return {}
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        """Pass on the last result."""
         self.function(trial.last_result)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        """Pass on that there is none."""
         self.function(None)
 
 
@@ -58,19 +64,15 @@ def tune_trials(
     compute: Compute,
     on_end: OnEnd,
 ) -> None:
-    """Run so many trials. A worker that dies is replaced and its trial resumed; then the trial
-    counts as errored.
+    """Run so many trials of the search, on the Ray cluster of an open session.
+
+    A worker that dies is replaced and its trial resumed; after ATTEMPTS the trial has errored.
+    Raises ValueError without a session: Tune would start a Ray of its own.
     """
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = (
-        "1"  # no CSV, JSON and TensorBoard copies of the ledger
-    )
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is ours: it ends the sweep in order
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"  # Tune's state is thrown away
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = (
-        "0"  # relative paths in a user's space stay those of the driver
-    )
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # with verbose=0: no walls of boxes
-    scratch = compute.storage / layout.TUNE_SCRATCH / uuid.uuid4().hex
+    if not ray.is_initialized():
+        raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
+    os.environ |= ENVIRONMENT
+    scratch = compute.storage.local(layout.TUNE_SCRATCH / uuid.uuid4().hex)
     # A Train run brings its own workers. The trial beside them only waits, and must take no share
     # of a CPU that they need; Tune wants it to hold something: a byte of memory
     resources = (
@@ -91,9 +93,8 @@ def tune_trials(
             name="trials",
             storage_path=str(scratch),
             callbacks=[on_end],
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_at_end=False
-            ),  # cells checkpoint themselves
+            # cells checkpoint themselves
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
             verbose=0,
         ),
@@ -105,8 +106,9 @@ def tune_trials(
 
 
 def scheduler(evaluations: int, batch: int | None) -> TrialScheduler:
-    """Halving at a third and two thirds of the evaluations: asynchronous (ASHA), or independent of
-    timing.
+    """Return halving at a third and two thirds of a trial's evaluations.
+
+    Without a batch it is ASHA, which is asynchronous; with one its decisions depend on no timing.
     """
     first = max(1, evaluations // 3)
     if batch is not None:

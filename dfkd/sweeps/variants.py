@@ -1,6 +1,4 @@
-"""A variant as what it changes, so that the same change can be made to any other setting of the
-recipe.
-"""
+"""A variant as what it changes in a recipe, so that other settings can be changed alike."""
 
 from __future__ import annotations
 
@@ -25,29 +23,28 @@ Space = Callable[[Any], Experiment]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What makes the variant: the parameters in which it differs from the recipe. All others stay
-    free.
+    """The parameters in which a variant differs from the recipe; all others stay free.
 
     "without selection" holds the rule "random", not its ratio, which both rules have: that can
     still be tuned.
     """
 
-    held: tuple[str, ...]
-    params: Mapping[str, Scalar]  # all of the variant
+    held: tuple[str, ...]  # names of the parameters
+    params: Mapping[str, Scalar]  # all of the variant's
 
     @classmethod
     def of(cls, variant: Experiment, recipe: Experiment) -> Change:
+        """Return the change that makes this variant of the recipe."""
         held = tuple(name for name, (mine, _) in variant.diff(recipe).items() if mine is not None)
         return cls(held=held, params=variant.params())
 
     def __call__(self, setting: Experiment) -> Experiment:
-        """The variant of this setting. ValueError where the change cannot be made to it."""
+        """Return the variant of this setting. Raises ValueError where it cannot be made."""
         there, changes = setting.params(), dict[str, str]()
         for name in self.held:
             piece = name.split(".")[0]
-            gone = (
-                there.get(piece) == "none" and self.params.get(piece) != "none"
-            )  # of weight 0, say: bring it back
+            # of weight 0, say: bring it back
+            gone = there.get(piece) == "none" and self.params.get(piece) != "none"
             names = [n for n in self.params if n.split(".")[0] == piece] if gone else [name]
             changes |= {n: str(self.params[n]) for n in names}
         return changed(setting, changes, modules_of(self.params))
@@ -60,12 +57,15 @@ class Narrowed:
         self._trial, self._fixed = trial, fixed
 
     def suggest_float(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the fixed value, else the trial's."""
         return self._suggest("suggest_float", name, *args, **kwargs)
 
     def suggest_int(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the fixed value, else the trial's."""
         return self._suggest("suggest_int", name, *args, **kwargs)
 
     def suggest_categorical(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the fixed value, else the trial's."""
         return self._suggest("suggest_categorical", name, *args, **kwargs)
 
     def _suggest(self, kind: str, name: str, *args: Any, **kwargs: Any) -> Any:

@@ -5,7 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
+from ray.tune.search.optuna import OptunaSearch
 
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
@@ -160,3 +162,13 @@ def test_records_survive_the_disk(context: TrialContext) -> None:
     )
     journal_of(context).write(trial)
     assert journal_of(context).read() == [trial]
+
+
+def test_optuna_search_still_has_the_private_members_that_we_use(context: TrialContext) -> None:
+    """Ray offers no public way to tell its OptunaSearch of trials that were computed before."""
+    theirs = OptunaSearch(space=lambda trial: None, metric="probe", mode="max")
+    assert {"_ot_study", "_ot_trials"} <= vars(theirs).keys()
+    ours = search(context)
+    ours.suggest("a")
+    assert isinstance(ours._ot_study, optuna.Study)
+    assert isinstance(ours._ot_trials["a"], optuna.Trial)

@@ -1,0 +1,72 @@
+"""What a sweep says of a space that cannot work, before a cluster is started for it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from dfkd.execution.compute import Compute
+from dfkd.execution.local_executor import local_executor
+from dfkd.reporting.console import Console
+from dfkd.storage import FolderStorage
+from dfkd.sweeps.driver import run_sweep
+from dfkd.sweeps.sweep import Sweep
+
+SPACE = """
+from dataclasses import replace
+from dfkd.data.pools.glyphs import Glyphs
+from dfkd.experiment.recipes import digits
+default = replace(digits(), pool=Glyphs(rows=600))
+def space(trial):
+    rate = trial.suggest_float("dropping.rate", 0.0, 0.9)
+    {body}
+"""
+
+
+@pytest.fixture
+def sweep_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Sweep]]:
+    """`sweep_of(body)`: the sweep of a space whose function ends with this body."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(body: str) -> Sweep:
+        (tmp_path / "space_of_mine.py").write_text(SPACE.format(body=body))
+        return Sweep(space="space_of_mine", trials=2)
+
+    yield write
+    sys.modules.pop("space_of_mine", None)
+
+
+def never(*_: object) -> NoReturn:
+    raise AssertionError("an executor was opened")
+
+
+def test_a_space_that_raises_stops_with_its_own_line_before_anything_is_spent(
+    sweep_of: Callable[[str], Sweep], tmp_path: Path
+) -> None:
+    compute = Compute(storage=FolderStorage(tmp_path / "runs"))
+    with pytest.raises(KeyError, match="gone") as raised:
+        run_sweep(sweep_of('return {}["gone"]'), compute, Console(quiet=True), never)
+    assert raised.traceback[-1].path == tmp_path / "space_of_mine.py"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("body", "made"), [("pass", "None"), ("return rate", "0.3")])
+def test_a_space_that_returns_no_experiment_is_one_line(
+    body: str, made: str, sweep_of: Callable[[str], Sweep], tmp_path: Path
+) -> None:
+    compute = Compute(storage=FolderStorage(tmp_path / "runs"))
+    line = rf"^space_of_mine.space\(trial\) must return an Experiment, but got {made}$"
+    with pytest.raises(ValueError, match=line):
+        run_sweep(sweep_of(body), compute, Console(quiet=True), never)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_without_ray_is_refused_in_one_line(
+    sweep_of: Callable[[str], Sweep], tmp_path: Path
+) -> None:
+    """Tune would start a Ray of its own, which nobody shuts down."""
+    compute = Compute(storage=FolderStorage(tmp_path / "runs"))
+    with pytest.raises(ValueError, match="a search runs on Ray Tune"):
+        run_sweep(sweep_of("return default"), compute, Console(quiet=True), local_executor)
