@@ -1,3 +1,4 @@
-"""The paper's pieces, plain PyTorch and NumPy: which rows (selection), which classes (dropping),
-which losses.
+"""Method: the recipe's pieces in plain PyTorch and NumPy.
+
+Selection says which rows, dropping which classes, losses what the student learns from them.
 """

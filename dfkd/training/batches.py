@@ -12,10 +12,10 @@ from dfkd.seeding import stream
 
 
 class Batches:
-    """Each epoch is a fresh permutation of the current rows, batches run across epochs.
+    """Which rows each step sees: every epoch is a fresh permutation of the current rows.
 
-    All selected rows are current until `narrow` says otherwise; a batch then depends on its step
-    alone.
+    Batches run across epochs. All selected rows are current until `narrow` says otherwise; a batch
+    then depends on its step alone.
     """
 
     def __init__(self, rows_N: NDArray[np.int64], size: int, seed: int) -> None:
@@ -24,7 +24,7 @@ class Batches:
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
 
     def at(self, step: int) -> NDArray[np.int64]:
-        """The pool rows of a step [B]."""
+        """Return the pool rows of a step [B]."""
         size, rows = self.size, len(self.rows_N)
         places = np.arange((step - self.since) * size, (step - self.since + 1) * size)
         return np.concatenate(
@@ -42,15 +42,15 @@ class Batches:
         return self._epoch[1]
 
     def end_of(self, epochs: int) -> int:
-        """The first step before which so many epochs over the current rows are complete."""
+        """Return the first step before which so many epochs over the current rows are complete."""
         return self.since - (-epochs * len(self.rows_N) // self.size)
 
     def narrow(self, rows_N: NDArray[np.int64], step: int) -> None:
-        """From this step on, these rows are current."""
+        """Make these rows current from this step on."""
         self.rows_N, self.since, self._epoch = rows_N, step, None
 
     def state(self) -> dict[str, Any]:
-        """Empty while all selected rows are current: they are selected again."""
+        """Return what `restore` needs: nothing while all selected rows are current."""
         return {"rows": torch.from_numpy(self.rows_N), "since": self.since} if self.since else {}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,5 +1,4 @@
-"""The training loop, plain PyTorch: one run of one cell. Deterministic, resumable bit for bit at
-any step.
+"""The training loop, plain PyTorch: one run of one cell, deterministic and resumable at any step.
 
 B batch, K classes, D feature width, N selected rows, P probe rows. Everything random in a step is
 drawn for the whole batch from (block, purpose, step), so a run that is resumed, or spread over
@@ -39,8 +38,9 @@ class Diverged(ArithmeticError):
 
 
 class Run:
-    """One cell being computed: `advance` to a step, `evaluate`, `state` and `restore` in between as
-    often as wanted.
+    """One cell being computed, from its first step or from a saved state.
+
+    `advance` to a step, `evaluate`, `state` and `restore` in between as often as wanted.
     """
 
     def __init__(self, cell: Cell, inputs: Inputs, device: str = "cpu") -> None:
@@ -79,6 +79,7 @@ class Run:
         self._summed_from = 0
 
     def _select(self) -> NDArray[np.int64]:
+        """Return the rows of the pool that the run takes, never one of the probe's."""
         return rows_taken(
             self.experiment.selection,
             self.experiment.dropping,
@@ -98,9 +99,7 @@ class Run:
         return LiveTeacher(self.inputs.teacher, self.experiment.task, stages, self.device)
 
     def _per_view(self) -> PerView | None:
-        """Where there are only so many views of a row, an answer is kept. Maps are too large for
-        that.
-        """
+        """Keep answers where a row has only so many views; maps are too large for that."""
         views = self.experiment.views
         if self.teacher is None or views is None or not views.per_row or "maps" in self.needs:
             return None
@@ -115,10 +114,10 @@ class Run:
         return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
 
     def advance(self, until: int) -> None:
-        """Train up to step `until`. Raises Diverged if the loss was not finite on the way, or the
-        weights are not now.
+        """Train up to step `until`.
 
-        Looked at here and not in each step: reading a number back stalls a GPU.
+        Diverged if the loss was not finite on the way, or the weights are not now. Looked at here
+        and not in each step: reading a number back stalls a GPU.
         """
         self.objective.train()
         while self.step < until:
@@ -151,7 +150,7 @@ class Run:
         return places
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """The loss terms of one step's batch."""
+        """Return the loss terms of one step's batch."""
         rows_B = self.batch(step)
         views = self.views(rows_B, step)
         teacher = self.addressed(self.answers(rows_B, step, views[0]), rows_B, step)
@@ -160,24 +159,22 @@ class Run:
             return self.terms(views, teacher, keep_BK, step / self.experiment.schedule.steps)
 
     def seed_of_draws(self, step: int) -> int:
-        """For what a network draws by itself, such as dropout."""
+        """Return the seed of what a network draws by itself in a step, such as dropout."""
         return stream(self.cell.block.seed, "student's draws", step)
 
     def terms(
         self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
     ) -> dict[str, Tensor]:
-        """The student's part of a step, for the whole batch in this process."""
+        """Do the student's part of a step, for the whole batch in this process."""
         terms: dict[str, Tensor] = self.objective(views, teacher, keep_BK, progress)
         return terms
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """The pool rows of a step."""
+        """Return the pool rows of a step [B]."""
         return self.batches.at(step)
 
     def answers(self, rows_B: NDArray[np.int64], step: int, images_BCHW: Tensor) -> Outputs:
-        """The teacher's answers to these rows: cached, or to the views that the student sees in
-        this step.
-        """
+        """Return the teacher's answers to these rows: cached, or to the views of this step."""
         if self.teacher is None:
             return cached(self.inputs.scores, rows_B, self.device)
         if self.per_view is not None:
@@ -188,16 +185,14 @@ class Run:
         return teacher(images_BCHW)
 
     def addressed(self, teacher: Outputs, rows_B: NDArray[np.int64], step: int) -> Outputs:
-        """The answers with the places of their rows, where a loss remembers something of each
-        selected row.
-        """
+        """Add the places of the rows, where a loss remembers something of each selected row."""
         if "rows" not in self.needs:
             return teacher
         places_B = torch.from_numpy(np.searchsorted(self.rows_N, rows_B)).to(self.device)
         return replace(teacher, rows_B=places_B, seed=stream(self.cell.block.seed, "losses", step))
 
     def keep(self, teacher: Outputs, step: int) -> Tensor | None:
-        """The classes that stay in this step's target, or None where nothing is dropped."""
+        """Return the classes that stay in this step's target [B, K]; None where none is dropped."""
         if self.experiment.dropping is None:
             return None
         drawn_from = generator(self.cell.block.seed, "dropping", step)
@@ -207,15 +202,15 @@ class Run:
         return keep_BK
 
     def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
-        """What the student sees: the images, and other views of the same where a loss compares
-        two.
-        """
+        """Return the student's views of these rows, and second views where a loss compares two."""
         second = ["second views"] if "second_view" in self.needs else []
         return [self.look.of(rows_B, step, purpose) for purpose in ("views", *second)]
 
     def evaluate(self) -> dict[str, float]:
-        """A point of the curve: step, probe agreement, validation accuracy, mean loss terms since
-        the last point.
+        """Return a point of the curve: what holds now, and mean loss terms since the last point.
+
+        "step", "probe" (agreement with the teacher) and its strata, "validation" (accuracy, where
+        there are labels), "train.<term>" and "kept_classes".
         """
         task, student = self.experiment.task, self.objective.student.network
         probe, validation = self.inputs.probe, self.inputs.validation
@@ -230,8 +225,9 @@ class Run:
         return point
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit: weights, optimizers, schedule, step, current
-        rows, running sums.
+        """Return all that is needed to go on bit for bit.
+
+        Weights, optimizers, schedule, step, current rows and running sums.
         """
         own = (
             {} if self.own_optimizer is None else {"own_optimizer": self.own_optimizer.state_dict()}

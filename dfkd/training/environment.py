@@ -1,6 +1,4 @@
-"""Environment: on what a cell was computed. The same cell in the same environment gives the same
-bits.
-"""
+"""Environment: on what a cell was computed. The same cell in the same one gives the same bits."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ class Environment:
 
 
 def this_environment(device: str, workers: int = 1, threads: int = 1) -> Environment:
-    """The environment of this process, or of workers on machines like it."""
+    """Return the environment of this process, or of workers on machines like it."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
     return Environment(device=name, workers=workers, threads=threads, torch=torch.__version__)
 

@@ -19,8 +19,9 @@ from dfkd.seeding import stream
 
 
 class Objective(nn.Module):
-    """The student, what the losses train beside it, and the total loss. The module that distributed
-    training wraps.
+    """The student, what the losses train beside it, and the total loss.
+
+    It is the module that distributed training wraps.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class Objective(nn.Module):
         teacher_accuracy: float | None = None,
         teacher_maps: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
-        """`rows`: how many are selected; the teacher's accuracy and maps: where a part asks for
-        them.
+        """Build the student and the losses, each from a seed of its own.
+
+        rows: how many are selected; teacher_accuracy, teacher_maps: where a loss needs them.
         """
         super().__init__()
         self.experiment = experiment = cell.experiment.canonical()
@@ -67,12 +69,11 @@ class Objective(nn.Module):
         progress: float,
         gather: Any = None,
     ) -> dict[str, Tensor]:
-        """The loss terms and their weighted "total". `progress` in [0, 1) is the share of the steps
-        done.
+        """Return the loss terms and their weighted "total".
 
-        `views`: images [B, C, H, W], and a second view of them where a loss needs it. With several
-        workers they are this worker's part; `gather` puts the students' outputs together again, so
-        that relations see the whole batch.
+        views: images [B, C, H, W], and a second view of them where a loss needs it; progress: the
+        share of the steps done, in [0, 1). With several workers the views are this worker's part;
+        `gather` puts the students' outputs together again, so that relations see the whole batch.
         """
         student = self.look(views)
         if gather is not None:
@@ -89,7 +90,7 @@ class Objective(nn.Module):
         return terms
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
-        """The student's outputs; views go through it side by side, in one batch."""
+        """Return the student's outputs; views go through it side by side, in one batch."""
         logits, features, *maps = self.student(
             views[0] if len(views) == 1 else torch.cat(list(views))
         )
@@ -111,6 +112,6 @@ class Objective(nn.Module):
         return [p for name, p in self.named_parameters() if not name.startswith(apart)]
 
     def weight(self, name: str, progress: float) -> float:
-        """The loss's weight, rising linearly over its ramp."""
+        """Return the loss's weight, rising linearly over its ramp."""
         loss = self.parts[name]
         return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)

@@ -1,5 +1,4 @@
-"""The probe: one fixed part of the pool, held out before any selection, on which students are
-compared without labels.
+"""The probe: one fixed part of the pool, held out before any selection, to compare students by.
 
 The label-free metric is the student's agreement with the undropped teacher, averaged over
 pseudo-classes so that a frequent class does not hide a lost one. Agreement on a trial's own
@@ -23,8 +22,9 @@ STRATA = ("low", "middle", "high")  # thirds of the probe by the teacher's confi
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Positions of the probe's rows in the pool, the teacher's argmax there, and each row's stratum
-    of confidence.
+    """The probe's positions in the pool, the teacher's argmax there, and each row's stratum.
+
+    Strata are thirds by the teacher's confidence.
     """
 
     rows_P: NDArray[np.int64]
@@ -32,8 +32,9 @@ class Probe:
     stratum_P: NDArray[np.int64]
 
     def agreement(self, answer_P: NDArray[np.int64]) -> dict[str, float]:
-        """ "probe": the mean over pseudo-classes of the share of equal answers, in [0, 1]; and the
-        same by stratum.
+        """Return "probe", the agreement in [0, 1], and "probe.<stratum>" for each stratum.
+
+        Agreement is the mean over pseudo-classes of the share of equal answers.
         """
         same_P = answer_P == self.label_P
         result = {"probe": _macro(same_P, self.label_P)}
@@ -44,8 +45,9 @@ class Probe:
 
 
 def draw_probe(scores: Scores) -> Probe:
-    """The same rows for every experiment on this teacher and pool: drawn by the pool's row ids
-    alone.
+    """Return the same rows for every experiment on this teacher and pool.
+
+    They are drawn by the pool's row ids alone.
     """
     rows_P = probe_rows(len(scores))
     count = len(rows_P)
@@ -56,7 +58,7 @@ def draw_probe(scores: Scores) -> Probe:
 
 
 def probe_rows(rows: int) -> NDArray[np.int64]:
-    """The positions of the probe in a pool of so many rows, sorted."""
+    """Return the positions of the probe in a pool of so many rows, sorted."""
     count = max(1, min(MOST, round(SHARE * rows)))
     return np.sort(
         np.random.default_rng(stream(0, "probe", rows)).choice(rows, count, replace=False)

@@ -1,9 +1,8 @@
 """What a step reads of its rows: the student's views of their images, and the teacher's answers.
 
 B batch, N selected rows, K classes, D feature width. The cached answer is the one to the clean
-image. Where it will not
-do, the teacher is asked: in every step, or once for each view where there are only so many of a
-row.
+image. Where it will not do, the teacher is asked: in every step, or once for each view where there
+are only so many of a row.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ TOGETHER = 64  # neighbours in the selection that are asked about in one batch
 
 
 class Views:
-    """The student's images of some rows, as tensors: drawn for the whole batch from (block,
-    purpose, step).
+    """The student's images of some rows, as tensors.
+
+    They are drawn for the whole batch from (block, purpose, step).
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Views:
         )
 
     def of(self, rows_B: Rows, step: int, purpose: str = "views") -> Tensor:
-        """One view of each row; another one for another purpose."""
+        """Return one view of each row; another one for another purpose."""
         if self.view is None:
             return self._tensor(self.images_NHWC[rows_B])
         if self.view.per_row:
@@ -54,8 +54,9 @@ class Views:
         )
 
     def numbers(self, count: int, step: int, purpose: str = "views") -> Rows:
-        """Which of its fixed views each row of a step shows. A second view is never the first one
-        again.
+        """Return which of its fixed views each row of a step shows.
+
+        A second view is never the first one again.
         """
         assert self.view is not None
         rng = np.random.default_rng(stream(self.seed, purpose, step))
@@ -63,9 +64,7 @@ class Views:
         return drawn_B if purpose == "views" else drawn_B + self.view.per_row
 
     def numbered(self, rows_B: Rows, numbers_B: Rows) -> Tensor:
-        """Fixed views: the same for a row and a number, whenever and in whose company they are
-        asked for.
-        """
+        """Return fixed views: the same for a row and a number, whenever they are asked for."""
         assert self.view is not None
         views = [
             self.view.augment(self.images_NHWC[[row]], stream(self.seed, "view", row, number))
@@ -78,7 +77,7 @@ class Views:
 
 
 def cached(scores: Scores, rows_B: Rows, device: str) -> Outputs:
-    """The teacher's answers to the clean images of these rows."""
+    """Return the teacher's answers to the clean images of these rows."""
     return Outputs(
         torch.from_numpy(scores.logits_NK[rows_B]).to(device),
         torch.from_numpy(scores.features_ND[rows_B]).to(device),
@@ -101,8 +100,7 @@ class LiveTeacher:
 
 
 class PerView:
-    """The teacher's answers to numbered views, each computed when it is first asked for and kept by
-    (row, number).
+    """The teacher's answers to numbered views, each computed when it is first asked for and kept.
 
     Rows are asked about in fixed groups of neighbours in the selection: the last bits of an answer
     depend on the batch in which it is computed, and a run that is resumed must not depend on which

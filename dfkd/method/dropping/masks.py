@@ -14,12 +14,14 @@ from dfkd.method.dropping.rule import BaseDropping, check_rate, dropped_classes,
 
 @dataclass(frozen=True, kw_only=True)
 class Tail(BaseDropping):
-    """Drop the least likely classes of each sample and renormalise the rest. The default rule.
+    """Drops the least likely classes of each sample and renormalises the rest. The default rule.
 
-    floor(rate * K) classes are dropped, at least 2 stay. The number is the identity, not the rate:
-    0.31 and 0.35 of ten classes are one experiment. The student keeps its full softmax, so the mass
-    it puts on dropped classes is pushed to zero; masking it too would leave its dropped logits
-    unsupervised. Our reading of the abstract.
+    Formula: floor(rate * K) classes are dropped, at least 2 stay. The student keeps its full
+    softmax, so the mass that it puts on dropped classes is pushed to zero; masking it too would
+    leave its dropped logits unsupervised.
+    Source: our reading of the abstract.
+    Range: rate in [0, 1). The number of classes is the identity, not the rate: 0.31 and 0.35 of ten
+    classes are one experiment.
     """
 
     rate: float
@@ -34,7 +36,7 @@ class Tail(BaseDropping):
         return cls(rate=0.3)
 
     def dropped(self, classes: int) -> int:
-        """How many of `classes` are dropped."""
+        """Return how many of `classes` are dropped."""
         return dropped_classes(self.rate, classes)
 
     def canonical(self, classes: int) -> Tail | None:
@@ -53,11 +55,12 @@ class Tail(BaseDropping):
 
 @dataclass(frozen=True, kw_only=True)
 class Random(BaseDropping):
-    """Drop each class but the most likely one with probability `rate`, anew for every sample and
-    step.
+    """Drops each class but the most likely one at random, anew for every sample and step.
 
-    Both softmaxes are masked: a dropped logit gets no gradient in this step and is supervised in
-    others. The literal "dropout over classes" reading of the abstract.
+    Formula: independently with probability `rate`. Both softmaxes are masked: a dropped logit gets
+    no gradient in this step and is supervised in others.
+    Source: our reading of the abstract, the literal "dropout over classes".
+    Range: rate in [0, 1).
     """
 
     rate: float
@@ -83,14 +86,14 @@ class Random(BaseDropping):
 
 @dataclass(frozen=True, kw_only=True)
 class ByConfidence(BaseDropping):
-    """Drop each class but the most likely one with probability rate * (1 - c_i): unsure answers
-    lose more classes.
+    """Drops classes at random, more of them where the teacher is less sure.
 
-    c_i = max_k softmax(t_i)_k at temperature 1; anew for every sample and step, both softmaxes
-    masked as in `Random`. Our reading of the abstract's "noise". Interplay: on a confident
-    selection it drops next to nothing.
-
-    rate: in [0, 1), reached where the teacher knows nothing.
+    Formula: each class but the most likely one with probability rate * (1 - c_i), c_i = max_k
+    softmax(t_i)_k at temperature 1; anew for every sample and step, both softmaxes masked as in
+    `Random`.
+    Source: our reading of the abstract's "noise".
+    Range: rate in [0, 1), reached where the teacher knows nothing.
+    Interplay: on a confident selection it drops next to nothing.
     """
 
     rate: float
@@ -119,15 +122,15 @@ class ByConfidence(BaseDropping):
 
 @dataclass(frozen=True, kw_only=True)
 class Nucleus(BaseDropping):
-    """Keep the smallest set of most likely classes whose probabilities sum to `mass` or more, and
-    renormalise.
+    """Keeps the smallest set of most likely classes that holds `mass`, and renormalises.
 
-    Probabilities at the temperature of the distillation loss; the student keeps its full softmax,
-    as in `Tail`. Our reading of the abstract with the rule of nucleus sampling (Holtzman et al.,
-    ICLR 2020).
-
-    mass: in (0, 1]; 1 drops nothing. Interplay: at temperature 1 a confident answer keeps one
-    class, a hard label; the higher the temperature, the more classes stay at the same mass.
+    Formula: classes are kept in the order of their probability until the sum reaches `mass`, at the
+    temperature of the distillation loss; the student keeps its full softmax, as in `Tail`.
+    Source: our reading of the abstract, by the rule of nucleus sampling (Holtzman et al., ICLR
+    2020).
+    Range: mass in (0, 1]; 1 drops nothing.
+    Interplay: at temperature 1 a confident answer keeps one class, a hard label; the higher the
+    temperature, the more classes stay at the same mass.
     """
 
     mass: float

@@ -1,5 +1,4 @@
-"""DFND's noise matrix: the student's answer is made noisy, so that the clean one need not follow a
-noisy teacher.
+"""DFND's noise matrix: the student's answer is made noisy instead of following a noisy teacher.
 
 B batch, K classes.
 """
@@ -23,19 +22,16 @@ MOST_ACCURATE = 0.999  # a diagonal of 1 would leave nothing to adapt, and logar
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseMatrix(BaseDropping):
-    """Nothing is dropped; NLL(log(softmax(s) @ M), argmax t) is added, with a trained matrix M of
-    class noise.
+    """Drops nothing, but makes the student's answer noisy by a trained matrix M in a second term.
 
-    M[i, i] = a, the teacher's accuracy, fixed; M[i, j] = (1 - a) * softmax(W[i])_j, j != i, W of K
-    x (K - 1) from 0, trained by an Adam of its own, learning rate 1e-3. Plain KD on the clean
-    student's answer stays beside it.
-    Published: DFND (Chen et al., CVPR 2021), DFND-train.py, weight 1; there a is the accuracy on
-    the TEST set.
-
-    weight: 0 or more, 0 is plain KD. accuracy: a in (0, 1]; None measures it on the task's
-    VALIDATION LABELS, the one
-    place where a method reads labels: give a number where that is not allowed, or where there are
-    none. At most 0.999 is used.
+    Formula: weight * NLL(log(softmax(s) @ M), argmax t) is added to plain KD on the clean answer;
+    M[i, i] = a, the teacher's accuracy, fixed; M[i, j] = (1 - a) * softmax(W[i])_j for j != i, W of
+    K x (K - 1) from 0, trained by an Adam of its own, learning rate 1e-3.
+    Source: published, DFND (Chen et al., CVPR 2021); DFND-train.py has weight 1, and the accuracy
+    on the TEST set as a.
+    Range: weight 0 or more, 0 is plain KD. accuracy: a in (0, 1]; None measures it on the task's
+    VALIDATION LABELS, the one place where a method reads labels: give a number where that is not
+    allowed, or where there are none. At most 0.999 is used.
     """
 
     weight: float = 1.0
@@ -98,7 +94,7 @@ class NoiseAdaptation(nn.Module):
         self.weight = nn.Parameter(torch.zeros(classes, classes - 1))
 
     def matrix(self) -> Tensor:
-        """M [K, K]; rows sum to 1."""
+        """Return M [K, K]; rows sum to 1."""
         classes = len(self.weight)
         others = (1 - self.accuracy) * F.softmax(self.weight, dim=1)
         diagonal = others.new_full((classes, 1), self.accuracy)

@@ -1,5 +1,6 @@
-"""Whole classes: pseudo-classes that the selection holds little or nothing sure of. B batch, K
-classes, N rows.
+"""Whole classes: pseudo-classes of which the selection holds little, or nothing sure.
+
+B batch, K classes, N rows.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from dfkd.scores import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class WholeClass(BaseDropping):
-    """Take all rows of the pseudo-classes with the lowest mean confidence, or the fewest rows, out
-    of the selection.
+    """Takes all rows of the weakest pseudo-classes out of the selection.
 
-    floor(rate * K) classes, counted among all K: those of which nothing was selected go first, and
-    at least 2 stay. Answers are not masked. Our reading of the abstract, "noise" being what the
-    pool has no images of. The number of classes is the identity, not the rate.
-
-    by: "confidence" or "count". Interplay: it shortens the selection; under a quota (`Balanced`)
-    all classes that are long enough have one count, and the earlier class goes first.
+    Formula: floor(rate * K) classes with the lowest mean confidence, or the fewest rows, counted
+    among all K: those of which nothing was selected go first, and at least 2 stay. Answers are not
+    masked.
+    Source: our reading of the abstract, "noise" being what the pool has no images of.
+    Range: rate in [0, 1); the number of classes is the identity, not the rate. by: "confidence" or
+    "count".
+    Interplay: it shortens the selection; under a quota (`Balanced`) all classes that are long
+    enough have one count, and the earlier class goes first.
     """
 
     rate: float

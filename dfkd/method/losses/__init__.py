@@ -2,7 +2,7 @@
 
 A loss is a frozen dataclass; `module` builds the `nn.Module` that computes it and holds what it
 trains (a projector, say). No loss applies its own weight, blends another loss or reads a label:
-`Objective` in objective.py adds them up in one line.
+`Objective` in dfkd/training/objective.py adds them up in one line.
 """
 
 from dfkd.method.losses.both import Both

@@ -14,12 +14,13 @@ from dfkd.method.losses.loss import BaseLoss, Loss, Sizes
 
 @dataclass(frozen=True, kw_only=True)
 class Both(BaseLoss):
-    """Two losses side by side, each with its own weight and ramp: terms "..._first" and
-    "..._second" of the total.
+    """Puts two losses side by side, each with its own weight and ramp.
 
-    For recipes whose explicit or implicit part has two terms: ODSD's relations are
-    `Both(first=NTXent(...), second=TeacherContrast(...))`, its weights not known to us. Interplay:
-    one of weight 0 leaves the other alone, which is the same experiment as that one.
+    Formula: they are the terms "..._first" and "..._second" of the total.
+    Source: ours, for recipes whose explicit or implicit part has two terms; ODSD's relations are
+    `Both(first=NTXent(...), second=TeacherContrast(...))`, its weights not known to us.
+    Range: first and second are any losses but pairs.
+    Interplay: one of weight 0 leaves the other alone, which is the same experiment as that one.
     """
 
     first: Loss

@@ -26,14 +26,15 @@ from dfkd.method.losses.loss import (
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherContrast(BaseLoss):
-    """Implicit: -log of the share of exp(cos(g(f_S,i), f_T,i) / tau) in the sum over all images j,
-    mean over the batch.
+    """Tells an image's own teacher features from those of the other images of the batch.
 
-    InfoNCE (van den Oord et al., 2018) with the teacher's features of the same batch as positive
-    and negatives; g is a Linear + BatchNorm where the widths differ. Our reading of ODSD's
-    "teacher's structured representation"; no label is read, so images of one class are negatives of
-    each other. Never 0, grows as log B.
-    tau: > 0; smaller looks at the hardest negatives.
+    Formula: -log of the share of exp(cos(g(f_S,i), f_T,i) / tau) in the sum over all images j, mean
+    over the batch; g is a Linear + BatchNorm where the widths differ.
+    Source: our reading of ODSD's "teacher's structured representation", by InfoNCE (van den Oord et
+    al., 2018).
+    Range: tau above 0; smaller looks at the hardest negatives.
+    Interplay: no label is read, so images of one class are negatives of each other. Never 0, grows
+    as log B.
     """
 
     weight: float = 1.0
@@ -69,14 +70,15 @@ class _TeacherContrast(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class NTXent(BaseLoss):
-    """Implicit: the student's features of two views of an image are nearer to each other than to
-    the 2B - 2 others.
+    """Brings the student's features of two views of an image together, apart from all others.
 
-    -log of the share of exp(cos(z_i, z_i') / tau) in the sum over all views but z_i itself, mean
-    over the 2B views.
-    Published: SimCLR (Chen et al., 2020), there behind a projection head. Ours: on the pooled
-    features themselves. The teacher is not read; as in our reading of ODSD ("through the student
-    itself"), it goes with a loss that reads it. Needs `views`; never 0, grows as log B. tau: > 0.
+    Formula: -log of the share of exp(cos(z_i, z_i') / tau) in the sum over the 2B - 1 other views,
+    mean over the 2B views.
+    Source: published, SimCLR (Chen et al., 2020); there behind a projection head. Ours: on the
+    pooled features themselves.
+    Range: tau above 0.
+    Interplay: the teacher is not read; as in our reading of ODSD ("through the student itself"), it
+    goes with a loss that reads it. Needs `views`; never 0, grows as log B.
     """
 
     weight: float = 1.0
@@ -115,19 +117,18 @@ class _NTXent(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class CRD(BaseLoss):
-    """Implicit: tell an image's own teacher features from those of other selected rows, and the
-    other way round.
+    """Tells an image's own teacher features from those of other selected rows, and vice versa.
 
-    h(v, m) = exp(v . m / tau) / Z; per anchor -log(h_+ / (h_+ + J P)) - sum over J negatives of
-    log(J P / (h_- + J P)), P = 1 / N; the student's embedding against a bank of the teacher's, plus
-    the teacher's against a bank of the student's. Embeddings are l2-normalised Linear layers, both
-    trained; a bank's entry moves towards each new one; Z is
-    set by the first batch. Published: Tian et al., ICLR 2020, code of RepDistiller, where labels
-    choose the negatives.
-    Ours: instance negatives, drawn from all other selected rows, with replacement; no label is
-    read.
-    dim: of the embeddings; negatives: J; tau: > 0; momentum: the share of a bank's entry that
-    stays, in [0, 1).
+    Formula: h(v, m) = exp(v . m / tau) / Z; per anchor -log(h_+ / (h_+ + J P)) - sum over J
+    negatives of log(J P / (h_- + J P)), P = 1 / N; the student's embedding against a bank of the
+    teacher's, plus the teacher's against a bank of the student's. Embeddings are l2-normalised
+    Linear layers, both trained; a bank's entry moves towards each new one; Z is set by the first
+    batch.
+    Source: published, Tian et al. (ICLR 2020), code of RepDistiller; there labels choose the
+    negatives. Ours: instance negatives, drawn from all other selected rows, with replacement; no
+    label is read.
+    Range: dim of the embeddings; negatives J; tau above 0; momentum, the share of a bank's entry
+    that stays, in [0, 1).
     Cost: two banks of N * dim floats, and B * J scores in each step; J = 16384 asks for a GPU once
     N is above J.
     """
@@ -187,9 +188,7 @@ class _CRD(nn.Module):
         return loss
 
     def _places(self, rows_B: Tensor, seed: int) -> Tensor:
-        """The image's own place first, then the negatives': any of the N - 1 others. Drawn where
-        they are used.
-        """
+        """Return the image's own place first, then the negatives': any of the N - 1 others."""
         g = torch.Generator(rows_B.device).manual_seed(seed)
         shape = (len(rows_B), self.negatives)
         others_BJ = torch.randint(self.rows - 1, shape, generator=g, device=rows_B.device)
@@ -214,9 +213,7 @@ class _Side(nn.Module):
         return F.normalize(self.linear(features_BD), dim=1)
 
     def contrast(self, anchor_BE: Tensor, places_BJ: Tensor) -> Tensor:
-        """The loss of these anchors of the other network against this network's bank, mean over the
-        batch.
-        """
+        """Return the loss of the other network's anchors against this one's bank, mean over B."""
         rows, negatives = len(self.bank_NE), places_BJ.shape[1] - 1
         score_BJ = (_products(anchor_BE, self.bank_NE, places_BJ) / self.tau).exp()
         scale = torch.where(self.scale > 0, self.scale, score_BJ.detach().mean() * rows)
@@ -229,7 +226,10 @@ class _Side(nn.Module):
 
     @torch.no_grad()
     def remember(self, embedded_BE: Tensor, rows_B: Tensor) -> None:
-        """With several workers all see the whole batch, so that their banks stay equal."""
+        """Move the bank's entries of these rows towards the new embeddings.
+
+        With several workers all see the whole batch, so that their banks stay equal.
+        """
         moved_BE = self.momentum * self.bank_NE[rows_B] + (1 - self.momentum) * embedded_BE.to(
             self.bank_NE.dtype
         )
@@ -237,7 +237,7 @@ class _Side(nn.Module):
 
 
 def _products(anchor_BE: Tensor, bank_NE: Tensor, places_BJ: Tensor) -> Tensor:
-    """anchor_b . bank[places_bj], by whichever way needs less memory."""
+    """Return anchor_b . bank[places_bj], by whichever way needs less memory."""
     if len(bank_NE) <= places_BJ.shape[1]:
         return (anchor_BE @ bank_NE.clone().T).gather(
             1, places_BJ

@@ -22,11 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class PooledFeatures(BaseLoss):
-    """Explicit: squared distance of l2-normalised pooled features, summed over D, mean over the
-    batch; range 0..4.
+    """Brings the directions of the student's pooled features to the teacher's. The default.
 
-    A Linear + BatchNorm projector where the widths differ, none where they agree. Our reading of
-    the abstract's "explicit" knowledge.
+    Formula: squared distance of the l2-normalised features, summed over D, mean over the batch; a
+    Linear + BatchNorm projector where the widths differ, none where they agree.
+    Source: our reading of the abstract's "explicit" knowledge.
+    Range: the weight only; the loss lies in 0..4.
     """
 
     weight: float
@@ -56,15 +57,15 @@ class _PooledFeatures(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class FitNet(BaseLoss):
-    """Explicit: mean squared difference between one stage's map of the teacher and the student's,
-    regressed to it.
+    """Regresses one stage's map of the student to the teacher's.
 
-    mean (r(F_S) - F_T)^2, r a convolution to the teacher's channels and size, BatchNorm and ReLU.
-    Published: Romero et al., ICLR 2015, with RepDistiller's regressor and weight; there a warm-up
-    by itself, here beside KD, as in its later use. In MosaicKD's table the family that helps most
-    on shifted pools.
-    stage: 1 is the first; 2 is RepDistiller's. The teacher is asked in every step, on the view that
-    the student sees.
+    Formula: mean (r(F_S) - F_T)^2, r a convolution to the teacher's channels and size, BatchNorm
+    and ReLU.
+    Source: published, Romero et al. (ICLR 2015), with RepDistiller's regressor and weight; there a
+    warm-up by itself, here beside KD, as in its later use.
+    Range: stage 1 is the first; 2 is RepDistiller's.
+    Interplay: in MosaicKD's table the family that helps most on shifted pools. The teacher is asked
+    in every step, on the view that the student sees.
     """
 
     weight: float = 100.0
@@ -109,7 +110,10 @@ class _FitNet(nn.Module):
 
 
 def _resizing(channels: int, wanted: int, size: list[int], wanted_size: list[int]) -> nn.Module:
-    """RepDistiller's convolution from one size of map to another. ValueError where it has none."""
+    """Return RepDistiller's convolution from one size of map to another.
+
+    ValueError where it has none.
+    """
     if size == [2 * side for side in wanted_size]:
         return nn.Conv2d(channels, wanted, 3, 2, 1)
     if wanted_size == [2 * side for side in size]:
@@ -124,14 +128,14 @@ def _resizing(channels: int, wanted: int, size: list[int], wanted_size: list[int
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionTransfer(BaseLoss):
-    """Explicit: sum over stages of mean (A(F_S) - A(F_T))^2, A the l2-normalised map of mean
-    squares over channels.
+    """Brings the student's attention, where in the image it is active, to the teacher's.
 
-    Where looks the teacher? Published: Zagoruyko and Komodakis, ICLR 2017, weight as in
-    RepDistiller. The larger of two maps is averaged to the smaller; channels may differ, nothing is
-    trained.
-    Range: no fields but the weight. The teacher is asked in every step, on the view that the
-    student sees.
+    Formula: sum over stages of mean (A(F_S) - A(F_T))^2, A the l2-normalised map of mean squares
+    over channels. The larger of two maps is averaged to the smaller; channels may differ, nothing
+    is trained.
+    Source: published, Zagoruyko and Komodakis (ICLR 2017); weight as in RepDistiller.
+    Range: the weight only.
+    Interplay: the teacher is asked in every step, on the view that the student sees.
     """
 
     weight: float = 1000.0
@@ -173,6 +177,6 @@ def _attention(map_BCHW: Tensor, size: list[int]) -> Tensor:
 
 
 def pairs_of(student: Sequence[T], teacher: Sequence[T]) -> list[tuple[T, T]]:
-    """Stages of the one with stages of the other, the last with the last."""
+    """Return stages of the one with stages of the other, the last with the last."""
     count = min(len(student), len(teacher))
     return list(zip(student[-count:], teacher[-count:], strict=True))

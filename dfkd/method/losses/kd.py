@@ -62,11 +62,12 @@ class BaseAnswerLoss(Piece):
 
 @dataclass(frozen=True, kw_only=True)
 class KD(BaseAnswerLoss):
-    """T^2 * KL(softmax(t / T) || softmax(s / T)), summed over classes, mean over the batch (Hinton
-    et al., 2015).
+    """Compares the softened answers of teacher and student by their KL divergence.
 
-    Published. Class dropping takes classes out of the teacher's softmax.
-    temperature: > 0; 4 is the value of DFND and of most published comparisons.
+    Formula: T^2 * KL(softmax(t / T) || softmax(s / T)), summed over classes, mean over the batch.
+    Source: published, Hinton et al. (2015).
+    Range: temperature T above 0; 4 is the value of DFND and of most published comparisons.
+    Interplay: class dropping takes classes out of the teacher's softmax.
     """
 
     temperature: float = 4.0
@@ -95,15 +96,17 @@ class KD(BaseAnswerLoss):
 
 @dataclass(frozen=True, kw_only=True)
 class DKD(BaseAnswerLoss):
-    """Decoupled KD: T^2 * (alpha * KL on "target class or not" + beta * KL among the other
-    classes), mean over B.
+    """Compares "target class or not" apart from the other classes among each other.
 
-    Published: Zhao et al., CVPR 2022, code of mdistiller, there with labels, cross-entropy and a
-    warm-up over 20 of 240
-    epochs. Ours: the target class is the teacher's own argmax, and there is neither of the other
-    two. Plain KD is alpha = 1 and beta = 1 - p(target), which is what silences confident samples.
-    temperature: > 0; alpha, beta: 0 or more, not both 0. Class dropping acts on both terms; a
-    sample of which only the target class is left has no second term.
+    Formula: T^2 * (alpha * KL on "target class or not" + beta * KL among the other classes), mean
+    over the batch. Plain KD is alpha = 1 and beta = 1 - p(target), which is what silences confident
+    samples.
+    Source: published, Zhao et al. (CVPR 2022), code of mdistiller; there with labels, cross-entropy
+    and a warm-up over 20 of 240 epochs. Ours: the target class is the teacher's own argmax, and
+    there is neither of the other two.
+    Range: temperature T above 0; alpha and beta 0 or more, not both 0.
+    Interplay: class dropping acts on both terms; a sample of which only the target class is left
+    has no second term.
     """
 
     temperature: float = 4.0
@@ -149,7 +152,7 @@ class DKD(BaseAnswerLoss):
 
 
 def _target_or_not(log_BK: Tensor, target_B1: Tensor, other_BK: Tensor) -> Tensor:
-    """Log-probabilities [B, 2] of "the target class" and of "any other"."""
+    """Return the log-probabilities [B, 2] of "the target class" and of "any other"."""
     other_B1 = log_BK.masked_fill(~other_BK, DROPPED).logsumexp(dim=1, keepdim=True)
     return torch.cat([log_BK.gather(1, target_B1), other_B1], dim=1)
 

@@ -1,5 +1,4 @@
-"""Original labels in the place of the teacher's answer: a baseline, and the only part that reads
-training labels.
+"""Original labels in the place of the teacher's answer: what alone reads training labels.
 
 B batch, K classes.
 """
@@ -17,13 +16,13 @@ from dfkd.method.losses.kd import BaseAnswerLoss
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalLabels(BaseAnswerLoss):
-    """Cross-entropy with the original labels of the task's training images: the student without a
-    teacher.
+    """Learns from the original labels of the task's training images, without a teacher.
 
-    Stands where KD stands, and reads one-hot labels where KD reads the teacher's logits. Not
-    data-free, not a reading
-    of the paper: the baseline "student" of every published table.
-    Interplay: needs the pool `TrainingImages` of the same task and no class dropping.
+    Formula: cross-entropy with the label; one-hot labels stand where KD reads the teacher's logits.
+    Source: baseline, the "student" of every published table; not data-free, not a reading of the
+    paper.
+    Range: no fields.
+    Interplay: it needs the pool `TrainingImages` of the same task and no class dropping.
     """
 
     version: ClassVar[int] = 1
@@ -32,5 +31,5 @@ class OriginalLabels(BaseAnswerLoss):
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
     ) -> Tensor:
-        """`teacher_BK`: one-hot labels."""
+        """Return the cross-entropy, the mean over the batch; `teacher_BK` are one-hot labels."""
         return F.cross_entropy(student_BK, teacher_BK.argmax(dim=1))

@@ -19,8 +19,7 @@ from dfkd.method.contract import with_defaults
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network says of a batch: logits [B, K] and pooled features [B, D]; the rest only where
-    a loss needs it.
+    """What a network says of a batch: logits [B, K], pooled features [B, D], and more on demand.
 
     maps: what the network's stages give out, [B, C, H, W] each, the last stage last ("maps").
     second: the same network's outputs for a second view of the same images ("second_view", the
@@ -37,9 +36,7 @@ class Outputs:
     seed: int | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Outputs:
-        """The same with `change` applied to what the network said: to put parts of a batch
-        together, say.
-        """
+        """Return the same with `change` applied to all that the network said."""
         return Outputs(
             change(self.logits_BK),
             change(self.features_BD),
@@ -52,12 +49,11 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What a loss must know of the two networks, and of the selected rows, to build its trainable
-    parts.
+    """What a loss must know of the two networks and the selected rows to build what it trains.
 
     student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how
-    many are selected;
-    teacher_accuracy: on validation labels, for a noise matrix only.
+    many are selected; teacher_accuracy: on validation labels, where a loss needs it and there are
+    any.
     """
 
     classes: int
@@ -154,6 +150,7 @@ def needs_of(loss: Loss) -> frozenset[str]:
 
 
 def check_weight(weight: float, ramp: float) -> None:
+    """Raise ValueError for a weight below 0 or not finite, and for a ramp outside [0, 1]."""
     if not 0 <= weight < math.inf:
         raise ValueError(f"a loss weight must be 0 or more, but got {weight=}")
     if not 0 <= ramp <= 1:
@@ -163,12 +160,13 @@ def check_weight(weight: float, ramp: float) -> None:
 
 
 def check_temperature(name: str, value: float) -> None:
+    """Raise ValueError for what is no finite number above 0."""
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be above 0, but got {value}")
 
 
 def projector(width_in: int, width: int) -> nn.Module:
-    """Linear + BatchNorm where the widths differ, nothing where they agree."""
+    """Return Linear + BatchNorm where the widths differ, nothing where they agree."""
     if width_in == width:
         return nn.Identity()
     return nn.Sequential(nn.Linear(width_in, width, bias=False), nn.BatchNorm1d(width))

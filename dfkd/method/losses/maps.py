@@ -1,8 +1,8 @@
-"""Maps of other sizes: averaged to fewer places or repeated to more. B batch, C channels, H height,
-W width.
+"""Maps of other sizes: averaged to fewer places or repeated to more.
 
 By products with small matrices instead of `adaptive_avg_pool2d` and `interpolate`, whose gradients
-PyTorch cannot compute deterministically on a GPU. The numbers are the same.
+PyTorch cannot compute deterministically on a GPU. The numbers are the same. B batch, C channels, H
+height, W width.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 
 
 def averaged(map_BCHW: Tensor, height: int, width: int) -> Tensor:
-    """Means over as many even parts, as `adaptive_avg_pool2d` cuts them."""
+    """Return means over as many even parts, as `adaptive_avg_pool2d` cuts them."""
     return _multiplied(
         map_BCHW, _means(map_BCHW.shape[2], height), _means(map_BCHW.shape[3], width)
     )
 
 
 def repeated(map_BCHW: Tensor, height: int, width: int) -> Tensor:
-    """The nearest place's value, as `interpolate(mode="nearest")` takes it."""
+    """Return the nearest place's value, as `interpolate(mode="nearest")` takes it."""
     return _multiplied(
         map_BCHW, _nearest(map_BCHW.shape[2], height), _nearest(map_BCHW.shape[3], width)
     )

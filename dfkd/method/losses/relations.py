@@ -1,7 +1,6 @@
-"""Implicit losses on relations within a batch: who is how near to whom. No projector, whatever the
-widths.
+"""Implicit losses on relations within a batch: which images are how near to which others.
 
-B batch, D feature width of the teacher or the student.
+B batch, D feature width of the teacher or the student. There is no projector, whatever the widths.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ MOST_ANGLES = 128  # images whose angles are taken: B^3 numbers, 8 MB at 128
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity(BaseLoss):
-    """Implicit: mean_i KL(R_T,i || R_S,i), R_i the softmax over j != i of cos(f_i, f_j) / tau
-    within the batch.
+    """Brings the student's similarities of images within a batch to the teacher's. The default.
 
-    Hardly depends on the batch size (independent random features: 4.8 at 64 rows, 5.2 at 512),
-    needs no equal widths. Our reading of the abstract's "implicit" relations.
-
-    tau: > 0; smaller looks at nearer neighbours.
+    Formula: mean_i KL(R_T,i || R_S,i), R_i the softmax over j != i of cos(f_i, f_j) / tau.
+    Source: our reading of the abstract's "implicit" relations.
+    Range: tau above 0; smaller looks at nearer neighbours.
+    Interplay: it hardly depends on the batch size (independent random features: 4.8 at 64 rows, 5.2
+    at 512) and needs no equal widths.
     """
 
     weight: float
@@ -68,17 +67,17 @@ class _Similarity(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class RKD(BaseLoss):
-    """Implicit: distances within the batch over their mean, and cosines of the angles of three
-    images each.
+    """Brings distances and angles of images within a batch to the teacher's.
 
-    distance * smooth_l1(d_S / mean d_S, d_T / mean d_T) + angle * smooth_l1(cos_S, cos_T), means
-    over all pairs and all
-    triples. Published: Park et al., CVPR 2019, with RepDistiller's factors. Hardly depends on the
-    batch size.
-    distance, angle: 0 or more, not both 0. Angles need B^3 numbers: they are those of the first 128
-    images of a batch, which is a random part, as batches are. Never in half precision: distances
-    are roots of differences of squares. On shifted pools it did harm in MosaicKD's table: start
-    with a small weight beside KD and an explicit loss.
+    Formula: distance * smooth_l1(d_S / mean d_S, d_T / mean d_T) + angle * smooth_l1(cos_S, cos_T),
+    means over all pairs and all triples, cos of the angle at one image between two others.
+    Source: published, Park et al. (CVPR 2019), with RepDistiller's factors.
+    Range: distance and angle 0 or more, not both 0.
+    Cost: angles need B^3 numbers: they are those of the first 128 images of a batch, which is a
+    random part, as batches are. Never in half precision: distances are roots of differences of
+    squares.
+    Interplay: on shifted pools it did harm in MosaicKD's table: start with a small weight beside KD
+    and an explicit loss. It hardly depends on the batch size.
     """
 
     weight: float = 1.0
@@ -132,7 +131,7 @@ def _not_half(features_BD: Tensor) -> Tensor:
 
 
 def _distances(features_BD: Tensor) -> Tensor:
-    """Euclidean distances [B, B] divided by the mean over all pairs of two different images."""
+    """Return distances [B, B] divided by the mean over all pairs of two different images."""
     square_B = features_BD.square().sum(dim=1)
     square_BB = square_B[:, None] + square_B[None, :] - 2 * features_BD @ features_BD.T
     # sqrt has no gradient at 0, where two images have the same features
@@ -142,20 +141,21 @@ def _distances(features_BD: Tensor) -> Tensor:
 
 
 def _angles(features_BD: Tensor) -> Tensor:
-    """Cosine of the angle at image i between the directions to j and to k, [B, B, B]."""
+    """Return the cosine of the angle at image i between the directions to j and to k, [B, B, B]."""
     unit_BBD = F.normalize(features_BD[None, :, :] - features_BD[:, None, :], dim=2)
     return unit_BBD @ unit_BBD.transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SP(BaseLoss):
-    """Implicit: ||rownorm(F_S F_S^T) - rownorm(F_T F_T^T)||_F^2 / B^2 * B / 64: who is similar to
-    whom stays so.
+    """Keeps which images of a batch are similar: the matrix of products of their features.
 
-    Published: Tung and Mori, ICCV 2019, there and in RepDistiller on the flattened last map,
-    without the factor B / 64.
-    Ours: on pooled features, so that the cached answer of the teacher is enough; and the factor,
-    because the published value shrinks as 1 / B and its weight, 3000, was found at batch 64.
+    Formula: ||rownorm(F_S F_S^T) - rownorm(F_T F_T^T)||_F^2 / B^2 * B / 64.
+    Source: published, Tung and Mori (ICCV 2019); there and in RepDistiller on the flattened last
+    map, without the factor B / 64. Ours: on pooled features, so that the cached answer of the
+    teacher is enough; and the factor, because the published value shrinks as 1 / B and its weight,
+    3000, was found at batch 64.
+    Range: the weight only.
     """
 
     weight: float = 3000.0
@@ -183,12 +183,14 @@ class _SP(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class PKT(BaseLoss):
-    """Implicit: mean over pairs of P_T log(P_T / P_S) * B / 64, P the rows of (cos + 1) / 2 divided
-    by their sums.
+    """Keeps the share of each image in the similarity to another, as a distribution.
 
-    Published: Passalis and Tefas, ECCV 2018, as in RepDistiller, without the factor B / 64. Ours:
-    the factor, because the published value shrinks as 1 / B and its weight, 30000, was found at
-    batch 64.
+    Formula: mean over pairs of P_T log(P_T / P_S) * B / 64, P the rows of (cos + 1) / 2 divided by
+    their sums.
+    Source: published, Passalis and Tefas (ECCV 2018), as in RepDistiller; there without the factor
+    B / 64, which is ours because the published value shrinks as 1 / B and its weight, 30000, was
+    found at batch 64.
+    Range: the weight only.
     """
 
     weight: float = 30000.0
@@ -225,5 +227,5 @@ class _PKT(nn.Module):
 
 
 def _itself(features_BD: Tensor) -> Tensor:
-    """True on the diagonal [B, B]."""
+    """Return True on the diagonal [B, B]."""
     return torch.eye(len(features_BD), dtype=torch.bool, device=features_BD.device)

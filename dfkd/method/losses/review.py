@@ -1,5 +1,4 @@
-"""Explicit: knowledge review, in which late stages of the student help to imitate early stages of
-the teacher.
+"""Review: late stages of the student help to imitate early stages of the teacher.
 
 B batch, C channels, H height, W width, M channels in the middle.
 """
@@ -27,15 +26,16 @@ WIDEST = 512  # channels in the middle
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewKD(BaseLoss):
-    """Explicit: from the pooled features back to the first stage, fused student maps are to be the
-    teacher's maps.
+    """Fuses the student's maps from the last stage to the first, each to be the teacher's.
 
-    Each stage of the student is mixed with what came from the later stages by a learned attention
-    (ABF) and compared with the teacher's by mean squared differences of the map itself and of its
-    averages over 4x4, 2x2 and 1 places, weights 1, 1/2, 1/4, 1/8 divided by their sum (HCL); summed
-    over stages and the pooled features. Published: Chen et al., CVPR 2021, code of ReviewKD; its
-    weight is 0.6 to 8 by pair, 5 for WRN-40-2 -> WRN-16-2, rising over 20 of 240 epochs (`ramp`).
-    Ours: maps as the stages give them out, there before their last activation.
+    Formula: each stage of the student is mixed with what came from the later stages by a learned
+    attention (ABF) and compared with the teacher's by mean squared differences of the map itself
+    and of its averages over 4x4, 2x2 and 1 places, weights 1, 1/2, 1/4, 1/8 divided by their sum
+    (HCL); summed over stages and the pooled features.
+    Source: published, Chen et al. (CVPR 2021), code of ReviewKD; its weight is 0.6 to 8 by pair, 5
+    for WRN-40-2 -> WRN-16-2, rising over 20 of 240 epochs (`ramp`). Ours: maps as the stages give
+    them out, there before their last activation.
+    Range: the weight only.
     Cost: the fusing convolutions can be as large as the student. The teacher is asked in every
     step, on the view that the student sees.
     """
@@ -82,9 +82,7 @@ def _as_map(outputs: Outputs) -> Tensor:
 
 
 class _Fusion(nn.Module):
-    """Attention-based fusion of one stage with what comes from the later ones; no attention in the
-    last.
-    """
+    """Attention-based fusion of a stage with what comes from later ones; none in the last stage."""
 
     def __init__(
         self, channels: int, middle: int, wanted: tuple[int, int, int], fuses: bool
@@ -98,7 +96,7 @@ class _Fusion(nn.Module):
         self.attention = nn.Linear(2 * middle, 2) if fuses else None
 
     def forward(self, map_BCHW: Tensor, later_BMHW: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What is compared with the teacher's map, and what goes on to the stage before."""
+        """Return what is compared with the teacher's map, and what goes on to the stage before."""
         mixed_BMHW = self.narrow(map_BCHW)
         if self.attention is not None:
             assert later_BMHW is not None
@@ -118,7 +116,7 @@ def _convolution(channels: int, wanted: int, kernel: int) -> nn.Module:
 
 
 def _distance(student_BCHW: Tensor, teacher_BCHW: Tensor) -> Tensor:
-    """Hierarchical context loss of one stage."""
+    """Return the hierarchical context loss of one stage."""
     total, weight, weights = F.mse_loss(student_BCHW, teacher_BCHW), 1.0, 1.0
     for places in LEVELS:
         if places < student_BCHW.shape[2]:

@@ -1,5 +1,4 @@
-"""Selection: which rows of the pool the student learns from. Once per teacher and pool, from cached
-scores.
+"""Selection: which rows of the pool the student learns from, chosen from the teacher's scores.
 
 Every rule returns sorted, distinct row positions, breaks ties by position and is deterministic for
 a seed. The paper's abstract says "the useful samples are selected"; where a card names no other

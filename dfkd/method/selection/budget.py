@@ -144,11 +144,10 @@ class Budget(BaseSelection):
 
 
 def highest(values_N: NDArray[Any], count: int, then_N: NDArray[Any] | None = None) -> Rows:
-    """Positions of the `count` largest values, sorted by position; of equal values the earlier rows
-    are taken.
+    """Return the positions of the `count` largest values, sorted; of equal values the earlier.
 
-    then_N: where given, equal values go by the largest of these first.
-    Linear in N and without an index of 8 bytes for each row: score tables have 100 million.
+    then_N: where given, equal values go by the largest of these first. Linear in N and without an
+    index of 8 bytes for each row: score tables have 100 million.
     """
     if count <= 0 or not len(values_N):
         return np.empty(0, dtype=np.int64)
@@ -164,12 +163,12 @@ def highest(values_N: NDArray[Any], count: int, then_N: NDArray[Any] | None = No
 
 
 def lowest(values_N: NDArray[Any], count: int) -> Rows:
-    """The same for the smallest values."""
+    """Return the positions of the `count` smallest values, as `highest` does."""
     return highest(-values_N, count)
 
 
 def by_class(label_N: NDArray[np.integer], classes: int) -> list[Rows]:
-    """The positions of each class, sorted.
+    """Return the positions of each class, sorted.
 
     Labels of 16 bits are sorted by radix, in linear time.
     """
@@ -184,8 +183,9 @@ def balanced(
     count: int,
     least_K: NDArray[np.float64] | None = None,
 ) -> Rows:
-    """`count` rows: of each class the count // K highest that reach `least_K`, then the highest
-    that remain.
+    """Return `count` rows by class quotas: each class's highest, then the highest that remain.
+
+    The quota is count // K. least_K: what a value must reach to be admitted to its class's quota.
     """
     taken_N = np.zeros(len(values_N), dtype=np.bool_)
     quota = count // len(rows_of_K)

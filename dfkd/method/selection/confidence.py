@@ -1,4 +1,4 @@
-"""Rules that need one number per row, and so work on score tables of any size.
+"""Rules that read one number a row, and so work on score tables of any size.
 
 N rows, K classes.
 """
@@ -17,10 +17,11 @@ from dfkd.scores import Summary
 
 @dataclass(frozen=True, kw_only=True)
 class Random(Budget):
-    """Rows drawn uniformly: the baseline that every selection has to beat.
+    """Draws rows uniformly: the baseline that every selection has to beat.
 
-    Source: DFND's Table 1 compares with it (CIFAR-10 91.25 against 94.02). Looks at no score; its
-    seed is the block's.
+    Formula: each set of as many rows is as likely; the seed is the block's.
+    Source: published, the baseline of DFND's Table 1 (CIFAR-10 91.25 against 94.02).
+    Range: the budget only. Reads no score.
     """
 
     version: ClassVar[int] = 1
@@ -35,12 +36,13 @@ class Random(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Confident(Budget):
-    """The most confident rows of the whole pool, whatever their class.
+    """Takes the most confident rows of the whole pool, whatever their class.
 
-    Smallest cross-entropy between the teacher's answer and its own argmax at temperature 1, which
-    is the largest
-    confidence. Published: DFND (Chen et al., CVPR 2021), DFND-train.py, which keeps 600,000 of 1.28
-    million rows.
+    Formula: the smallest cross-entropy between the teacher's answer and its own argmax at
+    temperature 1, which is the largest max_k p_ik.
+    Source: published, DFND (Chen et al., CVPR 2021); DFND-train.py keeps 600,000 of 1.28 million
+    rows.
+    Range: the budget only.
     Interplay: easy classes crowd out hard ones; `Balanced` is the same order with quotas.
     """
 
@@ -53,14 +55,13 @@ class Confident(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Balanced(Budget):
-    """A quota for each pseudo-class, the most confident rows first. The default rule.
+    """Takes the most confident rows of each pseudo-class, up to a quota. The default rule.
 
-    Budget N', quota N'/K; row i of pseudo-class k is admitted to the quota if its confidence
-    reaches
-    `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a short class leaves
-    unfilled goes to the most confident rows that remain. Our reading of the abstract.
-
-    threshold: in [0, 1); 0 switches the class threshold off.
+    Formula: of a budget N' the quota is N'/K; row i of pseudo-class k is admitted to it if its
+    confidence reaches `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a
+    short class leaves unfilled goes to the most confident rows that remain.
+    Source: our reading of the abstract.
+    Range: threshold in [0, 1); 0 switches the class threshold off.
     """
 
     threshold: float = 0.95
@@ -93,13 +94,14 @@ class Balanced(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Entropy(Budget):
-    """The rows on which the teacher's whole answer has the smallest entropy -sum_k p_k log p_k,
-    temperature 1.
+    """Takes the rows on which the teacher's whole answer has the smallest entropy.
 
-    Our reading; published with class quotas and thresholds from original data (Sample Selection
-    Based Knowledge Distillation, entropy.py), which a data-free method does not have. Interplay:
-    close to `Confident`, but of two equally confident rows it takes the one whose rest sits on
-    fewer classes.
+    Formula: -sum_k p_ik log p_ik at temperature 1, the smallest first.
+    Source: our reading of Sample Selection Based Knowledge Distillation; its entropy.py has class
+    quotas and thresholds from original data, which a data-free method does not have.
+    Range: the budget only.
+    Interplay: close to `Confident`, but of two equally confident rows it takes the one whose rest
+    sits on fewer classes.
     """
 
     version: ClassVar[int] = 1
@@ -111,14 +113,14 @@ class Entropy(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Margin(Budget):
-    """The rows with the largest margin z_(1) - z_(2) between the teacher's two largest logits.
+    """Takes the rows with the largest margin between the teacher's two largest logits.
 
-    Our reading: the published rule (Sample Selection Based Knowledge Distillation, transfer.py)
-    divides by
+    Formula: z_(1) - z_(2), the largest first.
+    Source: our reading of Sample Selection Based Knowledge Distillation; its transfer.py divides by
     ||w_1 - w_2||, the distance of the two classes' weights in the head, and compares with class
-    means on original
-    data. We leave both out: scores then need no weights, and a head with weights of equal length
-    orders alike.
+    means on original data. We leave both out: scores then need no weights, and a head with weights
+    of equal length orders alike.
+    Range: the budget only.
     Interplay: unlike confidence it does not saturate, so it still ranks rows on which a teacher is
     very sure.
     """
@@ -132,12 +134,13 @@ class Margin(Budget):
 
 @dataclass(frozen=True, kw_only=True)
 class Hardest(Budget):
-    """The rows with the largest entropy: what the teacher knows least about. A stress test, not a
-    method.
+    """Takes the rows that the teacher knows least about: a stress test, not a method.
 
-    Published: MosaicKD (Fang et al., NeurIPS 2021), kd_mosaic.py, which builds its
-    out-of-distribution sets so (the 50,000 highest of ImageNet-32 or Places365-32; plain KD then
-    falls from 73.6 to 50.9 on CIFAR-100).
+    Formula: the largest entropy of the teacher's answer first.
+    Source: published, MosaicKD (Fang et al., NeurIPS 2021); kd_mosaic.py builds its
+    out-of-distribution sets so, the 50,000 highest of ImageNet-32 or Places365-32; plain KD then
+    falls from 73.6 to 50.9 on CIFAR-100.
+    Range: the budget only.
     """
 
     version: ClassVar[int] = 1

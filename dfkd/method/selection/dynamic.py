@@ -1,5 +1,4 @@
-"""Dynamic: the selected rows are drawn from again and again, by what the student still has to
-learn.
+"""Dynamic: selected rows are drawn from again and again, by what the student has to learn.
 
 B batch, K classes, N selected rows.
 """
@@ -22,17 +21,16 @@ from dfkd.scores import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamic(BaseSelection):
-    """Every few epochs the fraction of the selected rows from which the student has most to learn
-    is drawn.
+    """Draws, every few epochs, the selected rows from which the student has most to learn.
 
-    e_i = c_i * KL(softmax(t_i) || softmax(s_i)): the teacher is sure, the student is not yet.
-    `rule` selects once; after `every` epochs over the current rows all of them are scored again, on
-    the clean images, and `fraction` of them with the largest e_i are drawn with equal class quotas,
-    what short classes leave going to the largest that remain. The first `every` epochs see all
-    rows. Our reading of the abstract's "training efficiency of the selected samples"; KD3 (arXiv
+    Formula: e_i = c_i * KL(softmax(t_i) || softmax(s_i)): the teacher is sure, the student is not
+    yet. `rule` selects once; after `every` epochs over the current rows all of them are scored
+    again, on the clean images, and `fraction` of them with the largest e_i are drawn with equal
+    class quotas, what short classes leave going to the largest that remain. The first `every`
+    epochs see all rows.
+    Source: our reading of the abstract's "training efficiency of the selected samples"; KD3 (arXiv
     2307.11469) credits a rule of this kind with its largest gain, +4.99 points on CIFAR-10.
-
-    every: 1 or more epochs; fraction: in (0, 1).
+    Range: every, 1 or more epochs; fraction in (0, 1).
     Interplay: at equal steps each drawn row is seen 1/fraction times as often. Scoring again is a
     forward pass over all selected rows, a third of an epoch's cost or so.
     """
@@ -93,13 +91,13 @@ class Dynamic(BaseSelection):
     def draw(
         self, efficiency_N: NDArray[np.floating], label_N: NDArray[np.int64], classes: int
     ) -> Rows:
-        """Positions in the selection, sorted and distinct: `fraction` of it, at least one."""
+        """Draw `fraction` of the selection, at least one row."""
         count = max(1, round(self.fraction * len(efficiency_N)))
         return balanced(efficiency_N, by_class(label_N, classes), count)
 
 
 def efficiency(teacher_BK: Tensor, student_BK: Tensor) -> Tensor:
-    """confidence * KL(teacher || student) of each row [B], at temperature 1."""
+    """Return confidence * KL(teacher || student) of each row [B], at temperature 1."""
     log_teacher_BK, log_student_BK = (
         F.log_softmax(teacher_BK, dim=1),
         F.log_softmax(student_BK, dim=1),

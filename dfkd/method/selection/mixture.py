@@ -18,16 +18,16 @@ FITTED_ON = (
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture(Budget):
-    """A draw from the clean rows: those whose loss belongs to the lower part of a two-part Gaussian
-    mixture.
+    """Draws rows whose loss belongs to the lower part of a two-part Gaussian mixture.
 
-    Loss l_i = -log max_k p_ik, min-max scaled; GaussianMixture(2 parts, 10 iterations, tolerance
-    1e-2, regularisation 5e-4); clean is a posterior of the part with the smaller mean above 1/2.
-    Published: TA-DFKD, Sample_Selection.py,
-    which keeps every clean row. Ours: the budget. Of too many clean rows as many as it says are
-    drawn uniformly, since the published rule prefers none of them; too few are filled up in the
-    order of the posterior, then of the loss.
-    Interplay: weaker than `Confident` at small budgets by design, it keeps rows of all clean
+    Formula: loss l_i = -log max_k p_ik, min-max scaled; GaussianMixture(2 parts, 10 iterations,
+    tolerance 1e-2, regularisation 5e-4); a row is clean if the posterior of the part with the
+    smaller mean is above 1/2. Of too many clean rows as many as the budget says are drawn
+    uniformly; too few are filled up in the order of the posterior, then of the loss.
+    Source: published, TA-DFKD, Sample_Selection.py, which keeps every clean row; the budget is
+    ours, and draws because the published rule prefers none of the clean rows.
+    Range: the budget only.
+    Interplay: weaker than `Confident` at small budgets by design, since it keeps rows of all clean
     degrees.
     """
 
@@ -46,8 +46,9 @@ class Mixture(Budget):
 
 
 def clean_posterior(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The probability that each loss belongs to the part with the smaller mean; 1 where all losses
-    are equal.
+    """Return the probability that each loss belongs to the part with the smaller mean [N].
+
+    It is 1 where all losses are equal.
     """
     from sklearn.mixture import GaussianMixture  # seconds to import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]

@@ -1,5 +1,6 @@
-"""Prototype: confident rows near the centres of their pseudo-class, rare classes first. N rows, K
-classes, D width.
+"""Prototype: confident rows near the centres of their pseudo-class, rare classes first.
+
+N rows, K classes, D feature width, C centres.
 """
 
 from __future__ import annotations
@@ -20,18 +21,16 @@ FITTED_ON = 20_000  # rows of a class, evenly spaced by their row id
 
 @dataclass(frozen=True, kw_only=True)
 class Prototype(Budget):
-    """The rows with the largest sum of confidence, closeness to a prototype of their pseudo-class,
-    and rarity of it.
+    """Takes rows by confidence, closeness to a prototype of their pseudo-class, and its rarity.
 
-    score_i = confidence * c_i + closeness * max_k cos(f_i, mu_{y_i,k}) + rarity * (1 - n_{y_i} /
-    N), each of the three min-max scaled over the pool; mu_{y,k} the k-means centres of the
-    l2-normalised features of pseudo-class y. Our reading of ODSD's adaptive prototype sampling
-    (Wang et al., arXiv 2307.16601), whose formula we have not seen.
-
-    confidence, closeness, rarity: weights, 0 or more, not all 0; clusters: 1 or more for each
-    pseudo-class.
-    Interplay: reads the teacher's features, so it does not work on columns alone; k-means is seeded
-    by a constant, so that the rule is one choice per teacher and pool.
+    Formula: score_i = confidence * c_i + closeness * max_k cos(f_i, mu_{y_i,k}) + rarity * (1 -
+    n_{y_i} / N), each of the three min-max scaled over the pool; mu_{y,k} are the k-means centres
+    of the l2-normalised features of pseudo-class y. The largest scores are taken.
+    Source: our reading of ODSD (Wang et al., arXiv 2307.16601), whose formula we have not seen.
+    Range: confidence, closeness and rarity are weights, 0 or more, not all 0; clusters, 1 or more
+    for each pseudo-class.
+    Interplay: it reads the teacher's features, so it does not work on columns alone; k-means is
+    seeded by a constant, so that the rule is one choice per teacher and pool.
     """
 
     confidence: float = 1.0
@@ -67,7 +66,7 @@ class Prototype(Budget):
 
 
 def closeness(scores: Scores, clusters: int) -> NDArray[np.float64]:
-    """The cosine of each row's features to the nearest prototype of its pseudo-class."""
+    """Return the cosine of each row's features to the nearest prototype of its pseudo-class [N]."""
     lengths_N = np.linalg.norm(scores.features_ND, axis=1, keepdims=True)
     unit_ND = scores.features_ND / np.maximum(lengths_N, 1e-12)
     result_N = np.empty(len(scores))
@@ -86,7 +85,7 @@ def closeness(scores: Scores, clusters: int) -> NDArray[np.float64]:
 
 
 def _centres(unit_ND: NDArray[np.float32], clusters: int) -> NDArray[np.float32]:
-    """The l2-normalised k-means centres; fewer than `clusters` where there are fewer rows."""
+    """Return the l2-normalised k-means centres; as many as there are rows at most."""
     from sklearn.cluster import KMeans  # seconds to import
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -103,6 +102,6 @@ def _centres(unit_ND: NDArray[np.float32], clusters: int) -> NDArray[np.float32]
 
 
 def _scaled(values_N: NDArray[Any]) -> NDArray[np.float64]:
-    """Between 0 and 1; all 0 where all are equal."""
+    """Return the values between 0 and 1; all 0 where all are equal."""
     span = float(values_N.max()) - float(values_N.min())
     return (values_N.astype(np.float64) - float(values_N.min())) / (span or 1.0)

@@ -1,5 +1,4 @@
-"""Selecting: what a rule chooses of a scored pool, without the probe's rows, found again by
-content. N rows.
+"""Selecting: what a rule chooses of a scored pool, without the probe. N rows, P of the probe.
 
 A rule that names the columns it reads gets those alone, 4 bytes a row each: tables whose logits and
 features do not fit into memory can be selected from. The choice is kept beside the arrays, so that
@@ -76,13 +75,13 @@ def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) ->
 
 
 def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]) -> Columns:
-    """These columns of the rows that are kept."""
+    """Return these columns of the rows that are kept."""
     arrays = {name: getattr(scores, f"{name}_N")[keep_N] for name in names}
     return Columns(rows=int(keep_N.sum()), classes=scores.classes, arrays=arrays)
 
 
 def _places(chosen: Rows, keep_N: NDArray[np.bool_]) -> Rows:
-    """Positions among the kept rows as positions in the pool, without an index of all kept rows."""
+    """Turn positions among the kept rows into positions in the pool, without an index of all."""
     held_out = np.flatnonzero(~keep_N)
     before = held_out - np.arange(
         len(held_out)
