@@ -112,8 +112,9 @@ def _require_code(job: Job) -> None:
 
 
 class Computation:
-    """One job under way. `advance` until it returns None; then `outcome` is in the ledger. `close`
-    frees the lease.
+    """One job under way: `advance` until it returns None; then `outcome` is in the ledger.
+
+    `close` frees the lease.
     """
 
     def __init__(
@@ -125,8 +126,9 @@ class Computation:
         run_type: type[Run] = Run,
         say: Say = log,
     ) -> None:
-        """Waits while another process computes the same cell; what that one records is then told
-        from the ledger.
+        """Wait while another process computes the same cell.
+
+        What that one records is then told from the ledger.
         """
         self.job, self.inputs, self.ledger, self.device = job, inputs, ledger, device
         self.run_type = run_type
@@ -183,8 +185,9 @@ class Computation:
         return run
 
     def advance(self) -> dict[str, float] | None:
-        """Train up to the next evaluation and return its point of the curve; None after the last
-        one.
+        """Train up to the next evaluation and return its point of the curve.
+
+        None after the last one.
         """
         if self.ended:
             self._finish()
@@ -196,8 +199,9 @@ class Computation:
         return self.points[-1]
 
     def report(self) -> dict[str, Any]:
-        """The next point as a search is told it: the probe, the point, and the state, which is
-        recorded at the end.
+        """Return the next point as a search is told it: "probe", "point" and "state".
+
+        The state is recorded at the end.
         """
         point = self.advance()
         assert point is not None  # callers stop at `ended`

@@ -1,6 +1,4 @@
-"""Sources: what many cells share - a task, a teacher, a draw of the pool and the teacher's scores
-of it.
-"""
+"""Inputs: what many cells share, a task, a teacher, a draw of the pool and its scores."""
 
 from __future__ import annotations
 
@@ -73,10 +71,10 @@ def inputs_key(cell: Cell) -> str:
 
 
 def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
-    """ValueError with one line if the teacher or the pool cannot serve, before anything is computed
-    or written.
+    """Raise ValueError with one line if the teacher or the pool cannot serve.
 
-    read_test: whether the test set will be read; a task may have none.
+    Nothing is computed or written for it. read_test: whether the test set will be read; a task may
+    have none.
     """
     e = cell.experiment
     if read_test:
@@ -88,8 +86,9 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
 
 
 def obtain(cell: Cell, storage: Storage) -> InputSource:
-    """Train or read the teacher and put the pool in place, in this process. The second time both
-    are found.
+    """Train or read the teacher and put the pool in place, in this process.
+
+    The second time both are found.
     """
     e, block = cell.experiment, cell.block
     pool = e.pool.files(e.task.image_shape, storage, block.draw)
@@ -127,9 +126,7 @@ def check_space(source: InputSource, storage: Storage) -> Need:
 
 @dataclass(frozen=True, kw_only=True)
 class MappedInputs:
-    """What travels to a worker in the place of its material: where the arrays lie, and what is
-    small.
-    """
+    """Inputs as they travel to a worker: where the arrays lie, and what is small."""
 
     folder: Path
     validation: Split | None

@@ -1,6 +1,4 @@
-"""What a recorded cell was computed from, opened again: nothing is scored, drawn or trained for
-it.
-"""
+"""Inputs of a recorded cell, opened again: nothing is scored, drawn or trained for it."""
 
 from __future__ import annotations
 
@@ -30,8 +28,9 @@ class Absent(ValueError):
 def probe_images(
     e: Experiment, block: Block, tags: Mapping[str, str], storage: Storage
 ) -> NDArray[np.uint8]:
-    """The images on which a cell with these tags was judged without labels. ValueError where they
-    are not there.
+    """Return the images on which a cell with these tags was judged without labels.
+
+    ValueError where they are not there.
     """
     images_NHWC, scores = open_memory_map(
         recorded_memory_map(e, block, tags["teacher"], tags["pool"], storage)

@@ -1,6 +1,4 @@
-"""Any run again: from its parameters, from a cell's name or from MLflow's id, and with some of them
-changed.
-"""
+"""Any run again: from its parameters, a cell's name or MLflow's id, and with changes."""
 
 import argparse
 import importlib

@@ -1,6 +1,4 @@
-"""Recipes: the full method and its baselines are complete, differ in what they say, and train end
-to end.
-"""
+"""Recipes: the full method and its baselines are complete, differ as they say, and train."""
 
 from dataclasses import replace
 from pathlib import Path

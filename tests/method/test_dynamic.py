@@ -1,6 +1,4 @@
-"""Dynamic selection in the training loop: when rows are drawn, which ones, and the same again after
-an interruption.
-"""
+"""Dynamic selection: when rows are drawn, which ones, and the same again when interrupted."""
 
 import math
 from dataclasses import replace
@@ -21,9 +19,7 @@ from dfkd.training.distill import Run
 
 @pytest.fixture(scope="module")
 def dynamic(tiny) -> Experiment:
-    """64 rows in batches of 16, half of them drawn after each epoch over the current ones: at steps
-    4, 6, 8, ...
-    """
+    """Return 64 rows in batches of 16, half drawn after each epoch: at steps 4, 6, 8, ..."""
     return replace(tiny, selection=Dynamic(rule=Confident(rows=64), every=1, fraction=0.5))
 
 

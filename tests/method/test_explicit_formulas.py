@@ -64,9 +64,7 @@ def convolved(x: np.ndarray, weight: np.ndarray, stride: int = 1, padding: int =
     ("size", "kernel", "stride", "padding"), [(4, 1, 1, 0), (2, 3, 2, 1), (3, 2, 1, 0)]
 )
 def test_fitnet_agrees_with_its_formula(size, kernel, stride, padding):
-    """mean (ReLU(BN(conv F_S)) - F_T)^2, with RepDistiller's convolution for a teacher's map of
-    this size.
-    """
+    """mean (ReLU(BN(conv F_S)) - F_T)^2, with RepDistiller's convolution for a map of this size."""
     sizes = replace(EQUAL, teacher_maps=((8, 8, 8), (24, size, size)))
     student, teacher = pair(sizes)
     module = built(FitNet.example(), sizes)
@@ -121,9 +119,7 @@ def nearest(x: np.ndarray, size: int) -> np.ndarray:
 
 @each_size
 def test_review_kd_agrees_with_its_formula(sizes):
-    """ReviewKD's ABF from the last stage to the first, and HCL; pooled features are a stage of
-    1x1.
-    """
+    """ReviewKD's ABF from the last stage to the first, and HCL; pooled features are a 1x1 stage."""
     student, teacher = pair(sizes)
     module = built(ReviewKD.example(), sizes)
     mine = [*(m.numpy() for m in student.maps), student.features_BD.numpy()[:, :, None, None]]

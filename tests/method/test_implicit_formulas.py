@@ -125,9 +125,7 @@ def test_nt_xent_agrees_with_its_formula():
 def crd_reference(
     v: np.ndarray, bank: np.ndarray, places: np.ndarray, scale: float | None
 ) -> tuple[float, float]:
-    """RepDistiller's ContrastMemory and ContrastLoss for one side: loss and normalising
-    constant.
-    """
+    """RepDistiller's ContrastMemory and ContrastLoss for one side: loss and constant."""
     rows, negatives = len(bank), places.shape[1] - 1
     out = np.exp(np.einsum("be,bje->bj", v, bank[places]) / 0.07)
     scale = out.mean() * rows if scale is None else scale

@@ -217,9 +217,7 @@ def test_negatives_depend_on_the_seed_of_the_step_alone():
 
 
 def test_a_few_and_many_negatives_are_scored_alike():
-    """Two ways to the same products: by the whole bank, or row by row where the bank is larger than
-    the draw.
-    """
+    """By the whole bank, or row by row where the bank is larger than the draw."""
     from dfkd.method.losses.contrast import _products
 
     g = torch.Generator().manual_seed(0)

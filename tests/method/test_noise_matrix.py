@@ -1,6 +1,4 @@
-"""DFND's noise matrix in the loop: its formula, its own optimizer, its checkpoint. B batch, K
-classes.
-"""
+"""DFND's noise matrix in the loop: its formula, its optimizer, its checkpoint. K classes."""
 
 import math
 from dataclasses import replace
@@ -88,9 +86,7 @@ def test_the_total_is_distillation_plus_the_term(noisy, inputs):
 
 
 def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, inputs):
-    """One step of Adam moves every weight by its learning rate, whatever the student's
-    optimizer.
-    """
+    """One step of Adam moves every weight by its learning rate, whatever the student's is."""
     schedule = replace(noisy.schedule, optimizer="sgd", learning_rate=0.05, weight_decay=0.1)
     run = run_of(replace(noisy, schedule=schedule), inputs)
     run.advance(1)

@@ -1,6 +1,4 @@
-"""Selecting from memory maps column by column: the same rows as from scores in memory, and each
-choice made once.
-"""
+"""Selecting from memory maps, column by column: the rows as from memory, each choice once."""
 
 from dataclasses import dataclass
 from pathlib import Path

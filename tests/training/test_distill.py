@@ -1,5 +1,4 @@
-"""The training loop: the same numbers whenever, however often interrupted, whatever is looked at in
-between.
+"""The training loop: the same numbers whenever, however interrupted, whatever is looked at.
 
 B batch, D feature width of the teacher.
 """

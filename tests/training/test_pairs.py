@@ -1,6 +1,4 @@
-"""The published pairs of networks on files of CIFAR's format: scoring, selection, two steps, a
-checkpoint, resumed.
-"""
+"""The published pairs of networks on small CIFAR files: scored, selected, trained, resumed."""
 
 from __future__ import annotations
 

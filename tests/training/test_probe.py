@@ -1,5 +1,6 @@
-"""The probe: the same rows for all, apart from every selection, and a mean over classes. P probe
-rows, N pool rows.
+"""The probe: the same rows for all, apart from every selection, and a mean over classes.
+
+P probe rows, N pool rows.
 """
 
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""What losses train and remember, over two processes: the numbers of one. Without Ray: see
-test_training.py for it.
-"""
+"""What losses train and remember, over two processes, without Ray: the numbers of one."""
 
 from __future__ import annotations
 
@@ -25,8 +23,9 @@ LOSSES = {CRD: 0.8, ReviewKD: 0.5, FitNet: 1.0, NTXent: 1.0}
 
 
 def experiment_with(tiny: Experiment, kind: type[Loss], per_row: int = 0) -> Experiment:
-    """GroupNorm in the student: BatchNorm sees its worker's part only. SGD: Adam makes much of the
-    last bits.
+    """GroupNorm in the student, since BatchNorm sees its worker's part only.
+
+    SGD, since Adam makes much of the last bits.
     """
     return replace(
         tiny,
