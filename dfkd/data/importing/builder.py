@@ -55,7 +55,10 @@ class PoolBuilder(ABC):
         return self.finish()
 
     def found(self) -> PoolFiles | None:
-        """Return the pool if it lies in the storage whole, else None; no image is made for it."""
+        """Return the pool if it lies in the storage whole, else None.
+
+        No image is made for it, but by a pool that has only `files`, which alone can tell.
+        """
         return None if any(len(steps) for steps in self.rounds()) else self.finish()
 
 
