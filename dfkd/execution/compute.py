@@ -27,9 +27,14 @@ class Compute:
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.cpus < 1 or not self.gpus >= 0:
-            raise ValueError(f"workers and cpus must be 1 or more, gpus 0 or more, but got {self}")
+            raise ValueError(
+                "workers and cpus must be 1 or more, gpus 0 or more, but got "
+                f"workers={self.workers}, cpus={self.cpus}, gpus={self.gpus}"
+            )
         if self.concurrency is not None and self.concurrency < 1:
-            raise ValueError(f"concurrency must be 1 or more, but got {self.concurrency=}")
+            raise ValueError(
+                f"concurrency must be 1 or more, but got concurrency={self.concurrency!r}"
+            )
 
     @property
     def device(self) -> str:

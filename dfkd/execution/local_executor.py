@@ -39,7 +39,7 @@ def local_executor(
     """
     if where.workers > 1:
         raise ValueError(
-            f"this process is one worker, but got {where.workers=}: use Ray's executor"
+            f"this process is one worker, but got workers={where.workers!r}: use Ray's executor"
         )
     use_deterministic(where.cpus)
     with using(where.storage):

@@ -53,7 +53,7 @@ class SharedRun(Run):
         if batch % self.workers:
             raise ValueError(
                 f"schedule.batch must be a multiple of the workers, but got {batch=}, "
-                f"{self.workers=}"
+                f"workers={self.workers!r}"
             )
         # what is no parameter need not be sent round: statistics are those of the first worker,
         # which writes the student; what a loss remembers of each row is equal everywhere, because

@@ -46,7 +46,7 @@ class TopK(Piece):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"cache.k must be 1 class or more, but got {self.k=}")
+            raise ValueError(f"cache.k must be 1 class or more, but got k={self.k!r}")
 
     def canonical(self, classes: int) -> TopK:
         return TopK(k=min(self.k, classes))

@@ -56,7 +56,9 @@ class Plan:
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
         if len(set(self.blocks)) != len(self.blocks) or not self.blocks:
-            raise ValueError(f"blocks must be one or more, each named once, but got {self.blocks=}")
+            raise ValueError(
+                f"blocks must be one or more, each named once, but got blocks={self.blocks!r}"
+            )
         apart = all(early + APART <= late for early, late in itertools.pairwise(self.looks))
         early = len(self.looks) > 1 and self.looks[0] < FIRST_LOOK
         if not apart or early or self.looks[-1:] != (len(self.blocks),):
@@ -64,7 +66,7 @@ class Plan:
                 f"begin at {FIRST_LOOK} or more, lie {APART} or more apart, end with all "
                 f"{len(self.blocks)} blocks"
             )
-            raise ValueError(f"looks must {rule}, but got {self.looks=}")
+            raise ValueError(f"looks must {rule}, but got looks={self.looks!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

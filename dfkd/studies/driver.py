@@ -55,7 +55,7 @@ class StudyOptions:
 
     def __post_init__(self) -> None:
         if self.max_device_hours is not None and not self.max_device_hours > 0:
-            raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours=}")
+            raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours}")
 
 
 def run_study(

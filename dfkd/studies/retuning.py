@@ -60,7 +60,7 @@ class Retuning:
 
     def __post_init__(self) -> None:
         if self.trials < 1:
-            raise ValueError(f"a variant needs 1 trial or more, but got {self.trials=}")
+            raise ValueError(f"a variant needs 1 trial or more, but got trials={self.trials!r}")
 
     @property
     def most_cells(self) -> int:

@@ -25,10 +25,10 @@ class Study:
     def __post_init__(self) -> None:
         if self.baseline not in self.variants:
             raise ValueError(
-                f"the baseline must be one of {list(self.variants)}, but got {self.baseline=}"
+                f"the baseline must be one of {list(self.variants)}, but got {self.baseline!r}"
             )
         if self.blocks < 2:
-            raise ValueError(f"a study needs 2 blocks or more, but got {self.blocks=}")
+            raise ValueError(f"a study needs 2 blocks or more, but got blocks={self.blocks!r}")
         seen: dict[str, str] = {}
         for name, experiment in self.variants.items():
             twin = seen.setdefault(experiment.fingerprint(), name)

@@ -35,7 +35,9 @@ class Sweep:
     def __post_init__(self) -> None:
         if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
             raise ValueError(
-                f"a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got {self}"
+                "a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got "
+                f"trials={self.trials}, choice_blocks={self.choice_blocks}, "
+                f"confirmation_blocks={self.confirmation_blocks}"
             )
 
     def default(self) -> Experiment:

@@ -1,12 +1,13 @@
 """Bad input: one line that says what is wrong and how to mend it, exit code 2, nothing written."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import PROJECTS
+from commands import PROJECTS, ROOT
 
 CASES = {
     "unknown space": (("sweep", "search_spaces.digit"), {}, "did you mean search_spaces.digits?"),
@@ -62,3 +63,10 @@ def test_one_line_and_exit_code_2(
 
 def everything(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
+def test_no_error_shows_how_it_was_written() -> None:
+    """`{self.rows=}` in a message would read "got self.rows=401"; `{self}` is a whole repr."""
+    written = re.compile(r"\{(self|where)(\.\w+)*=\}|got \{self\}")
+    found = [path for path in (ROOT / "dfkd").rglob("*.py") if written.search(path.read_text())]
+    assert found == []

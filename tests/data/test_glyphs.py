@@ -133,7 +133,7 @@ def test_a_lost_shard_of_a_finished_pool_is_drawn_again(tmp_path):
 
 
 def test_glyphs_refuse_what_they_cannot_draw(tmp_path):
-    with pytest.raises(ValueError, match=r"rows must be 100 to 10,000,000, but got self\.rows=5"):
+    with pytest.raises(ValueError, match=r"rows must be 100 to 10,000,000, but got rows=5"):
         Glyphs(rows=5)
     with pytest.raises(
         ValueError, match=r"8 to 128 pixels a side .* but got image_shape=\(4, 16, 1\)"

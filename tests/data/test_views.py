@@ -72,7 +72,7 @@ def test_views_refuse_other_answers(kind):
     ):
         kind(per_row=-1)
     with pytest.raises(
-        ValueError, match=r"views.padding must be 0 pixels or more, but got self.padding=-1"
+        ValueError, match=r"views.padding must be 0 pixels or more, but got padding=-1"
     ):
         kind(padding=-1)
 

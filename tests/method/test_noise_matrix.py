@@ -112,8 +112,7 @@ def test_the_diagonal_is_the_teachers_accuracy_on_validation_labels(noisy, input
 
 def test_without_validation_labels_the_accuracy_has_to_be_given(noisy, inputs):
     with pytest.raises(
-        ValueError,
-        match=r"no validation labels: give dropping.accuracy, but got self.accuracy=None",
+        ValueError, match=r"no validation labels: give dropping.accuracy, but got accuracy=None"
     ):
         run_of(replace(noisy, dropping=NoiseMatrix()), replace(inputs, validation=None))
     run_of(noisy, replace(inputs, validation=None)).advance(1)

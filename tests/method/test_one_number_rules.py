@@ -120,7 +120,7 @@ def test_balanced_agrees_with_its_definition(ratio, threshold, decimals):
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, math.nan])
 def test_balanced_refuses_other_thresholds(threshold):
     with pytest.raises(
-        ValueError, match=r"selection.threshold must lie in \[0, 1\), but got self.threshold="
+        ValueError, match=r"selection.threshold must lie in \[0, 1\), but got threshold="
     ):
         Balanced(ratio=0.1, threshold=threshold)
 

@@ -94,7 +94,7 @@ def test_group_norm_has_no_batch_statistics():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"width": 4}, "width must be a multiple of 8, but got self.width=4"),
+        ({"width": 4}, "width must be a multiple of 8, but got width=4"),
         ({"width": 12}, "width must be a multiple of 8"),
         ({"width": 0}, "width must be a multiple of 8"),
         ({"width": 8, "stem_stride": 3}, "stem_stride must be 1 or 2"),
@@ -178,15 +178,12 @@ def test_finding_stages_does_not_move_the_random_state():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: CifarResNet(depth=50),
-            r"depth of CifarResNet must be 18 or 34, but got self.depth=50",
-        ),
+        (lambda: CifarResNet(depth=50), r"depth of CifarResNet must be 18 or 34, but got depth=50"),
         (lambda: WideResNet(depth=18, width=1), r"depth of WideResNet must be 6n \+ 4"),
         (lambda: WideResNet(depth=16, width=0), r"width of WideResNet must be 1 or more"),
         (
             lambda: Torchvision(name="resnet"),
-            r"torchvision.s classifiers, alexnet, .*, but got self.name=.resnet.",
+            r"torchvision.s classifiers, alexnet, .*, but got name=.resnet.",
         ),
         (lambda: Torchvision(name="fcn_resnet50"), r"one of torchvision's classifiers"),
     ],

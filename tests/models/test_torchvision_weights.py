@@ -92,6 +92,6 @@ def test_a_damaged_cache_is_one_line(cache):
 )
 def test_weights_that_there_are_not_are_refused(name, weights):
     with pytest.raises(
-        ValueError, match=f"weights of {name} must be .*, but got self.weights='{weights}'"
+        ValueError, match=f"weights of {name} must be .*, but got weights='{weights}'"
     ):
         TorchvisionWeights(network=Torchvision(name=name), weights=weights)

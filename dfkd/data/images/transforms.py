@@ -96,7 +96,9 @@ class Crop(Piece):
 
     def __post_init__(self) -> None:
         if self.padding < 0:
-            raise ValueError(f"views.padding must be 0 pixels or more, but got {self.padding=}")
+            raise ValueError(
+                f"views.padding must be 0 pixels or more, but got padding={self.padding!r}"
+            )
         check_view(self.answer, self.per_row)
 
     def canonical(self) -> Crop | None:
@@ -144,10 +146,12 @@ class RandAugment(Piece):
         if self.operations < 1 or not 0 <= self.magnitude <= 30:
             raise ValueError(
                 "views.operations must be 1 or more and views.magnitude lie in 0..30, "
-                f"but got {self.operations=}, {self.magnitude=}"
+                f"but got operations={self.operations!r}, magnitude={self.magnitude!r}"
             )
         if self.padding < 0:
-            raise ValueError(f"views.padding must be 0 pixels or more, but got {self.padding=}")
+            raise ValueError(
+                f"views.padding must be 0 pixels or more, but got padding={self.padding!r}"
+            )
         check_view(self.answer, self.per_row)
 
     def canonical(self) -> RandAugment:

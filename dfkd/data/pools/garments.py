@@ -53,7 +53,7 @@ class WildGarments(Glyphs):
         super().__post_init__()
         if not 0 <= self.share <= 1:
             raise ValueError(
-                f"share, of garments in the pool, must lie in [0, 1], but got {self.share=}"
+                f"share, of garments in the pool, must lie in [0, 1], but got share={self.share!r}"
             )
 
     def check(self, image_shape: ImageShape) -> None:

@@ -55,7 +55,7 @@ class Glyphs(ShardedPool):
 
     def __post_init__(self) -> None:
         if not 100 <= self.rows <= 10_000_000:
-            raise ValueError(f"rows must be 100 to 10,000,000, but got {self.rows=}")
+            raise ValueError(f"rows must be 100 to 10,000,000, but got rows={self.rows!r}")
 
     @property
     def shard_count(self) -> int:

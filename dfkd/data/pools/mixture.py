@@ -64,13 +64,15 @@ class MixedPool(BasePool):
         if not self.pools or len(self.pools) != len(self.shares):
             raise ValueError(
                 f"a mixture needs a share for each pool, but got {len(self.pools)} pools, "
-                f"{self.shares=}"
+                f"shares={self.shares!r}"
             )
         if min(self.shares) <= 0 or not math.isclose(sum(self.shares), 1, abs_tol=1e-6):
-            raise ValueError(f"shares must be above 0 and add up to 1, but got {self.shares=}")
+            raise ValueError(
+                f"shares must be above 0 and add up to 1, but got shares={self.shares!r}"
+            )
         if self.rows < len(self.pools):
             raise ValueError(
-                f"rows must be {len(self.pools)} or more, one for each pool, but got {self.rows=}"
+                f"rows must be {len(self.pools)} or more, one for each pool, but got {self.rows}"
             )
 
     @property

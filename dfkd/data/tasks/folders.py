@@ -65,8 +65,8 @@ class _Folder(BaseTask):
         if self.shorter_side and self.shorter_side < max(self.image_shape[:2]):
             raise ValueError(
                 f"shorter_side must be 0, or so large that image_shape can be cut out, but got "
-                f"{self.shorter_side=} "
-                f"and {self.image_shape=}"
+                f"shorter_side={self.shorter_side!r} "
+                f"and image_shape={self.image_shape!r}"
             )
 
     def _classes(self, splits: Sequence[Path]) -> tuple[str, ...]:

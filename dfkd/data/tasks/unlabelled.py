@@ -31,7 +31,7 @@ class Unlabelled(BaseTask):
 
     def __post_init__(self) -> None:
         if self.classes < 2:
-            raise ValueError(f"a task needs 2 classes or more, but got {self.classes=}")
+            raise ValueError(f"a task needs 2 classes or more, but got classes={self.classes!r}")
         check_images(self.image_shape, self.mean, self.std)
 
     def train(self) -> NoReturn:

@@ -140,7 +140,7 @@ class Nucleus(BaseDropping):
     def __post_init__(self) -> None:
         if not 0 < self.mass <= 1:
             raise ValueError(
-                f"dropping.mass must lie in (0, 1], the probability to keep, but got {self.mass=}"
+                f"dropping.mass must lie in (0, 1], the probability to keep, but got {self.mass}"
             )
 
     @classmethod

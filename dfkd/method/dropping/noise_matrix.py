@@ -42,7 +42,9 @@ class NoiseMatrix(BaseDropping):
     def __post_init__(self) -> None:
         check_weight(self.weight, ramp=0.0)
         if self.accuracy is not None and not 0 < self.accuracy <= 1:
-            raise ValueError(f"dropping.accuracy must lie in (0, 1], but got {self.accuracy=}")
+            raise ValueError(
+                f"dropping.accuracy must lie in (0, 1], but got accuracy={self.accuracy!r}"
+            )
 
     @classmethod
     def example(cls) -> Self:
@@ -80,7 +82,7 @@ class NoiseTerm(BaseLoss):
             raise ValueError(
                 "a noise matrix needs the teacher's accuracy, but the task has no validation "
                 "labels: "
-                f"give dropping.accuracy, but got {self.accuracy=}"
+                f"give dropping.accuracy, but got accuracy={self.accuracy!r}"
             )
         return NoiseAdaptation(sizes.classes, min(accuracy, MOST_ACCURATE))
 

@@ -39,7 +39,7 @@ class WholeClass(BaseDropping):
     def __post_init__(self) -> None:
         check_rate(self.rate)
         if self.by not in ("confidence", "count"):
-            raise ValueError(f'dropping.by must be "confidence" or "count", but got {self.by=}')
+            raise ValueError(f'dropping.by must be "confidence" or "count", but got by={self.by!r}')
 
     @classmethod
     def example(cls) -> Self:

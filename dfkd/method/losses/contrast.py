@@ -147,11 +147,13 @@ class CRD(BaseLoss):
         check_temperature("tau of CRD", self.tau)
         if self.dim < 1 or self.negatives < 1:
             raise ValueError(
-                f"CRD needs 1 dimension and 1 negative or more, but got {self.dim=}, "
-                f"{self.negatives=}"
+                f"CRD needs 1 dimension and 1 negative or more, but got dim={self.dim!r}, "
+                f"negatives={self.negatives!r}"
             )
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum of CRD must lie in [0, 1), but got {self.momentum=}")
+            raise ValueError(
+                f"momentum of CRD must lie in [0, 1), but got momentum={self.momentum!r}"
+            )
 
     @classmethod
     def example(cls) -> Self:

@@ -77,7 +77,7 @@ class FitNet(BaseLoss):
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         if self.stage < 1:
-            raise ValueError(f"stage of FitNet must be 1 or more, but got {self.stage=}")
+            raise ValueError(f"stage of FitNet must be 1 or more, but got stage={self.stage!r}")
 
     @classmethod
     def example(cls) -> Self:
@@ -88,7 +88,7 @@ class FitNet(BaseLoss):
         if self.stage > stages:
             raise ValueError(
                 f"stage of FitNet must be one of the networks' {stages} stages, but got "
-                f"{self.stage=}"
+                f"stage={self.stage!r}"
             )
         return _FitNet(self.stage - 1 - stages, sizes)
 

@@ -75,7 +75,9 @@ class KD(BaseAnswerLoss):
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"kd.temperature must be above 0, but got {self.temperature=}")
+            raise ValueError(
+                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
+            )
 
     @classmethod
     def example(cls) -> Self:
@@ -116,14 +118,16 @@ class DKD(BaseAnswerLoss):
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"kd.temperature must be above 0, but got {self.temperature=}")
+            raise ValueError(
+                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
+            )
         if (
             not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf)
             or self.alpha == self.beta == 0
         ):
             raise ValueError(
-                f"kd.alpha and kd.beta must be 0 or more, not both 0, but got {self.alpha=}, "
-                f"{self.beta=}"
+                "kd.alpha and kd.beta must be 0 or more, not both 0, but got "
+                f"alpha={self.alpha}, beta={self.beta}"
             )
 
     @classmethod

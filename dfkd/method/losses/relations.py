@@ -38,7 +38,7 @@ class Similarity(BaseLoss):
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         if not 0 < self.tau < math.inf:
-            raise ValueError(f"implicit.tau must be above 0, but got {self.tau=}")
+            raise ValueError(f"implicit.tau must be above 0, but got tau={self.tau!r}")
 
     @classmethod
     def example(cls) -> Self:
@@ -94,7 +94,7 @@ class RKD(BaseLoss):
         ):
             raise ValueError(
                 f"distance and angle of RKD must be 0 or more, not both 0, but got "
-                f"{self.distance=}, {self.angle=}"
+                f"distance={self.distance!r}, angle={self.angle!r}"
             )
 
     @classmethod

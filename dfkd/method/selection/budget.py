@@ -138,7 +138,7 @@ class Budget(BaseSelection):
         if self.rows > available:
             raise ValueError(
                 f"selection.rows must be at most {available}, the pool without the probe, but got "
-                f"{self.rows=}"
+                f"rows={self.rows!r}"
             )
         return self.rows
 

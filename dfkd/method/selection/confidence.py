@@ -71,7 +71,9 @@ class Balanced(Budget):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.threshold < 1:
-            raise ValueError(f"selection.threshold must lie in [0, 1), but got {self.threshold=}")
+            raise ValueError(
+                f"selection.threshold must lie in [0, 1), but got threshold={self.threshold!r}"
+            )
 
     @classmethod
     def example(cls) -> Self:

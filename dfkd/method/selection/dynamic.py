@@ -42,15 +42,17 @@ class Dynamic(BaseSelection):
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ValueError(f"selection.every must be 1 epoch or more, but got {self.every=}")
+            raise ValueError(
+                f"selection.every must be 1 epoch or more, but got every={self.every!r}"
+            )
         if not 0 < self.fraction < 1:
             raise ValueError(
-                f"selection.fraction must lie in (0, 1), but got {self.fraction=}; 1 is the rule "
-                "alone"
+                "selection.fraction must lie in (0, 1), of which 1 is the rule alone, but got "
+                f"fraction={self.fraction}"
             )
         if self._rule.redraw is not None:
             raise ValueError(
-                f"selection.rule must be a rule that selects once, but got {self.rule=}"
+                f"selection.rule must be a rule that selects once, but got rule={self.rule!r}"
             )
 
     @classmethod

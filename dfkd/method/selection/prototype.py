@@ -45,10 +45,13 @@ class Prototype(Budget):
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError(
                 "selection's weights must be 0 or more and one of them above 0, "
-                f"but got {self.confidence=}, {self.closeness=}, {self.rarity=}"
+                f"but got confidence={self.confidence}, closeness={self.closeness}, "
+                f"rarity={self.rarity}"
             )
         if self.clusters < 1:
-            raise ValueError(f"selection.clusters must be 1 or more, but got {self.clusters=}")
+            raise ValueError(
+                f"selection.clusters must be 1 or more, but got clusters={self.clusters!r}"
+            )
 
     @classmethod
     def example(cls) -> Self:

@@ -34,7 +34,7 @@ class CifarResNet(BaseNetwork):
 
     def __post_init__(self) -> None:
         if self.depth not in BLOCKS:
-            raise ValueError(f"depth of CifarResNet must be 18 or 34, but got {self.depth=}")
+            raise ValueError(f"depth of CifarResNet must be 18 or 34, but got depth={self.depth!r}")
 
     def build(self, classes: int, channels: int) -> nn.Module:
         stem = nn.Sequential(

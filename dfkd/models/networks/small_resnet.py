@@ -39,11 +39,13 @@ class SmallResNet(BaseNetwork):
 
     def __post_init__(self) -> None:
         if self.width < 8 or self.width % 8:
-            raise ValueError(f"width must be a multiple of 8, but got {self.width=}")
+            raise ValueError(f"width must be a multiple of 8, but got width={self.width!r}")
         if self.stem_stride not in (1, 2):
-            raise ValueError(f"stem_stride must be 1 or 2, but got {self.stem_stride=}")
+            raise ValueError(
+                f"stem_stride must be 1 or 2, but got stem_stride={self.stem_stride!r}"
+            )
         if self.norm not in ("batch", "group"):
-            raise ValueError(f'norm must be "batch" or "group", but got {self.norm=}')
+            raise ValueError(f'norm must be "batch" or "group", but got norm={self.norm!r}')
 
     def build(self, classes: int, channels: int) -> nn.Module:
         w = self.width

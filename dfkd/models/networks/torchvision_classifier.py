@@ -42,7 +42,7 @@ class Torchvision(BaseNetwork):
         if self.name not in known:
             raise ValueError(
                 f"name must be one of torchvision's classifiers, {', '.join(known)}, but got "
-                f"{self.name=}"
+                f"name={self.name!r}"
             )
 
     @property

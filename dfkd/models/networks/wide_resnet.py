@@ -37,10 +37,10 @@ class WideResNet(BaseNetwork):
     def __post_init__(self) -> None:
         if self.depth < 10 or (self.depth - 4) % 6:
             raise ValueError(
-                f"depth of WideResNet must be 6n + 4 with n of 1 or more, but got {self.depth=}"
+                f"depth of WideResNet must be 6n + 4 with n of 1 or more, but got {self.depth}"
             )
         if self.width < 1:
-            raise ValueError(f"width of WideResNet must be 1 or more, but got {self.width=}")
+            raise ValueError(f"width of WideResNet must be 1 or more, but got width={self.width!r}")
 
     def build(self, classes: int, channels: int) -> nn.Module:
         parts: list[tuple[str, nn.Module]] = [

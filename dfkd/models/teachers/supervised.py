@@ -53,18 +53,18 @@ class SupervisedTeacher(BaseTeacher):
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
             raise ValueError(
-                f"a teacher needs 1 step and a batch of 2 or more, but got {self.steps=}, "
-                f"{self.batch=}"
+                f"a teacher needs 1 step and a batch of 2 or more, but got steps={self.steps!r}, "
+                f"batch={self.batch!r}"
             )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 "a teacher's learning_rate must be above 0 and its weight_decay 0 or more, "
-                f"but got {self.learning_rate=}, {self.weight_decay=}"
+                f"but got learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}"
             )
         if self.shift < 0 or not 0 <= self.smoothing < 1:
             raise ValueError(
                 "a teacher's shift must be 0 pixels or more and its smoothing lie in [0, 1), "
-                f"but got {self.shift=}, {self.smoothing=}"
+                f"but got shift={self.shift!r}, smoothing={self.smoothing!r}"
             )
 
     def check(self, task: Task) -> None:

@@ -57,7 +57,7 @@ class TorchvisionWeights(BaseTeacher):
                 else "those of another network"
             )
             raise ValueError(
-                f"weights of {self.network.name} must be {names}, but got {self.weights=}"
+                f"weights of {self.network.name} must be {names}, but got weights={self.weights!r}"
             )
         object.__setattr__(self, "weights", known[self.weights].name)
 
