@@ -1,5 +1,6 @@
 # make sweep   sets up, then runs the sweep: `python -m platform.sweep`; its options: make sweep ARGS="--help"
 # make test    sets up, then checks everything: ruff, mypy, import-linter, pytest
+# make docs    makes the README's table of pieces again, from their cards
 # make golden  adds the identities of new pieces to tests/golden; refuses where a recorded one has changed
 #
 # Set-up makes .venv and installs the project and the versions of constraints.txt into it, once: it is done again
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: sweep test golden
+.PHONY: sweep test golden docs
 sweep: .venv/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
 
@@ -19,6 +20,9 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
+
+docs: .venv/installed
+	@PYTHONPATH=. $(BIN)/python docs/tables.py
 
 golden: .venv/installed
 	@$(BIN)/python -m dfkd.testing.golden $(ARGS)

@@ -20,7 +20,7 @@ class Random(Budget):
     """Draws rows uniformly: the baseline that every selection has to beat.
 
     Formula: each set of as many rows is as likely; the seed is the block's.
-    Source: published, the baseline of DFND's Table 1 (CIFAR-10 91.25 against 94.02).
+    Source: published, the baseline of DFND's Table 1; CIFAR-10 91.25 against DFND's 94.02.
     Range: the budget only. Reads no score.
     """
 

@@ -24,8 +24,8 @@ class Mixture(Budget):
     tolerance 1e-2, regularisation 5e-4); a row is clean if the posterior of the part with the
     smaller mean is above 1/2. Of too many clean rows as many as the budget says are drawn
     uniformly; too few are filled up in the order of the posterior, then of the loss.
-    Source: published, TA-DFKD, Sample_Selection.py, which keeps every clean row; the budget is
-    ours, and draws because the published rule prefers none of the clean rows.
+    Source: published, TA-DFKD with a budget of ours; its Sample_Selection.py keeps every clean row,
+    and prefers none of them.
     Range: the budget only.
     Interplay: weaker than `Confident` at small budgets by design, since it keeps rows of all clean
     degrees.

@@ -1,0 +1,70 @@
+"""The README's table of pieces, made from the families and their cards: `make docs` writes it.
+
+    python docs/tables.py [README.md]
+
+A card is a piece's docstring: its first paragraph says what the piece does, and what stands after
+"Source:", up to a full stop or semicolon, where it is from.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from dfkd.experiment.families import FAMILIES
+from dfkd.identity import name_of_kind
+
+BEGIN = "<!-- made by `make docs` from the pieces' cards: change those -->"
+END = "<!-- end of what is made -->"
+
+
+def table() -> str:
+    """Return a Markdown table with a row for each piece of each family."""
+    rows = ["| part | piece | what it does | source |", "|---|---|---|---|"]
+    for family, kinds in FAMILIES.items():
+        for index, kind in enumerate(kinds):
+            what, source = summary(kind)
+            part = "" if index else family
+            rows.append(f"| {part} | `{name_of_kind(kind)}` | {what} | {source} |")
+    return "\n".join(rows)
+
+
+def summary(kind: type[Any]) -> tuple[str, str]:
+    """Return what a piece does and its source, "" where the card names none.
+
+    ValueError for a piece without a card.
+    """
+    card = inspect.cleandoc(kind.__doc__ or "")
+    if not card:
+        raise ValueError(f"{kind.__name__} has no card: write what it does in its docstring")
+    first, _, rest = card.partition("\n\n")
+    source = re.search(r"Source: (?:published, )?(.+?)(?:;|\.$|\. (?=[A-Z]))", _joined(rest) + " A")
+    return _escaped(_joined(first)), _escaped(source[1]) if source else ""
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _escaped(text: str) -> str:
+    """Bars would end a cell, and what stands in angle brackets outside of code would be HTML."""
+    parts = text.replace("|", "\\|").split("`")
+    parts[::2] = [part.replace("<", "\\<") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def updated(page: str) -> str:
+    """Return the page with the table between its two marks. ValueError where there are none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no marks {BEGIN!r} and {END!r} for the table")
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    readme = Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
+    readme.write_text(updated(readme.read_text()))
