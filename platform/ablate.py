@@ -78,10 +78,8 @@ def main() -> None:
         study = replace(study, blocks=arguments.blocks)
     retuning = None
     if arguments.retune is not None:
-        from dfkd.studies.retuning import (
-            Retuning,
-            run_retuned_study,
-        )  # Tune takes seconds to import
+        from dfkd.studies.retuning import run_retuned_study  # Optuna takes seconds to import
+        from dfkd.studies.variant_search import Retuning
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"

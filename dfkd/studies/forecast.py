@@ -28,7 +28,7 @@ from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
 
 if TYPE_CHECKING:
-    from dfkd.studies.retuning import Retuning
+    from dfkd.studies.variant_search import Retuning
 
 POWER = 0.8
 
@@ -69,24 +69,20 @@ def forecast(
     shown. retuning: the searches that come first; once all are done, the forecast is of the
     tuned study.
     """
-    searches = _open_searches(name, study, retuning, compute)
-    if retuning is not None and not searches:
-        from dfkd.studies.retuning import known
+    searches: list[str] = []
+    if retuning is not None:
+        from dfkd.studies.retuning import retuned_so_far  # Optuna takes seconds to import
 
-        study = known(name, study, retuning, compute)
-    run_context = _run_context(name, study, compute)
-    jobs = (
-        {}
-        if run_context is None
-        else {at: run_context.job(c, read_test=True) for at, c in study.cells().items()}
-    )
+        searches, study = retuned_so_far(study, retuning, compute)
+    run_context, jobs = _run_context(name, study, compute), dict[tuple[str, int], Job]()
+    if run_context is not None:
+        jobs = {at: run_context.job(c, read_test=True) for at, c in study.cells().items()}
     ledger = Ledger(compute.storage)
     done = {at for at, job in jobs.items() if _done(ledger, job)}
     each = retuning.most_cells if retuning else 0
     left = [at[0] for at in study.cells() if at not in done] + each * searches
-    seconds = _seconds(
-        left, study.variants, compute, run_context.environment if run_context else None
-    )
+    environment = run_context.environment if run_context else None
+    seconds = _seconds(left, study.variants, compute, environment)
     seen = _sd(name, study, jobs, ledger) if sd is None else sd
     comparisons = len(study.variants) - 1
     return Forecast(
@@ -106,16 +102,6 @@ def forecast(
         searches=len(searches),
         searched=each * len(searches),
     )
-
-
-def _open_searches(
-    name: str, study: Study, retuning: Retuning | None, compute: Compute
-) -> list[str]:
-    if retuning is None:
-        return []
-    from dfkd.studies.retuning import open_searches  # Tune takes seconds to import
-
-    return open_searches(name, study, retuning, compute)
 
 
 def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None:

@@ -32,15 +32,18 @@ class Retuned:
         found = [
             f"tuned, {label} has {_changes(settings)}" for label, settings in self.settings.items()
         ]
-        twins = [
-            f"{twin} is left out: tuned, it is the same experiment as {same}"
-            for twin, same in self.twins.items()
-        ]
         how = (
             f"each variant was tuned by a search of its own, label-free, {self.trials} trials in "
             f"{self.space}"
         )
-        return [how, *found, *twins]
+        return [how, *found, *self.twin_lines()]
+
+    def twin_lines(self) -> list[str]:
+        """Return which variants are left out and why, a line each."""
+        return [
+            f"{twin} is left out: tuned, it is the same experiment as {same}"
+            for twin, same in self.twins.items()
+        ]
 
 
 def _changes(settings: Mapping[str, Any]) -> str:

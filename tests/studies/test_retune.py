@@ -24,12 +24,13 @@ from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions
 from dfkd.studies.forecast import forecast
-from dfkd.studies.retuning import Retuning, _tuned, run_retuned_study
+from dfkd.studies.retuning import run_retuned_study, tuned_study
+from dfkd.studies.variant_search import Retuning
 from dfkd.sweeps.variants import Change, without_effect
 from search_spaces.digits import default, space
 
 RETUNING = Retuning(space="search_spaces.digits", trials=12)
-TINY = Retuning(space="tiny_space", trials=3)
+TINY = Retuning(space="own_space", trials=3)
 CONSOLE = Console(quiet=True)
 
 
@@ -82,7 +83,7 @@ def test_twins_are_left_out_and_the_baseline_stays() -> None:
     chosen = dict(components.variants) | {
         "full": bare
     }  # tuned, the full recipe has no explicit loss either
-    study, told = _tuned(components, RETUNING, chosen, CONSOLE)
+    study, told = tuned_study(components, RETUNING, chosen)
     assert list(study.variants) == [
         "full",
         "without selection",
@@ -92,7 +93,7 @@ def test_twins_are_left_out_and_the_baseline_stays() -> None:
     assert told.twins == {"without explicit": "full"} and study.variants["full"] == bare
     assert told.settings["full"] == {"explicit": "none"} and told.settings["without dropping"] == {}
     with pytest.raises(ValueError, match="nothing to compare"):
-        _tuned(components, RETUNING, dict.fromkeys(components.variants, default), CONSOLE)
+        tuned_study(components, RETUNING, dict.fromkeys(components.variants, default))
 
 
 def test_a_space_of_another_recipe_is_refused() -> None:
@@ -106,23 +107,37 @@ def test_a_space_of_another_recipe_is_refused() -> None:
 STUDY = """
 from dataclasses import replace
 from tiny_space import default
-from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.method.selection import Balanced
 variants = {"full": default, "few": replace(default, selection=Balanced(ratio=0.2))}
 study = Study(question="Do few suffice?", variants=variants, baseline="full", blocks=2)
 """
 
+SPACE = """
+from dataclasses import replace
+from own_rules import Rule
+from tiny_space import default
+
+def space(trial):
+    rate = trial.suggest_categorical("schedule.learning_rate", [5e-3, 1e6])
+    rule = Rule(ratio=trial.suggest_float("selection.ratio", 0.1, 0.9))
+    return replace(
+        default, selection=rule, schedule=replace(default.schedule, learning_rate=rate)
+    )
+"""
+RULES = "from dfkd.method.selection import Balanced as Rule"
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(PROJECTS / "tiny_space.py", folder)
-    (folder / "few.py").write_text(STUDY)
+    for name, text in {"few": STUDY, "own_space": SPACE, "own_rules": RULES}.items():
+        (folder / f"{name}.py").write_text(text)
     return folder
 
 
-COMMAND = ("few", "--retune", "3", "--space", "tiny_space", "--storage", "s")
+COMMAND = ("few", "--retune", "3", "--space", "own_space", "--storage", "s")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +179,7 @@ def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) 
     assert (
         record["params"]["full"]["selection.ratio"] == searches["full"]["chosen"]["selection.ratio"]
     )
-    said = "each variant was tuned by a search of its own, label-free, 3 trials in tiny_space"
+    said = "each variant was tuned by a search of its own, label-free, 3 trials in own_space"
     assert (
         said in (project / "s" / "studies" / "few-retuned-3" / "report" / "report.md").read_text()
         and said in done
@@ -191,6 +206,31 @@ def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: 
     after = forecast("few-retuned-3", few, where, retuning=TINY)
     assert (after.cells, after.done, after.searches) == (4, 4, 0)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+def test_choices_among_cells_that_have_changed_since_are_made_again_and_said(
+    project: Path, done: str, tmp_path: Path
+) -> None:
+    """The space imports a rule: with another rule in its place, the old probes choose nothing."""
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    (folder / "own_rules.py").write_text(RULES.replace("Balanced", "Random"))
+    before = _cells(folder)
+    again = run("ablate", *COMMAND, folder=folder)
+    assert again.returncode == 0, again.stderr
+    assert "full, few: tuned again" in again.stdout
+    assert _cells(folder).keys() == before.keys() and not any(
+        _cells(folder)[variant] & cells for variant, cells in before.items()
+    )
+    record = _json(folder / "s" / "studies" / "few-retuned-3" / "study.json")
+    assert {params["selection"] for params in record["params"].values()} == {"random"}
+    assert "changed since the last call: full, few" in again.stdout
+
+
+def _cells(folder: Path) -> dict[str, set[str]]:
+    """The cells of every search, by its variant."""
+    found = map(_json, folder.glob("s/retunings/*/result-3.json"))
+    return {search["variant"]: set(search["cells"]) for search in found}
 
 
 def _json(path: Path) -> dict:
