@@ -1,7 +1,6 @@
 """`python -m platform.clean`: say what nothing in the storage refers to; `--remove` removes it."""
 
 from dfkd import cli
-from dfkd.storage import layout
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
     from dfkd.cleaning.terminal import clean
     from dfkd.reporting.console import Console
 
-    storage = cli.chosen_storage(arguments.storage).local(layout.ROOT)
+    storage = cli.chosen_storage(arguments.storage)
     clean(storage, arguments.older_than, arguments.remove, arguments.paths, Console())
 
 

@@ -1,36 +1,41 @@
-"""What may be cleaned away, in the terminal: by kind and reason, with sizes and what it costs to
-have it again.
-"""
+"""What may be cleaned away, in the terminal: by kind and reason, with its size and its price."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from dfkd.cleaning.cleaning import COSTS, Item, remove, unreferenced, users
+from dfkd.cleaning.cleaning import remove, unreferenced
+from dfkd.cleaning.items import COSTS, Item
+from dfkd.cleaning.users import Users
 from dfkd.reporting.console import Console
+from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
 
 HOUR_S = 3600.0
 
 
-def clean(storage: Path, older_than_h: float, removes: bool, paths: bool, console: Console) -> None:
-    """Show what nothing refers to, and remove it if that is asked for. ValueError where there is no
-    storage.
+def clean(
+    storage: Storage, older_than_h: float, removes: bool, paths: bool, console: Console
+) -> None:
+    """Print what nothing refers to, with `removes` remove it. ValueError where there is no storage.
+
+    paths: print the path of each thing as well.
     """
-    if not storage.is_dir():
+    if not storage.local(layout.ROOT).is_dir():
         raise ValueError(f"there is no storage folder {storage}: name one with --storage")
-    items = unreferenced(storage, older_than_h * HOUR_S)
-    _say_who_works(storage, console)
+    users = Users(storage)
+    users.settle(console.warn)
+    items = unreferenced(storage, older_than_h * HOUR_S, users)
+    _print_users(users.now(), storage, console)
     if not items:
         console.line(
             f"nothing to remove: of what is older than {older_than_h:g} hours, all in {storage} is "
             "in use"
         )
         return
-    _show(items, storage, paths, console)
+    _print_items(items, storage, paths, console)
     if removes:
-        console.line(f"removed: {size(remove(items, storage))}")
+        console.line(f"removed: {size(remove(items, storage, users))}")
     else:
         older = f" --older-than {older_than_h:g}"
         console.line(
@@ -38,8 +43,7 @@ def clean(storage: Path, older_than_h: float, removes: bool, paths: bool, consol
         )
 
 
-def _say_who_works(storage: Path, console: Console) -> None:
-    working = users(storage)
+def _print_users(working: list[str], storage: Storage, console: Console) -> None:
     if working:
         more = f" and {len(working) - 3} more" if len(working) > 3 else ""
         console.warn(
@@ -48,7 +52,7 @@ def _say_who_works(storage: Path, console: Console) -> None:
         )
 
 
-def _show(items: Iterable[Item], storage: Path, paths: bool, console: Console) -> None:
+def _print_items(items: Iterable[Item], storage: Storage, paths: bool, console: Console) -> None:
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         groups.setdefault((item.kind, item.why), []).append(item)
@@ -65,6 +69,4 @@ def _show(items: Iterable[Item], storage: Path, paths: bool, console: Console) -
     )
     if paths:
         for item in (item for group in groups.values() for item in group):
-            console.line(
-                f"{item.kind:<13} {size(item.bytes):>10}  {item.path.relative_to(storage)}"
-            )
+            console.line(f"{item.kind:<13} {size(item.bytes):>10}  {item.key}")

@@ -9,8 +9,6 @@ numbers.
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +32,7 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage, layout
 from dfkd.storage.lease import Holder, Lease, Say, Wait, log
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.scratch import scratch_folder
 from dfkd.training.cells import Computation, Job, look_up
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs, MappedInputs
@@ -161,29 +160,29 @@ def fit(
     That costs 20 s and more: it is for cells that need several devices, not for small ones.
     """
     _wait_for(job, where.storage, say)
-    scratch = where.storage / layout.TRAIN_SCRATCH / uuid.uuid4().hex
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"job": job, "packed": mapped, "where": where},
-        torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=where.workers,
-            use_gpu=bool(where.gpus),
-            resources_per_worker={"CPU": where.cpus, **({"GPU": where.gpus} if where.gpus else {})},
-        ),
-        run_config=ray.train.RunConfig(
-            name=job.name,
-            storage_path=str(scratch),
-            callbacks=callbacks,
-            # -1, the default, would try to start workers for ever on a cluster that cannot hold
-            # them
-            failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=5),  # type: ignore[call-arg]
-        ),
-    )
-    try:
+    with scratch_folder(where.storage, layout.TRAIN_SCRATCH) as scratch:
+        trainer = TorchTrainer(
+            train_worker,
+            train_loop_config={"job": job, "packed": mapped, "where": where},
+            torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=where.workers,
+                use_gpu=bool(where.gpus),
+                resources_per_worker={
+                    "CPU": where.cpus,
+                    **({"GPU": where.gpus} if where.gpus else {}),
+                },
+            ),
+            run_config=ray.train.RunConfig(
+                name=job.name,
+                storage_path=str(scratch),
+                callbacks=callbacks,
+                # -1, the default, would try to start workers for ever on a cluster that cannot hold
+                # them
+                failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=5),  # type: ignore[call-arg]
+            ),
+        )
         trainer.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)  # the cell is in the ledger
 
 
 def _wait_for(job: Job, storage: Storage, say: Say) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
-from dfkd.storage.files import whole_folder, write_json
+from dfkd.storage.files import is_half, whole_folder, write_json
 
 VERSION = 1  # raised when the files in a pack change
 
@@ -93,3 +94,21 @@ def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
     note = json.loads((folder / layout.PACK_NOTE).read_text()) if "logits_NK" not in maps else {}
     return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))
+
+
+def stored_note(folder: Path) -> dict[str, Any] | None:
+    """Return what a memory map was made from: digests of teacher, pool and shards, and scores.
+
+    None where the folder says nothing of it, or holds anything else than a memory map.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        return None
+    files = [*folder.glob("*"), *(folder / layout.SELECTIONS).glob("*")]
+    ours = {folder / layout.PACK_NOTE, folder / layout.SELECTIONS}
+    if any(path not in ours and path.suffix != ".npy" and not is_half(path.name) for path in files):
+        return None
+    try:
+        note = json.loads((folder / layout.PACK_NOTE).read_text())
+        return note if {"teacher", "pool", "shards", "scores"} <= note.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -239,6 +239,15 @@ def read_scores(paths: Sequence[Path]) -> Scores:
     )  # files of whole logits need none
 
 
+def holds_scores(path: Path) -> bool:
+    """Return whether `score_shard` wrote this file; looks at the footer only."""
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return {"row_id", "pseudo_label", "confidence", "entropy", "margin", "features"} <= set(names)
+
+
 def _array(column: pa.ChunkedArray) -> Any:
     chunk = column.combine_chunks()
     if pa.types.is_fixed_size_list(chunk.type):

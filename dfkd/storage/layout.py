@@ -31,6 +31,12 @@ INSPECTIONS, REPORTS, EXPORTS = map(Key, ("inspections", "reports", "exports"))
 TUNE_SCRATCH, TRAIN_SCRATCH = Key("tune"), Key("train")
 DATABASE, ARTIFACTS = Key("mlflow.db"), Key("mlartifacts")
 
+FOLDERS = (
+    *(CELLS, SCORES, PACKS, POOLS, TEACHERS, STUDIES, SWEEPS, RETUNINGS),
+    *(INSPECTIONS, REPORTS, EXPORTS),
+)
+
+SCRATCH_NOTE = "scratch.txt"  # in a folder of scratch: it may go when nobody works here
 LEASE = "lease"  # in the folder of a cell, a sweep or a retuning: who computes it now
 
 
@@ -200,6 +206,11 @@ def sweep_result(trials: int, blocks: int) -> str:
 def retuning_result(trials: int) -> str:
     """What a retuning found with so many trials."""
     return f"result-{trials}.json"
+
+
+def is_result(file: str) -> bool:
+    """Return whether a file in the folder of a sweep or retuning is a result."""
+    return re.fullmatch(r"result-\d+(-\d+)?\.json", file) is not None
 
 
 # ---- inspections, reports, exports and scratch

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +14,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import slots
 from dfkd.storage import layout
+from dfkd.storage.scratch import scratch_folder
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.trials import CellTrial, train_trial
@@ -72,37 +71,34 @@ def tune_trials(
     if not ray.is_initialized():
         raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
     os.environ |= ENVIRONMENT
-    scratch = compute.storage.local(layout.TUNE_SCRATCH / uuid.uuid4().hex)
-    # A Train run brings its own workers. The trial beside them only waits, and must take no share
-    # of a CPU that they need; Tune wants it to hold something: a byte of memory
-    resources = (
-        {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
-    )
-    kind = CellTrial if compute.workers == 1 else train_trial
-    trainable = tune.with_parameters(kind, context=search.context, mapped=mapped)
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
-        tune_config=tune.TuneConfig(
-            search_alg=search,
-            scheduler=scheduler(evaluations, search.batch),
-            num_samples=trials,
-            max_concurrent_trials=slots(compute),
-            reuse_actors=compute.workers == 1,
-        ),
-        run_config=tune.RunConfig(
-            name="trials",
-            storage_path=str(scratch),
-            callbacks=[on_end],
-            # cells checkpoint themselves
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
-            verbose=0,
-        ),
-    )
-    try:
+    with scratch_folder(compute.storage, layout.TUNE_SCRATCH) as scratch:
+        # A Train run brings its own workers. The trial beside them only waits, and must take no
+        # share of a CPU that they need; Tune wants it to hold something: a byte of memory
+        resources = (
+            {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
+        )
+        kind = CellTrial if compute.workers == 1 else train_trial
+        trainable = tune.with_parameters(kind, context=search.context, mapped=mapped)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=scheduler(evaluations, search.batch),
+                num_samples=trials,
+                max_concurrent_trials=slots(compute),
+                reuse_actors=compute.workers == 1,
+            ),
+            run_config=tune.RunConfig(
+                name="trials",
+                storage_path=str(scratch),
+                callbacks=[on_end],
+                # cells checkpoint themselves
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
+                verbose=0,
+            ),
+        )
         tuner.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def scheduler(evaluations: int, batch: int | None) -> TrialScheduler:

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dfkd.cleaning.cleaning import remove, unreferenced, users
+from dfkd.cleaning import cleaning
+from dfkd.cleaning.items import Item
+from dfkd.cleaning.users import Users
 from dfkd.data.pools import TrainingImages
-from dfkd.data.pools.glyphs import Glyphs
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
@@ -25,58 +26,39 @@ from dfkd.runs.one_cell import compute_one
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK
 from dfkd.seeding import Block
-from dfkd.storage import FolderStorage
+from dfkd.storage import FolderStorage, layout
 from dfkd.storage.files import size
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
+from dfkd.storage.scratch import scratch_folder
 from dfkd.training.cells import Job, compute
 from dfkd.training.inputs import InputSource, load, obtain, score_here
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 
 
-@pytest.fixture(scope="module")
-def made(
-    tiny: Experiment,
-    job_of: Callable[..., Job],
-    source: InputSource,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, dict[str, InputSource]]:
-    """A storage with one cell; beside it a pool and a teacher, scored and packed, that no cell
-    uses.
-    """
-    storage = tmp_path_factory.mktemp("storage")
-    weak = replace(tiny.teacher, steps=1)  # type: ignore[type-var]
-    wanted = {
-        "used": tiny,
-        "another pool": replace(tiny, pool=Glyphs(rows=100)),
-        "another teacher": replace(tiny, teacher=weak),
-    }
-    sources = {}
-    for name, experiment in wanted.items():
-        sources[name] = obtain(
-            Cell(experiment=experiment, block=Block(seed=0)), FolderStorage(storage)
-        )
-        score_here(sources[name], FolderStorage(storage))
-        inputs = load(sources[name], FolderStorage(storage))
-        if name == "used":
-            compute(job_of(tiny), inputs, FolderStorage(storage))
-    assert sources["used"].teacher.digest == source.teacher.digest
-    return storage, sources
+def may_go(folder: Path, older_than_s: float = -1.0) -> list[Item]:
+    storage = FolderStorage(folder)
+    return cleaning.unreferenced(storage, older_than_s, Users(storage))
 
 
-@pytest.fixture
-def storage(made: tuple[Path, dict[str, InputSource]], tmp_path: Path) -> Path:
-    """A copy that may be cleaned."""
-    return shutil.copytree(made[0], tmp_path / "storage")
+def remove(items: list[Item], folder: Path) -> int:
+    storage = FolderStorage(folder)
+    return cleaning.remove(items, storage, Users(storage))
+
+
+def clean_up(folder: Path) -> None:
+    """Remove all that may go, whenever it was written."""
+    remove(may_go(folder), folder)
+
+
+def working(folder: Path) -> list[str]:
+    return Users(FolderStorage(folder)).now()
 
 
 def found(storage: Path, older_than_s: float = -1.0) -> set[tuple[str, str]]:
     """(kind, path) of all that may go; by default whenever it was written."""
-    return {
-        (item.kind, str(item.path.relative_to(storage)))
-        for item in unreferenced(storage, older_than_s)
-    }
+    return {(item.kind, str(item.key)) for item in may_go(storage, older_than_s)}
 
 
 def kinds(storage: Path) -> list[str]:
@@ -108,8 +90,8 @@ def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
     used = made[1]["used"]
     assert ("pool", "pools/glyphs-v1-100-16x16x1-draw0") in found(storage)
     before = state(storage)
-    items = unreferenced(storage, -1)
-    lost = sum(path.stat().st_size for item in items for path in _files(item.path))
+    items = may_go(storage)
+    lost = sum(path.stat().st_size for item in items for path in _files(storage / item.key))
     assert remove(items, storage) == pytest.approx(
         lost, rel=0.5
     )  # folders themselves take some bytes too
@@ -143,7 +125,7 @@ def _files(path: Path) -> Iterator[Path]:
 def test_leftovers_of_processes_that_are_gone(
     storage: Path, job_of: Callable[..., Job], tiny: Experiment
 ) -> None:
-    remove(unreferenced(storage, -1), storage)
+    remove(may_go(storage), storage)
     [cell] = (storage / "cells").iterdir()
     unfinished = storage / "cells" / "unfinished"
     unfinished.mkdir()
@@ -156,16 +138,17 @@ def test_leftovers_of_processes_that_are_gone(
     (storage / "pools" / half).write_bytes(b"12")
     (storage / "packs" / f".pack.{'b2' * 16}").mkdir()
     (storage / "packs" / f".pack.{'b2' * 16}" / half).write_bytes(b"12")  # goes with its folder
-    (storage / "tune" / "c3").mkdir(parents=True)
+    scratch = scratch_folder(FolderStorage(storage), layout.TUNE_SCRATCH)
+    left_behind = scratch.__enter__()
     assert found(storage) == {
         ("checkpoint", f"cells/{cell.name}/checkpoint.pt"),
         ("lease", "cells/unfinished/lease"),
         ("half-written", f"pools/{half}"),
         ("half-written", f"packs/.pack.{'b2' * 16}"),
-        ("scratch", "tune/c3"),
+        ("scratch", f"tune/{left_behind.name}"),
     }
     record = (cell / "record.json").read_bytes()
-    remove(unreferenced(storage, -1), storage)
+    remove(may_go(storage), storage)
     assert not found(storage) and (cell / "record.json").read_bytes() == record
     assert (unfinished / "checkpoint.pt").exists() and not (storage / "tune").exists()
 
@@ -180,17 +163,17 @@ def test_while_someone_works_here_only_what_no_process_can_need_goes(storage: Pa
     [cell] = (storage / "cells").iterdir()
     (cell / "checkpoint.pt").write_bytes(b"1234")
     with using(FolderStorage(storage)):
-        assert users(storage) == ["a command"] and kinds(storage) == ["checkpoint"]
-    assert not users(storage) and "pack" in kinds(storage)
+        assert working(storage) == ["a command"] and kinds(storage) == ["checkpoint"]
+    assert not working(storage) and "pack" in kinds(storage)
     lease = Ledger(FolderStorage(storage)).lease("another")
     assert lease.acquire()
-    assert users(storage) == ["cell another"] and kinds(storage) == ["checkpoint"]
+    assert working(storage) == ["cell another"] and kinds(storage) == ["checkpoint"]
     lease.release()
-    items = unreferenced(storage, -1)
+    items = may_go(storage)
     with using(FolderStorage(storage)):  # begun since it was looked
         remove(items, storage)
     assert not (cell / "checkpoint.pt").exists() and all(
-        item.path.exists() for item in items if item.kind in SOURCES
+        (storage / item.key).exists() for item in items if item.kind in SOURCES
     )
 
 
@@ -203,7 +186,8 @@ def test_what_is_young_stays_with_all_that_belongs_to_it(
     assert old == set(SOURCES)
     # a pool was scored for days, its last shard a moment ago: the pool will be wanted, and this
     # teacher
-    (storage / "scores" / made[1]["another teacher"].teacher.digest[:12] / "last.parquet").touch()
+    folder = storage / "scores" / made[1]["another teacher"].teacher.digest[:12]
+    shutil.copyfile(next(folder.iterdir()), folder / "last.parquet")
     assert {kind for kind, _ in found(storage, 24 * 3600)} == {"pack", "scores"}
     [scores] = [path for kind, path in found(storage, 24 * 3600) if kind == "scores"]
     assert made[1]["used"].teacher.digest[:12] in scores
@@ -233,7 +217,7 @@ def test_nothing_outside_the_storage_is_touched(storage: Path, tmp_path: Path) -
     before = state(outside)
     assert {kind for kind, _ in found(storage)} == {"pool", "teacher"}
     assert "pools/mine" not in {path for _, path in found(storage)}
-    remove(unreferenced(storage, -1), storage)
+    remove(may_go(storage), storage)
     assert state(outside) == before and (storage / "pools" / "mine").is_symlink()
 
 
@@ -250,7 +234,7 @@ def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
     assert [
         path for kind, path in found(storage) if kind == "scores"
     ]  # those of the teacher that no cell names
-    assert kinds(storage).count("pack") == 3  # made again from the scores, in a moment
+    assert kinds(storage).count("pack") == 0  # nobody can tell that they are packs
 
 
 def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kept(
@@ -271,8 +255,11 @@ def test_whole_scores_stay_beside_those_of_which_only_the_largest_logits_are_kep
     assert not [path for kind, path in found(storage) if kind == "scores" and used in path]
 
 
-@pytest.mark.parametrize("place", ["studies/one/setting.json", "sweeps/one/result-4-3.json"])
-def test_what_a_study_or_a_sweep_was_prepared_for_stays(
+@pytest.mark.parametrize(
+    "place",
+    ["studies/one/setting.json", "sweeps/one/result-4-3.json", "retunings/one/result-4.json"],
+)
+def test_what_a_study_a_sweep_or_a_retuning_was_prepared_for_stays(
     place: str, storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
     other = made[1]["another teacher"]
@@ -318,7 +305,7 @@ def test_a_command_at_work_says_so(tiny: Experiment, storage: Path) -> None:
         seen: ClassVar[list[list[str]]] = []
 
         def line(self, text: str) -> None:
-            self.seen.append(users(storage))
+            self.seen.append(working(storage))
 
     compute_one(
         Cell(experiment=tiny, block=Block(seed=0)),
@@ -327,7 +314,9 @@ def test_a_command_at_work_says_so(tiny: Experiment, storage: Path) -> None:
         Watching(quiet=True),
     )
     assert (
-        Watching.seen and all("a command" in seen for seen in Watching.seen) and not users(storage)
+        Watching.seen
+        and all("a command" in seen for seen in Watching.seen)
+        and not working(storage)
     )
 
 

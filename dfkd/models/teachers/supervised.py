@@ -4,6 +4,7 @@ batch, K classes.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, SmallResNet
-from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork
+from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_spec
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
 from dfkd.storage import Storage, layout
@@ -117,3 +119,19 @@ def _store(folder: Path, module: nn.Module, configuration: dict[str, object]) ->
     weights = {name: value.contiguous() for name, value in module.state_dict().items()}
     replace_file(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(weights, half))
     write_json(folder / layout.TEACHER_NOTE, configuration)
+
+
+def stored_digest(folder: Path) -> str | None:
+    """Return the digest of the teacher that was trained into a folder.
+
+    None where there is no complete one, or anything else beside it.
+    """
+    ours = {layout.TEACHER_NOTE, layout.TEACHER_WEIGHTS}
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != ours:
+        return None
+    try:
+        note = json.loads((folder / layout.TEACHER_NOTE).read_text())
+        weights = load_file(folder / layout.TEACHER_WEIGHTS)
+        return digest_by_spec(note["teacher"]["network"], weights)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Split, Task
-from dfkd.identity import Piece, digest, spec
+from dfkd.identity import Json, Piece, digest, spec
 from dfkd.models.networks import Network, Tapped
 from dfkd.storage import Storage
 
@@ -134,7 +134,13 @@ def check_serves(module: nn.Module, task: Task, what: str) -> None:
 
 
 def network_digest(network: Network, weights: dict[str, Tensor]) -> str:
-    return digest([spec(network), weights_digest(weights)], 64)
+    """Return the identity of a network with these weights."""
+    return digest_by_spec(spec(network), weights)
+
+
+def digest_by_spec(network: Json, weights: dict[str, Tensor]) -> str:
+    """Return the same from what `spec` says of the network."""
+    return digest([network, weights_digest(weights)], 64)
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:

@@ -1,0 +1,59 @@
+"""What may be cleaned away: kinds of things, their size and when they were last written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dfkd.storage import Storage
+from dfkd.storage.layout import Key
+
+COSTS = {  # what it takes to have it again, by kind
+    "pack": "a copy of pool and scores",
+    "scores": "the teacher looks at those images again",
+    "pool": "drawn again, or read again from where it was imported",
+    "teacher": "trained again",
+    "checkpoint": "nothing: its cell is finished",
+    "half-written": "nothing: no one can read it",
+    "scratch": "nothing: a run that has ended left it",
+    "lease": "nothing: its holder is gone",
+}
+ALWAYS = ("checkpoint", "lease")  # kinds that no running process can need
+NOBODY = "no recorded cell uses it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Something that may go. why: what shows that nothing refers to it."""
+
+    kind: str
+    key: Key
+    bytes: int
+    touched: float  # when something in it was last written, in seconds since 1970
+    why: str
+
+
+def item(storage: Storage, kind: str, key: Key, why: str) -> Item:
+    """Return the file or folder with this key as something that may go."""
+    stats = [path.lstat() for path in files_of(storage.local(key))]
+    return Item(
+        kind=kind,
+        key=key,
+        bytes=sum(stat.st_size for stat in stats),
+        touched=max(stat.st_mtime for stat in stats),
+        why=why,
+    )
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """Yield a path and, of a folder, all that is in it."""
+    yield path
+    if path.is_dir() and not path.is_symlink():
+        yield from path.rglob("*")
+
+
+def as_young_as(items: Iterable[Item], others: Iterable[Item]) -> list[Item]:
+    """Return the items as if they had been touched whenever one of the others was."""
+    newest = max((other.touched for other in others), default=0.0)
+    return [replace(one, touched=max(one.touched, newest)) for one in items]
