@@ -296,3 +296,42 @@ def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
     assert result(storage) == result(calm)  # the table and the confirmed difference
     cells = runs(storage)["cell_key"].dropna()
     assert sorted(cells) == sorted(file.parent.name for file in storage.glob("cells/*/record.json"))
+
+
+CHANGING = """
+from dataclasses import replace
+from rule_of_mine import Rule
+from tiny_space import default
+def space(trial):
+    return replace(default, selection=Rule(ratio=trial.suggest_float("selection.ratio", 0.1, 0.9)))
+"""
+
+
+@pytest.mark.slow  # the same without Ray: test_changes.py
+def test_after_a_change_of_what_a_space_imports_its_trials_are_run_again_and_said(
+    project: Path, calm: Path
+) -> None:
+    for shared in ("teachers", "pools", "scores"):
+        shutil.copytree(calm / shared, project / "changing" / shared)
+    (project / "changing_space.py").write_text(CHANGING)
+    command = ("sweep", "changing_space", "--trials", "3", "--blocks", "2", "--storage", "changing")
+    rule = project / "rule_of_mine.py"
+    rule.write_text("from dfkd.method.selection import Balanced as Rule")
+    first = run(*command, folder=project)
+    assert first.returncode == 0, first.stderr
+    before = trials(project / "changing")
+    rule.write_text("from dfkd.method.selection import Random as Rule")
+    second = run(*command, folder=project)
+    assert second.returncode == 0, second.stderr
+    assert "3 of 3 trials are run again" in second.stdout and "done already" not in second.stdout
+    after = trials(project / "changing")
+    assert [trial["params"] for trial in after] == [trial["params"] for trial in before]
+    rules = {
+        json.loads(record.read_text())["params"]["selection"]
+        for trial in after
+        for record in project.glob(f"changing/cells/{trial['cell']}/record.json")
+    }
+    assert rules == {"random"}
+    third = run(*command, folder=project)
+    assert third.returncode == 0 and "done already" in third.stdout, third.stderr
+    assert "run again" not in third.stdout
