@@ -8,6 +8,7 @@ from mlflow_records import Record, outcome
 
 from dfkd.storage.ledger import Ledger
 from dfkd.tracking import entries, store
+from dfkd.tracking.reading import Tracked
 
 
 def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> None:
@@ -41,6 +42,16 @@ def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> Non
         "variant": "full",
     }
     assert expected.items() <= run.data.tags.items()
+
+
+def test_commits_and_the_code_of_own_classes_are_tags_and_come_back(record: Record) -> None:
+    own = {"project_commit": "def+changes", "code.my_loss.Mine": "1-0123456789abcdef"}
+    cell = replace(outcome("own"), tags=outcome().tags | own)
+    record.cell(cell)
+    run = record.run(cell)
+    assert own.items() <= run.data.tags.items()
+    back = Tracked(record.tracker.uri).outcome(run)
+    assert back is not None and back.tags == cell.tags
 
 
 def test_the_times_are_those_of_the_computation(record: Record) -> None:
