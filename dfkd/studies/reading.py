@@ -16,6 +16,7 @@ from dfkd.storage.ledger import MEASURES, Ledger, Outcome
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, author, read, recorded
 from dfkd.tracking.reading import Tracked
+from dfkd.training.provenance import CODE
 
 RECORD, CURVES = layout.STUDY, "curves.json"  # artifacts of the study's run in MLflow
 
@@ -128,7 +129,12 @@ def _provenance(outcomes: list[Outcome]) -> dict[str, tuple[str, ...]]:
     for outcome in outcomes:
         for name, tag in {"teacher": "teacher", "pool": "pool", "commit": "git_commit"}.items():
             facts[name].add(outcome.tags.get(tag) or "not recorded")
-        for name, value in outcome.environment.items():
+        own = {
+            n.replace(CODE, "code of "): v for n, v in outcome.tags.items() if n.startswith(CODE)
+        }
+        if "project_commit" in outcome.tags:
+            own["commit of the project"] = outcome.tags["project_commit"]
+        for name, value in {**own, **outcome.environment}.items():
             facts.setdefault(name, set()).add(str(value))
     return {name: tuple(sorted(values)) for name, values in facts.items()}
 

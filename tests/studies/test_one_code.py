@@ -103,6 +103,7 @@ def test_new_blocks_after_an_edit_are_refused_or_said(project, compute, study_of
     accepting = replace(compute, accept_changed_code=True)
     result = run_study("mine", after, accepting, console, open_executor=local_executor)
     assert result.computed == 2  # the third block
+    assert len(result.findings.data.provenance["code of my_own_loss.Mean"]) == 2
     [line] = [line for line in lines if "changed" in line]
     assert "my_own_loss.Mean" in line
 
