@@ -1,3 +1,1 @@
-"""Labelled tasks, which teach a teacher and judge a student; unlabelled pools, from which one
-distils.
-"""
+"""Labelled tasks, which judge a student, and unlabelled pools, from which one distils."""

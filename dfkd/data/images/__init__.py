@@ -1,3 +1,1 @@
-"""Single images: decoding what is encoded, keeping what was decoded, and the tensors a network
-sees.
-"""
+"""Single images: how they are decoded, kept decoded, and turned into the tensors of a network."""

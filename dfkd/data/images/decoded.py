@@ -1,9 +1,8 @@
-"""Image files decoded once, into a memory map in the user's cache: what is not looked at is not in
-memory.
+"""Image files are decoded once, into memory maps in the user's cache.
 
-N images, H height, W width, C channels. The cache is `$DFKD_CACHE`, else `$XDG_CACHE_HOME/dfkd`,
-else `~/.cache/dfkd`: N * H * W * C bytes for each split, that are made again where they are
-deleted. Each node has its own.
+N images, H height, W width, C channels. What is not looked at is not in memory. The cache is
+`$DFKD_CACHE`, else `$XDG_CACHE_HOME/dfkd`, else `~/.cache/dfkd`: N * H * W * C bytes for each
+split, made again where they are deleted. Each node has its own.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def cache_folder() -> Path:
 
 
 def remembered(key: str, find: Callable[[], Any]) -> Any:
-    """What `find` found for this key, on this machine, at any time: JSON."""
+    """Return what `find` found for this key on this machine, now or earlier, as JSON."""
     path = cache_folder() / "found" / f"{key}.json"
     if not path.is_file():
         value = find()
@@ -51,10 +50,10 @@ def remembered(key: str, find: Callable[[], Any]) -> Any:
 def decoded(
     files: Sequence[Path], key: str, image_shape: ImageShape, shorter_side: int
 ) -> NDArray[np.uint8]:
-    """images_NHWC of these files, whose names and content `key` stands for. A caller may write into
-    it: no one sees it.
+    """Return images [N, H, W, C] of these files, whose names and content `key` stands for.
 
-    ValueError with one line for a file that is no image, and where the cache has no room.
+    A caller may write into them, which nobody else sees. Raises ValueError in one line for a file
+    that is no image, and where the cache has no room.
     """
     path = cache_folder() / "images" / f"{digest([VERSION, key, *image_shape, shorter_side])}.npy"
     if not path.is_file():
@@ -69,14 +68,14 @@ def decoded(
 
 
 def side_by_side(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """The results in order, on all cores; only some of them at a time are in memory."""
+    """Yield the results in order, computed on all cores; some of them at a time are in memory."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         for start in range(0, len(items), TOGETHER):
             yield from threads.map(function, items[start : start + TOGETHER])
 
 
 def _write(path: Path, files: Sequence[Path], image_shape: ImageShape, shorter_side: int) -> None:
-    """Written, not mapped: a full disk is then an error, not the end of the process."""
+    """Write without mapping: a full disk is then an error, not the end of the process."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *image_shape)}
     with path.open("wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
@@ -112,7 +111,7 @@ def _check_room(folder: Path, size: int) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process of this machine at a time; the others wait for what it makes."""
+    """Let one process of this machine in at a time; the others wait for what it makes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,11 +1,9 @@
-"""Decoding: an encoded image of unknown origin to the task's pixels, or the reason why it is set
-aside.
+"""Decoding turns an encoded image of unknown origin into pixels, or says why it is set aside.
 
 H height, W width, C channels. Nothing in an image is executed: only formats are tried whose readers
 are decoders (EPS would start a program), the header is looked at before any pixel is, and what a
-damaged file makes a decoder raise ends
-here. Memory: up to 20 bytes for each pixel of the largest image (measured: JPEG 8 to 12, WebP 16,
-JPEG 2000 19).
+damaged file makes a decoder raise ends here. Memory: up to 20 bytes for each pixel of the largest
+image (measured: JPEG 8 to 12, WebP 16, JPEG 2000 19).
 """
 
 from __future__ import annotations
@@ -90,9 +88,7 @@ ImageShape = tuple[int, int, int]  # (H, W, C)
 
 
 class Rejected(Exception):
-    """Why an image is set aside: a reason, one of a few words that can be counted, and what was
-    found.
-    """
+    """An image is set aside: `reason` is one of a few that are counted, `detail` what was found."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
@@ -100,7 +96,7 @@ class Rejected(Exception):
 
 
 def check_kind(name: bytes, size: int, most_pixels: int) -> None:
-    """Rejected for what need not be opened to know that it is no image of a size that is read."""
+    """Raise Rejected for a file that by its name or size in bytes is no image that is read."""
     suffix = PurePosixPath(name.decode("utf-8", "replace")).suffix.lower()
     if suffix in OTHER_KINDS:
         raise Rejected("another kind of file", f"named as {suffix}")
@@ -112,14 +108,14 @@ def check_kind(name: bytes, size: int, most_pixels: int) -> None:
 def decode(
     encoded: bytes, image_shape: ImageShape, most_pixels: int = MOST_PIXELS, shorter_side: int = 0
 ) -> NDArray[np.uint8]:
-    """image_HWC of the task's shape: channels converted (alpha is cut off, not blended), resized,
-    bilinear.
+    """Return the image at the task's shape (H, W, C), resized bilinearly, channels converted.
 
+    Alpha is cut off, not blended. Of animations and pages the first is taken. EXIF's orientation is
+    not
+    applied: torchvision's loaders, by which most teachers were trained, do not apply it.
     shorter_side: where not 0, the shorter side is resized to so many pixels and the centre is cut
-    out, as torchvision prepares images for its classifiers.
-    Of animations and pages the first is taken. EXIF's orientation is not applied, as torchvision's
-    loaders, by which most teachers were trained, do not apply it. `Rejected` for what is not an
-    image of 8 bits per channel, or larger than `most_pixels`.
+    out, as torchvision prepares images for its classifiers. Raises Rejected for what is no image of
+    8 bits per channel, or is larger than `most_pixels`.
     """
     if not encoded:
         raise Rejected("empty", "0 bytes")
@@ -148,7 +144,7 @@ def fitted(
     most_pixels: int = MOST_PIXELS,
     shorter_side: int = 0,
 ) -> NDArray[np.uint8]:
-    """An opened image at the task's shape."""
+    """Return an opened image at the task's shape (H, W, C), as `decode` does."""
     height, width, channels = image_shape
     if image.width * image.height > most_pixels:
         raise Rejected(
@@ -170,7 +166,7 @@ def fitted(
 
 
 def _centre(image: Image.Image, height: int, width: int, shorter_side: int) -> Image.Image:
-    """To the last pixel what torchvision's Resize and CenterCrop make of it."""
+    """Return to the last pixel what torchvision's Resize and CenterCrop make of an image."""
     short = min(image.size)
     size = (int(shorter_side * image.width / short), int(shorter_side * image.height / short))
     left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)

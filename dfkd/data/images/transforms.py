@@ -1,4 +1,4 @@
-"""Transforms: stored uint8 images to normalised float tensors, and the augmentation of views.
+"""Transforms make normalised float tensors of stored images, and augmented views.
 
 B batch, H height, W width, C channels.
 """
@@ -21,8 +21,9 @@ from dfkd.seeding import drawing_from
 def to_tensor(
     images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu"
 ) -> Tensor:
-    """Float images [B, C, H, W], normalised with the TARGET task's statistics, for pools as well
-    (CMI, MosaicKD).
+    """Return float images [B, C, H, W], normalised with the task's mean and deviation.
+
+    Images of a pool are normalised with those of the task as well, as CMI and MosaicKD do.
     """
     images_BHWC = np.require(
         images_BHWC, requirements=["C", "W"]
@@ -34,42 +35,43 @@ def to_tensor(
 
 
 class View(Protocol):
-    """How the student's view of an image is made, and which image the teacher answers to.
-
-    answer: "cached" is the teacher's answer to the clean image, which is in the scores; "live" its
-    answer to the view.
-    per_row: 0 is a fresh view in every step; n > 0 draws one of n fixed views of each row, and a
-    live answer is then
-    computed once for each and kept in memory: n * N * (K + D) * 4 bytes for N selected rows.
-    """
+    """How the student's view of an image is made, and which image the teacher answers to."""
 
     version: ClassVar[int]
 
     @classmethod
     def example(cls) -> Self:
-        """An instance with likely values, for tables and tests."""
+        """Return an instance with likely values, for tables and tests."""
         ...
 
     @property
-    def answer(self) -> str: ...
+    def answer(self) -> str:
+        """Which image the teacher answers to: "cached" is the clean one, "live" the view."""
+        ...
 
     @property
-    def per_row(self) -> int: ...
+    def per_row(self) -> int:
+        """0 for a fresh view in every step; n > 0 for one of n fixed views of each row.
 
-    def canonical(self) -> View | None:
-        """The same in the one form that identity is taken from; None where views are the clean
-        images.
+        A live answer is then computed once for each and kept in memory: n * N * (K + D) * 4 bytes
+        for N selected rows, K classes and D features.
         """
         ...
 
+    def canonical(self) -> View | None:
+        """Return the one form of all equal views; None where they are the clean images."""
+        ...
+
     def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        """Augmented copies, drawn from `seed` for all images together: a worker augments the whole
-        batch.
+        """Return augmented copies, drawn from `seed` for all images together.
+
+        With several workers each one augments the whole batch.
         """
         ...
 
 
 def check_view(answer: str, per_row: int) -> None:
+    """Raise ValueError in one line for another answer or a negative number of views."""
     if answer not in ("cached", "live"):
         raise ValueError(f'views.answer must be "cached" or "live", but got {answer=}')
     if per_row < 0:
@@ -80,10 +82,10 @@ def check_view(answer: str, per_row: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(Piece):
-    """Random crop after padding with black by `padding` pixels, and a horizontal flip with
-    probability 1/2 if `flip`.
+    """Crops at random after padding with black, and mirrors with probability 1/2 if `flip`.
 
     Published: the augmentation of nearly all work on CIFAR (He et al., 2016), padding 4 and flip.
+    padding: in pixels, 0 or more.
     answer, per_row: see View. Losses on maps or two views ask the teacher live, whatever `answer`
     says.
     """
@@ -124,9 +126,9 @@ class Crop(Piece):
 
 @dataclass(frozen=True, kw_only=True)
 class RandAugment(Piece):
-    """Crop and flip as in Crop, then `operations` random ones of 14: shifts, shears, rotation,
-    contrast, colours, ...
+    """Crops and mirrors as Crop does, then makes `operations` random changes.
 
+    They are 14: shifts, shears, rotation, contrast, colours and so on.
     Published: Cubuk et al., 2020; torchvision's implementation, image by image: 0.2 to 0.5 ms each,
     which a small student notices.
     operations: 1 or more; magnitude: 0 to 30, 9 is torchvision's; padding, flip: as in Crop.

@@ -1,3 +1,1 @@
-"""Importing: what lies outside, in any form, becomes shards in the storage and a table of
-rejects.
-"""
+"""Importing makes shards in the storage, and a table of rejects, of what lies outside."""

@@ -1,10 +1,9 @@
-"""Places: a folder on this machine or below a URI, walked in the order of names and read; never
-written to.
+"""Places are folders on this machine or below a URI, walked in the order of names and read.
 
-Local folders are read with the standard library, which can spell every name; s3, gs, hdfs, abfs
-with pyarrow, any other scheme with fsspec and what it needs for it. Credentials stay where these
-libraries look for them: a path with one is refused, since a path is written into logs, MLflow and
-reports.
+They are never written to. Local folders are read with the standard library, which can spell every
+name; s3, gs, hdfs, abfs with pyarrow, any other scheme with fsspec and what it needs for it.
+Credentials stay where these libraries look for them: a path with one is refused, since a path is
+written into logs, MLflow and reports.
 """
 
 from __future__ import annotations
@@ -31,8 +30,9 @@ BUFFER = 2**20  # bytes that are asked of an object store at a time
 
 
 class Entry(NamedTuple):
-    """A file. Sorted by name, of which folders end with "/", files stand in the order of their
-    whole names.
+    """A file, or a folder, whose name ends with "/".
+
+    Sorted by name, files then stand in the order of their whole names.
     """
 
     name: bytes  # below the place, "/" between folders
@@ -43,17 +43,22 @@ class Entry(NamedTuple):
 
 
 class Place(Protocol):
+    """A folder that is read from, wherever it is."""
+
     def children(self, folder: bytes, met: set[tuple[int, int]]) -> list[Entry]:
-        """What lies directly in a folder: files, and folders with "/" at the end. `met`: folders
-        that were listed.
+        """Return what lies directly in a folder: files, and folders with "/" at the end.
+
+        met: the folders that were listed, by device and inode; it is added to.
         """
         ...
 
-    def open(self, name: bytes) -> IO[bytes]: ...
+    def open(self, name: bytes) -> IO[bytes]:
+        """Open a file for reading from front to back."""
+        ...
 
 
 def place_of(path: str) -> Place:
-    """ValueError in one line where there is no folder."""
+    """Return the place of a path or URI. Raises ValueError in one line where there can be none."""
     check_path(path)
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
@@ -61,8 +66,9 @@ def place_of(path: str) -> Place:
 
 
 def check_path(path: str) -> None:
-    """ValueError, which does not repeat them, where a URI has credentials or options that may be
-    some.
+    """Raise ValueError where a URI has credentials, or options that may be some.
+
+    The line does not repeat them.
     """
     if "://" not in path:
         return
@@ -78,8 +84,9 @@ def check_path(path: str) -> None:
 
 
 def walk(place: Place) -> Iterator[Entry]:
-    """All files, sorted by the bytes of their names; one folder's entries in memory at a time, and
-    its parents'.
+    """Yield all files, sorted by the bytes of their names.
+
+    The entries of one folder and of those above it are in memory at a time.
     """
     met: set[tuple[int, int]] = set()
     pending = [Entry(b"")]
@@ -96,11 +103,14 @@ def walk(place: Place) -> Iterator[Entry]:
 
 @dataclass(frozen=True)
 class Local:
+    """A folder on this machine, or on one that is mounted here."""
+
     root: str
 
     def children(self, folder: bytes, met: set[tuple[int, int]]) -> list[Entry]:
-        """Links are followed, but no folder is listed twice: a loop of links ends, and so does a
-        tangle of them.
+        """Return what lies in a folder; links are followed, but no folder is listed twice.
+
+        So a loop of links ends, and so does a tangle of them.
         """
         path = self._path(folder)
         status = os.stat(path)
@@ -138,8 +148,9 @@ def _local_entry(found: os.DirEntry[bytes], folder: bytes) -> Entry:
 
 @dataclass(frozen=True)
 class Stored:
-    """Below a URI. The file system is made where it is used: it may hold credentials, and does not
-    travel.
+    """A folder below a URI.
+
+    Its file system is made where it is used: it may hold credentials, and does not travel.
     """
 
     uri: str
@@ -166,7 +177,7 @@ def _stored_entry(info: Any, folder: bytes) -> Entry:
 
 
 def _file_system(uri: str) -> tuple[Any, str]:
-    """(pyarrow file system, path in it)."""
+    """Return pyarrow's file system and the path in it."""
     try:
         fs, path = pafs.FileSystem.from_uri(uri)
     except pa.ArrowInvalid:  # a scheme that pyarrow does not know

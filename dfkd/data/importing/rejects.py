@@ -1,6 +1,4 @@
-"""Rejects: the table of what a pool's images could not be made from, and the share of it that stops
-a run.
-"""
+"""Rejects are what no image of a pool could be made from; too large a share of them stops a run."""
 
 from __future__ import annotations
 
@@ -21,15 +19,13 @@ EXPECTED = ("another kind of file", "duplicate")
 
 @dataclass(frozen=True)
 class SetAside:
-    """What of a pool cannot be used: a table with the columns name, reason and detail, and how many
-    by reason.
-    """
+    """What cannot be used of a pool: a table with name, reason and detail, and counts by reason."""
 
     path: Path
     counts: tuple[tuple[str, int], ...]
 
     def line(self, rows: int) -> str:
-        """For people, beside the rows that are used."""
+        """Return a line for people; rows: those that are used."""
         if not self.counts:
             return f"pool: {rows} images, none set aside"
         return (
@@ -39,12 +35,11 @@ class SetAside:
 
     @property
     def why(self) -> str:
+        """The reasons with their counts, in words."""
         return ", ".join(f"{count} {reason}" for reason, count in self.counts)
 
     def check(self, rows: int, most_rejected: float) -> None:
-        """ValueError in one line where there are no rows, or more than this share is wrong with the
-        rest.
-        """
+        """Raise ValueError where there are no rows, or more than this share of images is wrong."""
         bad = sum(count for reason, count in self.counts if reason not in EXPECTED)
         if rows and bad <= most_rejected * (bad + rows):
             return
@@ -61,11 +56,12 @@ class SetAside:
 
 
 def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    """Write a table of rejects, whole or not at all."""
     replace_file(path, lambda half: pq.write_table(_table(rejects), half))
 
 
 def join_rejects(path: Path, parts: Iterable[Path], more: Sequence[Reject] = ()) -> None:
-    """Table by table: there may be millions of rows."""
+    """Write several tables and some rows more as one, table by table: there may be millions."""
 
     def write(half: Path) -> None:
         with pq.ParquetWriter(half, SCHEMA, compression="zstd") as writer:

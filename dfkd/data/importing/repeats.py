@@ -1,7 +1,6 @@
-"""Repeats: rows of an imported pool that an earlier row of it has already, by content or by id,
-found across shards.
+"""Repeats are rows of an imported pool that an earlier row of it has already.
 
-N rows, S shards, R repeated rows.
+Rows repeat by content or by id, and are found across shards. N rows, S shards, R repeated rows.
 """
 
 from __future__ import annotations
@@ -21,21 +20,22 @@ from dfkd.storage import layout
 
 @dataclass(frozen=True)
 class Repeats:
-    """The rows of one shard that are left out."""
+    """The rows of one shard that are left out, by position."""
 
     shard: str  # file name
     rows: tuple[int, ...]
 
     @property
     def rest(self) -> str:
-        """The file without them."""
+        """The name of the file without them."""
         told_apart = hashlib.sha256(repr(self.rows).encode()).hexdigest()[:12]
         return layout.shard_without_repeats(self.shard, told_apart)
 
 
 def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], list[Reject]]:
-    """Shard by shard, and what the table of rejects says of them. 16 bytes a row in memory, and the
-    names of some.
+    """Return the repeats of each shard, and what the table of rejects says of them.
+
+    It takes 16 bytes of memory a row, and the names of those in some shards.
     """
     if not shards:
         return [], []
@@ -61,8 +61,9 @@ def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], li
 def repeated(
     row_id_N: NDArray[np.int64], content_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """(row_R, first_R, same_id_R): rows whose id, or else content, an earlier row has; that row;
-    which of the two.
+    """Return (row_R, first_R, same_id_R) for rows whose id, or else content, an earlier row has.
+
+    first_R is that earlier row, same_id_R whether it has the same id.
     """
     all_N = np.arange(len(row_id_N))
     first_by_id_N = _first(row_id_N)
@@ -74,7 +75,7 @@ def repeated(
 
 
 def _first(values_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each place the first that has the same value."""
+    """Return for each place the first that has the same value."""
     _, first, group_N = np.unique(values_N, return_index=True, return_inverse=True)
     places_N: NDArray[np.int64] = first[group_N]
     return places_N
@@ -86,9 +87,7 @@ def _columns(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 class _Names:
-    """Names of rows by their place in the pool; a shard's are read when the first of them is asked
-    for.
-    """
+    """Names of rows by their place in the pool, read shard by shard when they are asked for."""
 
     def __init__(self, folder: Path, shards: Sequence[str], start_S: NDArray[np.int64]) -> None:
         self.folder, self.shards, self.start_S = folder, shards, start_S

@@ -89,7 +89,7 @@ def _image(
 
 
 def _content_hash(content: bytes | Image.Image) -> int:
-    """Of the bytes of a file, or of an opened image's pixels: equal for repeated rows."""
+    """Return a hash of a file's bytes, or of an opened image's pixels: equal for repeated rows."""
     if not isinstance(content, bytes):
         content = repr((content.mode, content.size)).encode() + content.tobytes()
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)

@@ -1,14 +1,12 @@
-"""Shards: the Parquet files that a pool is made of, and the only code that knows their columns.
+"""Shards are the Parquet files that a pool is made of; only this file knows their columns.
 
-`row_id`     int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 +
-position`, so
-             that adding, removing or reading shards in another order renumbers nothing.
-`image`      fixed_size_binary: raw uint8 pixels, the field's (or schema's) metadata `shape` says
-"H,W,C";
-             or binary: an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a
-             field `bytes`.
-`character`  only in drawn pools: what was drawn. For the evaluation of a selection, never for the
-selection.
+`row_id`: int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 +
+position`, so that adding, removing or reading shards in another order renumbers nothing.
+`image`: fixed_size_binary for raw uint8 pixels, where the field's (or schema's) metadata `shape`
+says "H,W,C"; or binary for an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a
+field `bytes`.
+`character`: only in drawn pools, what was drawn. It is for the evaluation of a selection, never for
+the selection.
 
 Legend: N rows, H height, W width, C channels.
 """
@@ -34,6 +32,8 @@ ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not
 
 @dataclass(frozen=True)
 class Shard:
+    """One file of a pool and how many rows it has."""
+
     path: Path
     digest: (
         str  # of pixels, row ids and the shape they are read at; not of the path or the compression
@@ -43,19 +43,24 @@ class Shard:
 
 @dataclass(frozen=True)
 class PoolFiles:
+    """The shards of a pool in order, and what was set aside where it was imported."""
+
     shards: tuple[Shard, ...]
     set_aside: SetAside | None = None  # of a pool that was imported
 
     @property
     def digest(self) -> str:
+        """The pool's identity: a SHA-256 of its shards' digests."""
         return hashlib.sha256("".join(shard.digest for shard in self.shards).encode()).hexdigest()
 
     @property
     def rows(self) -> int:
+        """How many rows all shards have together."""
         return sum(shard.rows for shard in self.shards)
 
 
 def content_digest(row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of row ids, pixels and their shape."""
     digest = hashlib.sha256(repr(images_NHWC.shape).encode())
     digest.update(row_id_N.astype("<i8").tobytes())
     digest.update(images_NHWC.tobytes())
@@ -69,10 +74,11 @@ def write_shard(
     characters_N: Sequence[str] | None = None,
     columns: Mapping[str, pa.Array] | None = None,
 ) -> Shard:
-    """Write raw pixels, all or nothing; the digest goes into the file, so that a damaged one can be
-    told.
+    """Write raw pixels [N, H, W, C], whole or not at all, and return the shard.
 
-    columns: what else is known of the rows, for people and reports; no part of the digest.
+    Its digest goes into the file, so that a damaged one can be told.
+    characters_N: what was drawn, in a drawn pool. columns: what else is known of the rows, for
+    people and reports; no part of the digest.
     """
     digest = content_digest(row_id_N, images_NHWC)
     known = dict(columns or {})
@@ -99,7 +105,7 @@ def raw_table(
     images_NHWC: NDArray[np.uint8],
     columns: Mapping[str, pa.Array] | None = None,
 ) -> pa.Table:
-    """A shard's table. No pixel is copied."""
+    """Return a shard's table of raw pixels [N, H, W, C]; no pixel is copied."""
     rows, height, width, channels = images_NHWC.shape
     pixels = pa.py_buffer(np.ascontiguousarray(images_NHWC))
     image_type = pa.binary(height * width * channels)
@@ -114,7 +120,10 @@ def raw_table(
 
 
 def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(row_id_N, images_NHWC) of raw pixels, the caller's own to write into."""
+    """Return row ids [N] and raw pixels [N, H, W, C], the caller's own to write into.
+
+    Raises ValueError where the images are encoded or of another shape.
+    """
     check_columns(path, image_shape)
     if is_encoded(path):
         raise ValueError(
@@ -127,15 +136,17 @@ def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], 
 
 
 def is_encoded(path: Path) -> bool:
-    """Images in files' formats, not raw pixels; `check_columns` has looked at it."""
+    """Return whether the images are encoded; `check_columns` has looked at the file before."""
     return not pa.types.is_fixed_size_binary(pq.read_schema(path).field("image").type)
 
 
 def has_row_ids(path: Path) -> bool:
+    """Return whether the file numbers its rows itself."""
     return "row_id" in pq.read_schema(path).names
 
 
 def read_row_ids(path: Path) -> NDArray[np.int64]:
+    """Return the row ids [N]. Raises ValueError where some are missing."""
     if has_row_ids(path):
         column = pq.read_table(path, columns=["row_id"])["row_id"]
         if column.null_count:
@@ -150,18 +161,16 @@ def read_row_ids(path: Path) -> NDArray[np.int64]:
 
 
 def first_row_id(path: Path) -> int:
-    """Of a shard without the column `row_id`: 31 bits of the file's name, then 32 for the
-    position.
-    """
+    """Return the first id of a file without row ids: 31 bits of its name, 32 of position."""
     return ROW_ID_STRIDE * (
         int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:4], "big") >> 1
     )
 
 
 def read_characters(path: Path) -> list[str]:
-    """What was drawn in each row, "" for a photograph.
+    """Return what was drawn in each of the N rows, "" for a photograph.
 
-    Only the evaluation of a selection may ask.
+    Only the evaluation of a selection may ask. Raises ValueError for a pool that was not drawn.
     """
     if "character" not in pq.read_schema(path).names:
         raise ValueError(
@@ -172,7 +181,7 @@ def read_characters(path: Path) -> list[str]:
 
 
 def check_columns(path: Path, image_shape: ImageShape) -> None:
-    """Raise where the file could not be read at this shape; looks at the footer only."""
+    """Raise ValueError where the file could not be read at this shape; looks at the footer only."""
     try:
         schema = pq.read_schema(path)
     except pa.ArrowInvalid as error:
@@ -237,7 +246,7 @@ def _raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) ->
 
 
 def read_first(path: Path, image_shape: ImageShape, rows: int) -> NDArray[np.uint8]:
-    """images_NHWC of the first rows of raw pixels; no others are read."""
+    """Return the images [N, H, W, C] of the first rows of raw pixels; no others are read."""
     check_columns(path, image_shape)
     batches = pq.ParquetFile(path).iter_batches(batch_size=rows, columns=["image"])
     columns = [batch.column(0) for batch in islice(batches, 1)]
