@@ -78,8 +78,7 @@ class Need:
         )
         raise ValueError(
             f"{self.line()}, but {storage} has {size(free)} free: see what may go with python -m "
-            f"platform.clean{fewer} "
-            "or name another folder with --storage"
+            f"platform.clean{fewer} or name another folder with --storage"
         )
 
 

@@ -122,9 +122,8 @@ class TopLogits:
         """Nothing of ours asks for it: the table would be as large as what was to be avoided."""
         raise ValueError(
             f"all {len(self):,} x {self.classes:,} logits are asked for at once, but their cache "
-            "keeps the "
-            f"{self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or set "
-            "cache=none"
+            f"keeps the {self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or "
+            "set cache=none"
         )
 
     def take(self, rows: NDArray[np.int64]) -> TopLogits:

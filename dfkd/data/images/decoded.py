@@ -104,8 +104,8 @@ def _check_room(folder: Path, size: int) -> None:
     if size > free:
         raise ValueError(
             f"the decoded images take {size / 1e9:.1f} GB, but the cache {folder} has "
-            f"{free / 1e9:.1f} GB free: make "
-            "room, or name a folder on a larger disk with DFKD_CACHE"
+            f"{free / 1e9:.1f} GB free: make room, or name a folder on a larger disk with "
+            "DFKD_CACHE"
         )
 
 

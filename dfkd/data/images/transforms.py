@@ -147,8 +147,8 @@ class RandAugment(Piece):
     def __post_init__(self) -> None:
         if self.operations < 1 or not 0 <= self.magnitude <= 30:
             raise ValueError(
-                "views.operations must be 1 or more and views.magnitude lie in 0..30, "
-                f"but got operations={self.operations!r}, magnitude={self.magnitude!r}"
+                "views.operations must be 1 or more and views.magnitude lie in 0..30, but got "
+                f"operations={self.operations!r}, magnitude={self.magnitude!r}"
             )
         if self.padding < 0:
             raise ValueError(

@@ -77,9 +77,8 @@ def check_path(path: str) -> None:
     if named or (parts.query and not parse_qs(parts.query).keys() <= OPTIONS):
         raise ValueError(
             f"path must hold no credentials, but got some in a {parts.scheme}:// address: leave "
-            "them out, and give "
-            f"them as your object store's library expects them (environment, file); after ? may "
-            f"stand {sorted(OPTIONS)}"
+            "them out, and give them as your object store's library expects them (environment, "
+            f"file); after ? may stand {sorted(OPTIONS)}"
         )
 
 

@@ -50,8 +50,7 @@ class SetAside:
         rule = f"more than {most_rejected=:g} allows" if rows else "so there is no image"
         raise ValueError(
             f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): "
-            f"{self.path} names "
-            "each; mend them, or name another pool"
+            f"{self.path} names each; mend them, or name another pool"
         )
 
 

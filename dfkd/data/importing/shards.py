@@ -151,8 +151,8 @@ def read_row_ids(path: Path) -> NDArray[np.int64]:
         column = pq.read_table(path, columns=["row_id"])["row_id"]
         if column.null_count:
             raise ValueError(
-                f"every row must have a row_id, but got {column.null_count} nulls in {path}; "
-                "fill them, or leave the column out to have rows numbered by file name and position"
+                f"every row must have a row_id, but got {column.null_count} nulls in {path}; fill "
+                "them, or leave the column out to have rows numbered by file name and position"
             )
         row_id_N: NDArray[np.int64] = np.array(column.to_numpy(), dtype=np.int64)
         return row_id_N
@@ -195,8 +195,8 @@ def check_columns(path: Path, image_shape: ImageShape) -> None:
         )
     if "row_id" in schema.names and not pa.types.is_integer(schema.field("row_id").type):
         raise ValueError(
-            f"row_id must be int64, but got {schema.field('row_id').type} in {path}; "
-            "cast it, or leave it out to have rows numbered by file name and position"
+            f"row_id must be int64, but got {schema.field('row_id').type} in {path}; cast it, or "
+            "leave it out to have rows numbered by file name and position"
         )
     _check_image_type(path, schema, image_shape)
 
@@ -207,8 +207,8 @@ def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) ->
         if _encoded_type(field.type):
             return
         raise ValueError(
-            "image must be fixed_size_binary (raw uint8 pixels) or binary (encoded images), "
-            f"but got {field.type} in {path}"
+            "image must be fixed_size_binary (raw uint8 pixels) or binary (encoded images), but "
+            f"got {field.type} in {path}"
         )
     expected = ",".join(map(str, image_shape))
     shape = (
@@ -217,9 +217,9 @@ def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) ->
     if shape.replace(" ", "") != expected or field.type.byte_width != np.prod(image_shape):
         raise ValueError(
             f"raw pixels must have the task's shape, metadata shape={expected!r} and "
-            f"{np.prod(image_shape)} bytes "
-            f"each, but got shape={shape!r} and {field.type.byte_width} bytes in {path}; "
-            "write them at that size, or as encoded images, which are resized"
+            f"{np.prod(image_shape)} bytes each, but got shape={shape!r} and "
+            f"{field.type.byte_width} bytes in {path}; write them at that size, or as encoded "
+            "images, which are resized"
         )
 
 

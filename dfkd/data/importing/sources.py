@@ -48,7 +48,7 @@ def check_limits(path: str, most_pixels: int, most_rejected: float) -> None:
     check_path(path)
     if most_pixels < 1 or not 0 <= most_rejected <= 1:
         raise ValueError(
-            f"most_pixels must be 1 or more and most_rejected a share, 0 to 1, but got "
+            "most_pixels must be 1 or more and most_rejected a share, 0 to 1, but got "
             f"{most_pixels=}, {most_rejected=}"
         )
 

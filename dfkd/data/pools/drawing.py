@@ -1,9 +1,8 @@
-"""Drawing one row of the embedded pool: a distorted character or a crop of a photograph. Writes no
-files.
+"""Draws one row of the embedded pool: a distorted character or a crop of a photograph.
 
 Random numbers are uniform doubles and bounded integers only, and trigonometry is the standard
 library's: what NumPy does with vector instructions or may change between versions would give other
-pixels on another machine.
+pixels on another machine. No files are written.
 
 Legend: H height, W width, C channels.
 """
@@ -64,7 +63,7 @@ KINDS = (  # share of the rows, characters, fonts; the remaining rows are crops 
 def draw_row(
     generator: np.random.Generator, image_shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.uint8], str]:
-    """(image_HWC, the character or "" for a photograph)."""
+    """Return an image [H, W, C] and the character that it shows, "" for a photograph."""
     height, width, channels = image_shape
     canvas, character = _subject(generator)
     coarse = (
@@ -108,9 +107,11 @@ def _character(generator: np.random.Generator, character: str, font: str) -> Ima
 def _distortion(
     generator: np.random.Generator, ink: tuple[int, int, int, int]
 ) -> tuple[float, float, float, float, float, float]:
-    """PIL's affine coefficients, from canvas to sheet: the ink is centred and scaled to most of the
-    canvas, then turned, slanted, stretched and shifted. Small marks stay small: no dot is blown up
-    to a disc.
+    """Return PIL's affine coefficients, from canvas to sheet.
+
+    The ink is centred and scaled to most of the canvas, then turned, slanted, stretched and
+    shifted.
+    Small marks stay small: no dot is blown up to a disc.
     """
     left, top, right, bottom = ink
     longest = max(right - left, bottom - top, EM / 2)
@@ -126,7 +127,7 @@ def _distortion(
 
 
 def _exposed(generator: np.random.Generator, image: Image.Image) -> Image.Image:
-    """Ink of varying strength, some on a grey ground, some noisy, a few dark on bright."""
+    """Return ink of varying strength, some on a grey ground, some noisy, a few dark on bright."""
     pixels_HW = np.asarray(image, dtype=np.float64)
     ground = _between(generator, 0, 70) if generator.random() < 0.15 else 0.0
     pixels_HW = ground + pixels_HW * (_between(generator, 0.7, 1.15) * (255 - ground) / 255)

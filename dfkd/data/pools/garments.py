@@ -1,5 +1,4 @@
-"""WildGarments: the pool for Fashion-MNIST that needs no network. Glyphs, crops, and strongly
-shifted garments.
+"""The pool for Fashion-MNIST that needs no network: glyphs, crops, and shifted garments.
 
 Legend: H height, W width, C channels.
 """
@@ -30,15 +29,15 @@ SHIFTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class WildGarments(Glyphs):
-    """Rows of `Glyphs`, but for a share of strongly shifted garments, from the half that
-    `FashionMnist` holds out.
+    """Draws rows of `Glyphs`, and a share of strongly shifted garments.
 
-    A garment is, each at random and at least one of it: turned by 20 to 90 degrees either way, set
-    on a textured ground (stripes, checks or noise), blurred, inverted. It is one of
-    `task.held_out()`, which no teacher has seen. Which class a row shows stands in the column
-    `character` ("garment 3"), for the evaluation of a selection alone: the share in the domain is
-    known, and no method can read it. Row i of draw d depends on (d, i), `share` and the files
-    alone.
+    A garment is one of `task.held_out()`, the half of the training images that no teacher has seen.
+    It
+    is, each at random and at least one of it: turned by 20 to 90 degrees either way, set on a
+    textured ground (stripes, checks or noise), blurred, inverted. Which class a row shows stands in
+    the column `character` ("garment 3"), for the evaluation of a selection alone: the share in the
+    domain is known, and no method can read it. Row i of draw d depends on (d, i), `share` and the
+    files alone.
     Source: ours; see `Glyphs` for the other rows.
     Range: rows as in `Glyphs`; share in [0, 1]; images of 28x28x1 only.
     Interplay: designed once, by looking; not tuned on any result of a distillation.
@@ -57,9 +56,7 @@ class WildGarments(Glyphs):
             )
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError with one line if the task has images of another shape, or the garments' files
-        are not there.
-        """
+        """Raise ValueError for another shape, and where the garments' files are not there."""
         if tuple(image_shape) != self.task.image_shape:
             raise ValueError(
                 f"wild garments are {self.task.image_shape} (H, W, C), but got {image_shape=}"
@@ -77,15 +74,16 @@ class WildGarments(Glyphs):
         return image_HW[:, :, None], f"garment {held_out.labels[one]}"
 
     def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
-        """Named by the whole identity: the files' content is part of it."""
+        """Return where the pool lies, named by its identity and so by its files' content."""
         self.check(image_shape)
         plain = super().folder(image_shape, storage, draw)
         return plain.with_name(f"garments-{digest(spec(self))}-draw{draw}")
 
 
 def shifted(generator: np.random.Generator, garment_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The garment after one or more of the shifts, in the order in which a photograph would suffer
-    them.
+    """Return the garment [H, W] after one or more of the shifts.
+
+    They come in the order in which a photograph would suffer them.
     """
     chosen = {name for name, often in SHIFTS.items() if generator.random() < often}
     chosen = chosen or {list(SHIFTS)[int(generator.integers(len(SHIFTS)))]}
@@ -102,8 +100,9 @@ def shifted(generator: np.random.Generator, garment_HW: NDArray[np.uint8]) -> ND
 
 
 def texture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Stripes in some direction, checks or noise, of a random strength up to 199; whole numbers
-    only.
+    """Return stripes in some direction, checks or noise, of a random strength up to 199.
+
+    They are drawn in whole numbers only, so that every machine draws the same.
     """
     strength, width = 60 + int(generator.integers(140)), 2 + int(generator.integers(5))
     kind = int(generator.integers(3))
@@ -119,5 +118,5 @@ def texture(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[n
 
 
 def _on_ground(garment_HW: NDArray[np.uint8], ground_HW: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The ground is seen as far as the garment is dark."""
+    """Return the garment on a ground, which is seen as far as the garment is dark."""
     return (garment_HW + ground_HW * (255 - garment_HW.astype(np.int64)) // 255).astype(np.uint8)

@@ -1,7 +1,6 @@
-"""Glyphs: the embedded pool. Characters of bundled fonts and crops of two photographs; nothing is
-downloaded.
+"""The embedded pool: characters of bundled fonts and crops of two photographs.
 
-Legend: N rows, H height, W width, C channels.
+Nothing is downloaded. Legend: N rows, H height, W width, C channels.
 """
 
 import json
@@ -34,11 +33,11 @@ ROWS_PER_SHARD = 2_500
 
 @dataclass(frozen=True, kw_only=True)
 class Glyphs(ShardedPool):
-    """Printed digits (28 %), letters (34 %), symbols (23 %), all distorted, and grey crops of
-    photographs (15 %).
+    """Draws distorted digits (28 %), letters (34 %) and symbols (23 %), and crops of photographs.
 
-    Each row is drawn at 48x48, distorted, averaged down to half the task's resolution (in 15 % of
-    the rows: to the full one) and resized up again, since the embedded task's digits have half the
+    Crops are 15 %. Each row is drawn at 48x48, distorted, averaged down to half the task's
+    resolution (in 15 % of the
+    rows: to the full one) and resized up again, since the embedded task's digits have half the
     resolution of their pixels. Row i of draw d depends on (d, i) alone: a larger pool begins with
     the rows of a smaller one.
     Source: fonts bundled with matplotlib (DejaVu, STIX, Computer Modern), photographs bundled with
@@ -95,7 +94,7 @@ class Glyphs(ShardedPool):
     def render_shard(
         self, index: int, image_shape: ImageShape, draw: int = 0
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8], list[str]]:
-        """(row_id_N, images_NHWC, the N characters), in memory."""
+        """Return row ids [N], images [N, H, W, C] and characters of a shard, in memory."""
         _check(image_shape, draw)
         start, stop = self._range_of(index)
         images_NHWC = np.empty((stop - start, *image_shape), dtype=np.uint8)
@@ -111,10 +110,11 @@ class Glyphs(ShardedPool):
     def draw_row(
         self, generator: np.random.Generator, image_shape: ImageShape
     ) -> tuple[NDArray[np.uint8], str]:
-        """(image_HWC, what it shows); a pool that mixes something in overrides this."""
+        """Return an image [H, W, C] and what it shows; a pool that adds others overrides this."""
         return draw_row(generator, image_shape)
 
     def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
+        """Return where the pool lies. Raises ValueError for an impossible shape or draw."""
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
         return storage / layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
@@ -129,15 +129,15 @@ def _check(image_shape: ImageShape, draw: int = 0) -> None:
     height, width, channels = image_shape
     if not (8 <= height <= 128 and 8 <= width <= 128 and channels in (1, 3)):
         raise ValueError(
-            "glyphs are drawn at 8 to 128 pixels a side with 1 or 3 channels (H, W, C), "
-            f"but got {image_shape=}; bring a pool of your own with ParquetPool(path=...)"
+            "glyphs are drawn at 8 to 128 pixels a side with 1 or 3 channels (H, W, C), but got "
+            f"{image_shape=}; bring a pool of your own with ParquetPool(path=...)"
         )
     if draw < 0:
         raise ValueError(f"draw must be 0 or more, but got {draw=}")
 
 
 def _finished(manifest: Path) -> PoolFiles | None:
-    """What the manifest lists, or None where it or a listed file is missing or has another size."""
+    """Return what the manifest lists, or None unless all of that is there in its size."""
     if not manifest.is_file():
         return None
     entries = json.loads(manifest.read_text())["shards"]
@@ -159,8 +159,9 @@ def _write_manifest(manifest: Path, shards: tuple[Shard, ...]) -> None:
 
 
 def _intact(path: Path, image_shape: ImageShape, rows: int) -> Shard | None:
-    """The file if it holds what was written into it: it is not trusted before its content is hashed
-    again.
+    """Return the file's shard if it holds what was written into it, else None.
+
+    Its content is hashed again for that: a file that was interrupted is not trusted.
     """
     if not path.is_file():
         return None

@@ -1,6 +1,4 @@
-"""Image folders as pools: a tree of image files, on this machine or in an object store, in whatever
-state it is.
-"""
+"""Image folders as pools: trees of image files, here or in an object store, in whatever state."""
 
 from __future__ import annotations
 
@@ -45,19 +43,17 @@ LISTING = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(BasePool):
-    """All images below a folder, converted and resized to the task's shape (decoding.py says how),
-    as they are found.
+    """Reads all images below a folder, converted and resized to the task's shape.
 
     Row ids: a hash of the file's name below the folder, so that adding and removing others
     renumbers nothing, and the same tree packed into tars has the same ids. Order: by name. Of files
     with the same bytes the first is kept. What cannot be read is set aside with its reason, in a
-    table in the storage; where that is a larger share than
-    `most_rejected`, nothing is computed. Duplicates, and what is named as another kind of file
-    (.json, .txt, .pickle, never opened), do not count for that. Nothing is executed.
+    table in the storage; where that is a larger share than `most_rejected`, nothing is computed.
+    Duplicates, and what is named as another kind of file (.json, .txt, .pickle, never opened), do
+    not count for that. Nothing is executed; decoding.py says how images are read.
     Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what
-    fsspec knows), no
-    credentials in it. most_pixels: larger images are not decoded; 20 bytes of memory for each. One
-    draw, 0.
+    fsspec knows) without credentials. most_pixels: larger images are not decoded; 20 bytes of
+    memory for each. One draw, 0.
     Interplay: files are known again by name, size and time of change; the pool's identity is its
     pixels.
     """
@@ -75,9 +71,7 @@ class ImageFolder(BasePool):
         check_limits(self.path, self.most_pixels, self.most_rejected)
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError in one line where there is no such folder; what is in it is looked at when it
-        is imported.
-        """
+        """Raise ValueError where there is no such folder; its files are looked at later."""
         check_pool(image_shape)
         listable(self.path)
 
@@ -100,7 +94,7 @@ class ImageFolder(BasePool):
 
 @dataclass(frozen=True)
 class _Files:
-    """The files of a listing; its row groups are the parts."""
+    """The files of a listing as a source; its row groups are the parts."""
 
     place: Place
     listing: Path
@@ -120,6 +114,7 @@ class _Files:
 
 
 def listable(path: str) -> Place:
+    """Return the place of a path. Raises ValueError where it is no folder that can be listed."""
     place = place_of(path)
     try:
         place.children(b"", set())
@@ -133,8 +128,9 @@ def listable(path: str) -> Place:
 
 
 def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[Path, list[str]]:
-    """(a Parquet file with `rows` files in each row group, a digest of each group); written once
-    for each state.
+    """Write a Parquet file with `rows` files in each row group, once for each state of the folder.
+
+    Returns its path and a digest of each group.
     """
     half = folder / f".{uuid.uuid4().hex}"
     contents = []

@@ -37,13 +37,15 @@ from dfkd.storage import Storage, layout
 
 @dataclass(frozen=True, kw_only=True)
 class MixedPool(BasePool):
-    """`rows` images, of each pool its share, drawn without replacement: `pools=(a, b), shares=(0.7,
-    0.3)`.
+    """Draws `rows` images from several pools, from each its share, without replacement.
+
+        MixedPool(pools=(a, b), shares=(0.7, 0.3), rows=10_000)
 
     Counts are exact: shares times rows, what is left over by rounding to those that lost most by
-    it. Order: the pools one after the other, each as it is. Row ids: a hash of the pool's place in
-    the mixture and its own row id; the columns `member` and `member_row_id` tell where a row is
-    from. A block's draw is every pool's, and the choice's.
+    it.
+    Order: the pools one after the other, each as it is. Row ids: a hash of the pool's place in the
+    mixture and its own row id; the columns `member` and `member_row_id` tell where a row is from. A
+    block's draw is every pool's, and the choice's.
     Range: shares above 0 that add up to 1; a pool with fewer rows than its share is refused, no row
     is taken twice.
     Interplay: a pool may be a mixture. The same images in two pools are two rows: duplicates are
@@ -77,7 +79,7 @@ class MixedPool(BasePool):
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Rows of each pool."""
+        """How many rows come from each pool."""
         exact = [share * self.rows / sum(self.shares) for share in self.shares]
         counts = [int(value + 1e-9) for value in exact]
         by_loss = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
@@ -86,6 +88,7 @@ class MixedPool(BasePool):
         return tuple(counts)
 
     def check(self, image_shape: ImageShape) -> None:
+        """Raise ValueError as any of the pools does."""
         for pool in self.pools:
             pool.check(image_shape)
 
@@ -96,7 +99,7 @@ class MixedPool(BasePool):
 
 @dataclass(frozen=True)
 class Taking:
-    """The rows of one shard that go into the mixture."""
+    """The rows of one member's shard that go into the mixture."""
 
     member: int
     shard: Shard
@@ -104,6 +107,7 @@ class Taking:
 
     @property
     def file(self) -> str:
+        """The name of the shard that they become."""
         told_apart = hashlib.sha256(
             f"{MixedPool.version} {self.member} {self.shard.digest}".encode()
         )
@@ -113,9 +117,7 @@ class Taking:
 
 @dataclass(frozen=True)
 class MixtureBuilder(PoolBuilder):
-    """A mixture on its way into the storage: first its members, round by round beside one another,
-    then itself.
-    """
+    """Builds the members, round by round beside one another, then the mixture."""
 
     pool: MixedPool
     members: tuple[PoolBuilder, ...]
@@ -172,8 +174,7 @@ class MixtureBuilder(PoolBuilder):
         if rows < self.pool.counts[index]:
             raise ValueError(
                 f"pool {index} of the mixture, {name_of(self.pool.pools[index])}, must have "
-                f"{self.pool.counts[index]} "
-                f"rows, but got {rows}: lower its share or rows, here to "
+                f"{self.pool.counts[index]} rows, but got {rows}: lower its share or rows, here to "
                 f"{int(rows / self.pool.shares[index])} at most"
             )
 
@@ -196,7 +197,7 @@ class MixtureBuilder(PoolBuilder):
         return written_shard(self.folder / taking.file)
 
     def _set_aside(self, members: list[PoolFiles]) -> SetAside | None:
-        """Of all pools that were imported, in one table."""
+        """Return what all imported members set aside, in one table."""
         found = [files.set_aside for files in members if files.set_aside is not None]
         if not found:
             return None
@@ -211,7 +212,7 @@ class MixtureBuilder(PoolBuilder):
 
 
 def mixed_ids(member: int, row_id_M: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Splitmix64 of (member, row id), 63 bits of it. In one member it is all but one to one."""
+    """Return 63 bits of the Splitmix64 of (member, row id); in one member all but one to one."""
     step = (int(member) + 1) * 0x9E3779B97F4A7C15 % 2**64
     mixed_M = row_id_M.astype(np.uint64) + np.uint64(step)  # wraps around, as it should
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -220,8 +221,9 @@ def mixed_ids(member: int, row_id_M: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _chosen(rows: int, count: int, seed: list[int]) -> NDArray[np.int64]:
-    """Sorted places of `count` of `rows`. Uniform draws, sorted: NumPy may change `choice` between
-    versions.
+    """Return `count` sorted places of `rows`, by uniform draws.
+
+    NumPy may change `choice` between versions.
     """
     if count == rows:
         return np.arange(rows)
@@ -230,12 +232,14 @@ def _chosen(rows: int, count: int, seed: list[int]) -> NDArray[np.int64]:
 
 
 def _check_ids(shards: Sequence[Shard]) -> None:
-    """Two of 63 bits are equal in one of 10,000 mixtures of 40 million rows: said, not hidden."""
+    """Raise ValueError where two rows have one id, as happens in one of many mixtures.
+
+    Two ids of 63 bits are equal in one of 10,000 mixtures of 40 million rows.
+    """
     row_id_N = np.concatenate([read_row_ids(shard.path) for shard in shards])
     row_id_N.sort()
     if (row_id_N[1:] == row_id_N[:-1]).any():
         raise ValueError(
             "row ids of a mixture must be unique, but two of its rows have the same one by chance: "
-            "take another number "
-            "of rows, or the pools in another order"
+            "take another number of rows, or the pools in another order"
         )

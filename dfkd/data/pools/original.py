@@ -1,7 +1,6 @@
-"""The task's own training images as a pool: what a data-free method does not have, for baselines
-that do.
+"""The task's own training images as a pool, for baselines that are not data-free.
 
-Legend: N images.
+Legend: N images, H height, W width, C channels.
 """
 
 from collections.abc import Sequence
@@ -23,12 +22,13 @@ ROWS_PER_SHARD = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingImages(ShardedPool):
-    """The images of the task's training split, without their labels: the pool of an oracle.
+    """Gives the images of the task's training split, without their labels: the pool of an oracle.
 
     Row ids are positions in the split. The probe is held out of this pool as of every other (15 %,
     at most 3,000 rows), so a student learns from 85 % of digits' and 94 % of CIFAR's training
-    images: the ceiling is stated a little too
-    low. Source: the task. Range: it has one draw, 0.
+    images: the ceiling is stated a little too low.
+    Source: the task.
+    Range: it has one draw, 0.
     Interplay: the probe lies in this pool too, so its agreement cannot be compared with that on
     another pool; compare by validation and test. With `OriginalLabels` in place of KD it is
     ordinary supervised training.

@@ -31,8 +31,8 @@ def parquet_files(place: Place, path: str) -> dict[str, tuple[int, int]]:
     first = found[0].name.decode("utf-8", "backslashreplace").rstrip("/") if found else ""
     what = f"{len(found)} other entries, such as {first!r}" if found else "nothing"
     raise ValueError(
-        f"a pool must have *.parquet files directly in its folder, but got {what} in {path}; "
-        "write the images there as Parquet, or name the folder that has the shards"
+        f"a pool must have *.parquet files directly in its folder, but got {what} in {path}; write "
+        "the images there as Parquet, or name the folder that has the shards"
     )
 
 

@@ -20,7 +20,7 @@ from dfkd.storage import Storage, layout
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetPool(BasePool):
-    """Your own folder of Parquet shards, never written to.
+    """Reads your own folder of Parquet shards, which is never written to.
 
     Columns: `image`, raw uint8 pixels of the task's shape or encoded images (decoding.py says how
     they are read); if you like `row_id`, int64 and unique in the pool; without it rows are numbered

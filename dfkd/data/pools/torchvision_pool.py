@@ -24,13 +24,12 @@ from dfkd.storage import Storage, layout
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionPool(BasePool):
-    """The images of `torchvision.datasets.<name>(path, **arguments)`, converted and resized to the
-    task's shape.
+    """Reads the images of `torchvision.datasets.<name>(path, **arguments)`, at the task's shape.
 
-    name="SVHN", arguments=(("split", "extra"),), path="folder". What lies at 0 of a sample is its
-    image; the rest, its
-    label too, is not looked at. Row ids: positions. Duplicates and what cannot be read are set
-    aside (`ImageFolder`).
+        TorchvisionPool(name="SVHN", arguments=(("split", "extra"),), path="folder")
+
+    What lies at 0 of a sample is its image; the rest, its label too, is not looked at. Row ids:
+    positions. Duplicates and what cannot be read are set aside, as in `ImageFolder`.
     Range: data sets that know their length and give PIL images or uint8 arrays; their files must be
     there, or ("download", True) among the arguments; "" as path for those that take none. One draw,
     0.
@@ -97,8 +96,7 @@ class TorchvisionPool(BasePool):
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"torchvision must be able to read {self.name} with {dict(self.arguments)} from "
-                f"{self.path!r}, but it "
-                f"says: {reason}; mend path or arguments"
+                f"{self.path!r}, but it says: {reason}; mend path or arguments"
             ) from error
         return found
 
@@ -113,7 +111,7 @@ class TorchvisionPool(BasePool):
         return kind
 
     def _stamps(self) -> str:
-        """Of all files below the path: what has changed is imported anew."""
+        """Return a digest of all files below the path: what has changed is imported anew."""
         stamps = hashlib.sha256()
         for entry in walk(place_of(self.path)) if self.path else ():
             stamps.update(repr(entry).encode())
@@ -122,7 +120,7 @@ class TorchvisionPool(BasePool):
 
 @dataclass(frozen=True)
 class _Samples:
-    """Stretches of the data set are the parts."""
+    """The data set as a source; stretches of it are the parts."""
 
     pool: TorchvisionPool
     ranges: tuple[tuple[int, int], ...]

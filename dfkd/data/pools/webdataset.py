@@ -1,6 +1,4 @@
-"""WebDataset's tars as pools: read from front to back with the standard library, nothing unpacked
-or unpickled.
-"""
+"""WebDataset's tars as pools, read from front to back; nothing is unpacked or unpickled."""
 
 from __future__ import annotations
 
@@ -34,17 +32,17 @@ EXTENDED = (
 
 @dataclass(frozen=True, kw_only=True)
 class WebDatasetTars(BasePool):
-    """All images in the tar files below a folder, as `ImageFolder` reads the same files: the same
-    ids, the same pixels.
+    """Reads all images in the tar files below a folder, as `ImageFolder` reads the same files.
 
+    Ids and pixels are the same as well.
     Row ids: a hash of the member's name, "./" in front of it left out. Order: by the tars' names,
     then as in the tar. Of members with the same name or bytes the first is kept;
     `unique_names=False` for tars that number theirs anew. What cannot be read is set aside as in
     `ImageFolder`; of a damaged tar what stands before the damage is read. What goes with an image
     (.json, .cls, .txt) is not opened, and pickles (.pyd, .pickle) are never unpickled.
     Range: path, a folder with .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz files, here or below a URI
-    without credentials.
-    One draw, 0. Source: the format of github.com/webdataset/webdataset.
+    without credentials. One draw, 0.
+    Source: the format of github.com/webdataset/webdataset.
     """
 
     version: ClassVar[int] = 1
@@ -61,7 +59,7 @@ class WebDatasetTars(BasePool):
         check_limits(self.path, self.most_pixels, self.most_rejected)
 
     def check(self, image_shape: ImageShape) -> None:
-        """ValueError in one line where there is no such folder or no tar in it."""
+        """Raise ValueError in one line where there is no such folder or no tar in it."""
         check_pool(image_shape)
         self._tars(listable(self.path))
 
@@ -95,7 +93,7 @@ class WebDatasetTars(BasePool):
 
 @dataclass(frozen=True)
 class _Members:
-    """The tars are the parts."""
+    """The members of tars as a source; the tars are the parts."""
 
     place: Place
     tars: tuple[Entry, ...]
@@ -156,8 +154,9 @@ def _lost(name: bytes, why: Rejected) -> Item:
 
 
 def _header(ended: list[bool]) -> type[tarfile.TarInfo]:
-    """Headers that say when the tar has come to its proper end, and are not read where they are
-    longer than any is.
+    """Return a class of headers that say when the tar has come to its proper end.
+
+    They are not read where they are longer than any real one is.
     """
 
     class Header(tarfile.TarInfo):

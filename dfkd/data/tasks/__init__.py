@@ -1,8 +1,7 @@
-"""Tasks: labelled sets, from which a teacher learns and by which a student is judged; no loss reads
-them.
+"""Labelled sets, from which a teacher learns and by which a student is judged.
 
-Legend: N images, H height, W width, C channels, K classes. Images are uint8, 0 to 255, channels
-last.
+No loss reads their labels. Legend: N images, H height, W width, C channels, K classes. Images are
+uint8, 0 to 255, channels last.
 """
 
 from dfkd.data.tasks.cifar import Cifar10, Cifar100

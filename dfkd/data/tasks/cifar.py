@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100 from their binary files, which hold nothing that is executed when they are
-read.
+"""CIFAR-10 and CIFAR-100 from their binary files, which hold nothing that is executed.
 
-Legend: N images, H height, W width, C channels. Both come from
-https://www.cs.toronto.edu/~kriz/cifar.html, "binary version"; the Python version is pickles, and is
-not read. There is no validation split: what chooses is the probe.
+Both come from https://www.cs.toronto.edu/~kriz/cifar.html, "binary version"; the Python version is
+pickles, and is not read. There is no validation split: what chooses is the probe.
+
+Legend: N images, H height, W width, C channels.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ PIXELS = 3 * 32 * 32
 
 
 class _Cifar(BaseTask):
-    """What the two have in common: a folder of records, each some label bytes and the planes of an
-    image.
-    """
+    """What the two have in common: records of some label bytes and an image's planes."""
 
     path: str
     train_files: ClassVar[tuple[str, ...]]
@@ -51,7 +49,7 @@ class _Cifar(BaseTask):
         return self._read(self.test_files)
 
     def _read(self, names: Sequence[str]) -> Split:
-        """A copy, so that a caller who writes into it does not change what the next one gets."""
+        """Return a copy: a caller who writes into it does not change what the next one gets."""
         splits = [
             _records(Path(self.path).expanduser() / name, self.label_bytes, self.classes)
             for name in names
@@ -64,7 +62,7 @@ class _Cifar(BaseTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar10(_Cifar):
-    """50,000 and 10,000 photographs of 32x32 in ten classes (Krizhevsky, 2009).
+    """Holds 50,000 and 10,000 photographs of 32x32 in ten classes (Krizhevsky, 2009).
 
     path: the folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin. Not identity:
     these are the files of one published data set. Mean and deviation are those of the published
@@ -87,9 +85,9 @@ class Cifar10(_Cifar):
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar100(_Cifar):
-    """50,000 and 10,000 photographs of 32x32 in a hundred classes (Krizhevsky, 2009); the fine
-    labels are read.
+    """Holds 50,000 and 10,000 photographs of 32x32 in a hundred classes (Krizhevsky, 2009).
 
+    The fine labels are read.
     path: the folder with train.bin and test.bin; see `Cifar10`.
     """
 
@@ -109,7 +107,7 @@ class Cifar100(_Cifar):
 
 @cache
 def _records(path: Path, label_bytes: int, classes: int) -> Split:
-    """ValueError with one line for a file that is missing or is not of this format."""
+    """Return the images of a file. Raises ValueError where it is missing or not of this format."""
     if not path.is_file():
         raise ValueError(
             f"there is no file {path}: name the folder of the binary version of CIFAR with path=..."

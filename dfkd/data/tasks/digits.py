@@ -19,15 +19,14 @@ _SPLIT_SEED = 2302_08771
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(BaseTask):
-    """1,797 real handwritten digits: the embedded development task, on which the defaults were
-    found.
+    """Holds 1,797 real handwritten digits: the development task, on which the defaults were found.
 
     Source: scikit-learn's `load_digits`, the test part of UCI's "Optical Recognition of Handwritten
     Digits": 32x32 bitmaps, of which each pixel here counts the ink in 4x4. So 8x8 in 17 grey
     levels, doubled to 16x16.
     Splits: 897 train, 300 validation, 600 test, each with the classes in the proportion of the
-    whole. Who wrote
-    a digit is not recorded: the splits share writers.
+    whole.
+    Who wrote a digit is not recorded: the splits share writers.
     Range: no fields.
     """
 
@@ -52,7 +51,7 @@ class Digits(BaseTask):
 
 
 def _copy_of(start: int, stop: int) -> Split:
-    """A copy, so that a caller who writes into it does not change what the next one gets."""
+    """Return a copy, so that a caller who writes into it does not change what the next one gets."""
     images_NHWC, labels_N = _digits_in_split_order()
     return Split(images_NHWC[start:stop].copy(), labels_N[start:stop].copy())
 
@@ -69,14 +68,12 @@ def _digits_in_split_order() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _split_order(labels_N: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """An order in which each split, a stretch of it, holds the classes in the proportion of the
-    whole.
+    """Return an order of which each stretch holds the classes in the proportion of the whole.
 
     Each image gets a random rank within its class; (rank + 1/2) / class size interleaves the
-    classes evenly.
-    Within a split the order is random again: a periodic one would be a trap for who takes every
-    tenth image. Uniform draws rather than `Generator.permutation`: NumPy may change the latter
-    between versions.
+    classes evenly. Within a split the order is random again: a periodic one would be a trap for who
+    takes every tenth image. Uniform draws rather than `Generator.permutation`: NumPy may change the
+    latter between versions.
     """
     keys_N = np.random.Generator(np.random.PCG64(seed)).random(len(labels_N))
     place_N = np.empty(len(labels_N))
@@ -91,8 +88,9 @@ def _split_order(labels_N: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def _doubled(levels_NHW: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Bilinear, 8x8 to 16x16, and 0..16 to 0..255; in integers, so that all machines get the same
-    pixels.
+    """Return images of 8x8 resized bilinearly to 16x16, and 0..16 scaled to 0..255.
+
+    It is done in integers, so that all machines get the same pixels.
     """
     side = levels_NHW.shape[1]
     quarters = np.zeros((2 * side, side), dtype=np.int64)  # of the source rows, for each new row

@@ -32,13 +32,12 @@ LABELS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class FashionMnist(BaseTask):
-    """70,000 photographs of garments in ten classes, 28x28, grey on black (Xiao et al., 2017).
+    """Holds 70,000 grey photographs of garments in ten classes, 28x28 (Xiao et al., 2017).
 
     Splits: of the 60,000 published training images, in their published order, the first 27,000 (45
     %) train and the next 3,000 (5 %) validate. The other half is no part of the task: `held_out`,
-    which no teacher of this task has
-    seen, is there for a wild pool. Test: the published 10,000. Mean and deviation are those of the
-    27,000.
+    which no teacher of this task has seen, is there for a wild pool. Test: the published 10,000.
+    Mean and deviation are those of the 27,000.
     path: a folder with the four idx files, packed or not, or one that torchvision downloaded into;
     empty: the Debian package dataset-fashion-mnist, else where `download` puts them. Not identity:
     `content` is.
@@ -67,14 +66,15 @@ class FashionMnist(BaseTask):
         return _copy_of(test, 0, len(test))
 
     def held_out(self) -> Split:
-        """The half that no teacher learns from, read only. Its labels are for the evaluation of a
-        selection alone.
+        """Return the half that no teacher learns from, read only.
+
+        Its labels are for the evaluation of a selection alone.
         """
         train = self._files().train
         return Split(train.images[len(train) // 2 :], train.labels[len(train) // 2 :])
 
     def check(self) -> None:
-        """ValueError with one line if the files are not there or have other content."""
+        """Raise ValueError in one line if the files are not there or have other content."""
         self._files()
 
     def _files(self) -> _Files:
@@ -83,23 +83,24 @@ class FashionMnist(BaseTask):
         if files.content != self.content:
             raise ValueError(
                 f"the files in {folder} are not the expected Fashion-MNIST: content is "
-                f"{files.content}, expected "
-                f"{self.content}; get them again, or, where these are the ones you mean, set "
-                "task.content to theirs"
+                f"{files.content}, expected {self.content}; get them again, or, where these are "
+                "the ones you mean, set task.content to theirs"
             )
         return files
 
 
 def content_of(folder: str) -> str:
-    """The beginning of the SHA-256 of the four idx files in or below this folder, unpacked,
-    training images first.
+    """Return the beginning of the SHA-256 of the four idx files in or below this folder.
+
+    They are hashed unpacked, training images first.
     """
     return _read(_folder(folder)).content
 
 
 def download(folder: str = "") -> FashionMnist:
-    """The task, its files downloaded by torchvision into this folder, or to where an empty `path`
-    finds them.
+    """Return the task after torchvision has downloaded its files into this folder.
+
+    Without a folder they go to where an empty `path` finds them.
     """
     from torchvision.datasets import FashionMNIST
 
@@ -115,7 +116,7 @@ class _Files:
 
 
 def _copy_of(split: Split, start: int, stop: int) -> Split:
-    """A copy, so that a caller who writes into it does not change what the next one gets."""
+    """Return a copy, so that a caller who writes into it does not change what the next one gets."""
     return Split(split.images[start:stop].copy(), split.labels[start:stop].copy())
 
 
@@ -126,17 +127,15 @@ def _torch_folder() -> Path:
 
 
 def _folder(path: str) -> Path:
-    """The first place that has the files."""
+    """Return the first place that has the files."""
     roots = [Path(path).expanduser()] if path else [DEBIAN, _torch_folder()]
     for folder in (root / below for root in roots for below in BELOW):
         if _file(folder, "train-images-idx3-ubyte") is not None:
             return folder
     raise ValueError(
-        f"there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in "
-        f"{' or '.join(map(str, roots))}: apt-get install "
-        "dataset-fashion-mnist, call dfkd.data.tasks.fashion_mnist.download(), or name its folder: "
-        "task.path, "
-        "pool.task.path"
+        "there is no train-images-idx3-ubyte(.gz) of Fashion-MNIST in "
+        f"{' or '.join(map(str, roots))}: apt-get install dataset-fashion-mnist, call "
+        "dfkd.data.tasks.fashion_mnist.download(), or name its folder: task.path, pool.task.path"
     )
 
 
@@ -146,7 +145,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 @cache
 def _read(folder: Path) -> _Files:
-    """All four at once: 55 MB that every process which needs one of them needs in any case."""
+    """Read all four at once: 55 MB that every process which needs one of them needs in any case."""
     sha256 = hashlib.sha256()
     train, test = (_split(folder, part, sha256) for part in ("train", "t10k"))
     return _Files(train, test, sha256.hexdigest()[: len(PUBLISHED)])
@@ -163,8 +162,7 @@ def _split(folder: Path, part: str, sha256: hashlib._Hash) -> Split:
     ):
         raise ValueError(
             f"{folder} must hold N images of 28x28 and N labels, but {part} has shapes "
-            f"{images_NHW.shape} and "
-            f"{labels_N.shape}: is it another data set?"
+            f"{images_NHW.shape} and {labels_N.shape}: is it another data set?"
         )
     if labels_N.size and labels_N.max() >= LABELS:
         raise ValueError(
@@ -175,8 +173,9 @@ def _split(folder: Path, part: str, sha256: hashlib._Hash) -> Split:
 
 
 def _array(path: Path, sha256: hashlib._Hash) -> NDArray[np.uint8]:
-    """What an idx file holds: two zero bytes, 8 for uint8, the number of dimensions, their sizes,
-    the values.
+    """Return what an idx file holds. Raises ValueError where it is none of uint8.
+
+    It has two zero bytes, 8 for uint8, the number of dimensions, their sizes and the values.
     """
     data = _unpacked(path)
     sha256.update(data)
@@ -188,8 +187,7 @@ def _array(path: Path, sha256: hashlib._Hash) -> NDArray[np.uint8]:
     if not sizes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
         raise ValueError(
             f"{path} must be an idx file of uint8, but got {len(data)} bytes that begin with "
-            f"{data[:4].hex()!r} and "
-            f"sizes {sizes}: is it cut off? Get it again"
+            f"{data[:4].hex()!r} and sizes {sizes}: is it cut off? Get it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
 

@@ -1,8 +1,7 @@
-"""Tasks from folders: one subfolder per class below train/, val/ and test/, as torchvision's
-ImageFolder has them.
+"""Tasks from folders: one subfolder per class below train/, val/ and test/.
 
-N images, H height, W width, C channels. Images are decoded once, into the user's cache, and mapped
-from there.
+So torchvision's ImageFolder has them. Images are decoded once, into the user's cache, and mapped
+from there. N images, H height, W width, C channels.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class _Folder(BaseTask):
     splits: ClassVar[dict[str, tuple[str, ...]]]  # and the names that their folders may have
 
     def require(self, split: str) -> None:
-        """NoSplit if there is no such split."""
+        """Raise NoSplit if there is no such split."""
         if self._split_folder(split) is None:
             instead = (
                 "name a teacher that is trained"
@@ -64,15 +63,14 @@ class _Folder(BaseTask):
     def _check_fields(self) -> None:
         if self.shorter_side and self.shorter_side < max(self.image_shape[:2]):
             raise ValueError(
-                f"shorter_side must be 0, or so large that image_shape can be cut out, but got "
-                f"shorter_side={self.shorter_side!r} "
-                f"and image_shape={self.image_shape!r}"
+                "shorter_side must be 0, or so large that image_shape can be cut out, but got "
+                f"shorter_side={self.shorter_side!r} and image_shape={self.image_shape!r}"
             )
 
     def _classes(self, splits: Sequence[Path]) -> tuple[str, ...]:
-        """Their names, sorted: the order of the labels.
+        """Return the names of the classes, sorted: the order of the labels.
 
-        ValueError unless all splits have the same.
+        Raises ValueError unless all splits have the same.
         """
         names = {split: class_names(split) for split in splits}
         first = names[splits[0]]
@@ -80,28 +78,27 @@ class _Folder(BaseTask):
             if odd := sorted(set(first) ^ set(others)):
                 raise ValueError(
                     f"{split} and {splits[0]} must have the same subfolders, one for each class, "
-                    f"but {odd[0]!r} is in "
-                    "one of them only"
+                    f"but {odd[0]!r} is in one of them only"
                 )
         return first
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFolder(_Folder):
-    """Your own labelled images: path/train/<class>/..., path/val/<class>/...,
-    path/test/<class>/....
+    """Reads your own labelled images: path/train/<class>/..., path/val/..., path/test/....
 
     Splits: train may be missing where the teacher is given; val (also named validation or valid)
-    may be missing: what chooses is then the probe alone; test may be missing where no command reads
-    it. Classes are numbered by their names in sorted order. Files in subfolders of a class count as
+    may be
+    missing: what chooses is then the probe alone; test may be missing where no command reads it.
+    Classes are numbered by their names in sorted order. Files in subfolders of a class count as
     well; those that are not named as images do not.
     path: the folder. Not identity: content is.
     image_shape: (H, W, C). Images are resized to it, as those of pools are; where shorter_side is
     not 0, the shorter side is resized to that and the centre cut out, as torchvision evaluates.
     mean, std: per channel, of pixels scaled to 0..1, those that the teacher was trained with; found
-    from train where
-    they are not given. classes, content: found in the folder; content is a digest of the names and
-    bytes of all files, and a folder that has changed since is refused.
+    from train where they are not given.
+    classes, content: found in the folder; content is a digest of the names and bytes of all files,
+    and a folder that has changed since is refused.
     Range: memory is bounded, the cache is not: H * W * C bytes for each image of the splits that
     are read (decoded.py).
     """
@@ -139,8 +136,7 @@ class LabelledFolder(_Folder):
         if self.classes < 2:
             raise ValueError(
                 f"the folders in {self.path!r} must have 2 subfolders or more, one for each class, "
-                "but got "
-                f"{self.classes}"
+                f"but got {self.classes}"
             )
         if not self.mean and not self.std:
             mean, std = self._statistics()
@@ -154,6 +150,7 @@ class LabelledFolder(_Folder):
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """The names of the subfolders, sorted: the order of the labels."""
         return self._classes([folder for _, folder in self._folders()])
 
     def train(self) -> Split:
@@ -166,28 +163,25 @@ class LabelledFolder(_Folder):
         return self._asked("test")
 
     def check(self) -> None:
-        """ValueError with one line if the folder has changed or an image that judges a student
-        cannot be read.
-        """
+        """Raise ValueError if the folder has changed or an image that judges is unreadable."""
         content = self._content()
         if content != self.content:
             raise ValueError(
                 f"the images in {self.path} are not those of this experiment: content is "
-                f"{content}, expected "
-                f"{self.content}; where these are the ones you mean, leave content out"
+                f"{content}, expected {self.content}; where these are the ones you mean, leave "
+                "content out"
             )
         for name in ("validation", "test"):
             self._read(name)
 
     def _folders(self) -> list[tuple[str, Path]]:
-        """The splits that there are."""
+        """Return the splits that there are, by name."""
         found = [(name, self._split_folder(name)) for name in self.splits]
         folders = [(name, folder.resolve()) for name, folder in found if folder is not None]
         if not folders:
             raise ValueError(
-                f"path must be a folder with train/, val/ or test/, each with one subfolder per "
-                "class, but got "
-                f"{self.path!r}, which has none of them"
+                "path must be a folder with train/, val/ or test/, each with one subfolder per "
+                f"class, but got {self.path!r}, which has none of them"
             )
         return folders
 
@@ -204,8 +198,7 @@ class LabelledFolder(_Folder):
         if self._split_folder("train") is None:
             raise ValueError(
                 f"mean and std must be given where there is no train/, as in {self.path!r}: those "
-                "that the teacher was "
-                "trained with"
+                "that the teacher was trained with"
             )
         key = digest(["statistics", self.content, *self.image_shape, self.shorter_side])
         mean, std = remembered(key, lambda: statistics(self.train().images))
@@ -214,8 +207,7 @@ class LabelledFolder(_Folder):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNetFolder(_Folder):
-    """ImageNet-1k (Russakovsky et al., 2015) as torchvision's ImageFolder has it: train/<wnid>/...,
-    val/<wnid>/....
+    """Reads ImageNet-1k (Russakovsky et al., 2015): train/<wnid>/..., val/<wnid>/....
 
     Splits: the published training images train; the published validation images, whose labels are
     the only other ones that are public, are the test set, as in all published work; there is no
@@ -248,13 +240,13 @@ class ImageNetFolder(_Folder):
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """The names of the thousand subfolders. Raises ValueError for any other number."""
         splits = [split for split in map(self._split_folder, self.splits) if split is not None]
         names = self._classes(splits) if splits else ()
         if len(names) != self.classes:
             raise ValueError(
-                f"ImageNet's train/ and val/ must have 1000 subfolders, n01440764 and so on, but "
-                f"got {len(names)} in "
-                f"{self.path!r}; for another set of classes take LabelledFolder"
+                "ImageNet's train/ and val/ must have 1000 subfolders, n01440764 and so on, but "
+                f"got {len(names)} in {self.path!r}; for another set of classes take LabelledFolder"
             )
         return names
 
@@ -268,5 +260,5 @@ class ImageNetFolder(_Folder):
         return self._asked("test")
 
     def check(self) -> None:
-        """ValueError with one line if the folder has not ImageNet's classes."""
+        """Raise ValueError in one line if the folder has not ImageNet's classes."""
         _ = self.class_names

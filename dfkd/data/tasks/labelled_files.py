@@ -1,5 +1,4 @@
-"""Labelled image files: one subfolder per class. Which files there are, what they hold, and the
-statistics of pixels.
+"""Labelled image files: one subfolder per class, what it holds, and the statistics of pixels.
 
 N images, H height, W width, C channels, L levels of a pixel.
 """
@@ -34,6 +33,7 @@ ENDINGS = (
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the subfolders, sorted, without hidden ones."""
     return tuple(
         sorted(
             path.name
@@ -45,8 +45,9 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Files:
-    """The images of one split, by class and name. `stamp` is another one where a file is new, moved
-    or has changed.
+    """The images of one split, by class and name.
+
+    stamp: another one where a file is new, moved or has changed.
     """
 
     folder: Path
@@ -55,7 +56,7 @@ class Files:
     stamp: str
 
     def content(self) -> str:
-        """Of names and bytes."""
+        """Return a digest of names and bytes."""
         names: list[Json] = [str(path.relative_to(self.folder)) for path in self.paths]
         return digest([names, [*side_by_side(_digest, self.paths)]])
 
@@ -67,7 +68,10 @@ def _digest(path: Path) -> str:
 
 @cache
 def files_in(folder: Path) -> Files:
-    """Looked at once in a process. ValueError with one line for a class without images."""
+    """Return a split's files, looked at once in a process.
+
+    Raises ValueError in one line for a class without images.
+    """
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names(folder)):
@@ -89,8 +93,9 @@ def files_in(folder: Path) -> Files:
 
 
 def statistics(images_NHWC: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel scaled to 0..1, to four digits; exact, a stretch of images
-    at a time.
+    """Return mean and deviation of each channel scaled to 0..1, to four digits.
+
+    They are exact, computed from a stretch of images at a time.
     """
     counts_CL = np.zeros((images_NHWC.shape[3], 256), dtype=np.int64)
     for start in range(0, len(images_NHWC), 1024):

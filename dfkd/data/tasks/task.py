@@ -21,7 +21,7 @@ class NoSplit(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels."""
+    """Holds images and their labels. Raises ValueError for other types or lengths."""
 
     images: NDArray[np.uint8]  # (N, H, W, C)
     labels: NDArray[np.int64]  # (N,)
@@ -34,8 +34,8 @@ class Split:
             )
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"labels must be int64 of shape ({len(self.images)},), one per image, "
-                f"but got {self.labels.dtype} of shape {self.labels.shape}"
+                f"labels must be int64 of shape ({len(self.images)},), one per image, but got "
+                f"{self.labels.dtype} of shape {self.labels.shape}"
             )
 
     def __len__(self) -> int:

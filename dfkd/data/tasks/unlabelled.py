@@ -1,4 +1,4 @@
-"""A task of which no image is here: what is known of a teacher whose data is gone."""
+"""A task of which no image is here, for a teacher whose data is gone."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, Self
@@ -8,12 +8,11 @@ from dfkd.data.tasks.task import BaseTask, NoSplit
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled(BaseTask):
-    """How many classes a teacher knows, and which images it expects; there are no labels, so only
-    the probe compares.
+    """Says how many classes a teacher knows and which images it expects, and has no labels.
 
-        Unlabelled(classes=100, image_shape=(32, 32, 3), mean=(0.507, 0.487, 0.441), std=(0.267,
-        0.256, 0.276))
+        Unlabelled(classes=10, image_shape=(32, 32, 1), mean=(0.507,), std=(0.267,))
 
+    Students are then compared by the probe alone.
     image_shape: (H, W, C). mean, std: per channel, of pixels scaled to 0..1: those that the teacher
     was trained with.
     Source: whoever trained the teacher.
@@ -44,6 +43,7 @@ class Unlabelled(BaseTask):
         self.require("test")
 
     def require(self, split: str) -> NoReturn:
+        """Raise NoSplit, which says what to do instead."""
         instead = (
             "name a teacher that is trained"
             if split == "train"
@@ -58,10 +58,10 @@ class Unlabelled(BaseTask):
 def check_images(
     image_shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    """ValueError with one line unless the three fit together."""
+    """Raise ValueError in one line unless the three fit together."""
     if len(image_shape) != 3 or image_shape[2] not in (1, 3, 4) or min(image_shape) < 1:
         raise ValueError(
-            f"image_shape must be (height, width, channels), 1, 3 or 4 channels, but got "
+            "image_shape must be (height, width, channels), 1, 3 or 4 channels, but got "
             f"{image_shape=}"
         )
     if (
@@ -71,6 +71,5 @@ def check_images(
     ):
         raise ValueError(
             f"mean and std must be those of {image_shape[2]} channels scaled to 0..1, std above 0, "
-            "but got "
-            f"{mean=}, {std=}"
+            f"but got {mean=}, {std=}"
         )

@@ -108,8 +108,7 @@ class Tapped(nn.Module):
         if "features" not in caught:
             raise ValueError(
                 f"the last Linear layer of {type(self.network).__name__} is not used in its "
-                "forward pass: register the "
-                "layer that gives the logits after all others"
+                "forward pass: register the layer that gives the logits after all others"
             )
         return logits_BK, caught["features"], *(caught[f"stage {name}"] for name in self._stages)
 

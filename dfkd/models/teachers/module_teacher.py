@@ -58,7 +58,7 @@ class ModuleTeacher(BaseTeacher):
             return
         if not isinstance(module, nn.Module):
             raise ValueError(
-                f"a ModuleTeacher needs module=, an nn.Module with its weights loaded, but got "
+                "a ModuleTeacher needs module=, an nn.Module with its weights loaded, but got "
                 f"{module!r}"
             )
         kept = copy.deepcopy(module).cpu().eval().requires_grad_(False)
@@ -79,8 +79,8 @@ class ModuleTeacher(BaseTeacher):
         if kept is None:
             raise ValueError(
                 f"the teacher was a network in memory, a {self.kind} with the content "
-                f"{self.content}, and is not here: "
-                "hand it over again with ModuleTeacher(module=net)"
+                f"{self.content}, and is not here: hand it over again with "
+                "ModuleTeacher(module=net)"
             )
         return copy.deepcopy(kept)
 

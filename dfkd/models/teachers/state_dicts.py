@@ -49,8 +49,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     if not path.is_file():
         raise ValueError(
             f"the teacher file {path} does not exist: name a .safetensors file with the teacher's "
-            "weights, or a .pt "
-            "file with its state dict"
+            "weights, or a .pt file with its state dict"
         )
     content = _read_safetensors(path) if _is_safetensors(path) else _read_pytorch(path)
     taken_off: list[str] = []
@@ -66,8 +65,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         )
         raise ValueError(
             f"the teacher file {path} holds a {type(content).__name__}{names}, where a state dict "
-            "was expected: save "
-            "one with torch.save(net.state_dict(), path)"
+            "was expected: save one with torch.save(net.state_dict(), path)"
         )
     return {str(name): value.detach() for name, value in content.items()}, taken_off
 
@@ -122,12 +120,11 @@ def _refusal(path: Path, reason: str) -> str:
     named = re.search(r"GLOBAL ([\w.]+)", reason)
     if named is None:
         return (
-            f"the teacher file {path} is neither safetensors nor a readable state dict: save "
-            "it again"
+            f"the teacher file {path} is neither safetensors nor a readable state dict: save it "
+            "again"
         )
     return (
         f"the teacher file {path} holds a pickled object of {named[1]}, and reading such a file "
-        "can run any code: if "
-        "you trust it, load it where that class is known and save its weights alone with "
-        "torch.save(net.state_dict(), path)"
+        "can run any code: if you trust it, load it where that class is known and save its weights "
+        "alone with torch.save(net.state_dict(), path)"
     )

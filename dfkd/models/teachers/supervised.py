@@ -60,13 +60,13 @@ class SupervisedTeacher(BaseTeacher):
             )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
-                "a teacher's learning_rate must be above 0 and its weight_decay 0 or more, "
-                f"but got learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}"
+                "a teacher's learning_rate must be above 0 and its weight_decay 0 or more, but got "
+                f"learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}"
             )
         if self.shift < 0 or not 0 <= self.smoothing < 1:
             raise ValueError(
-                "a teacher's shift must be 0 pixels or more and its smoothing lie in [0, 1), "
-                f"but got shift={self.shift!r}, smoothing={self.smoothing!r}"
+                "a teacher's shift must be 0 pixels or more and its smoothing lie in [0, 1), but "
+                f"got shift={self.shift!r}, smoothing={self.smoothing!r}"
             )
 
     def check(self, task: Task) -> None:

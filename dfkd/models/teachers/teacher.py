@@ -118,14 +118,12 @@ def check_serves(module: nn.Module, task: Task, what: str) -> None:
     if logits_BK.shape != (2, task.classes):
         raise ValueError(
             f"{what} must answer two {size} with logits of shape {(2, task.classes)}, one for each "
-            "of the task's "
-            f"classes, but got {tuple(logits_BK.shape)}"
+            f"of the task's classes, but got {tuple(logits_BK.shape)}"
         )
     if features_BD.dim() != 2:
         raise ValueError(
             f"{what} must pool its features before its last Linear layer, to [images, width], but "
-            "got "
-            f"{tuple(features_BD.shape)} there"
+            f"got {tuple(features_BD.shape)} there"
         )
     if not logits_BK.isfinite().all():
         raise ValueError(

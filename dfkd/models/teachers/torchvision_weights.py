@@ -74,8 +74,8 @@ class TorchvisionWeights(BaseTeacher):
         if (classes, 3) != (task.classes, task.image_shape[2]):
             raise ValueError(
                 f"{self._name} knows {classes} classes in images of 3 channels, but the task has "
-                f"{task.classes} in "
-                f"images of {task.image_shape[2]}: choose a teacher that was trained on the task"
+                f"{task.classes} in images of {task.image_shape[2]}: choose a teacher that was "
+                "trained on the task"
             )
         weights = {
             name: value.detach() for name, value in self._module(published).state_dict().items()
@@ -106,8 +106,8 @@ class TorchvisionWeights(BaseTeacher):
             cache = Path(torch.hub.get_dir()) / "checkpoints"
             raise ValueError(
                 f"{self._name} can neither be read from PyTorch's cache nor be downloaded "
-                f"({reason}): put "
-                f"{published.url} into {cache}, or set TORCH_HOME to a cache that has it"
+                f"({reason}): put {published.url} into {cache}, or set TORCH_HOME to a cache that "
+                "has it"
             ) from error
         return module
 
