@@ -1,1 +1,1 @@
-"""Networks, where their features are tapped, and teachers."""
+"""Networks, from which features are tapped, and teachers."""

@@ -1,4 +1,4 @@
-"""Scores: the teacher's answer to every row of a pool. Scored once, stored, mapped into memory."""
+"""The teacher's answer to every row of a pool: scored once, stored, mapped into memory."""
 
 from dfkd.scores.scores import (
     Columns,

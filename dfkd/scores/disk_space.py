@@ -1,7 +1,6 @@
-"""Space: how many bytes scores and their pack will take, said before they are written; a disk too
-small is one line.
+"""How many bytes scores and their memory map will take, said before they are written.
 
-N rows, K classes, D feature width.
+A disk that is too small is one line. N rows, K classes, D feature width.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MANY_CLASSES, SUGGESTED = 100, TopK(k=10)
 class Need:
     """What is still to be written.
 
-    rows: to be scored; map_rows: of the pack, 0 where it is there.
+    rows: to be scored; map_rows: of the memory map, 0 where it is there.
     """
 
     rows: int
@@ -41,21 +40,23 @@ class Need:
 
     @property
     def scores(self) -> int:
-        """Bytes, as if nothing in them were compressed."""
+        """The bytes of the scores, as if nothing in them were compressed."""
         return self.rows * self._row(self.cache)
 
     @property
     def memory_map(self) -> int:
+        """The bytes of the memory map."""
         return self.map_rows * (self._row(self.cache) + self.pixels)
 
     def logits(self, cache: TopK | None) -> int:
+        """Return the bytes of a row's logits where so many are kept."""
         return 4 * self.classes if cache is None else cache.bytes_per_row(self.classes)
 
     def _row(self, cache: TopK | None) -> int:
         return self.logits(cache) + 4 * self.width + OTHERS
 
     def line(self) -> str:
-        """ "scores: 1,281,167 rows x 1,000 classes: 5.1 GB; ..." """
+        """Return a line such as "scores: 1,281,167 rows x 1,000 classes: 5.1 GB; ..."."""
         kept = "" if self.cache is None else f", of which {self.cache.k} are kept"
         logits = size(self.rows * self.logits(self.cache))
         text = f"scores: {self.rows:,} rows x {self.classes:,} classes{kept}: {logits}"
@@ -67,7 +68,7 @@ class Need:
         )
 
     def check(self, storage: Storage) -> None:
-        """ValueError with one line if the disk of the storage has less than that free."""
+        """Raise ValueError in one line if the disk of the storage has less than that free."""
         packs = storage / layout.PACKS  # the larger part
         there = next(path for path in packs.parents if path.exists())
         free = shutil.disk_usage(there).free
@@ -85,7 +86,7 @@ class Need:
 def need(
     teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Storage
 ) -> Need:
-    """What is not there yet of the scores, and of the pack that is made from them."""
+    """Return what is not there yet of the scores and of the memory map made from them."""
     mapped = memory_map_folder(storage, teacher.digest, pool, task, cache).exists()
     return Need(
         rows=sum(

@@ -1,9 +1,8 @@
-"""Packs: a pool's images and the teacher's answers as memory maps. All workers of a node share one
-copy in its memory.
+"""Memory maps of a pool's images and the teacher's answers: a node's workers share one copy.
 
-N rows, H height, W width, C channels. A pack is made from the pool's shards and their score files,
-one shard at a time in memory, and can be made again from them: a cache, which may be deleted while
-nothing runs.
+One is made from the pool's shards and their score files, one shard at a time in memory, and can be
+made again from them: a cache, which may be deleted while nothing runs. N rows, H height, W width, C
+channels.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import is_half, whole_folder, write_json
 
-VERSION = 1  # raised when the files in a pack change
+VERSION = 1  # raised when the files in a memory map change
 
 
 def memory_map_folder(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
-    """Where the pack lies: content-addressed."""
+    """Return where the memory map lies, named by all that it is made from."""
     answers = [
         score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards
     ]
@@ -40,7 +39,7 @@ def memory_map_folder(
 def write_memory_map(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
-    """The pack's folder, whole; written unless it is there. The scores must be there."""
+    """Return the memory map's folder, written where it is missing; scores must be there."""
     folder = memory_map_folder(storage, teacher_digest, pool, task, cache)
     if folder.exists():
         return folder
@@ -62,7 +61,7 @@ def write_memory_map(
 def _arrays(
     scores: Sequence[Path], pool: PoolFiles, task: Task
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """Shard by shard: the images and all columns of the scores."""
+    """Yield the images and all columns of the scores, shard by shard."""
     for path, shard in zip(scores, pool.shards, strict=True):
         yield {
             "images_NHWC": read_shard(shard.path, task.image_shape)[1],
@@ -71,8 +70,9 @@ def _arrays(
 
 
 def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: int) -> None:
-    """One `.npy` a name. Written, not mapped: a full disk is then an error, not the end of the
-    process.
+    """Write an `.npy` for each name, without mapping it: a full disk is then an error.
+
+    A process that writes to a mapped file on a full disk dies.
     """
     for index, part in enumerate(parts):
         for name, values in part.items():
@@ -89,7 +89,7 @@ def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: 
 
 
 def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
-    """(images_NHWC, scores), read-only; what is not looked at is not read."""
+    """Return images [N, H, W, C] and scores, read-only; what is not looked at is not read."""
     files = folder.glob("*.npy")
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
     note = json.loads((folder / layout.PACK_NOTE).read_text()) if "logits_NK" not in maps else {}

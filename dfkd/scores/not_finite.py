@@ -1,4 +1,4 @@
-"""Answers that are no numbers: counted and refused, before anything is selected by them.
+"""Answers that are no numbers are counted and refused, before anything is selected by them.
 
 N rows, K classes, D feature width.
 """
@@ -35,7 +35,7 @@ class NotFinite(ValueError):
 def check_finite(
     row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]
 ) -> None:
-    """NotFinite, which counts, unless all logits and features are finite."""
+    """Raise NotFinite, which counts, unless all logits and features are finite."""
     kinds = {
         f"{kind} in {part}": found(values).any(axis=1)
         for part, values in (("logits", logits_NK), ("features", features_ND))
@@ -48,6 +48,6 @@ def check_finite(
 
 
 def together(parts: Sequence[NotFinite], images: int) -> NotFinite:
-    """What was found in several shards as one; images: of all that were looked at."""
+    """Return what was found in several shards as one; images: of all that were looked at."""
     kinds = sum((Counter(part.kinds) for part in parts), Counter[str]())
     return NotFinite(images, sum(part.bad for part in parts), parts[0].first, dict(kinds))

@@ -1,4 +1,4 @@
-"""Scores: the teacher's answer on every row of a pool, computed once and found again by content.
+"""The teacher's answer to every row of a pool, computed once and found again by content.
 
 N rows, K classes, D feature width. One Parquet file per pool shard lies under the digest of
 (teacher, shard, task's preprocessing, scoring version), so whoever needs the same answer finds it,
@@ -34,28 +34,46 @@ BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix prod
 
 
 class Summary(Protocol):
-    """One number per row: what rules need that work on tables of any size. `Scores` is one,
-    `Columns` another.
+    """Has one number per row for each column: what rules need that work on tables of any size.
+
+    `Scores` is one, `Columns` another.
     """
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """K, the number of the teacher's classes."""
+        ...
+
     @property
-    def pseudo_label_N(self) -> NDArray[Any]: ...
+    def pseudo_label_N(self) -> NDArray[Any]:
+        """The most likely class."""
+        ...
+
     @property
-    def confidence_N(self) -> NDArray[np.float32]: ...
+    def confidence_N(self) -> NDArray[np.float32]:
+        """The largest probability."""
+        ...
+
     @property
-    def entropy_N(self) -> NDArray[np.float32]: ...
+    def entropy_N(self) -> NDArray[np.float32]:
+        """The entropy of the answer in nats."""
+        ...
+
     @property
-    def margin_N(self) -> NDArray[np.float32]: ...
+    def margin_N(self) -> NDArray[np.float32]:
+        """The largest minus the second largest logit."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The teacher's clean answer on N rows, at temperature 1. Arrays may be read-only views of
-    shared memory.
+    """Holds the teacher's clean answer to N rows, at temperature 1.
 
+    Arrays may be read-only views of shared memory.
     logits_NK: an array, or what stands for one where only the largest of each row are kept; index
     it by rows.
     """
@@ -76,14 +94,15 @@ class Scores:
         return int(self.logits_NK.shape[1])
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
-        """The scores at these positions, in that order."""
+        """Return the scores at these positions, in that order."""
         return Scores.of(
             {name: values[rows] for name, values in self.columns().items()}, self.classes
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """All arrays by name, as files hold them: those that stand for the logits in their
-        place.
+        """Return all arrays by name, as files hold them.
+
+        Where only the largest logits are kept, their arrays stand in the place of the logits.
         """
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if not isinstance(self.logits_NK, TopLogits):
@@ -93,7 +112,7 @@ class Scores:
 
     @classmethod
     def of(cls, columns: dict[str, NDArray[Any]], classes: int) -> Scores:
-        """From what `columns` gave."""
+        """Return the scores from what `columns` gave."""
         if "logits_NK" in columns:
             return cls(**columns)
         plain = {name: values for name, values in columns.items() if name not in COLUMNS}
@@ -105,8 +124,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Some columns of N rows, 4 bytes each: for tables whose logits and features do not fit into
-    memory.
+    """Holds some columns of N rows, 4 bytes each, where logits and features fill the memory.
 
     arrays: by the columns' names in the files; asking for one that was not read is a KeyError.
     """
@@ -138,8 +156,9 @@ class Columns:
 def score_images(
     teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits [N, K] and pooled features [N, D] of clean images. The teacher is in eval mode, no
-    gradient.
+    """Return logits [N, K] and pooled features [N, D] of clean images.
+
+    The teacher is in eval mode and no gradient is taken.
     """
     network = Tapped(teacher.build(task).to(device)).eval()
     logits, features = [], []
@@ -156,9 +175,10 @@ def score_images(
 def scores_of(
     row_id_N: NDArray[np.int64], logits_NK: NDArray[np.float32], features_ND: NDArray[np.float32]
 ) -> Scores:
-    """The columns that follow from the logits, computed in float64 and kept in float32.
+    """Return the logits with the columns that follow from them, computed in float64.
 
-    NotFinite, a ValueError in one line with counts, where logits or features are NaN or infinite.
+    They are kept in float32. Raises NotFinite, a ValueError in one line with counts, where logits
+    or features are NaN or infinite.
     """
     check_finite(row_id_N, logits_NK, features_ND)
     shifted_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
@@ -178,8 +198,9 @@ def scores_of(
 def score_path(
     storage: Storage, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None
 ) -> Path:
-    """Where the scores of one pool shard lie: content-addressed. cache: what is kept of the logits;
-    None is all.
+    """Return where the scores of one pool shard lie, named by all that they depend on.
+
+    cache: what is kept of the logits; None is all.
     """
     preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
     kept: list[Json] = [] if cache is None else [spec(cache.canonical(task.classes))]
@@ -190,6 +211,7 @@ def score_path(
 def missing_shards(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> list[Shard]:
+    """Return the shards of the pool that have no scores yet."""
     return [
         shard
         for shard in pool.shards
@@ -205,9 +227,9 @@ def score_shard(
     device: str = "cpu",
     cache: TopK | None = None,
 ) -> Path:
-    """Score one pool shard and put its file in place, whole or not at all.
+    """Score one pool shard, put its file in place, whole or not at all, and return its path.
 
-    NotFinite, and no file, where the teacher answers NaN or infinity for some of its images.
+    Raises NotFinite, and writes no file, where the teacher answers NaN or infinity for some images.
     """
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
     logits_NK, features_ND = score_images(teacher, images_NHWC, task, device)
@@ -230,13 +252,12 @@ def _table(scores: Scores) -> pa.Table:
 
 
 def read_scores(paths: Sequence[Path]) -> Scores:
-    """Concatenate score files in the order of the pool's shards."""
+    """Return the scores of these files, in the order of the pool's shards."""
     table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
     names = {name.rsplit("_", 1)[0]: name for name in (*Scores.__dataclass_fields__, *COLUMNS)}
     columns = {names[name]: _array(table.column(name)) for name in table.column_names}
-    return Scores.of(
-        columns, int((table.schema.metadata or {}).get(b"classes", 0))
-    )  # files of whole logits need none
+    classes = (table.schema.metadata or {}).get(b"classes", 0)  # files of whole logits need none
+    return Scores.of(columns, int(classes))
 
 
 def holds_scores(path: Path) -> bool:

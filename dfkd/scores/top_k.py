@@ -1,8 +1,7 @@
-"""Top-k: of each answer the largest logits in half precision, and how much the others weigh
-together.
+"""Of each answer the largest logits are kept in half precision, and how much the others weigh.
 
-N rows, B some of them, K classes, J kept classes. For label spaces in which whole logits would fill
-a disk.
+It is for label spaces in which whole logits would fill a disk. N rows, B some of them, K classes, J
+kept classes.
 """
 
 from __future__ import annotations
@@ -20,17 +19,16 @@ LEAST = -65504.0  # of float16
 
 @dataclass(frozen=True, kw_only=True)
 class TopK(Piece):
-    """The teacher's cached answer keeps the k largest logits; the probability of all others is
-    spread evenly over them.
+    """Keeps the k largest logits of the teacher's cached answer, and spreads the rest evenly.
 
-    l_j as it was for the k largest, in float16 below the largest one, which is float32;
+    Formula: l_j as it was for the k largest, in float16 below the largest one, which is float32;
     l_j = log(sum of exp(l) over the others / (K - k)) for each of the others. Probabilities at
     temperature 1 keep their sums; at temperature T > 1 the others together weigh more than in the
     whole answer (Jensen): on made-up logits of 100 classes, the gradient of KD with 10, 20 and 50
     of them has a cosine of 0.970, 0.988 and 0.998 to the whole one at T = 4, of 0.9998 and more at
     T = 1.
-    k: 1 or more; K or more keeps all, in float16. A row takes 4k + 8 bytes (6k + 8 above 65,536
-    classes), whole 4K.
+    Range: k of 1 or more; K or more keeps all, in float16. A row takes 4k + 8 bytes (6k + 8 above
+    65,536 classes), whole 4K.
     Interplay: confidence, entropy, margin and pseudo-label are the whole answer's, so that what is
     selected by them is the same; dropping and losses see the spread answer. A teacher that is asked
     live answers whole.
@@ -49,10 +47,11 @@ class TopK(Piece):
             raise ValueError(f"cache.k must be 1 class or more, but got k={self.k!r}")
 
     def canonical(self, classes: int) -> TopK:
+        """Return the one form of all caches that keep the same of so many classes."""
         return TopK(k=min(self.k, classes))
 
     def kept(self, logits_NK: NDArray[np.float32]) -> TopLogits:
-        """What stays of these. Of equal logits the class with the lower number."""
+        """Return what is kept of these logits; of equal ones the class with the lower number."""
         classes = logits_NK.shape[1]
         order_NK = np.argsort(-logits_NK, axis=1, kind="stable")
         class_NJ = order_NK[:, : self.k]
@@ -69,6 +68,7 @@ class TopK(Piece):
         )
 
     def bytes_per_row(self, classes: int) -> int:
+        """Return the bytes that the logits of a row take."""
         return min(self.k, classes) * (_kind(classes).itemsize + 2) + 8
 
 
@@ -77,7 +77,7 @@ def _kind(classes: int) -> np.dtype[Any]:
 
 
 def _log_mean(rest_NR: NDArray[np.float64]) -> NDArray[np.float32]:
-    """log(mean(exp)) of each row; 0 where there is nothing."""
+    """Return log(mean(exp)) of each row; 0 where there is nothing."""
     if not rest_NR.shape[1]:
         return np.zeros(len(rest_NR), dtype=np.float32)
     largest_N1 = rest_NR[:, :1]  # they are sorted
@@ -88,8 +88,9 @@ def _log_mean(rest_NR: NDArray[np.float64]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class TopLogits:
-    """Logits [N, K] of which only some are kept: `logits[rows]` are whole rows [B, K], made when
-    they are asked for.
+    """Stands for logits [N, K] of which only some are kept.
+
+    `logits[rows]` are whole rows [B, K], made when they are asked for.
     """
 
     classes: int
@@ -101,6 +102,7 @@ class TopLogits:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """N and K."""
         return len(self), self.classes
 
     def __len__(self) -> int:
@@ -119,7 +121,7 @@ class TopLogits:
         return result
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[np.float32]:
-        """Nothing of ours asks for it: the table would be as large as what was to be avoided."""
+        """Refuse: the table would be as large as what was to be avoided."""
         raise ValueError(
             f"all {len(self):,} x {self.classes:,} logits are asked for at once, but their cache "
             f"keeps the {self.top_class_NJ.shape[1]} largest of each row: read logits_NK[rows], or "
@@ -127,12 +129,13 @@ class TopLogits:
         )
 
     def take(self, rows: NDArray[np.int64]) -> TopLogits:
-        """Those rows, still not whole."""
+        """Return those rows, still not whole."""
         return TopLogits(
             classes=self.classes, **{name: values[rows] for name, values in self.columns().items()}
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, as files hold them."""
         return {name: getattr(self, name) for name in COLUMNS}
 
 

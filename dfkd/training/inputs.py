@@ -118,7 +118,7 @@ def score_here(source: InputSource, storage: Storage, device: str = "cpu") -> No
 
 
 def check_space(source: InputSource, storage: Storage) -> Need:
-    """What scores and pack will take. ValueError with one line where the disk has not so much."""
+    """Return what scores and memory map will take. ValueError where the disk has not so much."""
     found = need(source.teacher, source.pool, source.task, source.cache, storage)
     found.check(storage)
     return found

@@ -62,9 +62,8 @@ def decoded(
                 _check_room(path.parent, len(files) * int(np.prod(image_shape)))
                 replace_file(path, lambda half: _write(half, files, image_shape, shorter_side))
     images_NHWC: NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
-    return images_NHWC.view(
-        np.ndarray
-    )  # a mapped array of its own kind would travel to workers by way of a copy
+    # a mapped array of its own kind would travel to workers by way of a copy
+    return images_NHWC.view(np.ndarray)
 
 
 def side_by_side(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

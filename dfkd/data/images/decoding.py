@@ -20,9 +20,8 @@ from PIL import Image, UnidentifiedImageError
 
 # raised when the same bytes begin to give other pixels, or are set aside where they were read
 VERSION = 1
-MOST_PIXELS = (
-    50_000_000  # of one image: what cameras and phones take is read, decompression bombs are not
-)
+# Of one image: what cameras and phones take is read, decompression bombs are not
+MOST_PIXELS = 50_000_000
 MOST_BYTES_PER_PIXEL = 4  # of a file, for each of the most pixels: longer ones are not loaded
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -120,9 +119,7 @@ def decode(
     if not encoded:
         raise Rejected("empty", "0 bytes")
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # Pillow warns of large and odd files: they are read or set aside
+        warnings.simplefilter("ignore")  # of large and odd files: they are read or set aside
         try:
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
                 return fitted(opened, image_shape, most_pixels, shorter_side)

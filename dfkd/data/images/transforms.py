@@ -25,9 +25,8 @@ def to_tensor(
 
     Images of a pool are normalised with those of the task as well, as CMI and MosaicKD do.
     """
-    images_BHWC = np.require(
-        images_BHWC, requirements=["C", "W"]
-    )  # a copy of what lies in shared memory, read only
+    # a copy of what lies in shared memory, read only
+    images_BHWC = np.require(images_BHWC, requirements=["C", "W"])
     images_BCHW = torch.from_numpy(images_BHWC).to(device).permute(0, 3, 1, 2).float()
     mean_C = torch.tensor(task.mean, device=device).view(1, -1, 1, 1) * 255
     std_C = torch.tensor(task.std, device=device).view(1, -1, 1, 1) * 255

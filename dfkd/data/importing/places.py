@@ -19,13 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-OPTIONS = {
-    "region",
-    "scheme",
-    "endpoint_override",
-    "project_id",
-    "replication",
-}  # of a URI: nothing secret
+# Of a URI: nothing secret
+OPTIONS = {"region", "scheme", "endpoint_override", "project_id", "replication"}
 BUFFER = 2**20  # bytes that are asked of an object store at a time
 
 

@@ -35,9 +35,7 @@ class Shard:
     """One file of a pool and how many rows it has."""
 
     path: Path
-    digest: (
-        str  # of pixels, row ids and the shape they are read at; not of the path or the compression
-    )
+    digest: str  # of pixels, row ids and their shape; not of the path or the compression
     rows: int
 
 

@@ -66,9 +66,8 @@ def draw_row(
     """Return an image [H, W, C] and the character that it shows, "" for a photograph."""
     height, width, channels = image_shape
     canvas, character = _subject(generator)
-    coarse = (
-        2 if generator.random() < 0.85 else 1
-    )  # mostly half the task's resolution, as its own digits have
+    # mostly half the task's resolution, as its own digits have
+    coarse = 2 if generator.random() < 0.85 else 1
     small = canvas.resize((width // coarse, height // coarse), Image.Resampling.BOX)
     image = _exposed(generator, small).resize((width, height), Image.Resampling.BILINEAR)
     return np.repeat(np.asarray(image)[:, :, None], channels, axis=2), character

@@ -19,12 +19,8 @@ from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.identity import digest, spec
 from dfkd.storage import Storage
 
-SHIFTS = {
-    "rotated": 0.5,
-    "textured": 0.5,
-    "blurred": 0.3,
-    "inverted": 0.3,
-}  # how often each; at least one
+# How often each; at least one
+SHIFTS = {"rotated": 0.5, "textured": 0.5, "blurred": 0.3, "inverted": 0.3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +28,7 @@ class WildGarments(Glyphs):
     """Draws rows of `Glyphs`, and a share of strongly shifted garments.
 
     A garment is one of `task.held_out()`, the half of the training images that no teacher has seen.
-    It
-    is, each at random and at least one of it: turned by 20 to 90 degrees either way, set on a
+    It is, each at random and at least one of it: turned by 20 to 90 degrees either way, set on a
     textured ground (stripes, checks or noise), blurred, inverted. Which class a row shows stands in
     the column `character` ("garment 3"), for the evaluation of a selection alone: the share in the
     domain is known, and no method can read it. Row i of draw d depends on (d, i), `share` and the

@@ -51,9 +51,8 @@ class TorchvisionPool(BasePool):
 
     def __post_init__(self) -> None:
         check_limits(self.path or ".", self.most_pixels, self.most_rejected)
-        object.__setattr__(
-            self, "arguments", tuple(tuple(pair) for pair in self.arguments)
-        )  # as text gives lists
+        pairs = tuple(tuple(pair) for pair in self.arguments)  # as text gives lists
+        object.__setattr__(self, "arguments", pairs)
 
     def check(self, image_shape: ImageShape) -> None:
         """Raise ValueError in one line where torchvision cannot give this data set.

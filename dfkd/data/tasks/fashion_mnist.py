@@ -19,13 +19,10 @@ from numpy.typing import NDArray
 from dfkd.data.tasks.task import BaseTask, Split
 from dfkd.identity import location
 
-DEBIAN = Path(
-    "/usr/share/datasets/fashion-mnist"
-)  # where the package dataset-fashion-mnist puts the files
-BELOW = (
-    "",
-    "FashionMNIST/raw",
-)  # where they lie in a folder: directly, or as torchvision puts them
+# Where the package dataset-fashion-mnist puts the files
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+# Where they lie in a folder: directly, or as torchvision puts them
+BELOW = ("", "FashionMNIST/raw")
 PUBLISHED = "14410854cf7a289477dc"  # `content_of` the files of 2017
 LABELS = 10
 

@@ -1,6 +1,4 @@
-"""Networks, described by frozen dataclasses, and `Tapped`, which reads a network's features from
-outside.
-"""
+"""Networks, described by frozen dataclasses, and `Tapped`, which reads their features."""
 
 from dfkd.models.networks.cifar_resnet import CifarResNet
 from dfkd.models.networks.cifar_vgg import CifarVGG11

@@ -16,11 +16,10 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of each stage
 
 @dataclass(frozen=True, kw_only=True)
 class CifarResNet(BaseNetwork):
-    """ResNet of basic blocks (He et al., 2016) with the stem for 32x32: one 3x3 convolution of
-    stride 1, no pooling.
+    """Builds ResNets of basic blocks (He et al., 2016) with the stem for images of 32x32.
 
-    The networks of DFND, CMI and most data-free work; 11.17 and 21.28 million parameters at 10
-    classes.
+    The stem is one 3x3 convolution of stride 1, without pooling. These are the networks of DFND,
+    CMI and most data-free work; 11.17 and 21.28 million parameters at 10 classes.
     depth: 18 or 34.
     """
 

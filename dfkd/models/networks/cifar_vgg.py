@@ -16,11 +16,10 @@ WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # of the convoluti
 
 @dataclass(frozen=True, kw_only=True)
 class CifarVGG11(BaseNetwork):
-    """VGG-11 with BatchNorm and one Linear layer (Simonyan and Zisserman, 2015), as RepDistiller
-    and CMI cut it.
+    """Builds VGG-11 with BatchNorm and one Linear layer (Simonyan and Zisserman, 2015).
 
-    Five blocks, the first three followed by max-pooling, then global average pooling; 9.2 million
-    parameters.
+    It is cut as RepDistiller and CMI cut it: five blocks, the first three followed by max-pooling,
+    then global average pooling; 9.2 million parameters.
     Range: no fields.
     """
 

@@ -1,5 +1,4 @@
-"""What a network's description promises, and `Tapped`, which reads a network's features from
-outside.
+"""What a network's description promises, and `Tapped`, which reads features from outside.
 
 B batch, C channels, H height, W width, K classes, D feature width.
 """
@@ -66,11 +65,11 @@ def stages_of(network: Network) -> tuple[str, ...]:
 
 
 class Tapped(nn.Module):
-    """Wraps a classifier: one forward pass gives logits [B, K], the pooled features [B, D] that its
-    head reads, and the maps [B, C, H, W] of the stages that were named.
+    """Wraps a classifier so that a forward pass gives features and maps beside the logits.
 
-    They are caught by hooks on the last Linear layer and on the stages, so that no network has to
-    be rewritten for it.
+    The pooled features [B, D] are what the head reads, the maps [B, C, H, W] those of the stages
+    that were named. They are caught by hooks on the last Linear layer and on the stages, so that no
+    network has to be rewritten for it.
     """
 
     def __init__(self, network: nn.Module, stages: Sequence[str] = ()) -> None:
@@ -79,9 +78,8 @@ class Tapped(nn.Module):
         head = classifier_head(network)
         self.width = head.in_features
         self._stages = tuple(stages)
-        self._caught: dict[str, Tensor] | None = (
-            None  # None while nobody asks: the network is also used by itself
-        )
+        # None while nobody asks: the network is also used by itself
+        self._caught: dict[str, Tensor] | None = None
         head.register_forward_pre_hook(self._catch_features)
         for name in self._stages:
             network.get_submodule(name).register_forward_hook(self._catch_map(name))
@@ -98,7 +96,7 @@ class Tapped(nn.Module):
         return catch
 
     def forward(self, images_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """Logits, features and, one after the other, the stages' maps."""
+        """Return logits, features and, one after the other, the stages' maps."""
         caught: dict[str, Tensor] = {}
         self._caught = caught
         try:
@@ -113,8 +111,9 @@ class Tapped(nn.Module):
         return logits_BK, caught["features"], *(caught[f"stage {name}"] for name in self._stages)
 
     def map_shapes(self, image_shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
-        """(C, H, W) of each stage for images (H, W, C). Changes nothing: one black image in eval
-        mode.
+        """Return (C, H, W) of each stage for images (H, W, C).
+
+        One black image is passed in eval mode, which changes nothing.
         """
         height, width, channels = image_shape
         parameter = next(self.parameters())
@@ -127,7 +126,7 @@ class Tapped(nn.Module):
 
 
 def classifier_head(network: nn.Module) -> nn.Linear:
-    """The last Linear layer. ValueError if there is none."""
+    """Return the last Linear layer. Raises ValueError if there is none."""
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise ValueError(

@@ -16,9 +16,9 @@ from dfkd.models.networks.network import BaseNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class SmallResNet(BaseNetwork):
-    """Three stages of one basic block each, widths w, 2w, 4w, strides 1, 2, 2: for images of about
-    16x16.
+    """Builds three stages of one basic block each, for images of about 16x16.
 
+    Widths are w, 2w, 4w and strides 1, 2, 2.
     width: a multiple of 8. Narrower layers are no faster, and PyTorch 2.14.1's CPU convolutions
     were seen to write past their buffers in the backward pass at widths 4 and 6 (AMD EPYC, AVX2):
     the process dies.

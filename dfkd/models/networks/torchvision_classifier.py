@@ -20,9 +20,9 @@ SIDE = 224  # of the images that torchvision's classifiers are made for
 
 @dataclass(frozen=True, kw_only=True)
 class Torchvision(BaseNetwork):
-    """A classifier of torchvision.models with fresh weights, for images of the size it was made
-    for.
+    """Builds a classifier of torchvision.models with fresh weights.
 
+    It is for images of the size that it was made for.
     name: as in torchvision.models.list_models, such as "resnet50". Where images have other than
     three channels, the first convolution is made for them. The auxiliary heads of GoogLeNet and
     Inception are left out.
@@ -47,8 +47,9 @@ class Torchvision(BaseNetwork):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The last module at each of the four last resolutions; none where there is but one, as in
-        transformers.
+        """The last module at each of the four last resolutions.
+
+        () where there is but one resolution, as in transformers.
         """
         return _stages(self.name)
 
@@ -81,7 +82,7 @@ def _take_channels(network: nn.Module, channels: int) -> None:
 
 @cache
 def _stages(name: str) -> tuple[str, ...]:
-    """Found by a pass without numbers: the network and its image are on PyTorch's meta device."""
+    """Find the stages by a pass without numbers: all is on PyTorch's meta device."""
     with torch.random.fork_rng(devices=[]):
         network = _network(name, 10).eval().to("meta")
     shapes: dict[str, tuple[int, ...]] = {}
@@ -113,7 +114,7 @@ def _note(shapes: dict[str, tuple[int, ...]], path: str) -> Any:
 def _is_candidate(
     path: str, parent: str, shapes: dict[str, tuple[int, ...]], network: nn.Module
 ) -> bool:
-    """A module of the first level, or a member of one whose members have several resolutions."""
+    """Return whether a module is of the first level, or one of several resolutions in it."""
     return (
         _changes_resolution(parent, shapes, network)
         if parent

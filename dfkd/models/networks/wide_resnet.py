@@ -17,10 +17,10 @@ from dfkd.models.networks.network import BaseNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class WideResNet(BaseNetwork):
-    """WRN-depth-width (Zagoruyko and Komodakis, 2016): three stages of pre-activation blocks, no
-    dropout.
+    """Builds WRN-depth-width (Zagoruyko and Komodakis, 2016) without dropout.
 
-    WRN-40-2, 40-1, 16-2 and 16-1 have 2.24, 0.56, 0.69 and 0.18 million parameters at 10 classes.
+    Three stages of pre-activation blocks. WRN-40-2, 40-1, 16-2 and 16-1 have 2.24, 0.56, 0.69 and
+    0.18 million parameters at 10 classes.
     depth: 6n + 4, n blocks in each stage; width: the factor on the stages' 16, 32 and 64 channels.
     A stage's map is the sum before its activation, as RepDistiller reads it.
     """
@@ -63,8 +63,9 @@ class WideResNet(BaseNetwork):
 
 
 class PreActivationBlock(nn.Module):
-    """BatchNorm and ReLU before each of two 3x3 convolutions; a 1x1 convolution as shortcut where
-    the width changes.
+    """BatchNorm and ReLU before each of two 3x3 convolutions, and a shortcut.
+
+    Where the width changes, the shortcut is a 1x1 convolution.
     """
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
@@ -84,8 +85,9 @@ class PreActivationBlock(nn.Module):
 
 
 def he_start(network: nn.Sequential) -> nn.Sequential:
-    """Convolutions start as in He et al., 2015, by what they give out; biases of all layers at
-    0.
+    """Draw the weights of convolutions as He et al., 2015, by what they give out.
+
+    The biases of all layers become 0. Returns the network.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,5 +1,6 @@
-"""Teachers: trained here, read from a file, torchvision's, or the user's own network. Found again
-by content.
+"""Teachers: trained here, from a file, torchvision's, or the user's own network in memory.
+
+Each is found again by its content.
 """
 
 from dfkd.models.teachers.module_teacher import ModuleTeacher

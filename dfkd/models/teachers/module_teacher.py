@@ -24,15 +24,14 @@ from dfkd.storage import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleTeacher(BaseTeacher):
-    """Your own `nn.Module` with its weights, in a notebook or in a recipe module, whatever made it.
+    """Takes your own `nn.Module` with its weights, in a notebook or in a recipe module.
 
-        net = my_project.load_net()                       # images [B, C, H, W], normalised, to
-        logits [B, K] experiment = replace(recipes.digits(), task=..., pool=...,
-        teacher=ModuleTeacher(module=net))
+        net = my_project.load_net()  # normalised images [B, C, H, W] to logits [B, K]
+        experiment = replace(recipes.digits(), teacher=ModuleTeacher(module=net))
 
     module: a copy of it is kept. Its last Linear layer must give the logits and read the pooled
-    features; nothing else
-    is asked of it. stages: names of submodules for losses on maps, as in `Network`.
+    features; nothing else is asked of it.
+    stages: names of submodules for losses on maps, as in `Network`.
     kind, content: the class, and a digest of the weights and of the layers as they print
     themselves, read from the module. They are the identity; so is revision: raise it when `forward`
     makes something else of the same layers.
@@ -62,19 +61,22 @@ class ModuleTeacher(BaseTeacher):
                 f"{module!r}"
             )
         kept = copy.deepcopy(module).cpu().eval().requires_grad_(False)
-        layers = re.sub(
-            r"0x[0-9a-f]+", "", repr(kept)
-        )  # an address is another one in every process
+        # an address is another one in every process
+        layers = re.sub(r"0x[0-9a-f]+", "", repr(kept))
         object.__setattr__(self, "_kept", kept)
         object.__setattr__(self, "kind", f"{type(module).__module__}.{type(module).__qualname__}")
         object.__setattr__(self, "content", digest([layers, weights_digest(kept.state_dict())]))
 
     @property
     def network(self) -> Network:
+        """The teacher itself, which describes its network."""
         return self
 
     def build(self, classes: int, channels: int) -> nn.Module:
-        """A copy: hooks and devices of one use are not another's."""
+        """Return a copy: hooks and devices of one use are not another's.
+
+        Raises ValueError where the module is not here any more.
+        """
         kept: nn.Module | None = vars(self).get("_kept")
         if kept is None:
             raise ValueError(

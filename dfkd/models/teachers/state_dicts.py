@@ -1,5 +1,6 @@
-"""State dicts from files of others: safetensors, or what `torch.save` wrote. Nothing in them is
-executed.
+"""State dicts from files of others: safetensors, or what `torch.save` wrote.
+
+Nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-WRAPPINGS = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "weights",
-)  # what a checkpoint calls it
+# What a checkpoint calls it
+WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 # What torch.load was seen to raise for damaged files, beside its own error
 DAMAGED = (
     RuntimeError,
@@ -41,10 +36,10 @@ DAMAGED = (
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """Names and tensors, and in words what was taken off to get at them.
+    """Return names and tensors, and in words what was taken off to get at them.
 
-    ValueError with one line for a file that is missing, damaged, of another format, or would have
-    to run code.
+    Raises ValueError in one line for a file that is missing, damaged, of another format, or would
+    have to run code.
     """
     if not path.is_file():
         raise ValueError(
@@ -75,7 +70,7 @@ def _is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Not quantised, sparse or without data, all of which a file can hold."""
+    """Return whether it is a tensor, not quantised, sparse or without data as a file can hold."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -84,7 +79,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Eight bytes with the length of a header of JSON, then that."""
+    """Return whether the file begins with the eight bytes of a length and then JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
@@ -99,8 +94,9 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_pytorch(path: Path) -> Any:
-    """Tensors in dicts and lists. What else a pickle may hold could run code when it is read: it is
-    refused.
+    """Return tensors in dicts and lists.
+
+    What else a pickle may hold could run code when it is read: it is refused.
     """
     try:
         with warnings.catch_warnings():

@@ -1,5 +1,6 @@
-"""A teacher that is trained here, on the labelled images that a data-free method does not have. B
-batch, K classes.
+"""A teacher that is trained here, on labelled images that a data-free method does not have.
+
+B batch, K classes.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from dfkd.storage.files import replace_file, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedTeacher(BaseTeacher):
-    """Trained on the task's training split with cross-entropy: AdamW, one-cycle learning rate,
-    shifted copies.
+    """Trains on the task's training split with cross-entropy.
 
-    steps, batch: optimizer steps and images per step; learning_rate: the cycle's peak; shift:
-    largest shift in pixels;
+    AdamW, a one-cycle learning rate, shifted copies.
+    steps, batch: optimizer steps and images per step.
+    learning_rate: the cycle's peak.
+    shift: the largest shift in pixels.
     smoothing: label smoothing in [0, 1).
     """
 
@@ -70,10 +72,11 @@ class SupervisedTeacher(BaseTeacher):
             )
 
     def check(self, task: Task) -> None:
-        """It is trained for whatever task it is given, as long as that has images to train on."""
+        """Raise NoSplit for a task without images to train on; any other will do."""
         task.require("train")
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
+        """Return the teacher, trained unless the same was trained in this storage before."""
         folder = storage / layout.teacher(digest([spec(self), spec(task), seed]))
         if not (folder / layout.TEACHER_NOTE).exists():
             _store(
@@ -115,7 +118,7 @@ class SupervisedTeacher(BaseTeacher):
 
 
 def _store(folder: Path, module: nn.Module, configuration: dict[str, object]) -> None:
-    """Weights first, configuration last: a folder with `teacher.json` is complete."""
+    """Write the weights first and the configuration last: with it a folder is complete."""
     weights = {name: value.contiguous() for name, value in module.state_dict().items()}
     replace_file(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(weights, half))
     write_json(folder / layout.TEACHER_NOTE, configuration)

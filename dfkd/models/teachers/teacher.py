@@ -1,5 +1,4 @@
-"""What a teacher promises, the network with its weights that comes out of it, and the answers of
-that.
+"""What a teacher promises, the network with weights that it gives, and its answers.
 
 N images, B batch, K classes, D feature width.
 """
@@ -24,9 +23,9 @@ from dfkd.storage import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
-    """A network with its weights. `digest` is that of both: the same weights with another stride
-    answer otherwise.
+    """A network with its weights.
 
+    digest: of both, as the same weights with another stride answer otherwise.
     origin: for people, where the weights come from and what had to be done to them.
     """
 
@@ -36,6 +35,7 @@ class TrainedNetwork:
     origin: str = ""
 
     def build(self, task: Task) -> nn.Module:
+        """Return a module for the task with these weights."""
         module = self.network.build(task.classes, task.image_shape[2])
         module.load_state_dict(self.weights)
         return module
@@ -92,8 +92,9 @@ class BaseTeacher(Piece):
 
 
 def check_serves(module: nn.Module, task: Task, what: str) -> None:
-    """ValueError with one line unless it turns two of the task's images into logits and pooled
-    features.
+    """Raise ValueError unless two of the task's images become logits and pooled features.
+
+    what: names the module in the line.
     """
     height, width, channels = task.image_shape
     size = f"images of {height}x{width} with {channels} channels"
@@ -101,12 +102,8 @@ def check_serves(module: nn.Module, task: Task, what: str) -> None:
     try:
         with torch.inference_mode():
             logits_BK, features_BD = tapped(torch.zeros(2, channels, height, width))
-    except (
-        RuntimeError,
-        TypeError,
-        AssertionError,
-        IndexError,
-    ) as error:  # what a forward pass does with odd shapes
+    # what a forward pass does with odd shapes
+    except (RuntimeError, TypeError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{what} fails on {size}: choose a task of its size ({reason})") from error
     if not isinstance(logits_BK, Tensor):
@@ -142,7 +139,7 @@ def digest_by_spec(network: Json, weights: dict[str, Tensor]) -> str:
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
+    """Return the SHA-256 of names, types, shapes and bytes, in the order of names."""
     result = hashlib.sha256()
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()
@@ -152,14 +149,14 @@ def weights_digest(weights: dict[str, Tensor]) -> str:
 
 
 def accuracy(module: nn.Module, split: Split, task: Task, device: str = "cpu") -> float:
-    """Share of right answers in [0, 1]; the module is put in eval mode."""
+    """Return the share of right answers in [0, 1]; the module is put in eval mode."""
     return float((predict(module, split.images, task, device) == split.labels).mean())
 
 
 def predict(
     module: nn.Module, images_NHWC: NDArray[np.uint8], task: Task, device: str = "cpu"
 ) -> NDArray[np.int64]:
-    """The most likely class of each image [N], in batches of 512."""
+    """Return the most likely class of each image [N]; the module is put in eval mode."""
     module.eval()
     with torch.inference_mode():
         starts = range(0, len(images_NHWC), 512)

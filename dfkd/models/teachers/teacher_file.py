@@ -16,29 +16,23 @@ from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serves, network_digest
 from dfkd.storage import Storage
 
-PREFIXES = (
-    "module.",
-    "_orig_mod.",
-    "model.",
-    "net.",
-    "network.",
-)  # DataParallel, torch.compile, Lightning and others
+# Of DataParallel, torch.compile, Lightning and others
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherFile(BaseTeacher):
-    """The state dict of a named network: a safetensors file, or PyTorch's own format, read without
-    running its code.
+    """Reads the state dict of a named network from a file, without running its code.
 
-    path: of the file. A checkpoint around the state dict and a prefix on all of its names are taken
-    off, and
-    `platform.teach` says so. Not identity: the digest of the weights is, the same in either format.
+    path: of the file, safetensors or PyTorch's own format. A checkpoint around the state dict and a
+    prefix on all of its names are taken off, and `platform.teach` says so. Not identity: the digest
+    of the weights is, the same in either format.
     network: one of dfkd.models.networks, or your own: a frozen dataclass in a module of yours, such
     as
 
         @dataclass(frozen=True, kw_only=True)
-        class MyNet:
+        class MyNet(BaseNetwork):
             version: ClassVar[int] = 1
 
             def build(self, classes: int, channels: int) -> nn.Module:
@@ -57,6 +51,7 @@ class TeacherFile(BaseTeacher):
         return cls(path="t.safetensors", network=SmallResNet(width=8))
 
     def check(self, task: Task) -> None:
+        """Raise ValueError if the file cannot be read or its network does not serve the task."""
         check_serves(self._read(task).build(task), task, f"the teacher file {self.path}")
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
@@ -80,8 +75,9 @@ class TeacherFile(BaseTeacher):
 def _without_prefixes(
     weights: dict[str, Tensor], shapes: Shapes
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Prefixes that all names have and none of the network's; and the step counters that BatchNorms
-    once had not.
+    """Return the weights without prefixes that all names have and none of the network's.
+
+    The step counters that BatchNorms once had not are added. The prefixes come back as well.
     """
     prefixes: list[str] = []
     while weights and weights.keys() != shapes.keys():
@@ -91,9 +87,7 @@ def _without_prefixes(
         weights = {name.removeprefix(prefix): value for name, value in weights.items()}
         prefixes.append(prefix)
     absent = shapes.keys() - weights.keys()
-    if all(
-        name.endswith(".num_batches_tracked") for name in absent
-    ):  # files of PyTorch before 0.4.1
+    if all(name.endswith(".num_batches_tracked") for name in absent):  # before PyTorch 0.4.1
         weights = weights | {name: torch.zeros((), dtype=torch.int64) for name in absent}
     return weights, prefixes
 
@@ -101,8 +95,9 @@ def _without_prefixes(
 def _check_fits(
     path: Path, network: Network, classes: int, weights: dict[str, Tensor], shapes: Shapes
 ) -> None:
-    """One line for the first thing that does not fit; where only the head has another height, it is
-    named as that.
+    """Raise ValueError for the first thing that does not fit.
+
+    Where only the head has another height, that is said.
     """
     if weights.keys() != shapes.keys():
         odd = sorted(weights.keys() ^ shapes.keys())

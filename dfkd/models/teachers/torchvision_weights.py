@@ -1,6 +1,4 @@
-"""A teacher of torchvision's: one of its classifiers with the weights that it publishes, by
-name.
-"""
+"""A teacher of torchvision's: one of its classifiers with published weights, by name."""
 
 from __future__ import annotations
 
@@ -19,21 +17,18 @@ from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serv
 from dfkd.storage import Storage
 
 NEAR = 0.02  # means and deviations of pixels in [0, 1] that count as equal
-PREPARE_THEMSELVES = (
-    "googlenet",
-    "inception_v3",
-)  # published weights of these normalise their input once more
+# Published weights of these normalise their input once more
+PREPARE_THEMSELVES = ("googlenet", "inception_v3")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionWeights(BaseTeacher):
-    """Weights that torchvision publishes, from PyTorch's cache (`$TORCH_HOME`), else downloaded
-    into it.
+    """Takes weights that torchvision publishes, from PyTorch's cache or downloaded into it.
 
         TorchvisionWeights(network=Torchvision(name="resnet18"), weights="IMAGENET1K_V1")
 
     weights: one of the names that torchvision has for this network; "DEFAULT" becomes the name that
-    it stands for.
+    it stands for. The cache is `$TORCH_HOME`.
     Interplay: the task says how large images are and how they are normalised; `platform.teach` says
     where that is not what the weights were trained with. GoogLeNet and Inception are not supported.
     """
@@ -62,7 +57,7 @@ class TorchvisionWeights(BaseTeacher):
         object.__setattr__(self, "weights", known[self.weights].name)
 
     def check(self, task: Task) -> None:
-        """Weights that are not in PyTorch's cache are downloaded for it."""
+        """Raise ValueError unless the weights serve; missing ones are downloaded for it."""
         check_serves(self._read(task).build(task), task, self._name)
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
@@ -113,7 +108,7 @@ class TorchvisionWeights(BaseTeacher):
 
 
 def _made_for(preset: Any, task: Task) -> str:
-    """How its images were prepared when it was trained, and whether the task does the same."""
+    """Return how its images were prepared for training, and whether the task does the same."""
     height, width, _ = task.image_shape
     side, mean, std = preset.crop_size[0], tuple(preset.mean), tuple(preset.std)
     apart = max(abs(a - b) for a, b in zip((*mean, *std), (*task.mean, *task.std), strict=True))
