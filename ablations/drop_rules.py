@@ -10,25 +10,16 @@ from dataclasses import replace
 from dfkd import recipes
 from dfkd.experiment import Experiment
 from dfkd.identity import name_of
-from dfkd.method.dropping import ByConfidence, NoiseMatrix, Nucleus, Random, Tail, WholeClass
+from dfkd.method.dropping import DROPPINGS
 from dfkd.studies import Study
-
-RATE = 0.3
-RULES = (
-    Tail(rate=RATE),
-    Random(rate=RATE),
-    ByConfidence(rate=RATE),
-    Nucleus(mass=0.9),
-    WholeClass(rate=RATE),
-    NoiseMatrix(),
-)
 
 
 def study_of(full: Experiment) -> Study:
+    rules = [kind.example() for kind in DROPPINGS]
     return Study(
         question="Which classes of the teacher's answer should be dropped?",
         variants={"none": replace(full, dropping=None)}
-        | {name_of(rule): replace(full, dropping=rule) for rule in RULES},
+        | {name_of(rule): replace(full, dropping=rule) for rule in rules},
         baseline="none",
     )
 

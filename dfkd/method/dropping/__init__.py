@@ -25,8 +25,8 @@ __all__ = [
 DROPPINGS: tuple[type[Dropping], ...] = (
     Tail,
     Random,
-    Nucleus,
     ByConfidence,
+    Nucleus,
     WholeClass,
     NoiseMatrix,
 )
