@@ -7,7 +7,6 @@ workers, draws the same numbers. No generator's state has to be saved for it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +25,8 @@ from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches
-from dfkd.training.inputs import Inputs, with_labels
+from dfkd.training.inputs import Inputs, teacher_accuracy, with_labels
+from dfkd.training.means import RunningMeans
 from dfkd.training.objective import Objective
 from dfkd.training.optimizer import own_optimizer, student_optimizer
 from dfkd.training.redraw import draw_again
@@ -60,23 +60,14 @@ class Run:
         self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
         self.per_view = self._per_view()
         self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
-        width = inputs.scores.features_ND.shape[1]
-        maps = (
-            ()
-            if self.teacher is None
-            else self.teacher.network.map_shapes(self.experiment.task.image_shape)
-        )
-        self.objective = Objective(
-            cell, width, len(self.rows_N), self._teacher_accuracy(), maps
-        ).to(device)
+        self.objective = self._objective().to(device)
         self.optimizer, self.decay = student_optimizer(
             self.objective.together(), self.experiment.schedule
         )
         self.own_optimizer = own_optimizer(self.objective)
         self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
         self.step = 0
-        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-        self._summed_from = 0
+        self.means = RunningMeans(device)
 
     def _select(self) -> NDArray[np.int64]:
         """Return the rows of the pool that the run takes, never one of the probe's."""
@@ -92,8 +83,7 @@ class Run:
     def _live_teacher(self) -> LiveTeacher:
         if self.inputs.teacher is None:
             raise ValueError(
-                "the experiment asks the teacher in every step, but its material holds only its "
-                "answers"
+                "the experiment asks the teacher in every step, but its inputs hold answers only"
             )
         stages = stages_of(self.inputs.teacher.network) if "maps" in self.needs else ()
         return LiveTeacher(self.inputs.teacher, self.experiment.task, stages, self.device)
@@ -105,13 +95,19 @@ class Run:
             return None
         return PerView(self.teacher, self.look, self.rows_N)
 
-    def _teacher_accuracy(self) -> float | None:
-        """On validation labels, only where a loss needs it; None where there are no labels."""
-        teacher, validation = self.inputs.teacher, self.inputs.validation
-        if "teacher_accuracy" not in self.needs or teacher is None or validation is None:
-            return None
-        task = self.experiment.task
-        return accuracy(teacher.build(task).to(self.device), validation, task, self.device)
+    def _objective(self) -> Objective:
+        task, inputs, live = self.experiment.task, self.inputs, self.teacher
+        return Objective(
+            self.cell,
+            teacher_width=inputs.scores.features_ND.shape[1],
+            rows=len(self.rows_N),
+            teacher_accuracy=(
+                teacher_accuracy(inputs, task, self.device)
+                if "teacher_accuracy" in self.needs
+                else None
+            ),
+            teacher_maps=() if live is None else live.network.map_shapes(task.image_shape),
+        )
 
     def advance(self, until: int) -> None:
         """Train up to step `until`.
@@ -123,7 +119,7 @@ class Run:
         while self.step < until:
             self._train_step()
         finite = torch.stack([torch.isfinite(p).all() for p in self.objective.parameters()]).all()
-        if not (torch.isfinite(self._sums["train.total"]) and finite):
+        if not (torch.isfinite(self.means.sums["train.total"]) and finite):
             raise Diverged(f"the loss is not finite any more at step {self.step}")
 
     def _train_step(self) -> None:
@@ -138,7 +134,7 @@ class Run:
         self.decay.step()
         self.step += 1
         for name, value in terms.items():
-            self._sums[f"train.{name}"] += value.detach()
+            self.means.add(f"train.{name}", value)
 
     def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
         """Return positions in the selection from which the student has most to learn now."""
@@ -198,7 +194,7 @@ class Run:
         drawn_from = generator(self.cell.block.seed, "dropping", step)
         temperature = with_defaults(self.experiment.kd, BaseAnswerLoss).temperature
         keep_BK = self.experiment.dropping.keep(teacher.logits_BK, drawn_from, temperature)
-        self._sums["kept_classes"] += keep_BK.sum(1).float().mean()
+        self.means.add("kept_classes", keep_BK.sum(1).float().mean())
         return keep_BK
 
     def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
@@ -218,11 +214,7 @@ class Run:
         point = {"step": float(self.step), **probe.agreement(answer_P)}
         if validation is not None:
             point["validation"] = accuracy(student, validation, task, self.device)
-        steps = self.step - self._summed_from
-        point |= {name: value.item() / steps for name, value in self._sums.items()}
-        self._sums.clear()
-        self._summed_from = self.step
-        return point
+        return point | self.means.take(self.step)
 
     def state(self) -> dict[str, Any]:
         """Return all that is needed to go on bit for bit.
@@ -239,8 +231,7 @@ class Run:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "decay": self.decay.state_dict(),
-            "sums": dict(self._sums),
-            "summed_from": self._summed_from,
+            **self.means.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -251,5 +242,4 @@ class Run:
         if self.own_optimizer is not None:
             self.own_optimizer.load_state_dict(state["own_optimizer"])
         self.decay.load_state_dict(state["decay"])
-        self._sums.update(state["sums"])
-        self._summed_from = state["summed_from"]
+        self.means.restore(state)

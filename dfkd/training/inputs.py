@@ -12,7 +12,7 @@ from dfkd.data.pools import PoolFiles, TrainingImages
 from dfkd.data.tasks import Split, Task
 from dfkd.experiment import Cell
 from dfkd.identity import digest, location_of, spec
-from dfkd.models.teachers import TrainedNetwork
+from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scores, missing_shards, score_shard
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
@@ -48,6 +48,13 @@ def with_labels(inputs: Inputs, task: Task) -> Inputs:
     one_hot_NK = np.eye(scores.classes, dtype=np.float32)
     label_N = TrainingImages(task=task).labels(scores.row_id_N)
     return replace(inputs, scores=replace(scores, logits_NK=one_hot_NK[label_N]))
+
+
+def teacher_accuracy(inputs: Inputs, task: Task, device: str) -> float | None:
+    """Return the teacher's accuracy on validation labels, in [0, 1]; None without labels."""
+    if inputs.teacher is None or inputs.validation is None:
+        return None
+    return accuracy(inputs.teacher.build(task).to(device), inputs.validation, task, device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def test_a_material_without_its_teacher_cannot_be_asked(plain, inputs):
     alone = replace(inputs, teacher=None)
     assert run_of(plain, alone).teacher is None
     with pytest.raises(
-        ValueError, match="asks the teacher in every step, but its material holds only its answers"
+        ValueError, match="asks the teacher in every step, but its inputs hold answers only"
     ):
         run_of(replace(plain, views=LIVE), alone)
 
