@@ -54,5 +54,6 @@ class Batches:
         return {"rows": torch.from_numpy(self.rows_N), "since": self.since} if self.since else {}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
         if state:
             self.narrow(state["rows"].numpy(), state["since"])

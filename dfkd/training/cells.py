@@ -51,7 +51,10 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What all jobs of one call share. `digests`: source key -> digests of its teacher and pool."""
+    """What all jobs of one call share.
+
+    digests: source key -> digests of its teacher and pool.
+    """
 
     environment: Environment
     digests: dict[str, tuple[str, str]]
@@ -59,7 +62,10 @@ class RunContext:
     accept_changed_code: bool = False
 
     def job(self, cell: Cell, read_test: bool) -> Job:
-        """ValueError for a cell whose task, pool or teacher was not prepared."""
+        """Return the job of a cell in this context.
+
+        ValueError for a cell whose task, pool or teacher was not prepared.
+        """
         source = inputs_key(cell)
         if source not in self.digests:
             raise ValueError(
@@ -155,7 +161,7 @@ class Computation:
 
     @property
     def ended(self) -> bool:
-        """True when `advance` has no further point to tell."""
+        """Whether `advance` has no further point to tell."""
         return not self._replay and (
             self.outcome is not None or len(self.points) == len(self._evaluations)
         )
@@ -165,7 +171,7 @@ class Computation:
         return self.job.cell.experiment.schedule.evaluation_steps()
 
     def _begin(self) -> None:
-        """The lease is held; it is let go of again if the cell cannot be begun or need not be."""
+        """Begin the cell under its lease, and let go of it where there is nothing to compute."""
         try:
             self.started = self.saved = time.monotonic()
             self.outcome = self._known()  # by the process that held the lease until just now
@@ -176,7 +182,7 @@ class Computation:
                 self._lease.release()
 
     def _begun(self) -> Run:
-        """The run from its start, or from its last checkpoint."""
+        """Return the run from its start, or from its last checkpoint."""
         run = self.run_type(self.job.cell, self.inputs, self.device)
         state = self.ledger.restore(self.job.name)
         if state is not None and not changed_classes(state.get("code", {}), self.job.tags):
@@ -229,7 +235,7 @@ class Computation:
         return self.seconds + time.monotonic() - self.started
 
     def _chance(self, step: int) -> dict[str, float]:
-        """A diverged student is worth a guess."""
+        """Return the point of a diverged student, which is worth a guess."""
         chance = 1 / self.job.cell.experiment.task.classes
         labelled = {} if self.inputs.validation is None else {"validation": chance}
         return {"step": float(step), "probe": chance, **labelled}
@@ -243,7 +249,7 @@ class Computation:
         self.close()
 
     def _read_test(self, outcome: Outcome) -> None:
-        """Once per cell, from the weights in the ledger."""
+        """Read the test set, once per cell, with the weights in the ledger."""
         task = self.job.cell.experiment.task
         if outcome.state == "finished":
             student = self.job.cell.experiment.student.build(task.classes, task.image_shape[2])
@@ -274,7 +280,7 @@ class Computation:
 
 
 def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: float) -> Outcome:
-    """The record of a cell that ends at its last point."""
+    """Return the record of a cell that ends at its last point."""
     last = points[-1]
     return Outcome(
         cell=job.name,
@@ -293,7 +299,7 @@ def outcome_of(job: Job, state: str, points: list[dict[str, float]], seconds: fl
 def compute(
     job: Job, inputs: Inputs, storage: Storage, device: str = "cpu", say: Say = log
 ) -> Outcome:
-    """The plain way: the whole cell in this process."""
+    """Compute the whole cell in this process."""
     computation = Computation(job, inputs, Ledger(storage), device, say=say)
     try:
         while computation.advance() is not None:

@@ -178,6 +178,7 @@ class Run:
         return self.ask(self.teacher, images_BCHW)
 
     def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
+        """Return the teacher's answers to these images."""
         return teacher(images_BCHW)
 
     def addressed(self, teacher: Outputs, rows_B: NDArray[np.int64], step: int) -> Outputs:
@@ -235,6 +236,7 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
         self.step = state["step"]
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -11,7 +11,7 @@ from dfkd.identity import digest
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Kind of device, workers, threads and PyTorch. One comparison shares one environment."""
+    """Kind of device, workers, threads and PyTorch, shared by all cells of a comparison."""
 
     device: str  # "cpu AVX2", "NVIDIA H100 80GB HBM3"
     workers: int

@@ -68,7 +68,7 @@ class InputSource:
 
 
 def inputs_key(cell: Cell) -> str:
-    """Equal for cells that share a source, known before anything is trained or drawn."""
+    """Return what is equal for cells that share a source, known before anything is made."""
     e, block = cell.experiment, cell.block
     places = [location_of(part) for part in (e.task, e.pool, e.teacher)]
     kept = [] if e.cache is None else [spec(e.cache)]
@@ -152,7 +152,7 @@ class MappedInputs:
 
 
 def memory_map_of(source: InputSource, storage: Storage) -> MappedInputs:
-    """Images and scores side by side on disk, so that they can be mapped.
+    """Put images and scores side by side on disk, so that they can be mapped.
 
     The scores must be there.
     """
@@ -163,5 +163,5 @@ def memory_map_of(source: InputSource, storage: Storage) -> MappedInputs:
 
 
 def load(source: InputSource, storage: Storage) -> Inputs:
-    """The material in this process."""
+    """Return the inputs in this process."""
     return memory_map_of(source, storage).open()

@@ -42,6 +42,7 @@ def probe_images(
 def recorded_memory_map(
     e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Storage
 ) -> Path:
+    """Return the folder of the arrays that a cell was computed from. Absent where it is gone."""
     folder = memory_map_folder(
         storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache
     )

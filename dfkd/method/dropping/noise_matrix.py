@@ -88,7 +88,7 @@ class NoiseTerm(BaseLoss):
 
 
 class NoiseAdaptation(nn.Module):
-    """NLL(log(softmax(s) @ M), argmax t), with the trained matrix M."""
+    """Computes NLL(log(softmax(s) @ M), argmax t), and holds W, from which M is made."""
 
     def __init__(self, classes: int, accuracy: float) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class AnswerLoss(Protocol):
 
     @property
     def reads_labels(self) -> bool:
-        """Whether one-hot original labels stand in the place of the teacher's logits."""
+        """Say whether one-hot original labels stand in the place of the teacher's logits."""
         ...
 
     def __call__(
