@@ -1,6 +1,4 @@
-"""Pools in the state in which they are found: every file is read or set aside with a reason, and
-none harms.
-"""
+"""Pools in the state in which they are found: every file is read or set aside, and none harms."""
 
 import gzip
 import os

@@ -1,6 +1,4 @@
-"""Fashion-MNIST and its wild pool: on small files of the same format, and on the published ones
-where they are.
-"""
+"""Fashion-MNIST and its wild pool, on small files of the format and on the published ones."""
 
 import gzip
 import hashlib

@@ -1,6 +1,4 @@
-"""Tasks from folders: the splits that there are, in torchvision's order and with its pixels; known
-by content.
-"""
+"""Tasks from folders: the splits that there are, with torchvision's pixels, known by content."""
 
 import os
 import shutil

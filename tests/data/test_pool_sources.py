@@ -1,6 +1,4 @@
-"""Where pools come from: folders, tars, object stores, torchvision's data sets, mixtures of all of
-these.
-"""
+"""Where pools come from: folders, tars, object stores, torchvision, mixtures of all of these."""
 
 import importlib.util
 from dataclasses import replace
@@ -45,8 +43,9 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def everywhere(folder, tmp_path) -> dict[str, Pool]:
-    """The same thirty images as a folder, in two tars, as encoded Parquet with the folder's row
-    ids, in a store.
+    """The same thirty images as a folder, in two tars, as encoded Parquet and in a store.
+
+    The rows of the Parquet file have the folder's ids.
     """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
     rows = {

@@ -1,6 +1,4 @@
-"""A user's own teacher and images, from the first look to a student, by the commands: with labels
-and without.
-"""
+"""A teacher of the user's own, from its file to a first look at what it says of a pool."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,9 +57,7 @@ def run() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def project(tmp_path: Path, source: InputSource) -> Path:
-    """A user's folder: a checkpoint of the tiny teacher as training scripts leave it, and a
-    recipe.
-    """
+    """A user's folder: a checkpoint of the tiny teacher as training leaves it, and a recipe."""
     folder = tmp_path / "project"
     folder.mkdir()
     named = {f"module.{name}": value for name, value in source.teacher.weights.items()}
@@ -98,20 +94,19 @@ def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
 ) -> None:
     (project / "my_study.py").write_text(
         "from dataclasses import replace\nfrom my_recipe import experiment\nfrom dfkd.studies "
-        "import Study\n"
-        "variants = {'full': experiment, 'plain': replace(experiment, dropping=None)}\n"
-        "study = Study(question='?', variants=variants, baseline='full', blocks=2)\n"
+        "import Study\nvariants = {'full': experiment, 'plain': replace(experiment, "
+        "dropping=None)}\nstudy = Study(question='?', variants=variants, baseline='full', "
+        "blocks=2)\n"
     )
     (project / "my_space.py").write_text(
-        "from dataclasses import replace\nfrom my_recipe import experiment as default\n"
-        "def space(trial):\n"
-        "    rate = trial.suggest_float('dropping.rate', 0, 0.5)\n"
-        "    return replace(default, dropping=replace(default.dropping, rate=rate))\n"
+        "from dataclasses import replace\nfrom my_recipe import experiment as default\ndef "
+        "space(trial):\n    rate = trial.suggest_float('dropping.rate', 0, 0.5)\n    return "
+        "replace(default, dropping=replace(default.dropping, rate=rate))\n"
     )
     (project / "my_originals.py").write_text(
-        "from dataclasses import replace\nfrom my_recipe import experiment as e\n"
-        "from dfkd.data.pools import TrainingImages\n"
-        "experiment = replace(e, pool=TrainingImages(task=e.task))\n"
+        "from dataclasses import replace\nfrom my_recipe import experiment as e\nfrom "
+        "dfkd.data.pools import TrainingImages\nexperiment = replace(e, "
+        "pool=TrainingImages(task=e.task))\n"
     )
     trained_here = ("--set", "teacher=supervised_teacher")
     for command, message in (
@@ -140,8 +135,8 @@ def test_a_teacher_and_a_labelled_folder_named_on_the_command_line(
             project / "photographs" / "val" / str(label) / f"{i}.png"
         )
     folder = (
-        "task=labelled_folder task.path=photographs task.image_shape=16,16,1 "
-        "task.mean=0.3062, task.std=0.3195,"
+        "task=labelled_folder task.path=photographs task.image_shape=16,16,1 task.mean=0.3062, "
+        "task.std=0.3195,"
     )
     taught = run(
         "teach",
@@ -221,8 +216,7 @@ def test_a_profile_says_how_sure_a_teacher_is_and_of_how_many_classes() -> None:
     scores = answers(np.array([[9.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [1, 0, 0, 0]]))
     assert profile(scores) == (
         "confidence: median 100 %, at least 50 % on 75 % of them, 90 % on 75 % of them, 99 % on 75 "
-        "% of them; classes: "
-        "2 of 4, the largest 75 %"
+        "% of them; classes: 2 of 4, the largest 75 %"
     )
     assert doubtful(scores) is None
 

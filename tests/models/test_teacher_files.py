@@ -1,6 +1,4 @@
-"""Teachers that users bring: what is read, from which formats, and what is refused without being
-executed.
-"""
+"""Teachers from files: what is read, from which formats, and what is refused unexecuted."""
 
 import os
 import pickle

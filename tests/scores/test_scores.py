@@ -1,5 +1,6 @@
-"""Scores: the teacher's answer, computed once, found by content, resumed shard by shard. N rows, K
-classes.
+"""Scores: the teacher's answer, computed once, found by content, resumed shard by shard.
+
+N rows, K classes.
 """
 
 import dataclasses

@@ -1,5 +1,4 @@
-"""Top-k caches: what is kept of an answer, what comes back of it, and that all that reads scores
-reads these as well.
+"""Top-k caches: what is kept of an answer, what comes back, and that all readers read it.
 
 N rows, B some of them, K classes.
 """
@@ -221,9 +220,7 @@ def test_a_cell_learns_from_them(
     inputs: Inputs,
     tmp_path: Path,
 ) -> None:
-    """The same rows are selected and the same curve begins; with all classes kept it is nearly the
-    same student.
-    """
+    """The same rows are selected; with all classes kept it is nearly the same student."""
     e, source, storage = kept
     full = compute(job_of(tiny), inputs, FolderStorage(tmp_path / "full"))
     few = compute(job_of(e), load(source, FolderStorage(storage)), FolderStorage(tmp_path / "few"))

@@ -11,8 +11,9 @@ from dfkd.data.tasks import Cifar10, Cifar100
 def write_cifar(
     folder: Path, kind: type[Cifar10 | Cifar100], records: int = 200
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Every file of the data set with `records` images; those of the last training file and their
-    labels come back.
+    """Write every file of the data set with `records` images.
+
+    Returns those of the last training file and their labels.
     """
     for seed, name in enumerate((*kind.test_files, *kind.train_files)):
         rng = np.random.default_rng(seed)

@@ -15,8 +15,9 @@ def idx(values: NDArray[np.uint8]) -> bytes:
 
 
 def write_fashion(folder: Path, seed: int = 0, records: int = 200) -> FashionMnist:
-    """The four files, of `records` training and half as many test images; the task that reads
-    them.
+    """Write the four files and return the task that reads them.
+
+    They have `records` training and half as many test images.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

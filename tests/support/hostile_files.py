@@ -1,5 +1,4 @@
-"""Three hundred files as they lie in folders that nobody has tidied: made here, kind by kind, each
-with what is to be.
+"""Three hundred files as they lie in folders that nobody has tidied, made kind by kind.
 
 `write(folder)` returns name -> reason, "" for a file that is to be read. Names are bytes, as file
 systems have them.
@@ -128,8 +127,9 @@ def other_modes(seeds: range) -> Made:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of nothing that says it is so large; its pixels are there, all black, packed a
-    thousandfold.
+    """A PNG of nothing that says it is so large.
+
+    Its pixels are there, all black, packed a thousandfold.
     """
 
     def chunk(kind: bytes, data: bytes) -> bytes:

@@ -21,8 +21,9 @@ def write_tree(
     channels: int = 1,
     seed: int = 0,
 ) -> Path:
-    """`each` images per class, noise around a grey of its own; PNG, so that they are read as they
-    were written.
+    """Write `each` images per class, noise around a grey of its own, and return the root.
+
+    They are PNG, so that they are read as they were written.
     """
     rng = np.random.default_rng(seed)
     for label, name in enumerate(classes):
