@@ -4,6 +4,8 @@ The space's own source, which gives the sweep its name, is the same throughout.
 """
 
 import importlib
+import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import PROJECTS, run
 from optuna.trial import FrozenTrial
 
 from dfkd.execution.compute import Compute
@@ -193,3 +196,46 @@ def test_values_outside_a_narrower_range_keep_their_cells_and_teach_the_sampler_
     with pytest.warns(UserWarning, match="out of the range"):
         project.search(context)
     assert 0 < len(told(project)) == len(inside) < 4
+
+
+CHANGING = """
+from dataclasses import replace
+from rule_of_mine import Rule
+from tiny_space import default
+def space(trial):
+    return replace(default, selection=Rule(ratio=trial.suggest_float("selection.ratio", 0.1, 0.9)))
+"""
+
+
+@pytest.mark.slow  # the same as above, with Ray
+def test_after_a_change_of_what_a_space_imports_its_trials_are_run_again_and_said(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(PROJECTS / "tiny_space.py", tmp_path)
+    (tmp_path / "changing_space.py").write_text(CHANGING)
+    command = ("sweep", "changing_space", "--trials", "3", "--blocks", "2", "--storage", "runs")
+    rule = tmp_path / "rule_of_mine.py"
+    rule.write_text("from dfkd.method.selection import Balanced as Rule")
+    first = run(*command, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    before = trials(tmp_path)
+    rule.write_text("from dfkd.method.selection import Random as Rule")
+    second = run(*command, folder=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "3 of 3 trials are run again" in second.stdout and "done already" not in second.stdout
+    after = trials(tmp_path)
+    assert [trial["params"] for trial in after] == [trial["params"] for trial in before]
+    rules = {
+        json.loads(record.read_text())["params"]["selection"]
+        for trial in after
+        for record in tmp_path.glob(f"runs/cells/{trial['cell']}/record.json")
+    }
+    assert rules == {"random"}
+    third = run(*command, folder=tmp_path)
+    assert third.returncode == 0 and "done already" in third.stdout, third.stderr
+    assert "run again" not in third.stdout
+
+
+def trials(folder: Path) -> list[dict[str, Any]]:
+    files = sorted(folder.glob("runs/sweeps/*/trials/*.json"))
+    return [json.loads(file.read_text()) for file in files]
