@@ -68,7 +68,7 @@ def _python_path() -> list[str]:
 
 def check_capacity(compute: Compute) -> None:
     """Raise ValueError if the cluster, as it stands and as it may grow, cannot hold one cell."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = _resources()
     need = {"CPU": compute.workers * compute.cpus, "GPU": compute.workers * compute.gpus}
     for kind, amount in need.items():
         if amount > have.get(kind, 0) and not _autoscales():
@@ -89,8 +89,13 @@ def _autoscales() -> bool:
 
 def slots(compute: Compute) -> int:
     """Return how many cells run side by side."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = _resources()
     fits = int(have.get("CPU", 0) // (compute.workers * compute.cpus))
     if compute.gpus:
         fits = min(fits, int(have.get("GPU", 0) / (compute.workers * compute.gpus) + 1e-9))
     return max(1, min(fits, compute.concurrency or fits))
+
+
+def _resources() -> dict[str, float]:
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found

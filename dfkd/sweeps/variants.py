@@ -58,21 +58,19 @@ class Narrowed:
 
     def suggest_float(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return the fixed value, else the trial's."""
-        return self._suggest("suggest_float", name, *args, **kwargs)
+        fixed = name in self._fixed
+        return self._fixed[name] if fixed else self._trial.suggest_float(name, *args, **kwargs)
 
     def suggest_int(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return the fixed value, else the trial's."""
-        return self._suggest("suggest_int", name, *args, **kwargs)
+        fixed = name in self._fixed
+        return self._fixed[name] if fixed else self._trial.suggest_int(name, *args, **kwargs)
 
     def suggest_categorical(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return the fixed value, else the trial's."""
-        return self._suggest("suggest_categorical", name, *args, **kwargs)
-
-    def _suggest(self, kind: str, name: str, *args: Any, **kwargs: Any) -> Any:
+        fixed = name in self._fixed
         return (
-            self._fixed[name]
-            if name in self._fixed
-            else getattr(self._trial, kind)(name, *args, **kwargs)
+            self._fixed[name] if fixed else self._trial.suggest_categorical(name, *args, **kwargs)
         )
 
     def __getattr__(self, name: str) -> Any:
