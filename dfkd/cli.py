@@ -81,19 +81,10 @@ def add_accept(result: argparse.ArgumentParser) -> None:
 
 
 def chosen_storage(chosen: str | None) -> Storage:
-    """Return the storage that is named, by $DFKD_STORAGE otherwise, or the one that is usual here.
+    """Return the storage that the option names, or the usual one; see `storage.opening`."""
+    from dfkd.storage import opening
 
-    Raises ValueError for one that cannot be used.
-    """
-    from dfkd.storage import open_storage
-    from dfkd.storage.variables import variable
-
-    if chosen is not None:
-        return open_storage(chosen)
-    if named := variable("DFKD_STORAGE"):
-        return open_storage(named)
-    # a job's working directory is a scratch folder of Ray's: results written there would be lost
-    return open_storage("~/dfkd-runs" if variable("RAY_JOB_CONFIG_JSON_ENV_VAR") else "runs")
+    return opening.chosen_storage(chosen)
 
 
 def add_recipe(result: argparse.ArgumentParser) -> None:

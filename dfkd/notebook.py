@@ -1,16 +1,16 @@
-"""Studies and sweeps from Python, in a notebook say: the same runs, records and reports as from the
-commands.
+"""Studies and sweeps from Python, in a notebook say: the runs and reports of the commands.
 
-from dfkd.notebook import run_study
-result = run_study("ablations.components", blocks=5)
-result.effects                # a pandas frame: differences to the baseline, intervals, p-values,
-verdicts result.outcomes               # one row per cell
+from dfkd import run_study
+result = run_study("ablations.components", blocks=5, cpus=2)
+result                        # the report's table
+result.effects                # a pandas frame: differences to the baseline, as fractions
+result.outcomes               # one row per cell
 result.figures()["effects"]   # a matplotlib figure
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,17 @@ import pandas as pd
 
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
-from dfkd.storage import open_storage
+from dfkd.reporting.page import listed, plain_table
+from dfkd.reporting.style import Plot
+from dfkd.storage import layout
+from dfkd.storage.opening import chosen_storage
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions
 from dfkd.studies.driver import run_study as run_in_session
 from dfkd.studies.result import StudyResult
+from dfkd.sweeps import tables
+from dfkd.sweeps.findings import SweepData, verdict
+from dfkd.sweeps.sweep import Sweep
 from dfkd.user_modules import load
 
 
@@ -32,14 +38,15 @@ def run_study(
     name: str | None = None,
     blocks: int | None = None,
     options: StudyOptions | None = None,
-    storage: str | Path = "runs",
+    storage: str | Path | None = None,
     quiet: bool = False,
     **compute: Any,
 ) -> StudyResult:
-    """A study by its module's name, or as a value with a name. `compute`: fields of `Compute`, such
-    as cpus or gpus.
+    """Run a study, and return what it says. What the storage has already is not computed again.
 
-    What the storage has already is not computed again. ValueError for input that cannot work.
+    study: its module's name, or a value, which needs a name. storage: a folder; None: that of
+    $DFKD_STORAGE, else ./runs. compute: fields of `Compute`, such as cpus or gpus. Raises
+    ValueError for input that cannot work.
     """
     if isinstance(study, str):
         name = name or study.split(".")[-1]
@@ -49,48 +56,67 @@ def run_study(
         raise ValueError("a study that is not a module needs a name: run_study(study, name=...)")
     if blocks is not None:
         study = replace(study, blocks=blocks)
-    return run_in_session(
-        name, study, _where(storage, compute), Console(quiet=quiet), options or StudyOptions()
-    )
+    console, where = Console(quiet=quiet), _compute(storage, compute)
+    result = run_in_session(name, study, where, console, options or StudyOptions())
+    console.line(f"report:  {result.page}")
+    return result
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SweepResult:
+    """What a sweep found. data: all of it. page: the report. A notebook shows the best trials."""
+
+    data: SweepData
+    page: Path
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Return one row per trial with its parameters, probe and state, the best first."""
+        rows = [
+            {"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell}
+            for t in self.data.trials
+        ]
+        return pd.DataFrame(rows).sort_values("probe", ascending=False, ignore_index=True)
+
+    def figures(self) -> dict[str, Plot]:
+        """Return the figures that the trials allow, by name."""
+        from dfkd.sweeps.figures import figures
+
+        return figures(self.data)
+
+    def __repr__(self) -> str:
+        return f"SweepResult({self.data.name}: {len(self.data.trials)} trials, {self.page})"
+
+    def _repr_html_(self) -> str:
+        said = verdict(self.data.confirmation) if self.data.confirmation else []
+        best = plain_table(*tables.best(self.data, tables.marks(self.data)))
+        return best + listed([*said, f"report: {self.page}"])
 
 
 def run_sweep(
-    space: str,
+    sweep: Sweep | str,
     *,
-    storage: str | Path = "runs",
+    trials: int | None = None,
+    storage: str | Path | None = None,
     quiet: bool = False,
-    compute: dict[str, Any] | None = None,
-    **sweep: Any,
-) -> pd.DataFrame:
-    """A sweep over a module's space: one row per trial with its parameters, probe and state, the
-    best first.
+    **compute: Any,
+) -> SweepResult:
+    """Run a sweep, and return what it found. What the storage has already is not computed again.
 
-    `sweep`: fields of `Sweep`, such as trials or seed. The confirmed comparison of winner and
-    default lies in
-    `frame.attrs`: "winner", "winner_test", "default_test", "difference" (mean, low, high).
+    sweep: a value, or the name of its space's module. trials: in all, instead of the sweep's own
+    number. storage, compute: as for `run_study`. Raises ValueError for input that cannot work.
     """
-    from dfkd.sweeps.driver import run_sweep  # Ray takes seconds to import
-    from dfkd.sweeps.sweep import Sweep
+    from dfkd.sweeps.driver import run_sweep  # Optuna takes seconds to import
 
-    found = run_sweep(
-        Sweep(space=space, **sweep), _where(storage, compute or {}), Console(quiet=quiet)
-    )
-    confirmed = found.confirmation
-    assert confirmed is not None  # a sweep that returns is confirmed
-    difference = confirmed.difference()
-    rows = [
-        {"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell}
-        for t in found.trials
-    ]
-    frame = pd.DataFrame(rows).sort_values("probe", ascending=False, ignore_index=True)
-    frame.attrs = {
-        "winner": confirmed.winner,
-        "winner_test": list(confirmed.winner_test),
-        "default_test": list(confirmed.default_test),
-        "difference": (difference.mean, difference.low, difference.high),
-    }
-    return frame
+    sweep = Sweep(space=sweep) if isinstance(sweep, str) else sweep
+    if trials is not None:
+        sweep = replace(sweep, trials=trials)
+    console, where = Console(quiet=quiet), _compute(storage, compute)
+    data = run_sweep(sweep, where, console)
+    page = where.storage / (layout.sweep(data.name) / layout.REPORT / layout.PAGE)
+    console.line(f"report:  {page}")
+    return SweepResult(data=data, page=page)
 
 
-def _where(storage: str | Path, compute: dict[str, Any]) -> Compute:
-    return Compute(storage=open_storage(storage), **compute)
+def _compute(storage: str | Path | None, fields: dict[str, Any]) -> Compute:
+    return Compute(storage=chosen_storage(storage), **fields)

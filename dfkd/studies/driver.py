@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import OpenExecutor
@@ -139,4 +140,4 @@ def conclude(
         studies.write(storage, plan.record)
     files, _ = write_report(findings, storage)
     sync_findings(sync, plan, done, findings, files)
-    return StudyResult(findings=findings)
+    return StudyResult(findings=findings, page=Path(files[f"{layout.REPORT}/{layout.PAGE}"]))

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
+from dfkd.reporting.page import listed, paragraph, plain_table
 from dfkd.reporting.style import Plot
 from dfkd.stats.comparisons import Comparison, frame
 from dfkd.studies import figures as plots
+from dfkd.studies import tables
 from dfkd.studies.findings import Findings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StudyResult:
     """What a study found: `outcomes`, `effects` and `summary` are pandas frames.
 
-    computed: cells of this call. stopped: why it ended before all was computed, "" if it did
-    not.
+    page: the report. computed: cells of this call. stopped: why the call ended before all was
+    computed, "" if it did not. A notebook shows the report's table, in points.
     """
 
     findings: Findings
-    computed: int = 0  # cells of this call
-    stopped: str = ""  # why it ended before all was computed
+    page: Path
+    computed: int = 0
+    stopped: str = ""
+
+    def __repr__(self) -> str:
+        return f"StudyResult({self.name}: {len(self.outcomes)} cells, {self.page})"
+
+    def _repr_html_(self) -> str:
+        notes = (self.findings.varies, self.findings.conditions, *self.findings.notes)
+        result = plain_table(tables.HEADER, tables.rows(self.findings))
+        lines = (tables.CAPTION, *notes, f"report: {self.page}")
+        return paragraph(self.findings.data.question) + result + listed(lines)
 
     @property
     def name(self) -> str:

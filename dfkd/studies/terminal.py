@@ -22,9 +22,8 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     )
     if result.stopped:
         console.warn(f"{result.stopped}; the same command goes on")
-    folder = compute.storage / layout.study(result.name)
     console.line(f"written to {compute.storage}: {layout.CELLS}/, {layout.study(result.name)}/")
-    console.line(f"report:  {folder / layout.REPORT / layout.PAGE}")
+    console.line(f"report:  {result.page}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 

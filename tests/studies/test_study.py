@@ -244,13 +244,20 @@ def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
 
 
 def test_the_same_from_python_in_five_lines(
-    project: Path, server: Server, first: str, monkeypatch: pytest.MonkeyPatch
+    project: Path,
+    server: Server,
+    first: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from dfkd.notebook import run_study
 
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
-    result = run_study("tiny_study", blocks=2, storage="s", tracking_uri=server.uri, quiet=True)
+    monkeypatch.setenv("DFKD_STORAGE", str(project / "s"))
+    result = run_study("tiny_study", blocks=2, tracking_uri=server.uri)
+    assert f"report:  {project}/s/studies/tiny_study/report/index.html" in capsys.readouterr().out
+    assert len(repr(result)) < 300 and "95 % interval" in result._repr_html_()
     assert result.computed == 0 and result.effects["variant"].tolist() == ["no dropping"]
     assert len(result.outcomes) == 4 and result.figures()["effects"]._repr_svg_().startswith("<svg")
     with pytest.raises(ValueError, match="needs a name"):
@@ -258,7 +265,8 @@ def test_the_same_from_python_in_five_lines(
 
 
 def test_a_study_is_asked_of_another_recipe(project: Path) -> None:
-    asked = run("ablate", "--recipe", "own_loss", "--dry-run", "--storage", "none", folder=project)
+    command = ("ablate", "ablations.components", "--recipe", "own_loss", "--dry-run")
+    asked = run(*command, "--storage", "none", folder=project)
     assert asked.returncode == 0 and "25 cells, 0 done already" in asked.stdout, asked.stderr
     assert "standard deviations of the paired differences; state one: --sd" in asked.stdout
     assert not (project / "none").exists()

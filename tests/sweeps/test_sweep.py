@@ -23,12 +23,13 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import FolderStorage
-from dfkd.sweeps.sweep import SEARCH
+from dfkd.sweeps.sweep import SEARCH, Sweep
 from dfkd.training.cells import RunContext, compute
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key, load, obtain, score_here
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
+SAME = Sweep(space="tiny_space", trials=6, confirmation_blocks=2, deterministic=True)
 
 
 @pytest.fixture(scope="module")
@@ -160,29 +161,22 @@ def test_a_second_call_computes_nothing_and_shows_the_same_table(project: Path, 
     assert {file: file.stat().st_mtime_ns for file in calm.rglob("*") if file.is_file()} == before
 
 
-def test_the_same_from_a_notebook_is_a_frame(
-    project: Path, calm: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_from_a_notebook(
+    project: Path, calm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dfkd.notebook import run_sweep
 
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
-    frame = run_sweep(
-        "tiny_space",
-        storage="calm",
-        quiet=True,
-        trials=6,
-        confirmation_blocks=2,
-        deterministic=True,
-    )
-    assert sorted(frame["trial"]) == list(range(6)) and frame["probe"].is_monotonic_decreasing
-    assert set(frame["cell"]) == {trial["cell"] for trial in trials(calm)}
-    assert len(frame.attrs["winner_test"]) == len(frame.attrs["default_test"]) == 2
-    assert frame.attrs["difference"][0] == pytest.approx(
-        result(calm)["winner_test"][0] / 2  # type: ignore[index]
-        + result(calm)["winner_test"][1] / 2
-        - sum(frame.attrs["default_test"]) / 2
-    )  # type: ignore[index]
+    monkeypatch.setenv("DFKD_STORAGE", str(calm))
+    found = run_sweep(SAME)
+    page = calm / "sweeps" / found.data.name / "report" / "index.html"
+    assert found.page == page and page.exists() and f"report:  {page}" in capsys.readouterr().out
+    assert sorted(found.trials["trial"]) == list(range(6))
+    assert found.trials["probe"].is_monotonic_decreasing
+    assert set(found.trials["cell"]) == {trial["cell"] for trial in trials(calm)}
+    assert len(repr(found)) < 300 and "(default)" in found._repr_html_()
+    assert found.figures()["history"]._repr_svg_().startswith("<svg")
 
 
 def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
@@ -201,14 +195,7 @@ def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
     cells = {file: file.stat().st_mtime_ns for file in calm.glob("cells/*/*")}
 
     def call() -> str:
-        run_sweep(
-            "tiny_space",
-            storage=calm,
-            trials=6,
-            confirmation_blocks=2,
-            deterministic=True,
-            compute={"tracking_uri": f"sqlite:///{late}/mlflow.db"},
-        )
+        run_sweep(SAME, storage=calm, tracking_uri=f"sqlite:///{late}/mlflow.db")
         return capsys.readouterr().out
 
     assert call().count("MLflow cannot be reached") == 1
