@@ -11,7 +11,7 @@ from dfkd.data.pools import Pool, TrainingImages
 from dfkd.data.tasks import Task
 from dfkd.experiment.contracts import check_pieces
 from dfkd.identity import Json, Scalar, digest, flat, later, name_of, spec
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import KD, AnswerLoss, BaseAnswerLoss, BaseLoss, Loss, needs_of
 from dfkd.method.selection import Selection

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dfkd.identity import name_of
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import SELECTIONS, BaseSelection, Selection
 from dfkd.scores import Scores
 

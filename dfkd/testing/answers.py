@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import Random, Tail
 from dfkd.method.losses import AnswerLoss, BaseAnswerLoss
 from dfkd.seeding import generator

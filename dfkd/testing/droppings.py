@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import KD
 from dfkd.seeding import generator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dfkd.identity import Scalar
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import BaseSelection, Selection
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores

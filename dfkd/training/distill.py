@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.experiment import Cell, Experiment
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.losses import BaseAnswerLoss, Outputs
 from dfkd.method.selection import BaseSelection, Redraw
 from dfkd.method.selection.selecting import rows_taken

@@ -1,4 +1,4 @@
-"""Losses: what all of them promise. Their formulas are in test_loss_formulas.py.
+"""Losses: what all of ours promise. Their formulas: test_explicit_formulas, test_implicit_formulas.
 
 B batch, D feature width.
 """

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.losses.contrast import NTXent, TeacherContrast
 from dfkd.method.losses.loss import BaseLoss, Loss, Sizes
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol, Self
 from torch import Tensor, nn
 
 from dfkd.identity import Piece
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.selection.budget import BaseSelection, Rows, Selection, balanced, by_class
 from dfkd.method.selection.confidence import Random
 from dfkd.scores import Scores

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.identity import digest, own_pieces, spec
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.selection import BaseSelection, Rows, Selection
 from dfkd.scores import Columns, Scores

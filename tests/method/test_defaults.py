@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dfkd.identity import name_of, spec
-from dfkd.method.contract import with_defaults
+from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import DROPPINGS, BaseDropping
 from dfkd.method.losses import KDS, LOSSES, BaseAnswerLoss, BaseLoss, Both, PooledFeatures
 from dfkd.method.selection import SELECTIONS, BaseSelection, Dynamic

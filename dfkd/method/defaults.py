@@ -1,4 +1,4 @@
-"""Contracts: every member that the loop asks a piece for, with defaults that a class may leave out.
+"""Defaults: every member that the loop asks a piece for, with what a class may leave out.
 
 Each family has a Protocol, in which all members stand, and a small base class with the defaults of
 the optional ones: `BaseSelection`, `BaseDropping`, `BaseLoss`, `BaseAnswerLoss`. A class inherits
