@@ -12,12 +12,13 @@ from dfkd.reporting.report_files import digest_of
 from dfkd.stats.comparisons import frame
 from dfkd.storage import layout
 from dfkd.storage.ledger import Outcome
-from dfkd.studies.findings import Findings
+from dfkd.studies import tables
+from dfkd.studies.findings import Findings, levels_of
 from dfkd.studies.plan import StudyPlan
 from dfkd.studies.reading import CURVES, RECORD, curves_text
 from dfkd.studies.result import typical_of_best
 from dfkd.studies.study import Study
-from dfkd.tracking import RunSync, Tracker
+from dfkd.tracking import FACTOR, FORM, RunSync, Tracker, in_points
 
 
 def sync_of(name: str, study: Study, compute: Compute, console: Console) -> RunSync:
@@ -45,7 +46,17 @@ def sync_cell(sync: RunSync, plan: StudyPlan, outcome: Outcome) -> None:
     variant = plan.variant_of(outcome.cell)
     role = "baseline" if variant == plan.study.baseline else "variant"
     name = f"{variant} {plan.jobs[outcome.cell].cell.block}"
-    sync.cell(outcome, role, name, {"study": plan.name, "variant": variant})
+    tags = {"study": plan.name, "variant": variant, **_factors(plan.study, variant)}
+    sync.cell(outcome, role, name, tags)
+
+
+def _factors(study: Study, variant: str) -> dict[str, str]:
+    """Return which factors of a factorial design are on in a variant; {} for other studies."""
+    levels = levels_of(list(study.variants)) or {}
+    return {
+        f"{FACTOR}{name}": "on" if level > 0 else "off"
+        for name, level in levels.get(variant, {}).items()
+    }
 
 
 def sync_findings(
@@ -60,13 +71,13 @@ def sync_findings(
     files: those of the report by their names in MLflow.
     """
     record = plan.record.text()
-    told = {"record": digest([record, *sorted(done)]), "report": digest_of(files)}
+    told = {"record": digest([FORM, record, *sorted(done)]), "report": digest_of(files)}
     if not sync.is_due(told):
         return
     sync_cells(sync, plan, done)
     sync.tracker.finish(
         sync.parent,
-        metrics={f"difference/{c.variant}": c.difference for c in findings.comparisons if c.n},
+        metrics=_metrics(findings),
         tables={
             "effects": frame(findings.comparisons),
             "variants": findings.summary,
@@ -74,6 +85,7 @@ def sync_findings(
             CURVES: curves_text(done.values()),
         },
         files=files,
+        description=tables.markdown(findings),
     )
     best = typical_of_best(findings.data.cells)
     if best is not None:
@@ -81,3 +93,19 @@ def sync_findings(
         experiment = plan.jobs[outcome.cell].cell.experiment
         sync.tracker.student(sync.parent, outcome, experiment)
     sync.settle(told)
+
+
+def _metrics(findings: Findings) -> dict[str, float]:
+    """Return test accuracy in per cent, differences in points with intervals, and p by variant."""
+    means = zip(findings.summary["variant"], findings.summary["mean"], strict=True)
+    metrics = {f"test_percent/{variant}": in_points(mean) for variant, mean in means}
+    for c in findings.comparisons:
+        found = {"": c.difference, "_low": c.low, "_high": c.high}
+        metrics |= {
+            f"difference_points{end}/{c.variant}": in_points(value)
+            for end, value in found.items()
+            if value is not None
+        }
+        if c.p_holm is not None:
+            metrics[f"p_holm/{c.variant}"] = c.p_holm
+    return metrics

@@ -196,7 +196,7 @@ def _searched(
     )
     cells = {trial.cell: ["trial", f"trial {trial.number}"] for trial in trials}
 
-    def note(outcome: Outcome) -> None:
+    def note(outcome: Outcome, trial: Trial) -> None:
         cells.setdefault(outcome.cell, ["candidate", f"candidate {outcome.block['seed']}"])
 
     chosen, best = trials[0], best_first(trials)  # the first has the recipe's own settings

@@ -6,7 +6,7 @@ reads the test set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
 from dfkd.training.cells import Job, RunContext, look_up
 
 CANDIDATES = 3
+WINNER, DEFAULT = SIDES = ("winner", "default")  # where the default won, its cells are DEFAULT's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +38,12 @@ def choose(
     context: TrialContext,
     compute: ComputeCells,
     blocks: int,
-    on_outcome: OnOutcome,
+    on_outcome: Callable[[Outcome, Trial], None],
 ) -> Experiment:
     """Compute the best few distinct trials on fresh blocks and return the one that is best there.
 
-    best: trials that finished, the best first. The best of many carries the luck of its block.
+    best: trials that finished, the best first. on_outcome: called with each outcome and its trial.
+    The best of many carries the luck of its block.
     """
     distinct: dict[str, Trial] = {}
     for trial in best:
@@ -51,7 +53,13 @@ def choose(
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
     jobs = [_jobs(candidate, fresh, context.run_context, False) for candidate in candidates]
     title = f"best {len(few)} on fresh blocks"
-    outcomes = compute_all(compute, title, [job for row in jobs for job in row], on_outcome)
+    trial_of = {job.name: trial for trial, row in zip(few, jobs, strict=True) for job in row}
+    outcomes = compute_all(
+        compute,
+        title,
+        [job for row in jobs for job in row],
+        lambda outcome: on_outcome(outcome, trial_of[outcome.cell]),
+    )
     means = [np.mean([outcomes[job.name].metrics["probe"] for job in row]) for row in jobs]
     return candidates[int(np.argmax(means))]
 
@@ -62,16 +70,23 @@ def confirm(
     run_context: RunContext,
     compute: ComputeCells,
     blocks: int,
-    on_outcome: OnOutcome,
+    on_outcome: Callable[[Outcome, str], None],
 ) -> Confirmed:
     """Compute winner and default on blocks on which nothing was chosen, and read the test set.
 
-    The default against itself is not computed twice.
+    on_outcome: called with each outcome and its side, one of SIDES. The default against itself is
+    not computed twice.
     """
     fresh = [Block(seed=CONFIRMATION + i) for i in range(blocks)]
     sides = [_jobs(experiment, fresh, run_context, True) for experiment in (winner, default)]
     jobs = [job for side in sides for job in side]
-    outcomes = compute_all(compute, "winner against default", jobs, on_outcome)
+    side_of = {job.name: side for side, row in zip(SIDES, sides, strict=True) for job in row}
+    outcomes = compute_all(
+        compute,
+        "winner against default",
+        jobs,
+        lambda outcome: on_outcome(outcome, side_of[outcome.cell]),
+    )
     mine, others = (tuple(outcomes[job.name].metrics["test"] for job in side) for side in sides)
     changes = {name: here for name, (here, _) in winner.diff(default).items() if here is not None}
     return Confirmed(

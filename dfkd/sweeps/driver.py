@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor
@@ -22,14 +23,21 @@ from dfkd.storage import layout
 from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps import record
-from dfkd.sweeps.choosing import Confirmed, choose, confirm, read_cells
+from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed, choose, confirm, read_cells
 from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
 from dfkd.sweeps.findings import SweepData, Trial, best_first
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, Sweep
-from dfkd.sweeps.sync import sync_of, tell, told_of, track, track_trials
+from dfkd.sweeps.sync import (
+    sync_of,
+    tell,
+    told_of,
+    track_candidate,
+    track_confirmation,
+    track_trials,
+)
 from dfkd.sweeps.variants import first_trial
 from dfkd.tracking import RunSync
 from dfkd.training.cells import RunContext
@@ -125,15 +133,18 @@ def _conclude(
             f"no trial finished, so there is nothing to choose from: the journal is {journal}"
         )
     track_trials(sync, name, trials, Ledger(context.compute.storage))
-    candidate = track(sync, name, "candidate")
+    candidate = partial(track_candidate, sync, name)
     winner = choose(best, context, compute, sweep.choice_blocks, candidate)
+    trial_of = {context.experiment(t.params).fingerprint(): t for t in reversed(best)}
+    sides = {WINNER: winner, DEFAULT: sweep.default()}
+    numbers = {side: trial_of.get(e.fingerprint()) for side, e in sides.items()}
     return confirm(
         winner,
         sweep.default(),
         context.run_context,
         compute,
         sweep.confirmation_blocks,
-        track(sync, name, "confirmation"),
+        partial(track_confirmation, sync, name, numbers),
     )
 
 

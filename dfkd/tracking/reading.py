@@ -14,6 +14,7 @@ from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.ledger import MEASURES, Outcome
 from dfkd.tracking import is_database, knock, settle, without_credentials
+from dfkd.tracking.entries import CURVE, finals_in, recipe_of
 from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:
@@ -125,10 +126,8 @@ class Tracked:
             cell=tags["cell_key"],
             state=tags["state"],
             step=int(tags["step"]),
-            metrics={
-                n.removeprefix("final/"): v for n, v in metrics.items() if n.startswith("final/")
-            },
-            params=dict(run.data.params),
+            metrics=finals_in(metrics),
+            params=dict(recipe_of(run.data.params)),
             block={"seed": block.seed, "draw": block.draw, "teacher": block.teacher},
             tags={
                 ours: tags[theirs] for theirs, ours in (renamed | kept).items() if theirs in tags
@@ -144,8 +143,9 @@ class Tracked:
 
     def _points(self, run: Run) -> list[dict[str, float]]:
         points: dict[int, dict[str, float]] = {}
+        prefix = CURVE if any(name.startswith(CURVE) for name in run.data.metrics) else ""
         for name in MEASURES:
-            for metric in self._client.get_metric_history(run.info.run_id, name):
+            for metric in self._client.get_metric_history(run.info.run_id, prefix + name):
                 points.setdefault(metric.step, {"step": float(metric.step)})[name] = metric.value
         return [points[step] for step in sorted(points)]
 

@@ -17,15 +17,19 @@ from dfkd.tracking.entries import (
     Held,
     as_metric_name,
     as_tags,
+    cut,
     datasets_of,
     facts_of,
     joined,
     metrics_of,
+    params_of,
 )
+from dfkd.tracking.failures import is_refusal
+from dfkd.tracking.places import NOTE, experiment_id
 from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow.entities import DatasetInput, Metric, Run
+    from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
     from pandas import DataFrame
     from torch import Tensor
 
@@ -62,28 +66,11 @@ class Store:
         self.client = MlflowClient(tracking_uri=uri)
         # Left to itself, MLflow puts a database's artifacts into the current directory; a server
         # knows its own place.
-        self.experiment_id = self._experiment(
-            experiment, artifacts.as_uri() if is_database(uri) else None
+        self.experiment_id = experiment_id(
+            self.client, experiment, artifacts if is_database(uri) else None
         )
         self.cells: dict[str, Held] = {}
         self.parents: dict[str, Held] = {}
-
-    def _experiment(self, name: str, artifacts: str | None) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                return self.client.create_experiment(name, artifact_location=artifacts)
-            except MlflowException:  # another driver may have been faster
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        if found.lifecycle_stage != "active":
-            raise MlflowException(
-                f"its experiment {name} was deleted: restore it there, or delete it for good"
-            )
-        return found.experiment_id
 
     def _search(self, tag: str, value: str) -> Iterator[Run]:
         return runs_that(self.client, self.experiment_id, f"tags.`{tag}` = '{value}'")
@@ -106,17 +93,23 @@ class Store:
         return Parent(held.run_id, self.experiment_id)
 
     def cell(
-        self, outcome: Outcome, parent: Parent | None, ended: float, name: str, uses: dict[str, str]
+        self,
+        outcome: Outcome,
+        parent: Parent | None,
+        ended: float,
+        name: str,
+        uses: dict[str, str],
+        origin: dict[str, str],
     ) -> None:
         """Find the run of a cell or make it, and write what is missing in it.
 
         ended: when it was computed, in seconds since the epoch. uses: tags that are joined over
-        studies.
+        studies, and params that tell the first. origin: who computed it.
         """
         facts, below = facts_of(outcome), {PARENT: parent.run_id} if parent else {}
         held = self.cells.get(outcome.cell) or self._find(outcome.cell)
         if held is None:
-            held = self._create(outcome, name, below | uses | facts, ended)
+            held = self._create(outcome, name, origin | below | uses | facts, ended)
         self.cells[outcome.cell] = held
         tags = {name: joined(held.tags.get(name), value) for name, value in uses.items()}
         if PARENT not in held.tags:
@@ -129,7 +122,8 @@ class Store:
         if parent is not None:
             self._inputs(self._parent(parent), datasets)
         done = {"state": outcome.state, "step": str(outcome.step)}
-        self._write(held, metrics_of(outcome, held, ended), outcome.params, tags | facts | done)
+        params = params_of(outcome, uses)
+        self._write(held, metrics_of(outcome, held, ended), params, tags | facts | done)
         status = STATUS[outcome.state]
         if held.status != status:
             self.client.set_terminated(held.run_id, status, int(1000 * ended))
@@ -174,10 +168,12 @@ class Store:
         metrics: dict[str, float],
         tables: dict[str, str | DataFrame],
         files: dict[str, Path | str],
+        description: str,
     ) -> None:
         """Write the results of a study or sweep to its run, and mark it as finished.
 
-        The run is finished also where files are not taken; what the artifact store raises passes.
+        description: Markdown, which the UI shows on the run's page. The run is finished also where
+        files are not taken; what the artifact store raises passes.
         """
         from mlflow.entities import Metric
 
@@ -189,7 +185,7 @@ class Store:
             for n, v in named.items()
             if math.isfinite(v) and held.metrics.get(n) != v
         ]
-        self._write(held, new)
+        self._write(held, new, tags={NOTE: cut(description)} if description else {})
         try:
             for name, table in tables.items():
                 self._table(held, name, table)
@@ -251,7 +247,22 @@ class Store:
         )
         for i in range(batches):
             part = metrics[METRICS * i : METRICS * (i + 1)], new[PARAMS * i : PARAMS * (i + 1)]
-            self.client.log_batch(held.run_id, *part, tags=marks if i == batches - 1 else [])
+            self._log_batch(held, *part, marks if i == batches - 1 else [])
         held.params |= {param.key for param in new}
         held.tags |= changed
         held.metrics |= {metric.key: metric.value for metric in metrics}
+
+    def _log_batch(
+        self, held: Held, metrics: list[Metric], params: list[Param], tags: list[RunTag]
+    ) -> None:
+        """Write a batch. Params that another driver has written since stay as that one has them."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.log_batch(held.run_id, metrics, params, tags)
+        except MlflowException as error:
+            known = self.client.get_run(held.run_id).data.params if is_refusal(error) else {}
+            left = [param for param in params if param.key not in known]
+            if len(left) == len(params):
+                raise
+            self.client.log_batch(held.run_id, metrics, left, tags)

@@ -14,6 +14,7 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.variables import variable
 from dfkd.tracking.address import is_database, settle, without_credentials
 from dfkd.tracking.failures import failures, is_refusal, of_stores
+from dfkd.tracking.origin import origin
 from dfkd.tracking.store import Parent, Store
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
@@ -77,7 +78,7 @@ class Tracker:
 
         None while MLflow is away.
         """
-        tags = {"kind": kind, "identity": identity, **tags}
+        tags = {"kind": kind, "identity": identity, **tags, **self._origin()}
         parent = self._attempt(lambda store: store.parent(f"{kind}/{name}", identity, params, tags))
         if parent is not None:
             self._open.add(parent)
@@ -88,11 +89,12 @@ class Tracker:
     ) -> None:
         """Bring one cell up to date.
 
-        tags: what the cell is to this study; they are joined over studies.
+        tags: what the cell is to this study. They are joined over studies; as params, which cannot
+        be changed, they tell the first use.
         """
-        uses = {"role": role, **tags}
+        uses, origin = {"role": role, **tags}, self._origin()
         ended = self._ended(outcome)
-        self._soon(lambda store: store.cell(outcome, parent, ended, name, uses))
+        self._soon(lambda store: store.cell(outcome, parent, ended, name, uses, origin))
 
     def finish(
         self,
@@ -101,14 +103,18 @@ class Tracker:
         metrics: dict[str, float],
         tables: dict[str, str | DataFrame],
         files: dict[str, Path | str],
+        description: str = "",
     ) -> None:
         """Write the results of a sweep or study and mark its run as finished.
 
-        tables: texts or data frames, files: paths, both by their names in MLflow.
+        tables: texts or data frames, files: paths, both by their names in MLflow. description:
+        Markdown; "" leaves what is there.
         """
         if parent is not None:
             self._open.discard(parent)
-            self._soon(lambda store: store.finish(parent.run_id, metrics, tables, files))
+            self._soon(
+                lambda store: store.finish(parent.run_id, metrics, tables, files, description)
+            )
 
     def student(self, parent: Parent | None, outcome: Outcome, experiment: Experiment) -> None:
         """Log the student of a finished cell as a model of the parent run.
@@ -134,6 +140,9 @@ class Tracker:
         complete = not (self._waiting or self._refused)
         self._waiting, self._open, self._store = [], set(), None
         return complete
+
+    def _origin(self) -> dict[str, str]:
+        return origin(self.uri, self.shown_uri)
 
     def _ended(self, outcome: Outcome) -> float:
         """Return when the cell was computed, also if it is written much later."""

@@ -204,7 +204,7 @@ def test_an_mlflow_that_was_away_is_told_the_whole_sweep_by_the_same_call(
     written = (late / "mlflow.db").stat().st_mtime_ns
     assert "MLflow" not in call() and (late / "mlflow.db").stat().st_mtime_ns == written
     told, direct = runs(late), runs(calm)
-    facts = ["cell_key", "role", "state", "final/probe", "final/test", "mlflow.runName"]
+    facts = ["cell_key", "role", "state", "probe", "test", "mlflow.runName"]
     pd.testing.assert_frame_equal(
         *(table[facts].sort_values(facts, ignore_index=True) for table in (told, direct)),
         check_exact=True,

@@ -7,7 +7,7 @@ import pytest
 from mlflow_records import Record, outcome
 
 from dfkd.storage.ledger import Ledger
-from dfkd.tracking import entries, store
+from dfkd.tracking import entries, origin, places, store
 from dfkd.tracking.reading import Tracked
 
 
@@ -16,16 +16,20 @@ def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> Non
     record.cell(cell, parent, study="losses", variant="full")
     run = record.run(cell)
     assert run.info.run_name == "cell c1" and run.info.status == "FINISHED"
-    assert run.data.params == {name: str(value) for name, value in cell.params.items()}
+    assert run.data.params == {
+        **{name: str(value) for name, value in cell.params.items()},
+        **{"study": "losses", "variant": "full", "block": "4.d1"},
+    }
     assert run.data.metrics == {
-        "probe": pytest.approx(0.3),
-        "validation": pytest.approx(0.6),
-        **{f"final/{name}": value for name, value in cell.metrics.items()},
+        "curve/probe": pytest.approx(0.3),
+        "curve/validation": pytest.approx(0.6),
+        **cell.metrics,
         "seconds": cell.seconds,
     }
-    assert record.curve(cell, "validation") == [
+    assert record.curve(cell, "curve/validation") == [
         (int(point["step"]), point["validation"]) for point in cell.points
     ]
+    assert record.curve(cell, "probe") == [(0, cell.metrics["probe"])]
     expected = {
         "mlflow.parentRunId": parent.run_id,
         "cell_key": "c1",
@@ -62,7 +66,7 @@ def test_the_times_are_those_of_the_computation(record: Record) -> None:
     record.cell(cell)
     run = record.run(cell)
     assert (run.info.start_time, run.info.end_time) == (1_699_999_970_000, 1_700_000_000_000)
-    history = record.client.get_metric_history(run.info.run_id, "probe")
+    history = record.client.get_metric_history(run.info.run_id, "curve/probe")
     assert [point.timestamp for point in history] == [
         1_699_999_980_000,
         1_699_999_990_000,
@@ -82,11 +86,8 @@ def test_a_cell_stands_once_whatever_the_number_of_runs(record: Record, with_par
         record.tracker.close()
         record.tracker = record.another()
     assert len(record.runs(study="s")) == 2
-    assert (
-        len(record.curve(outcome(), "probe"))
-        == len(record.curve(outcome(), "final/probe") * 3)
-        == 3
-    )
+    assert len(record.curve(outcome(), "curve/probe")) == 3
+    assert len(record.curve(outcome(), "probe")) == 1
 
 
 def test_two_drivers_at_once_write_a_cell_once(record: Record) -> None:
@@ -105,7 +106,8 @@ def test_a_cell_of_two_studies_has_the_tags_of_both_and_the_first_parent(record:
     second = record.parent("other", "a2")
     for _ in range(2):
         record.cell(outcome(), second, "variant", study="views", variant="full")
-    tags = record.run(outcome()).data.tags
+    tags, params = record.run(outcome()).data.tags, record.run(outcome()).data.params
+    assert (params["study"], params["variant"]) == ("losses", "full")  # what it was first
     assert tags["mlflow.parentRunId"] == first.run_id
     assert (tags["study"], tags["variant"], tags["role"]) == (
         "losses, views",
@@ -135,7 +137,7 @@ def test_a_pruned_cell_is_finished_later(record: Record, same_run: bool) -> None
         and run.data.tags["state"] == "pruned"
         and run.data.tags["step"] == "200"
     )
-    assert run.data.metrics["final/probe"] == pytest.approx(0.2)
+    assert run.data.metrics["probe"] == pytest.approx(0.2)
     if not same_run:
         record.tracker = record.another()
     record.cell(outcome())
@@ -146,16 +148,16 @@ def test_a_pruned_cell_is_finished_later(record: Record, same_run: bool) -> None
         and run.data.tags["state"] == "finished"
         and run.data.tags["step"] == "300"
     )
-    assert run.data.metrics["final/probe"] == pytest.approx(0.3)
-    assert [step for step, _ in record.curve(outcome(), "probe")] == [100, 200, 300]
+    assert run.data.metrics["probe"] == pytest.approx(0.3)
+    assert [step for step, _ in record.curve(outcome(), "curve/probe")] == [100, 200, 300]
 
 
 def test_the_test_accuracy_is_added_when_it_is_read(record: Record) -> None:
     record.cell(outcome())
-    assert not {"test", "final/test"} & record.run(outcome()).data.metrics.keys()
+    assert "test" not in record.run(outcome()).data.metrics
     record.cell(outcome(test=0.5))
-    metrics = record.run(outcome()).data.metrics
-    assert metrics["final/test"] == 0.5 and "test" not in metrics
+    assert record.run(outcome()).data.metrics["test"] == 0.5
+    assert record.curve(outcome(), "test") == [(0, 0.5)]
 
 
 def test_a_diverged_cell_counts(record: Record) -> None:
@@ -164,7 +166,43 @@ def test_a_diverged_cell_counts(record: Record) -> None:
     )
     run = record.run(outcome())
     assert run.info.status == "FINISHED" and run.data.tags["state"] == "diverged"
-    assert run.data.metrics["final/probe"] == 0.1 and "final/validation" not in run.data.metrics
+    assert run.data.metrics["probe"] == 0.1 and "validation" not in run.data.metrics
+
+
+def test_a_run_of_an_earlier_form_is_gone_on_with_and_can_be_searched(record: Record) -> None:
+    """A run that cannot be changed: its curve has the plain names, final values a prefix."""
+    from mlflow.entities import Metric, Param
+
+    old = outcome("old")
+    parent = record.parent()
+    run = record.client.create_run(
+        parent.experiment_id, tags={"cell_key": "old", "study": "s", "state": "x", "step": "200"}
+    ).info.run_id
+    rates = {"probe": 0.1, "validation": 0.2}
+    curve = [Metric(name, r * i, i, 100 * i) for i in (1, 2) for name, r in rates.items()]
+    params = [Param(name, str(value)) for name, value in old.params.items()]
+    record.client.log_batch(run, [*curve, Metric("final/probe", 0.2, 2, 200)], params)
+    for test in ({}, {"test": 0.5}, {"test": 0.5}):
+        record.cell(outcome("old", **test), parent, study="s", variant="full")
+    data = record.run(old).data
+    assert data.metrics["test"] == data.metrics["final/test"] == 0.5
+    assert data.metrics["probe"] == data.metrics["final/probe"] == pytest.approx(0.3)
+    assert [step for step, _ in record.curve(old, "probe")] == [100, 200, 300]
+    assert (data.params["variant"], data.params["block"]) == ("full", "4.d1")
+    record.cell(outcome("new", test=0.5), parent, study="s", variant="full")
+    tracked = Tracked(record.tracker.uri, record.experiment)
+    told, fresh = (tracked.outcome(tracked.run(cell)) for cell in ("old", "new"))
+    assert told is not None and fresh is not None
+    assert replace(told, cell="new", environment=fresh.environment) == fresh
+
+
+def test_a_param_that_another_driver_wrote_first_stays(record: Record) -> None:
+    record.cell(outcome())
+    record.client.log_param(record.run(outcome()).info.run_id, "variant", "theirs")
+    record.cell(outcome(test=0.5), study="s", variant="ours")
+    data = record.run(outcome()).data
+    assert (data.params["variant"], data.params["study"]) == ("theirs", "s")
+    assert (data.metrics["test"], data.tags["variant"]) == (0.5, "ours")
 
 
 def test_an_interrupted_writing_is_completed(record: Record) -> None:
@@ -186,9 +224,10 @@ def test_an_interrupted_writing_is_completed(record: Record) -> None:
         )  # the last thing that is written
         record.tracker = record.another()
     run, complete = record.run(outcome("torn")), record.run(outcome("complete"))
-    assert run.data.params == complete.data.params and run.data.metrics == complete.data.metrics
+    assert run.data.params == complete.data.params | {"study": "s"}
+    assert run.data.metrics == complete.data.metrics
     assert run.info.status == "FINISHED"
-    assert len(record.curve(outcome("torn"), "probe")) == 3
+    assert len(record.curve(outcome("torn"), "curve/probe")) == 3
 
 
 def test_long_curves_and_many_params_go_in_pieces(record: Record) -> None:
@@ -196,8 +235,10 @@ def test_long_curves_and_many_params_go_in_pieces(record: Record) -> None:
     cell = replace(cell, params={f"part.field{i}": i for i in range(230)} | {"text": "x" * 9000})
     record.cell(cell)
     run = record.run(cell)
-    assert len(run.data.params) == 231 and run.data.params["text"] == "x" * 6000
-    assert [step for step, _ in record.curve(cell, "probe")] == [100 * i for i in range(1, 1301)]
+    assert len(run.data.params) == 232 and run.data.params["text"] == "x" * 6000
+    assert [step for step, _ in record.curve(cell, "curve/probe")] == [
+        100 * i for i in range(1, 1301)
+    ]
 
 
 def test_our_tags_are_those_that_mlflow_and_its_ui_read() -> None:
@@ -209,4 +250,10 @@ def test_our_tags_are_those_that_mlflow_and_its_ui_read() -> None:
         theirs.MLFLOW_LOGGED_ARTIFACTS,
         theirs.MLFLOW_GIT_COMMIT,
         theirs.MLFLOW_DATASET_CONTEXT,
+    )
+    assert (origin.USER, origin.SOURCE, origin.SOURCE_TYPE, places.NOTE) == (
+        theirs.MLFLOW_USER,
+        theirs.MLFLOW_SOURCE_NAME,
+        theirs.MLFLOW_SOURCE_TYPE,
+        theirs.MLFLOW_RUN_NOTE,
     )
