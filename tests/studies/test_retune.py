@@ -1,6 +1,4 @@
-"""Retuning: what a search of a variant may set, what becomes of the study, and all of it once on
-Ray and Optuna.
-"""
+"""Retuning: what a search may set, what becomes of the study, and all of it once on Ray."""
 
 import importlib
 import json

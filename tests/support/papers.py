@@ -17,9 +17,7 @@ def document(*tables: str) -> str:
 
 
 def check(text: str) -> None:
-    """Environments and braces close in order, every row has its columns, nothing special stands
-    unescaped.
-    """
+    """Check that environments and braces close in order and that every row has its columns."""
     opened: list[str] = []
     columns = 0
     for line in text.splitlines():

@@ -1,6 +1,4 @@
-"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them, made in
-a second.
-"""
+"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them."""
 
 import json
 import math
@@ -28,8 +26,9 @@ STEPS = (50, 100, 150, 200)
 def write_sweep(
     storage: Path, name: str = "digits-174ed102", trials: int = 24, *, confirmed: bool = True
 ) -> None:
-    """The probe depends on the ratio alone; two thirds of the trials are pruned after 100 steps,
-    one diverges.
+    """Write a sweep in whose trials the probe depends on the ratio alone.
+
+    Two thirds of the trials are pruned after 100 steps, one diverges.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = storage / "sweeps" / name
