@@ -39,19 +39,17 @@ SOURCES = ("pack", "pool", "scores", "teacher")
 
 def may_go(folder: Path, older_than_s: float = -1.0) -> list[Item]:
     storage = FolderStorage(folder)
-    return cleaning.unreferenced(
-        FolderStorage(storage), older_than_s, Users(FolderStorage(storage))
-    )
+    return cleaning.unreferenced(storage, older_than_s, Users(storage))
 
 
 def remove(items: list[Item], folder: Path) -> int:
     storage = FolderStorage(folder)
-    return cleaning.remove(items, FolderStorage(storage), Users(FolderStorage(storage)))
+    return cleaning.remove(items, storage, Users(storage))
 
 
 def clean_up(folder: Path) -> None:
     """Remove all that may go, whenever it was written."""
-    remove(may_go(folder), FolderStorage(folder))
+    remove(may_go(folder), folder)
 
 
 def working(folder: Path) -> list[str]:
@@ -94,7 +92,7 @@ def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
     before = state(storage)
     items = may_go(storage)
     lost = sum(path.stat().st_size for item in items for path in _files(storage / item.key))
-    assert remove(items, FolderStorage(storage)) == pytest.approx(
+    assert remove(items, storage) == pytest.approx(
         lost, rel=0.5
     )  # folders themselves take some bytes too
     after = state(storage)
@@ -127,7 +125,7 @@ def _files(path: Path) -> Iterator[Path]:
 def test_leftovers_of_processes_that_are_gone(
     storage: Path, job_of: Callable[..., Job], tiny: Experiment
 ) -> None:
-    remove(may_go(storage), FolderStorage(storage))
+    remove(may_go(storage), storage)
     [cell] = (storage / "cells").iterdir()
     unfinished = storage / "cells" / "unfinished"
     unfinished.mkdir()
@@ -150,7 +148,7 @@ def test_leftovers_of_processes_that_are_gone(
         ("scratch", f"tune/{left_behind.name}"),
     }
     record = (cell / "record.json").read_bytes()
-    remove(may_go(storage), FolderStorage(storage))
+    remove(may_go(storage), storage)
     assert not found(storage) and (cell / "record.json").read_bytes() == record
     assert (unfinished / "checkpoint.pt").exists() and not (storage / "tune").exists()
 
@@ -173,7 +171,7 @@ def test_while_someone_works_here_only_what_no_process_can_need_goes(storage: Pa
     lease.release()
     items = may_go(storage)
     with using(FolderStorage(storage)):  # begun since it was looked
-        remove(items, FolderStorage(storage))
+        remove(items, storage)
     assert not (cell / "checkpoint.pt").exists() and all(
         (storage / item.key).exists() for item in items if item.kind in SOURCES
     )
@@ -219,7 +217,7 @@ def test_nothing_outside_the_storage_is_touched(storage: Path, tmp_path: Path) -
     before = state(outside)
     assert {kind for kind, _ in found(storage)} == {"pool", "teacher"}
     assert "pools/mine" not in {path for _, path in found(storage)}
-    remove(may_go(storage), FolderStorage(storage))
+    remove(may_go(storage), storage)
     assert state(outside) == before and (storage / "pools" / "mine").is_symlink()
 
 
