@@ -66,7 +66,7 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--tracking-uri",
         default=None,
-        help="MLflow server (default: $MLFLOW_TRACKING_URI, else mlflow.db in the storage folder)",
+        help="MLflow server (default: $MLFLOW_TRACKING_URI, else a database in the storage folder)",
     )
 
 

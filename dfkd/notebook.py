@@ -113,7 +113,7 @@ def run_sweep(
         sweep = replace(sweep, trials=trials)
     console, where = Console(quiet=quiet), _compute(storage, compute)
     data = run_sweep(sweep, where, console)
-    page = where.storage / (layout.sweep(data.name) / layout.REPORT / layout.PAGE)
+    page = where.storage.local(layout.sweep(data.name) / layout.REPORT / layout.PAGE)
     console.line(f"report:  {page}")
     return SweepResult(data=data, page=page)
 

@@ -42,7 +42,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     outcome = find_outcome(arguments.cell, storage, arguments.tracking_uri)
     student = student_of(outcome, storage, arguments.module)
-    out = arguments.out or storage / layout.export(outcome.cell)
+    out = arguments.out or storage.local(layout.export(outcome.cell))
     export(student, outcome, storage, out.expanduser().absolute(), Console())
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     trained = cell.experiment.teacher.trained_here
     console.line(
         f"teacher {teacher.digest[:12]}"
-        + (f" written to {storage / layout.TEACHERS}" if trained else "")
+        + (f" written to {storage.local(layout.TEACHERS)}" if trained else "")
     )
     console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 

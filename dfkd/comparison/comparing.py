@@ -80,8 +80,10 @@ def _log(report: _Report, tracker: Tracker) -> None:
 
     A report that is not new is sent only to an MLflow that has been told of the study before.
     """
-    identity = f"study {report.name}" if report.kind == "study" else report.name
-    folder, tags = report.page.parents[1], {report.kind: report.name}
+    is_study = report.kind == "study"
+    folder = layout.study(report.name) if is_study else layout.sweep(report.name)
+    identity = f"study {report.name}" if is_study else report.name
+    tags = {report.kind: report.name}
     sync = RunSync(
         tracker, folder, kind=report.kind, name=report.name, identity=identity, params={}, tags=tags
     )

@@ -60,6 +60,6 @@ def write_overview(
 ) -> Path:
     """Write the page of several reports and return its path."""
     names = [findings.data.name for findings in found] + [data.name for data in searches]
-    folder = storage / layout.overview(overview.folder_name(names))
-    write_report_files(folder, overview.written(found, searches))
-    return folder / layout.PAGE
+    folder = layout.overview(overview.folder_name(names))
+    write_report_files(storage, folder, overview.written(found, searches))
+    return storage.local(folder / layout.PAGE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from dfkd.inspection.verdict import verdict
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import write_report_files
 from dfkd.seeding import use_deterministic
-from dfkd.storage import layout
-from dfkd.storage.files import write_json
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 from dfkd.training.inputs import InputSource, MappedInputs
 
 TERMINAL_CLASSES = 20  # rows of the table in the terminal
@@ -32,11 +31,11 @@ def inspect(
     cell: Cell, recipe: str, prepared: PreparedInputs, compute: Compute, console: Console
 ) -> Path:
     """Inspect unless the same was inspected before, print the result, return the page's folder."""
-    folder = compute.storage / layout.inspection(inspection_key(cell, recipe, prepared.source))
-    if not (folder / layout.INSPECTION_SUMMARY).exists():
+    folder = layout.inspection(inspection_key(cell, recipe, prepared.source))
+    if not compute.storage.exists(folder / layout.INSPECTION_SUMMARY):
         _compute(cell, recipe, prepared, compute, folder, console)
-    print_summary(json.loads((folder / layout.INSPECTION_SUMMARY).read_text()), console)
-    return folder
+    print_summary(compute.storage.read_json(folder / layout.INSPECTION_SUMMARY), console)
+    return compute.storage.local(folder)
 
 
 def _compute(
@@ -44,7 +43,7 @@ def _compute(
     recipe: str,
     prepared: PreparedInputs,
     compute: Compute,
-    folder: Path,
+    folder: Key,
     console: Console,
 ) -> None:
     task = _inspect.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
@@ -62,7 +61,7 @@ def _inspect(
     source: InputSource,
     mapped: MappedInputs,
     compute: Compute,
-    folder: Path,
+    folder: Key,
 ) -> Iterator[int | str]:
     """Yield the number of parts, then, as each is done, what comes next."""
     use_deterministic(compute.cpus)
@@ -73,15 +72,15 @@ def _inspect(
     parts = inspect_parts(subject)
     next(parts)  # the first begins at once: nothing is done yet
     found = yield from parts
-    write(found, folder)
+    write(found, compute.storage, folder)
     yield "written"
 
 
-def write(found: Found, folder: Path) -> None:
+def write(found: Found, storage: Storage, folder: Key) -> None:
     """Write all files, each whole or not at all, the summary last."""
     texts = fitness_page.written(found.fitness) | {"duplicates.csv": found.copies_csv}
-    write_report_files(folder, texts)
-    write_json(folder / layout.INSPECTION_SUMMARY, summary(found.fitness))
+    write_report_files(storage, folder, texts)
+    storage.write_json(folder / layout.INSPECTION_SUMMARY, summary(found.fitness))
 
 
 def summary(fitness: Fitness) -> dict[str, Any]:

@@ -6,30 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfkd.identity import digest
-from dfkd.storage import layout
-from dfkd.storage.files import replace_file
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 
 
 def write_report_files(
-    folder: Path, texts: Mapping[str, str]
+    storage: Storage, folder: Key, texts: Mapping[str, str]
 ) -> tuple[dict[str, Path | str], bool]:
     """Write each text below the folder, unless it is there already.
 
     Returns the files by their names in MLflow, and whether any has changed.
     """
-    written = {folder / name: text for name, text in texts.items()}
-    changed = {
-        path: text
-        for path, text in written.items()
-        if not path.exists() or path.read_text() != text
-    }
-    for path, text in changed.items():
-        _write(path, text)
-    return {f"{layout.REPORT}/{path.name}": path for path in written}, bool(changed)
+    changed = [name for name, text in texts.items() if not _holds(storage, folder / name, text)]
+    for name in changed:
+        storage.write_text(folder / name, texts[name])
+    files = {f"{layout.REPORT}/{name}": storage.local(folder / name) for name in texts}
+    return dict(files), bool(changed)
 
 
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda half: half.write_text(text))
+def _holds(storage: Storage, key: Key, text: str) -> bool:
+    return storage.exists(key) and storage.get(key) == text.encode()
 
 
 def digest_of(files: Mapping[str, Path | str]) -> str:

@@ -35,7 +35,7 @@ def nearest_cells(name: str, storage: Storage) -> str:
 
 
 def _cells(storage: Storage) -> list[str]:
-    return sorted(path.name for path in (storage / layout.CELLS).glob("*"))
+    return storage.list(layout.CELLS)
 
 
 def find_outcome(run: str, storage: Storage, tracking_uri: str | None) -> Outcome:
@@ -48,7 +48,7 @@ def find_outcome(run: str, storage: Storage, tracking_uri: str | None) -> Outcom
     if outcome is not None:
         return outcome
     uri = Tracker(storage, tracking_uri).uri
-    database = (storage / layout.DATABASE).resolve()
+    database = storage.local(layout.DATABASE).resolve()
     if uri == f"sqlite:///{database}" and not database.exists():
         raise ValueError(f"there is no cell {run!r} in {storage}: {nearest_cells(run, storage)}")
     tracked = Tracked(uri)

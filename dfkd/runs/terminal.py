@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from dfkd.execution.compute import Compute
@@ -38,13 +37,13 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
     ledger = Ledger(storage)
     outcome, folder = ledger.read(cell), ledger.folder(cell)
     if outcome is None:
-        _print_unfinished(cell, folder, console)
+        _print_unfinished(cell, ledger, console)
     else:
         _print_curve(outcome, console)
         _print_facts(outcome, console)
     for line in _uses(cell, storage):
         console.line(line)
-    console.line(f"files in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    console.line(f"files in {folder}: {', '.join(storage.list(layout.cell(cell)))}")
     if outcome is not None:
         modules = "".join(f" --module {module}" for module in modules_of(outcome.params))
         test = " --test" if "test" in outcome.metrics else ""
@@ -87,18 +86,17 @@ def _print_pairs(pairs: dict[str, Any], console: Console) -> None:
         console.line(f"{name:<28} {value}")
 
 
-def _print_unfinished(cell: str, folder: Path, console: Console) -> None:
-    error = folder / layout.ERROR
-    if error.exists():
+def _print_unfinished(cell: str, ledger: Ledger, console: Console) -> None:
+    error = ledger.error(cell)
+    if error is not None:
         console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
-        console.line(error.read_text().rstrip())
-        return
-    state = (
-        "is under way or was stopped; it goes on from its last checkpoint"
-        if folder.exists()
-        else "is not there"
-    )
-    console.line(f"Cell {cell} {state}")
+        console.line(error.rstrip())
+    elif ledger.storage.exists(layout.cell(cell)):
+        console.line(
+            f"Cell {cell} is under way or was stopped; it goes on from its last checkpoint"
+        )
+    else:
+        console.line(f"Cell {cell} is not there")
 
 
 def _uses(cell: str, storage: Storage) -> Iterator[str]:

@@ -69,7 +69,7 @@ class Need:
 
     def check(self, storage: Storage) -> None:
         """Raise ValueError in one line if the disk of the storage has less than that free."""
-        packs = storage / layout.PACKS  # the larger part
+        packs = storage.local(layout.PACKS)  # the larger part
         there = next(path for path in packs.parents if path.exists())
         free = shutil.disk_usage(there).free
         if self.scores + self.memory_map <= free:

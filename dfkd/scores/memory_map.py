@@ -19,6 +19,7 @@ from dfkd.data.pools import PoolFiles, read_shard
 from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
+from dfkd.scores.scores import score_key
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import is_half, whole_folder, write_json
@@ -30,10 +31,8 @@ def memory_map_folder(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
     """Return where the memory map lies, named by all that it is made from."""
-    answers = [
-        score_path(storage, teacher_digest, shard, task, cache).stem for shard in pool.shards
-    ]
-    return storage / layout.pack(digest([VERSION, pool.digest, *answers]))
+    answers = [score_key(teacher_digest, shard, task, cache).stem for shard in pool.shards]
+    return storage.local(layout.pack(digest([VERSION, pool.digest, *answers])))
 
 
 def write_memory_map(

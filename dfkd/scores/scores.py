@@ -27,7 +27,7 @@ from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.not_finite import check_finite
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
 from dfkd.storage import Storage, layout
-from dfkd.storage.files import replace_file
+from dfkd.storage.layout import Key
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
@@ -198,6 +198,11 @@ def scores_of(
 def score_path(
     storage: Storage, teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None
 ) -> Path:
+    """Return where the scores of one pool shard can be read on this machine."""
+    return storage.local(score_key(teacher_digest, shard, task, cache))
+
+
+def score_key(teacher_digest: str, shard: Shard, task: Task, cache: TopK | None = None) -> Key:
     """Return where the scores of one pool shard lie, named by all that they depend on.
 
     cache: what is kept of the logits; None is all.
@@ -205,7 +210,7 @@ def score_path(
     preprocessing: list[Json] = [*task.image_shape, *task.mean, *task.std]
     kept: list[Json] = [] if cache is None else [spec(cache.canonical(task.classes))]
     key = digest([VERSION, BATCH, teacher_digest, shard.digest, preprocessing, *kept])
-    return storage / layout.scores(teacher_digest, key)
+    return layout.scores(teacher_digest, key)
 
 
 def missing_shards(
@@ -215,7 +220,7 @@ def missing_shards(
     return [
         shard
         for shard in pool.shards
-        if not score_path(storage, teacher_digest, shard, task, cache).exists()
+        if not storage.exists(score_key(teacher_digest, shard, task, cache))
     ]
 
 
@@ -236,9 +241,9 @@ def score_shard(
     scores = scores_of(row_id_N, logits_NK, features_ND)
     if cache is not None:
         scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))
-    path = score_path(storage, teacher.digest, shard, task, cache)
-    replace_file(path, lambda half: pq.write_table(_table(scores), half))
-    return path
+    key = score_key(teacher.digest, shard, task, cache)
+    storage.replace(key, lambda half: pq.write_table(_table(scores), half))
+    return storage.local(key)
 
 
 def _table(scores: Scores) -> pa.Table:

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import SoftFileLease, Timeout
 
+from dfkd.storage import layout
 from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, Holder
 
 ANOTHER_PROCESS = b"start=1\n"  # the last one counts: the number is that of a later process
@@ -180,6 +181,6 @@ def _boot() -> str | None:
 @cache
 def _name_of_this_host() -> str:
     """Return what filelock calls this host: its name, and the namespace of its processes."""
-    with TemporaryDirectory() as folder, SoftFileLease(Path(folder) / "lease") as lease:
+    with TemporaryDirectory() as folder, SoftFileLease(Path(folder) / layout.LEASE) as lease:
         assert lease.owner is not None
         return lease.owner.hostname

@@ -15,7 +15,7 @@ Files appear whole or not at all (rename), so any process can be killed at any t
 from __future__ import annotations
 
 import contextlib
-import json
+import io
 import math
 import pickle
 import zipfile
@@ -26,12 +26,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from dfkd.identity import Scalar
 from dfkd.storage import layout
-from dfkd.storage.files import replace_file, write_json
 from dfkd.storage.lease import Lease
 from dfkd.storage.storage import Storage
 
@@ -63,83 +62,101 @@ class Outcome:
 
 
 class Ledger:
-    """All cells below one storage folder."""
+    """All cells in one storage."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
     def folder(self, cell: str) -> Path:
-        return self.storage / layout.cell(cell)
+        """Return the path at which people find the cell's files."""
+        return self.storage.local(layout.cell(cell))
 
     def read(self, cell: str) -> Outcome | None:
-        """The cell's outcome, or None while it has none. A file that was damaged from outside
-        counts as none.
+        """Return the cell's outcome, or None while it has none.
+
+        A file that was damaged from outside counts as none.
         """
-        folder = self.folder(cell)
+        folder = layout.cell(cell)
         try:
-            record = json.loads((folder / layout.RECORD).read_text())
-            points = pd.read_parquet(folder / layout.CURVE).to_dict("records")
-            outcome = Outcome(**record, points=[_without_gaps(point) for point in points])
+            record = self.storage.read_json(folder / layout.RECORD)
+            curve = pd.read_parquet(io.BytesIO(self.storage.get(folder / layout.CURVE)))
+            points = [_without_gaps(point) for point in curve.to_dict("records")]
+            outcome = Outcome(**record, points=points)
         except (OSError, ValueError, TypeError):  # not there, or not what `write` wrote
             return None
         with contextlib.suppress(FileNotFoundError, ValueError):
-            outcome.metrics.update(json.loads((folder / layout.TEST).read_text()))
+            outcome.metrics.update(self.storage.read_json(folder / layout.TEST))
         return outcome
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every cell that has one, pruned ones included, without its curve."""
-        for path in (self.storage / layout.CELLS).glob(f"*/{layout.RECORD}"):
+        for cell in self.storage.list(layout.CELLS):
             with contextlib.suppress(OSError, ValueError):  # as for `read`
-                yield json.loads(path.read_text())
+                yield self.storage.read_json(layout.cell(cell) / layout.RECORD)
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
-        """Keep an outcome. A final one stays as it is; a pruned one may be replaced by one that
-        went further.
+        """Keep an outcome, and the weights of a finished one.
+
+        A final outcome that is there stays; a pruned one gives way to one that went further.
         """
         known = self.read(outcome.cell)
         if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
             return
-        folder = self.folder(outcome.cell)
-        replace_file(folder / layout.CURVE, pd.DataFrame(outcome.points).to_parquet)
+        folder = layout.cell(outcome.cell)
+        self.storage.replace(folder / layout.CURVE, pd.DataFrame(outcome.points).to_parquet)
         if weights is not None:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
-            replace_file(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
+            self.storage.replace(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
         record = {name: value for name, value in asdict(outcome).items() if name != "points"}
-        write_json(folder / layout.RECORD, record)
+        self.storage.write_json(folder / layout.RECORD, record)
         for leftover in (layout.CHECKPOINT, layout.ERROR):
-            (folder / leftover).unlink(missing_ok=True)
+            self.storage.delete(folder / leftover)
 
     def weights(self, cell: str) -> dict[str, Tensor]:
-        return load_file(self.folder(cell) / layout.WEIGHTS)
+        """Return the student's weights after the last step. FileNotFoundError where it has none."""
+        return load(self.storage.get(layout.cell(cell) / layout.WEIGHTS))
 
     def write_test(
         self, cell: str, accuracy: float, by_class: dict[int, float] | None = None
     ) -> None:
-        """`by_class`: the share of right answers among the test images of each class."""
+        """Keep the accuracy on the test set, in [0, 1].
+
+        by_class: the share of right answers among the test images of each class.
+        """
         classes = {f"test.class.{label}": share for label, share in (by_class or {}).items()}
-        write_json(self.folder(cell) / layout.TEST, {"test": accuracy, **classes})
+        self.storage.write_json(layout.cell(cell) / layout.TEST, {"test": accuracy, **classes})
 
     def write_error(self, cell: str, text: str) -> None:
-        """Why a cell could not be computed; it has no record, so that the next call tries it
-        again.
-        """
-        replace_file(self.folder(cell) / layout.ERROR, lambda half: half.write_text(text + "\n"))
+        """Keep why a cell could not be computed; without a record, the next call tries it again."""
+        self.storage.write_text(layout.cell(cell) / layout.ERROR, text + "\n")
+
+    def error(self, cell: str) -> str | None:
+        """Return why a cell could not be computed, None where nothing is known of it."""
+        key = layout.cell(cell) / layout.ERROR
+        return self.storage.get(key).decode() if self.storage.exists(key) else None
 
     def checkpoint(self, cell: str, state: dict[str, Any]) -> None:
-        replace_file(self.folder(cell) / layout.CHECKPOINT, lambda half: torch.save(state, half))
+        """Keep the state of a run, over that of an earlier moment."""
+        key = layout.cell(cell) / layout.CHECKPOINT
+        self.storage.replace(key, lambda half: torch.save(state, half))
 
     def restore(self, cell: str) -> dict[str, Any] | None:
-        """The last checkpoint, or None where there is none or only a damaged one."""
-        path = self.folder(cell) / layout.CHECKPOINT
-        if not zipfile.is_zipfile(path):  # torch.load fails in many ways on other files
+        """Return the last checkpoint, None where there is none or only a damaged one."""
+        key = layout.cell(cell) / layout.CHECKPOINT
+        if not self.storage.exists(key):
             return None
+        file = io.BytesIO(self.storage.get(key))
+        if not zipfile.is_zipfile(file):  # torch.load fails in many ways on other files
+            return None
+        file.seek(0)
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
+            state: dict[str, Any] = torch.load(file, weights_only=True)
         except (RuntimeError, pickle.UnpicklingError):
             return None
         return state
 
     def lease(self, cell: str) -> Lease:
+        """Return the lease of the cell, which whoever computes it holds."""
         return self.storage.lease(layout.cell(cell) / layout.LEASE)
 
 

@@ -81,6 +81,3 @@ class Storage(ABC):
         probe = Key(f".{uuid.uuid4().hex}")
         self.put_if_absent(probe, b"")
         self.delete(probe)
-
-    def __truediv__(self, key: Key | str) -> Path:  # until every room asks by key
-        return self.local(Key(key))

@@ -49,7 +49,7 @@ def write_report(findings: Findings, storage: Storage) -> tuple[dict[str, Path |
     Returns them by their names in MLflow, and whether any was written.
     """
     texts = written(findings, selected(findings.data, storage))
-    return write_report_files(storage / layout.study(findings.data.name) / layout.REPORT, texts)
+    return write_report_files(storage, layout.study(findings.data.name) / layout.REPORT, texts)
 
 
 def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:

@@ -140,7 +140,7 @@ def sync_choice(
     """
     sync = RunSync(
         Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
-        compute.storage / search.folder(),
+        search.folder(),
         kind="retuning",
         name=f"{study}/{search.label}",
         identity=f"retuning {search.identity()}",

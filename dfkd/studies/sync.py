@@ -25,7 +25,7 @@ def sync_of(name: str, study: Study, compute: Compute, console: Console) -> RunS
     """Return what keeps the study's run in MLflow up to date; nothing is contacted yet."""
     return RunSync(
         Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
-        compute.storage / layout.study(name),
+        layout.study(name),
         kind="study",
         name=name,
         identity=f"study {name}",

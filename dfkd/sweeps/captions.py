@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfkd.reporting.numbers import interval, points
+from dfkd.storage import layout
 from dfkd.sweeps.findings import SweepData, short, verdict
 
 TITLES = {
@@ -36,8 +37,8 @@ HOW_TO_READ = (
     "three are run again on fresh blocks, because the best of many carries the luck of its block; "
     "what is best there is compared with the default on blocks of its own. Only these read the "
     "test set.",
-    "optuna.log beside this report opens in optuna-dashboard, with Optuna's own plots of the same "
-    "trials.",
+    f"{layout.OPTUNA_LOG} beside this report opens in optuna-dashboard, with Optuna's own plots of "
+    "the same trials.",
     "A trial's cell can be looked at and computed again by its name: python -m platform.show CELL.",
 )
 

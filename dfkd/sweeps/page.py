@@ -24,7 +24,7 @@ def write_report(data: SweepData, storage: Storage) -> tuple[dict[str, Path | st
 
     Returns them by their names in MLflow, and whether any had to be written anew.
     """
-    return write_report_files(storage / layout.sweep(data.name) / layout.REPORT, written(data))
+    return write_report_files(storage, layout.sweep(data.name) / layout.REPORT, written(data))
 
 
 def written(data: SweepData) -> dict[str, str]:

@@ -30,7 +30,7 @@ def sync_of(sweep: Sweep, name: str, compute: Compute, console: Console) -> RunS
     """Return the sync of a sweep with MLflow, not opened yet."""
     return RunSync(
         Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
-        compute.storage / layout.sweep(name),
+        layout.sweep(name),
         kind="sweep",
         name=name,
         identity=name,

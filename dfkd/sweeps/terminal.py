@@ -27,7 +27,7 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
         f"written to {compute.storage}: {layout.CELLS}/, {sweep}/ "
         f"({layout.OPTUNA_LOG} opens in optuna-dashboard)"
     )
-    console.line(f"report:  {compute.storage / sweep / layout.REPORT / layout.PAGE}")
+    console.line(f"report:  {compute.storage.local(sweep / layout.REPORT / layout.PAGE)}")
     console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfkd.storage.layout import Key
 from dfkd.tracking.store import Parent
 from dfkd.tracking.sync_state import SyncState
 from dfkd.tracking.tracker import Tracker
@@ -21,9 +21,9 @@ class RunSync:
     takes.
     """
 
-    def __init__(self, tracker: Tracker, folder: Path, **facts: Any) -> None:
+    def __init__(self, tracker: Tracker, folder: Key, **facts: Any) -> None:
         self.tracker, self.facts = tracker, facts
-        self.sync_state = SyncState(folder)
+        self.sync_state = SyncState(tracker.storage, folder)
         self.parent: Parent | None = None
         self.opened = False
 

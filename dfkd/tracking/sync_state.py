@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dfkd.storage import layout
-from dfkd.storage.files import write_json
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 
 
 class SyncState:
@@ -16,8 +15,8 @@ class SyncState:
     file: the next call then sends it all again. A database file that is gone needs no such help.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / layout.SYNC_STATE
+    def __init__(self, storage: Storage, folder: Key) -> None:
+        self.storage, self._key = storage, folder / layout.SYNC_STATE
 
     def of(self, address: str) -> dict[str, str]:
         """Return what was sent to this address; {} where it was never sent in full, or is lost."""
@@ -33,11 +32,11 @@ class SyncState:
         known = self.of(address)
         if told.items() <= known.items():
             return
-        write_json(self._path, self._all() | {address: known | told})
+        self.storage.write_json(self._key, self._all() | {address: known | told})
 
     def _all(self) -> dict[str, dict[str, str]]:
         try:
-            found = json.loads(self._path.read_text())
+            found = self.storage.read_json(self._key)
         except (OSError, ValueError):  # not there, or damaged: all is told again
             return {}
         return found if isinstance(found, dict) else {}

@@ -44,7 +44,7 @@ class Tracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.storage = storage
-        database = f"sqlite:///{(storage / layout.DATABASE).resolve()}"
+        database = f"sqlite:///{storage.local(layout.DATABASE).resolve()}"
         self.uri = uri or variable("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
         self._clock = clock
@@ -146,9 +146,7 @@ class Tracker:
 
     def _ended(self, outcome: Outcome) -> float:
         """Return when the cell was computed, also if it is written much later."""
-        from dfkd.storage.ledger import Ledger
-
-        record = Ledger(self.storage).folder(outcome.cell) / layout.RECORD
+        record = self.storage.local(layout.cell(outcome.cell) / layout.RECORD)
         return record.stat().st_mtime if record.exists() else time.time()
 
     def _soon(self, work: Callable[[Store], None]) -> None:
@@ -171,7 +169,7 @@ class Tracker:
 
         try:
             self._store = self._store or Store(
-                self.uri, self.experiment, (self.storage / layout.ARTIFACTS).resolve()
+                self.uri, self.experiment, self.storage.local(layout.ARTIFACTS).resolve()
             )
             result = work(self._store)
         except failures() as error:

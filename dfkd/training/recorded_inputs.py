@@ -53,7 +53,7 @@ def recorded_memory_map(
 
 def _pool(e: Experiment, block: Block, digest: str, storage: Storage) -> PoolFiles:
     """Return the pool as it lies there: nothing is drawn or imported for a report."""
-    if not (storage / layout.PACKS).exists():
+    if not storage.exists(layout.PACKS):
         raise Absent(GONE)
     pool = e.pool.builder(e.task.image_shape, storage, block.draw).found()
     if pool is None:

@@ -36,7 +36,10 @@ def default_pool(tmp_path_factory) -> PoolFiles:
     pool, storage = Glyphs(), tmp_path_factory.mktemp("default")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
         shards = list(
-            processes.map(partial(pool.make_shard, image_shape=SHAPE, storage=storage), range(8))
+            processes.map(
+                partial(pool.make_shard, image_shape=SHAPE, storage=FolderStorage(storage)),
+                range(8),
+            )
         )
     files = pool.files(SHAPE, FolderStorage(storage))
     assert files.shards == tuple(shards)

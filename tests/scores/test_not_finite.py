@@ -67,7 +67,7 @@ def test_some_rows_are_counted_and_only_whole_shards_of_numbers_are_written(
             f"(30 with {kind} in {part}; the first is row 60): mend its weights or its network, or "
             "name another teacher"
         )
-        assert len(missing(source, FolderStorage(tmp_path))) == 1
+        assert len(missing(source, tmp_path)) == 1
         assert len([path for path in (tmp_path / "scores").rglob("*") if path.is_file()]) == 1
 
 

@@ -123,7 +123,7 @@ def test_a_record_of_another_kind_counts_as_none(ledger, record):
 
 def test_the_record_is_written_last(ledger, monkeypatch):
     """A process that dies in between leaves no record."""
-    monkeypatch.setattr("dfkd.storage.ledger.write_json", _dies)
+    monkeypatch.setattr(FolderStorage, "write_json", _dies)
     with pytest.raises(KeyboardInterrupt):
         ledger.write(FINISHED, WEIGHTS)
     assert set(files(ledger)) == {"curve.parquet", "student.safetensors"}

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Outcome
 from dfkd.tracking import Parent, Tracker
 
@@ -19,7 +20,12 @@ class Record:
 
     def another(self, **options: Any) -> Tracker:
         """Return a tracker as the next run of a command has it."""
-        return Tracker(self.storage, experiment=self.experiment, warn=self.lines.append, **options)
+        return Tracker(
+            FolderStorage(self.storage),
+            experiment=self.experiment,
+            warn=self.lines.append,
+            **options,
+        )
 
     @property
     def client(self) -> Any:

@@ -7,6 +7,7 @@ from torch import nn
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Split
+from dfkd.storage import layout
 from dfkd.testing import NetworkSuite, PoolSuite, TaskSuite
 
 
@@ -15,7 +16,8 @@ class Restless(Noise):
 
     def files(self, image_shape, storage, draw=0):
         images = np.random.default_rng().integers(0, 256, (9, *image_shape), np.uint8)
-        return PoolFiles((write_shard(storage / "pools/noise/0.parquet", np.arange(9), images),))
+        path = storage.local(layout.pool("noise")) / "0.parquet"
+        return PoolFiles((write_shard(path, np.arange(9), images),))
 
 
 class Alike(Noise):
@@ -23,7 +25,7 @@ class Alike(Noise):
 
     def files(self, image_shape, storage, draw=0):
         images = np.zeros((9, *image_shape), np.uint8)
-        path = storage / "pools/noise/0.parquet"
+        path = storage.local(layout.pool("noise")) / "0.parquet"
         return PoolFiles((write_shard(path, np.zeros(9, int), images),))
 
 

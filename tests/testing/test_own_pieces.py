@@ -14,6 +14,7 @@ from dfkd.data.importing.shards import write_shard, written_shard
 from dfkd.data.pools import BasePool, PoolFiles
 from dfkd.data.tasks import BaseTask, Split
 from dfkd.models.networks import BaseNetwork
+from dfkd.storage import layout
 from dfkd.testing import NetworkSuite, PoolSuite, TaskSuite
 
 
@@ -25,7 +26,7 @@ class Noise(BasePool):
     version: ClassVar[int] = 1
 
     def files(self, image_shape, storage, draw=0) -> PoolFiles:
-        path = storage / f"pools/noise-{self.rows}-{draw}/0.parquet"
+        path = storage.local(layout.pool(f"noise-{self.rows}-{draw}")) / "0.parquet"
         if not path.exists():
             rng = np.random.default_rng(draw)
             images = rng.integers(0, 256, (self.rows, *image_shape), np.uint8)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from mlflow_records import Record, outcome
 
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 from dfkd.tracking import entries, origin, places, store
 from dfkd.tracking.reading import Tracked
@@ -60,8 +61,8 @@ def test_commits_and_the_code_of_own_classes_are_tags_and_come_back(record: Reco
 
 def test_the_times_are_those_of_the_computation(record: Record) -> None:
     cell = outcome("timed")
-    Ledger(record.storage).write(cell, None)
-    kept = Ledger(record.storage).folder("timed") / "record.json"
+    Ledger(FolderStorage(record.storage)).write(cell, None)
+    kept = Ledger(FolderStorage(record.storage)).folder("timed") / "record.json"
     os.utime(kept, (1_700_000_000, 1_700_000_000))
     record.cell(cell)
     run = record.run(cell)
@@ -212,7 +213,7 @@ def test_an_interrupted_writing_is_completed(record: Record) -> None:
     """
     from mlflow.entities import Param
 
-    Ledger(record.storage).write(outcome("torn"), None)
+    Ledger(FolderStorage(record.storage)).write(outcome("torn"), None)
     record.cell(outcome("complete"))
     experiment = record.run(outcome("complete")).info.experiment_id
     torn = record.client.create_run(experiment, tags={"cell_key": "torn"})

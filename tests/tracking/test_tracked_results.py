@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dfkd.experiment.recipes import digits
 from dfkd.models.networks.network import BaseNetwork
+from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 
 
@@ -90,7 +91,7 @@ class UntraceableNetwork(BaseNetwork):
 def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> None:
     """A user's own network may be anything; all else is written."""
     experiment = replace(digits(), student=UntraceableNetwork())
-    Ledger(record.storage).write(outcome("untraceable"), Untraceable().state_dict())
+    Ledger(FolderStorage(record.storage)).write(outcome("untraceable"), Untraceable().state_dict())
     parent = record.parent()
     record.tracker.student(parent, outcome("untraceable"), experiment)
     record.cell(outcome("next"), parent)
@@ -106,7 +107,7 @@ def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> N
 
 def test_the_same_student_is_exported_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment, parent, cell = digits(), record.parent(), outcome("exported")
-    Ledger(record.storage).write(cell, experiment.student.build(10, 1).state_dict())
+    Ledger(FolderStorage(record.storage)).write(cell, experiment.student.build(10, 1).state_dict())
     for _ in range(2):
         record.tracker.student(parent, cell, experiment)
         record.tracker.close()

@@ -117,7 +117,7 @@ class Glyphs(ShardedPool):
         """Return where the pool lies. Raises ValueError for an impossible shape or draw."""
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
-        return storage / layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
+        return storage.local(layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}"))
 
     def _range_of(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.shard_count:

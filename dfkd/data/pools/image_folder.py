@@ -78,8 +78,8 @@ class ImageFolder(BasePool):
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         check_pool(image_shape, draw)
         place = listable(self.path)
-        folder = storage / layout.pool(
-            f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"
+        folder = storage.local(
+            layout.pool(f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
         )
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
         return Importer(

@@ -94,7 +94,7 @@ class MixedPool(BasePool):
 
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> MixtureBuilder:
         members = tuple(pool.builder(image_shape, storage, draw) for pool in self.pools)
-        return MixtureBuilder(self, members, image_shape, storage / layout.mixtures(), draw)
+        return MixtureBuilder(self, members, image_shape, storage.local(layout.mixtures()), draw)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,11 @@ class TrainingImages(ShardedPool):
         images_NHWC = self.task.train().images[start : start + ROWS_PER_SHARD]
         row_id_N = start + np.arange(len(images_NHWC), dtype=np.int64)
         name = layout.training_shard(index, content_digest(row_id_N, images_NHWC))
-        return storage / layout.pool(f"training-{digest(spec(self))}") / name, row_id_N, images_NHWC
+        return (
+            storage.local(layout.pool(f"training-{digest(spec(self))}")) / name,
+            row_id_N,
+            images_NHWC,
+        )
 
     def labels(self, row_id_N: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the labels of these rows. Only the baseline on original labels may ask."""

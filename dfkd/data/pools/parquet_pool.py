@@ -60,7 +60,7 @@ class ParquetPool(BasePool):
         place = listable(self.path)
         files = parquet_files(place, self.path)
         told_apart = place.root if isinstance(place, Local) else self.path
-        folder = storage / layout.pool(f"parquet-{sha256(told_apart)[:16]}")
+        folder = storage.local(layout.pool(f"parquet-{sha256(told_apart)[:16]}"))
         if isinstance(place, Local):
             paths = tuple(Path(place.root, name) for name in files)
             for path in paths:

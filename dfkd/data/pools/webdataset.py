@@ -71,8 +71,9 @@ class WebDatasetTars(BasePool):
         return Importer(
             source=_Members(place, tars, self.most_pixels, self.unique_names),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
-            folder=storage
-            / layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}"),
+            folder=storage.local(
+                layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
+            ),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,

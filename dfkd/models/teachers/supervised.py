@@ -77,7 +77,7 @@ class SupervisedTeacher(BaseTeacher):
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         """Return the teacher, trained unless the same was trained in this storage before."""
-        folder = storage / layout.teacher(digest([spec(self), spec(task), seed]))
+        folder = storage.local(layout.teacher(digest([spec(self), spec(task), seed])))
         if not (folder / layout.TEACHER_NOTE).exists():
             _store(
                 folder,
