@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
+from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import Entry, Place, place_of, walk
 from dfkd.data.importing.shards import ImageShape
@@ -49,6 +50,7 @@ class ImageFolder(BasePool):
     renumbers nothing, and the same tree packed into tars has the same ids. Order: by name. Of files
     with the same bytes the first is kept. What cannot be read is set aside with its reason, in a
     table in the storage; where that is a larger share than `most_rejected`, nothing is computed.
+    Hidden files and what systems leave beside images (companions.py) are passed over.
     Duplicates, and what is named as another kind of file (.json, .txt, .pickle, never opened), do
     not count for that. Nothing is executed; decoding.py says how images are read.
     Range: path, a folder that every node can read, or a URI (s3://, gs://, hdfs://, file://, what
@@ -103,7 +105,8 @@ class _Files:
     def items(self, part: int) -> Iterator[Item]:
         for row in pq.ParquetFile(self.listing).read_row_group(part).to_pylist():
             entry = Entry(**row)
-            yield Item(entry.name, row_id_of(entry.name), partial(self._read, entry))
+            if not is_companion(entry.name):  # here, as each shard begins where it always did
+                yield Item(entry.name, row_id_of(entry.name), partial(self._read, entry))
 
     def _read(self, entry: Entry) -> bytes:
         if entry.reason:
@@ -130,7 +133,7 @@ def listable(path: str) -> Place:
 def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[Path, list[str]]:
     """Write a Parquet file with `rows` files in each row group, once for each state of the folder.
 
-    Returns its path and a digest of each group.
+    Returns its path and a digest of what may be images in each group.
     """
     half = folder / f".{uuid.uuid4().hex}"
     contents = []
@@ -139,7 +142,8 @@ def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[P
         with pq.ParquetWriter(half, LISTING, compression="zstd") as writer:
             while some := tuple(islice(entries, rows)):
                 writer.write_table(_table(some))
-                contents.append(hashlib.sha256(repr(some).encode()).hexdigest())
+                images = tuple(entry for entry in some if not is_companion(entry.name))
+                contents.append(hashlib.sha256(repr(images).encode()).hexdigest())
         listing = folder / layout.listing(
             hashlib.sha256("".join(contents).encode()).hexdigest()[:20]
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.places import Place
 from dfkd.data.importing.shards import ImageShape, has_row_ids, read_row_ids
 from dfkd.storage.files import write_json
@@ -24,7 +25,7 @@ def parquet_files(place: Place, path: str) -> dict[str, tuple[int, int]]:
     names = {
         entry.name.decode("utf-8", "surrogateescape"): (entry.size, entry.stamp)
         for entry in found
-        if entry.name.endswith(b".parquet") and not entry.reason
+        if entry.name.endswith(b".parquet") and not entry.reason and not is_companion(entry.name)
     }
     if names:
         return names

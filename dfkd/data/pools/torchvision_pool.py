@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from dfkd.data.images.decoding import BROKEN, MOST_PIXELS, Rejected
+from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import place_of, walk
 from dfkd.data.importing.shards import ImageShape
@@ -113,7 +114,8 @@ class TorchvisionPool(BasePool):
         """Return a digest of all files below the path: what has changed is imported anew."""
         stamps = hashlib.sha256()
         for entry in walk(place_of(self.path)) if self.path else ():
-            stamps.update(repr(entry).encode())
+            if not is_companion(entry.name):
+                stamps.update(repr(entry).encode())
         return stamps.hexdigest()
 
 

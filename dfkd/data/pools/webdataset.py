@@ -10,6 +10,7 @@ from functools import partial
 from typing import IO, ClassVar, Self
 
 from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
+from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import Entry, Place, walk
 from dfkd.data.importing.shards import ImageShape
@@ -84,6 +85,7 @@ class WebDatasetTars(BasePool):
             entry
             for entry in walk(place)
             if entry.name.lower().decode("utf-8", "replace").endswith(ENDINGS)
+            and not is_companion(entry.name)
         )
         if not tars:
             raise ValueError(
@@ -123,7 +125,7 @@ class _Members:
             fileobj=file, mode="r|*", tarinfo=_header(ended), errors="surrogateescape"
         ) as tar:
             for member in tar:
-                if not member.isdir():
+                if not member.isdir() and not is_companion(_name(member)):
                     name = told_apart + _name(member)
                     yield Item(name, row_id_of(name), partial(self._read, tar, member, name))
                 tar.members = []  # type: ignore[attr-defined]  # it would remember all
