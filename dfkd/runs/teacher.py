@@ -6,10 +6,11 @@ With labels that is its accuracy, without labels its confidence. N images, K cla
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfkd.data.tasks.task import NoSplit, Split, Task
 from dfkd.experiment import Cell
-from dfkd.models.teachers import TrainedNetwork, accuracy
+from dfkd.models.teachers import TrainedNetwork, predict
 from dfkd.reporting.console import Console
 from dfkd.scores import Scores, read_scores, score_images, score_path, scores_of
 from dfkd.storage import Storage
@@ -17,6 +18,7 @@ from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
 ADVICE = "ask whoever trained it for mean and std, and for the order of channels and classes"
+CLEAR = 3.0  # standard errors by which another numbering of the classes has to be better
 SAMPLED = 1000  # images of the pool, for a first look
 MOST_CLASSES = 20  # in a table; of more the largest and the smallest ones are shown
 
@@ -34,9 +36,12 @@ def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Storage, console
     console.line(f"images: {wanted(task)}, {task.classes} classes")
     for name, split in (("validation", task.validation()), ("test", _test(task))):
         if split is not None:
-            right = accuracy(module, split, task)
+            answer_N = predict(module, split.images, task)
+            right = float((answer_N == split.labels).mean())
             console.line(f"{name} accuracy: {100 * right:.1f} %, n {len(split)}")
-            if right < 2 / task.classes and task.classes > 4:
+            if (other := other_order(answer_N, split, task)) is not None:
+                console.warn(other)
+            elif right < 2 / task.classes and task.classes > 4:
                 console.warn(f"that is hardly better than a guess: {ADVICE}")
     if task.validation() is None:
         console.line(
@@ -60,6 +65,21 @@ def wanted(task: Task) -> str:
     height, width, channels = task.image_shape
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (task.mean, task.std))
     return f"{height}x{width}, channels {channels}, normalised with mean {mean} and std {std}"
+
+
+def other_order(answer_N: NDArray[np.int64], split: Split, task: Task) -> str | None:
+    """Return a warning where the answers fit another numbering of the classes clearly better."""
+    if (found := task.renumbered()) is None:
+        return None
+    field, numbers = found
+    other_N = answer_N == np.array(numbers)[split.labels]
+    gain_N = other_N.astype(float) - (answer_N == split.labels)
+    if gain_N.mean() <= CLEAR * gain_N.std() / np.sqrt(len(gain_N)):
+        return None
+    return (
+        f"with {field} that would be {100 * other_N.mean():.1f} %: the teacher seems to number the "
+        f"classes so; give the task {field}"
+    )
 
 
 def _test(task: Task) -> Split | None:

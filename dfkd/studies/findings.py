@@ -18,7 +18,6 @@ from dfkd.stats.designs import Levels
 from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.summaries import summarise
-from dfkd.storage import layout
 
 PER_CLASS = (
     "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
@@ -69,12 +68,6 @@ class Findings:
 def find(data: StudyData) -> Findings:
     """Analyse a study. Raises ValueError where nothing can be compared yet."""
     cells = data.cells
-    if len(cells) and (cells["state"] == "errored").all():
-        cell, reason = next(iter(data.errors.items()))
-        raise ValueError(
-            f"every cell of the study {data.name} failed, such as {cell} ({reason}); its log is "
-            f"{layout.cell(cell) / layout.ERROR}, and the same command tries again"
-        )
     if not (cells["variant"] == data.baseline).any():
         raise ValueError(
             f"the study {data.name} has no cell of its baseline {data.baseline!r} yet: run it first"

@@ -1,4 +1,6 @@
-"""`platform.compare`: a ledger and MLflow tell the same study, and it says what it wrote."""
+"""`platform.compare`: a ledger and MLflow tell the same study, and the command says what it
+wrote.
+"""
 
 import shutil
 from collections.abc import Iterator

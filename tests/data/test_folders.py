@@ -170,7 +170,7 @@ BAD = {
     "a class more in one split": (
         lambda root: (root / "val" / "yak").mkdir(),
         {},
-        "'yak' is in one of them only",
+        "make it there, with one image or more of that class",
     ),
     "images without classes": (
         lambda root: [shutil.rmtree(folder) for folder in root.glob("*/*")],

@@ -145,23 +145,3 @@ def test_cells_on_another_teacher_are_other_cells(
     assert (
         f"changed since the last call: {', '.join(components.variants)}" in capsys.readouterr().out
     )
-
-
-def test_a_study_whose_every_cell_fails_says_why_in_a_line(
-    pretend: Callable[..., StudyResult],
-) -> None:
-    every = frozenset(job.name for job in jobs_of(components).values())
-    with pytest.raises(
-        ValueError, match=r"every cell of the study made failed.*\(killed\).*error\.txt"
-    ):
-        pretend(executor={"failing": every})
-
-
-@pytest.mark.parametrize("variant", ["full", "without dropping"])
-def test_a_variant_whose_every_cell_fails(
-    pretend: Callable[..., StudyResult], variant: str
-) -> None:
-    failing = frozenset(
-        job.name for (name, _), job in jobs_of(components).items() if name == variant
-    )
-    pretend(executor={"failing": failing})

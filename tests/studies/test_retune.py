@@ -1,4 +1,6 @@
-"""Retuning: what a search may set, what becomes of the study, and all of it once on Ray."""
+"""Retuning: what a search of a variant may set, what becomes of the study, and all of it once on
+Ray and Optuna.
+"""
 
 import importlib
 import json

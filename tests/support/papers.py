@@ -17,7 +17,9 @@ def document(*tables: str) -> str:
 
 
 def check(text: str) -> None:
-    """Check that environments and braces close in order and that every row has its columns."""
+    """Environments and braces close in order, every row has its columns, nothing special stands
+    unescaped.
+    """
     opened: list[str] = []
     columns = 0
     for line in text.splitlines():

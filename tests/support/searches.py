@@ -1,4 +1,6 @@
-"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them."""
+"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them, made in
+a second.
+"""
 
 import json
 import math
@@ -26,9 +28,8 @@ STEPS = (50, 100, 150, 200)
 def write_sweep(
     storage: Path, name: str = "digits-174ed102", trials: int = 24, *, confirmed: bool = True
 ) -> None:
-    """Write a sweep in whose trials the probe depends on the ratio alone.
-
-    Two thirds of the trials are pruned after 100 steps, one diverges.
+    """The probe depends on the ratio alone; two thirds of the trials are pruned after 100 steps,
+    one diverges.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = storage / "sweeps" / name

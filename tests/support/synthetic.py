@@ -1,4 +1,6 @@
-"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them."""
+"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them, made
+in milliseconds.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -67,9 +69,8 @@ def write_study(
     *,
     diverged: tuple[tuple[str, int], ...] = (),
 ) -> StudyRecord:
-    """Write a study with accuracies around 0.9 plus the variant's gain.
-
-    Blocks differ more than variants do within a block.
+    """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a
+    block.
     """
     rng = np.random.default_rng(7)
     of_block = rng.normal(0, 0.01, study.blocks)
@@ -103,9 +104,8 @@ def factors() -> tuple[Experiment, dict]:
 
 
 def with_classes(made: StudyData, count: int) -> StudyData:
-    """Return the study with classes: class k is k / 1000 below the cell's accuracy.
-
-    "without selection" loses ten points on class 2 besides.
+    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class
+    2 besides.
     """
     lost = [0.1 * (variant == "without selection") for variant in made.cells["variant"]]
     of_class = {

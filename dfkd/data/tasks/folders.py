@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from dfkd.data.images.decoded import decoded, remembered
-from dfkd.data.tasks.labelled_files import class_names, files_in, statistics
+from dfkd.data.tasks.labelled_files import (
+    ORDERS,
+    class_names,
+    files_in,
+    in_order,
+    numbered,
+    statistics,
+)
 from dfkd.data.tasks.task import BaseTask, NoSplit, Split
 from dfkd.data.tasks.unlabelled import check_images
-from dfkd.identity import digest, location
+from dfkd.identity import digest, later, location
 
 
 class _Folder(BaseTask):
@@ -24,6 +31,7 @@ class _Folder(BaseTask):
     path: str
     image_shape: tuple[int, int, int]
     shorter_side: int
+    class_order: str = "name"
     splits: ClassVar[dict[str, tuple[str, ...]]]  # and the names that their folders may have
 
     def require(self, split: str) -> None:
@@ -54,7 +62,7 @@ class _Folder(BaseTask):
         folder = self._split_folder(split)
         if folder is None:
             return None
-        files = files_in(folder.resolve())
+        files = files_in(folder.resolve(), self.class_order)
         return Split(
             decoded(files.paths, files.stamp, self.image_shape, self.shorter_side),
             files.labels_N.copy(),
@@ -68,7 +76,7 @@ class _Folder(BaseTask):
             )
 
     def _classes(self, splits: Sequence[Path]) -> tuple[str, ...]:
-        """Return the names of the classes, sorted: the order of the labels.
+        """Return the names of the classes in the order of the labels.
 
         Raises ValueError unless all splits have the same.
         """
@@ -76,11 +84,13 @@ class _Folder(BaseTask):
         first = names[splits[0]]
         for split, others in names.items():
             if odd := sorted(set(first) ^ set(others)):
+                has, lacks = (splits[0], split) if odd[0] in first else (split, splits[0])
                 raise ValueError(
-                    f"{split} and {splits[0]} must have the same subfolders, one for each class, "
-                    f"but {odd[0]!r} is in one of them only"
+                    f"all splits must have the same subfolders, one for each class, but {odd[0]!r} "
+                    f"is in {has} and not in {lacks}: make it there, with one image or more of "
+                    "that class"
                 )
-        return first
+        return in_order(first, self.class_order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +98,11 @@ class LabelledFolder(_Folder):
     """Reads your own labelled images: path/train/<class>/..., path/val/..., path/test/....
 
     Splits: train may be missing where the teacher is given; val (also named validation or valid)
-    may be
-    missing: what chooses is then the probe alone; test may be missing where no command reads it.
-    Classes are numbered by their names in sorted order. Files in subfolders of a class count as
-    well; those that are not named as images do not.
+    may be missing: what chooses is then the probe alone; test where no command reads it.
+    Files in subfolders of a class count as well; those that are not named as images, hidden ones
+    and what systems leave there (companions.py) do not.
+    class_order: how classes are numbered. "name": by their names in sorted order, 0, 1, 10, 11, 2,
+    as torchvision's ImageFolder does; "number": by the number in their names, 0, 1, 2, 10, 11.
     path: the folder. Not identity: content is.
     image_shape: (H, W, C). Images are resized to it, as those of pools are; where shorter_side is
     not 0, the shorter side is resized to that and the centre cut out, as torchvision evaluates.
@@ -110,6 +121,7 @@ class LabelledFolder(_Folder):
     std: tuple[float, ...] = ()
     classes: int = 0
     content: str = ""
+    class_order: str = later("name")
     version: ClassVar[int] = 1
     splits: ClassVar[dict[str, tuple[str, ...]]] = {
         "train": ("train",),
@@ -131,6 +143,10 @@ class LabelledFolder(_Folder):
     def __post_init__(self) -> None:
         self._set(image_shape=tuple(self.image_shape))
         self._check_fields()
+        if self.class_order not in ORDERS:
+            raise ValueError(
+                f"class_order must be one of {ORDERS}, but got class_order={self.class_order!r}"
+            )
         if not (self.classes and self.content):
             self._set(classes=len(self.class_names), content=self._content())
         if self.classes < 2:
@@ -150,8 +166,16 @@ class LabelledFolder(_Folder):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the subfolders, sorted: the order of the labels."""
+        """The names of the subfolders in the order of the labels."""
         return self._classes([folder for _, folder in self._folders()])
+
+    def renumbered(self) -> tuple[str, tuple[int, ...]] | None:
+        """Return the other class_order and each class's number in it; None where it is the same."""
+        names = self.class_names
+        order = next(order for order in ORDERS if order != self.class_order)
+        if not numbered(names) or (others := in_order(names, order)) == names:
+            return None
+        return f"class_order={order!r}", tuple(map(others.index, names))
 
     def train(self) -> Split:
         return self._asked("train")

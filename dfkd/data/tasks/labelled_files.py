@@ -6,6 +6,9 @@ N images, H height, W width, C channels, L levels of a pixel.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.images.decoded import side_by_side
+from dfkd.data.importing.companions import is_companion
 from dfkd.identity import Json, digest
 
 ENDINGS = (
@@ -32,15 +36,44 @@ ENDINGS = (
 )
 
 
+ORDERS = ("name", "number")
+
+
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of the subfolders, sorted, without hidden ones."""
+    """Return the names of the subfolders, sorted, without companions such as hidden ones."""
     return tuple(
         sorted(
             path.name
             for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".")
+            if path.is_dir() and not is_companion(os.fsencode(path.name))
         )
     )
+
+
+def in_order(names: tuple[str, ...], order: str) -> tuple[str, ...]:
+    """Return names sorted by "name", 1, 10, 2, or by the "number" in them, 1, 2, 10.
+
+    Raises ValueError in one line for a name without a number that is to be sorted by it.
+    """
+    if order == "name":
+        return tuple(sorted(names))
+    if not numbered(names):
+        raise ValueError(
+            "class_order='number' needs classes with a number in their names, but got "
+            f"{', '.join(map(repr, names[:5]))}: leave class_order out to have them sorted by name"
+        )
+    return tuple(sorted(names, key=_numbers))
+
+
+def numbered(names: tuple[str, ...]) -> bool:
+    """Return whether there is a number in each of the names."""
+    return all(re.search("[0-9]", name) for name in names)
+
+
+def _numbers(name: str) -> tuple[list[str], list[int], str]:
+    """Return what a name is sorted by: the text around its numbers, these, and at last itself."""
+    parts = re.split("([0-9]+)", name)
+    return parts[::2], [int(part) for part in parts[1::2]], name
 
 
 @dataclass(frozen=True)
@@ -67,29 +100,44 @@ def _digest(path: Path) -> str:
 
 
 @cache
-def files_in(folder: Path) -> Files:
-    """Return a split's files, looked at once in a process.
+def files_in(folder: Path, order: str = "name") -> Files:
+    """Return a split's files, class by class in this order, looked at once in a process.
 
     Raises ValueError in one line for a class without images.
     """
     paths: list[Path] = []
     labels: list[int] = []
-    for label, name in enumerate(class_names(folder)):
+    for label, name in enumerate(in_order(class_names(folder), order)):
         found = sorted(
             path
             for path in (folder / name).rglob("*")
-            if path.suffix.lower() in ENDINGS and path.is_file()
+            if path.suffix.lower() in ENDINGS
+            and path.is_file()
+            and not is_companion(os.fsencode(path.relative_to(folder / name)))
         )
         if not found:
             raise ValueError(
-                f"every class must have images, but got none in {folder / name}: add some, or "
-                "remove it"
+                f"every class must have images in every split, but got none in {folder / name}"
+                f"{_other_files(folder / name)}: move one image or more of that class there from "
+                "another split"
             )
         paths += found
         labels += [label] * len(found)
     known_by = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     stamp = hashlib.sha256(repr(known_by).encode()).hexdigest()
     return Files(folder, tuple(paths), np.array(labels, dtype=np.int64), stamp)
+
+
+def _other_files(folder: Path) -> str:
+    """Return in words how the files that are there end, "" where there are none."""
+    names = [path for path in folder.rglob("*") if path.is_file()]
+    endings = Counter(
+        path.suffix.lower() or "no ending"
+        for path in names
+        if not is_companion(os.fsencode(path.relative_to(folder)))
+    )
+    said = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(3))
+    return f" (files there: {said}; read are {' '.join(ENDINGS)})" if said else ""
 
 
 def statistics(images_NHWC: NDArray[np.uint8]) -> tuple[list[float], list[float]]:

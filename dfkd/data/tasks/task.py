@@ -93,6 +93,13 @@ class Task(Protocol):
     def class_names(self) -> tuple[str, ...]:
         """The names of the K classes, for people."""
 
+    def renumbered(self) -> tuple[str, tuple[int, ...]] | None:
+        """Return how classes may be numbered as well: the field that says so, and the numbers.
+
+        K numbers, one for each class as it is numbered now; None where there is no other way.
+        `platform.teach` compares what the teacher answers with both.
+        """
+
     def class_shown(self, character: str) -> int | None:
         """Return the class that a row shows, by the `character` that a drawn pool noted of it.
 
@@ -113,6 +120,10 @@ class BaseTask(Piece):
     def class_names(self: Task) -> tuple[str, ...]:
         """The numbers of the classes."""
         return tuple(map(str, range(self.classes)))
+
+    def renumbered(self) -> tuple[str, tuple[int, ...]] | None:
+        """Return None: classes are numbered in one way."""
+        return None
 
     def class_shown(self, character: str) -> int | None:
         """Return 3 for "garment 3": a drawn pool notes a word and the number of the class."""
