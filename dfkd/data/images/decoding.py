@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from dfkd.data.images.formats import HEAD, other_kind, unread_format, without_texts
+
 # raised when the same bytes begin to give other pixels, or are set aside where they were read
 VERSION = 1
 # Of one image: what cameras and phones take is read, decompression bombs are not
@@ -110,8 +112,8 @@ def decode(
     """Return the image at the task's shape (H, W, C), resized bilinearly, channels converted.
 
     Alpha is cut off, not blended. Of animations and pages the first is taken. EXIF's orientation is
-    not
-    applied: torchvision's loaders, by which most teachers were trained, do not apply it.
+    not applied: torchvision's loaders, by which most teachers were trained, do not apply it.
+    Colour profiles and texts of any size are no damage.
     shorter_side: where not 0, the shorter side is resized to so many pixels and the centre is cut
     out, as torchvision prepares images for its classifiers. Raises Rejected for what is no image of
     8 bits per channel, or is larger than `most_pixels`.
@@ -123,16 +125,24 @@ def decode(
         try:
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
                 return fitted(opened, image_shape, most_pixels, shorter_side)
-        except UnidentifiedImageError:
-            raise Rejected(
-                "not an image", f"{len(encoded)} bytes that begin with {encoded[:8].hex(' ')}"
-            ) from None
         except Image.DecompressionBombError as error:
             raise Rejected("too large", str(error)) from error
         except BROKEN as error:
-            raise Rejected(
-                "truncated or damaged", f"{type(error).__name__}: {error}"[:200]
-            ) from error
+            pixels = without_texts(encoded)
+            if len(pixels) == len(encoded):
+                raise _rejected(encoded, error) from error
+    return decode(pixels, image_shape, most_pixels, shorter_side)
+
+
+def _rejected(encoded: bytes, error: Exception) -> Rejected:
+    """Return what is wrong with bytes that Pillow cannot read, by what they are."""
+    head = encoded[:HEAD]
+    if name := unread_format(head):
+        return Rejected(f"{name}, which is not read", "convert it to PNG or JPEG")
+    if isinstance(error, UnidentifiedImageError):
+        begin = f"{len(encoded)} bytes that begin with {encoded[:8].hex(' ')}"
+        return Rejected("not an image", other_kind(head) or begin)
+    return Rejected("truncated or damaged", f"{type(error).__name__}: {error}"[:200])
 
 
 def fitted(
