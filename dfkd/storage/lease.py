@@ -38,6 +38,11 @@ class Holder:
     name: str  # "process 123 on host a"
     alive: bool
 
+    def line(self) -> str:
+        """Return what is said of it to whoever waits."""
+        unsure = f", taken for gone after {LEASE_S:g} s without a sign of life"
+        return f"{self.name} holds it{'' if self.alive else unsure}"
+
 
 class Lease(Protocol):
     """The right to work alone at something. Ask the same object again: it watches the holder."""
@@ -98,9 +103,5 @@ class Wait:
 
     def _tell(self) -> None:
         holder = self.lease.holder()
-        if holder is None:
-            return
-        state = (
-            "" if holder.alive else f", taken for gone after {LEASE_S:g} s without a sign of life"
-        )
-        self.say(f"waiting since {self.began} for {self.what}: {holder.name} holds it{state}")
+        if holder is not None:
+            self.say(f"waiting since {self.began} for {self.what}: {holder.line()}")

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from dfkd.storage.lease import Say, log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
@@ -54,7 +55,9 @@ class SweepSearch(OptunaSearch):
         seed: int,
         total: int,
         batch: int | None,
+        say: Say = log,
     ) -> None:
+        self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
         self._told = 0
         self._numbers: dict[str, int] = {}  # trial id -> number, of trials that were not told yet
@@ -130,6 +133,7 @@ class SweepSearch(OptunaSearch):
             trial.set_user_attr("number", self._next)
             self._next += 1
         number, cell = trial.user_attrs["number"], self._job_of_this_code(params).name
+        self._say_if_held(number, cell)
         trial.set_user_attr("cell", cell)
         self._numbers[trial_id] = number
         self.journal.write(Trial(number=number, params=params, cell=cell, state="running"))
@@ -140,6 +144,13 @@ class SweepSearch(OptunaSearch):
         job = self.context.job(params)
         look_up(job, Ledger(self.context.compute.storage))
         return job
+
+    def _say_if_held(self, number: int, cell: str) -> None:
+        """Say that a trial will wait, since its worker has no terminal to say it on."""
+        ours = {self._ot_trials[trial].user_attrs["cell"] for trial in self._numbers}
+        holder = Ledger(self.context.compute.storage).lease(cell).holder()
+        if holder is not None and cell not in ours:
+            self.say(f"trial {number} waits for the cell {cell}: {holder.line()}")
 
     def _batch_size(self) -> int:
         return min(self.batch or 1, self.total - self._told)

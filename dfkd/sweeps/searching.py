@@ -38,7 +38,9 @@ def search_trials(
     if deterministic:
         journal.clear()
     batch = BATCH if deterministic else None
-    search = SweepSearch(context, journal, view, seed=seed, total=trials, batch=batch)
+    search = SweepSearch(
+        context, journal, view, seed=seed, total=trials, batch=batch, say=console.warn
+    )
     left = trials - sum(trial.ended for trial in journal.read())
     if left > 0:
         with console.progress(title, left, "trials") as advance:

@@ -1,5 +1,6 @@
 """The search without workers: what it asks for after an interruption, and what halving decides."""
 
+import os
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from dfkd.experiment import Cell
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
+from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.halving import BatchedHalving
@@ -172,3 +174,21 @@ def test_optuna_search_still_has_the_private_members_that_we_use(context: TrialC
     ours.suggest("a")
     assert isinstance(ours._ot_study, optuna.Study)
     assert isinstance(ours._ot_trials["a"], optuna.Trial)
+
+
+def test_a_trial_whose_cell_another_command_computes_says_so(context: TrialContext) -> None:
+    """Once: a trial of this search on the same cell is no other command."""
+    said: list[str] = []
+    first = search(context).suggest("x")
+    assert first is not None
+    cell = context.job(first).name
+    lease = Ledger(context.compute.storage).lease(cell)
+    assert lease.acquire()
+    journal_of(context).clear()
+    asked = search(context)
+    asked.say = said.append
+    for trial in ("a", "b"):
+        asked.suggest(trial)
+    [line] = said
+    assert line.startswith(f"trial 0 waits for the cell {cell}: process {os.getpid()} on host ")
+    lease.release()
