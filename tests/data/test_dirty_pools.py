@@ -33,9 +33,10 @@ IMPORTED_APART = """
 import resource, sys
 from pathlib import Path
 from dfkd.data.pools.image_folder import ImageFolder
+from dfkd.storage import FolderStorage
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-pool = ImageFolder(path=sys.argv[1]).files((16, 16, 3), Path(sys.argv[2]))
+pool = ImageFolder(path=sys.argv[1]).files((16, 16, 3), FolderStorage(Path(sys.argv[2])))
 print(pool.rows, peak() - before)
 """
 
