@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dfkd.data.tasks import Task
 from dfkd.experiment import Experiment
-from dfkd.models.networks import Network
+from dfkd.models.networks import Network, load_weights
 
 
 class Standalone(nn.Module):
@@ -46,5 +46,5 @@ def assembled(
 ) -> Standalone:
     """Return the same as `standalone`, from what a config.json holds."""
     module = network.build(classes, len(mean))
-    module.load_state_dict(weights)
+    load_weights(module, weights)
     return Standalone(module, mean, std).eval().requires_grad_(False)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dfkd.experiment import Cell
+from dfkd.models.networks import load_weights
 from dfkd.models.teachers import predict
 from dfkd.storage import Storage
 from dfkd.storage.lease import Say, Wait, log
@@ -253,7 +254,7 @@ class Computation:
         task = self.job.cell.experiment.task
         if outcome.state == "finished":
             student = self.job.cell.experiment.student.build(task.classes, task.image_shape[2])
-            student.load_state_dict(self.ledger.weights(self.job.name))
+            load_weights(student, self.ledger.weights(self.job.name))
             split = task.test()
             right_N = (
                 predict(student.to(self.device), split.images, task, self.device) == split.labels

@@ -2,7 +2,14 @@
 
 from dfkd.models.networks.cifar_resnet import CifarResNet
 from dfkd.models.networks.cifar_vgg import CifarVGG11
-from dfkd.models.networks.network import BaseNetwork, Network, Tapped, classifier_head, stages_of
+from dfkd.models.networks.network import (
+    BaseNetwork,
+    Network,
+    Tapped,
+    classifier_head,
+    load_weights,
+    stages_of,
+)
 from dfkd.models.networks.small_resnet import BasicBlock, SmallResNet
 from dfkd.models.networks.torchvision_classifier import Torchvision
 from dfkd.models.networks.wide_resnet import WideResNet
@@ -27,5 +34,6 @@ __all__ = [
     "Torchvision",
     "WideResNet",
     "classifier_head",
+    "load_weights",
     "stages_of",
 ]

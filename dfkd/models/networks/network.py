@@ -64,6 +64,19 @@ def stages_of(network: Network) -> tuple[str, ...]:
     return network.stages
 
 
+def load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put weights into a module, all of them and no others, or raise RuntimeError.
+
+    They are taken as weights of its layers as these are now: a plain dict does not say of which
+    version it is, and MNASNet, for one, refuses that.
+    """
+    state = module.state_dict()  # has the versions
+    for name in state.keys() - weights.keys():
+        del state[name]
+    state.update(weights)
+    module.load_state_dict(state)
+
+
 class Tapped(nn.Module):
     """Wraps a classifier so that a forward pass gives features and maps beside the logits.
 

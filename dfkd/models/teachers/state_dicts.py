@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dfkd.data.images.formats import HEAD, LFS_POINTER, other_kind
+
 # What a checkpoint calls it
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 # What torch.load was seen to raise for damaged files, beside its own error
@@ -35,25 +37,30 @@ DAMAGED = (
 )
 
 
-def read_state_dict(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+def read_state_dict(path: Path, inside: str = "") -> tuple[dict[str, Tensor], list[str]]:
     """Return names and tensors, and in words what was taken off to get at them.
 
-    Raises ValueError in one line for a file that is missing, damaged, of another format, or would
-    have to run code.
+    inside: which part is taken where there are several, by its name; "" for the raw weights. Raises
+    ValueError in one line for a file that is missing, damaged, of another format, or would have to
+    run code, and where no part has that name.
     """
     if not path.is_file():
         raise ValueError(
             f"the teacher file {path} does not exist: name a .safetensors file with the teacher's "
             "weights, or a .pt file with its state dict"
         )
+    _check_is_here(path)
     content = _read_safetensors(path) if _is_safetensors(path) else _read_pytorch(path)
     taken_off: list[str] = []
     while isinstance(content, dict) and not _is_state_dict(content):
-        inside = next((name for name in WRAPPINGS if isinstance(content.get(name), dict)), None)
-        if inside is None:
+        name = inside if isinstance(content.get(inside), dict) else _part(path, content)
+        if name is None:
             break
-        content = content[inside]
-        taken_off.append(f"its {inside!r}")
+        others = [other for other in _with_weights(content) if other != name]
+        taken_off.append(f"its {name!r}")
+        taken_off += [f"not its {other!r} (inside={other!r} takes it)" for other in others]
+        content = content[name]
+        inside = "" if name == inside else inside
     if not _is_state_dict(content):
         names = (
             f" with {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
@@ -62,7 +69,64 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"the teacher file {path} holds a {type(content).__name__}{names}, where a state dict "
             "was expected: save one with torch.save(net.state_dict(), path)"
         )
-    return {str(name): value.detach() for name, value in content.items()}, taken_off
+    weights = {str(name): value.detach() for name, value in content.items()}
+    return (weights, taken_off) if not inside else _below(path, weights, inside, taken_off)
+
+
+def _part(path: Path, content: dict[Any, Any]) -> str | None:
+    """Return the name of the part with the weights; None where there is none.
+
+    Raises ValueError where several parts have some and none has a usual name.
+    """
+    usual = next((name for name in WRAPPINGS if isinstance(content.get(name), dict)), None)
+    if usual is not None:
+        return usual
+    names = _with_weights(content)
+    if len(names) > 1:
+        raise ValueError(
+            f"the teacher file {path} holds several sets of weights, "
+            f"{', '.join(map(repr, names))}: choose one with inside={names[0]!r}"
+        )
+    return names[0] if names else None
+
+
+def _with_weights(content: dict[Any, Any]) -> list[str]:
+    """Return the names of the parts that are state dicts, or dicts around one."""
+    return [str(name) for name, part in content.items() if _has_weights(part)]
+
+
+def _has_weights(part: Any) -> bool:
+    if not isinstance(part, dict) or not part:
+        return False
+    return _is_state_dict(part) or any(_has_weights(part.get(name)) for name in WRAPPINGS)
+
+
+def _below(
+    path: Path, weights: dict[str, Tensor], inside: str, taken_off: list[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the weights whose names begin with `inside`, without it."""
+    begin = f"{inside}."
+    found = {n.removeprefix(begin): value for n, value in weights.items() if n.startswith(begin)}
+    if not found:
+        there = ", ".join(repr(name) for name in sorted({n.partition(".")[0] for n in weights})[:5])
+        raise ValueError(
+            f"the teacher file {path} holds nothing called inside={inside!r}, but {there}: mend "
+            "inside, or leave it out"
+        )
+    return found, [*taken_off, f"its {inside!r}"]
+
+
+def _check_is_here(path: Path) -> None:
+    """Raise ValueError for what stands in the place of the weights, by the file's first bytes."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(LFS_POINTER):
+        raise ValueError(
+            f"the teacher file {path} is a git-lfs pointer, not the weights: run git lfs pull in "
+            "its folder"
+        )
+    if (what := other_kind(head)).startswith("a web page"):
+        raise ValueError(f"the teacher file {path} is {what}; fetch it again")
 
 
 def _is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Split, Task
 from dfkd.identity import Json, Piece, digest, spec
-from dfkd.models.networks import Network, Tapped
+from dfkd.models.networks import Network, Tapped, load_weights
 from dfkd.storage import Storage
 
 
@@ -37,7 +37,7 @@ class TrainedNetwork:
     def build(self, task: Task) -> nn.Module:
         """Return a module for the task with these weights."""
         module = self.network.build(task.classes, task.image_shape[2])
-        module.load_state_dict(self.weights)
+        load_weights(module, self.weights)
         return module
 
 

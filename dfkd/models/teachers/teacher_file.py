@@ -10,24 +10,24 @@ import torch
 from torch import Tensor
 
 from dfkd.data.tasks import Task
-from dfkd.identity import location
+from dfkd.identity import later, location
 from dfkd.models.networks import Network, SmallResNet
+from dfkd.models.teachers.matching import Shapes, matched
 from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serves, network_digest
 from dfkd.storage import Storage
-
-# Of DataParallel, torch.compile, Lightning and others
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
-Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherFile(BaseTeacher):
     """Reads the state dict of a named network from a file, without running its code.
 
-    path: of the file, safetensors or PyTorch's own format. A checkpoint around the state dict and a
-    prefix on all of its names are taken off, and `platform.teach` says so. Not identity: the digest
-    of the weights is, the same in either format.
+    path: of the file, safetensors or PyTorch's own format. A checkpoint around the state dict, a
+    prefix of the network's names, and names beside them (a criterion, metrics, auxiliary heads) are
+    taken off, and `platform.teach` says so. Not identity: the digest of the weights is, the same in
+    either format.
+    inside: where the file holds several copies of the network, the name of the one that is taken,
+    such as "model_ema": of a part of the checkpoint, or in front of the names. "": the raw weights.
     network: one of dfkd.models.networks, or your own: a frozen dataclass in a module of yours, such
     as
 
@@ -44,6 +44,7 @@ class TeacherFile(BaseTeacher):
 
     path: str = location()
     network: Network
+    inside: str = later("")
     version: ClassVar[int] = 1
 
     @classmethod
@@ -59,37 +60,18 @@ class TeacherFile(BaseTeacher):
 
     def _read(self, task: Task) -> TrainedNetwork:
         path = Path(self.path).expanduser()
-        weights, taken_off = read_state_dict(path)
+        weights, taken_off = read_state_dict(path, self.inside)
         with torch.random.fork_rng(devices=[]):
             expected = self.network.build(task.classes, task.image_shape[2]).state_dict()
         shapes = {name: tuple(value.shape) for name, value in expected.items()}
-        weights, prefixes = _without_prefixes(weights, shapes)
+        try:
+            weights, more = matched(weights, shapes)
+        except ValueError as error:
+            raise ValueError(f"the teacher file {path} {error}") from error
         _check_fits(path, self.network, task.classes, weights, shapes)
-        origin = ", ".join(
-            [f"from {path.name}", *taken_off, *(f"without the prefix {p!r}" for p in prefixes)]
-        )
+        origin = ", ".join([f"from {path.name}", *taken_off, *more])
         digest = network_digest(self.network, weights)
         return TrainedNetwork(network=self.network, weights=weights, digest=digest, origin=origin)
-
-
-def _without_prefixes(
-    weights: dict[str, Tensor], shapes: Shapes
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the weights without prefixes that all names have and none of the network's.
-
-    The step counters that BatchNorms once had not are added. The prefixes come back as well.
-    """
-    prefixes: list[str] = []
-    while weights and weights.keys() != shapes.keys():
-        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in weights)), None)
-        if prefix is None or any(name.startswith(prefix) for name in shapes):
-            break
-        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
-        prefixes.append(prefix)
-    absent = shapes.keys() - weights.keys()
-    if all(name.endswith(".num_batches_tracked") for name in absent):  # before PyTorch 0.4.1
-        weights = weights | {name: torch.zeros((), dtype=torch.int64) for name in absent}
-    return weights, prefixes
 
 
 def _check_fits(
