@@ -70,6 +70,16 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     )
 
 
+def add_register(result: argparse.ArgumentParser, what: str) -> None:
+    """Add the option of commands that find a best student."""
+    result.add_argument(
+        "--register",
+        default=None,
+        metavar="NAME",
+        help=f"put {what} into MLflow's model registry, as NAME@champion (default: no)",
+    )
+
+
 def add_accept(result: argparse.ArgumentParser) -> None:
     """Add the option of commands that use cells which were computed before."""
     result.add_argument(

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--max-device-hours", type=float, default=None, help="begin no block that would go beyond"
     )
+    cli.add_register(parser, "the student that stands for the best variant")
     cli.add_compute(parser)
     cli.add_accept(parser)
     arguments = parser.parse_args()
@@ -87,6 +88,7 @@ def main() -> None:
         race=arguments.race,
         check=not arguments.no_check,
         max_device_hours=arguments.max_device_hours,
+        register=arguments.register,
     )
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100

@@ -24,7 +24,8 @@ def main() -> None:
     if arguments.run or arguments.set:
         print_difference(cli.origin_of(arguments), cell, console)
     check(cell, compute.storage, arguments.test)
-    print_outcome(compute_one(cell, arguments.test, compute, console), compute, console)
+    outcome, hint = compute_one(cell, arguments.test, compute, console)
+    print_outcome(outcome, hint, compute, console)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--blocks", type=int, default=10, help="blocks of the confirmation, winner against default"
     )
+    cli.add_register(parser, "the winner's student")
     cli.add_compute(parser)
     cli.add_accept(parser)
     arguments = parser.parse_args()
@@ -40,7 +41,8 @@ def main() -> None:
         deterministic=arguments.deterministic,
         confirmation_blocks=arguments.blocks,
     )
-    print_result(run_sweep(sweep, compute, console), compute, console)
+    data = run_sweep(sweep, compute, console, register=arguments.register)
+    print_result(data, compute, console)
 
 
 if __name__ == "__main__":

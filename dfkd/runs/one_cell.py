@@ -11,8 +11,12 @@ from dfkd.tracking import Tracker
 from dfkd.training.provenance import require_same_code
 
 
-def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console) -> Outcome:
+def compute_one(
+    cell: Cell, read_test: bool, compute: Compute, console: Console
+) -> tuple[Outcome, list[str]]:
     """Compute the cell and return its outcome, which is then in the ledger and in MLflow.
+
+    Also returns the lines that say how to see it there.
 
     Raises ValueError with one line if it failed in all attempts, and before anything is computed
     if earlier cells of the experiment came from other code of the user's.
@@ -26,7 +30,7 @@ def compute_one(cell: Cell, read_test: bool, compute: Compute, console: Console)
     tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
     tracker.cell(outcome, None, role="single", name=f"cell {cell.block}", tags={})
     tracker.close()
-    return outcome
+    return outcome, tracker.hint()
 
 
 def _executor(compute: Compute) -> OpenExecutor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dfkd.execution.compute import Compute
@@ -14,13 +14,17 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded
 from dfkd.studies.tables import changed_lines
-from dfkd.tracking import Tracker
 
 CURVE = ("step", "probe", "validation")  # and every term of the loss
 
 
-def print_outcome(outcome: Outcome, compute: Compute, console: Console) -> None:
-    """Print the curve of a cell that was just computed, and where it lies."""
+def print_outcome(
+    outcome: Outcome, hint: Iterable[str], compute: Compute, console: Console
+) -> None:
+    """Print the curve of a cell that was just computed, and where it lies.
+
+    hint: lines that say how to see it in MLflow.
+    """
     _print_curve(outcome, console)
     if "test" in outcome.metrics:
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
@@ -29,7 +33,8 @@ def print_outcome(outcome: Outcome, compute: Compute, console: Console) -> None:
         console.line(
             f"hand it over:  python -m platform.export {outcome.cell} --storage {compute.storage}"
         )
-    console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
+    for line in hint:
+        console.line(line)
 
 
 def print_cell(cell: str, storage: Storage, console: Console) -> None:

@@ -36,7 +36,7 @@ from dfkd.studies.record import Retuned, StudyRecord
 from dfkd.studies.result import StudyResult
 from dfkd.studies.study import Study
 from dfkd.studies.sync import sync_cell, sync_cells, sync_findings, sync_of
-from dfkd.tracking import RunSync
+from dfkd.tracking import RunSync, check_model_name
 from dfkd.training.inputs import check, inputs_key
 from dfkd.training.provenance import require_same_code
 
@@ -47,14 +47,18 @@ class StudyOptions:
 
     race: stop computing variants that are decided, at planned looks. check: compute one reused cell
     again. max_device_hours: of the cells of this call; no block is begun that would go beyond it,
-    going by what cells took so far.
+    going by what cells took so far. register: the name under which MLflow's model registry gets
+    the student that stands for the best variant; None registers nothing.
     """
 
     race: bool = False
     check: bool = True
     max_device_hours: float | None = None
+    register: str | None = None
 
     def __post_init__(self) -> None:
+        if self.register is not None:
+            check_model_name(self.register)
         if self.max_device_hours is not None and not self.max_device_hours > 0:
             raise ValueError(f"max_device_hours must be above 0, but got {self.max_device_hours}")
 
@@ -81,7 +85,7 @@ def run_study(
     earlier = studies.read(compute.storage, name)
     check_looks(study, options.race, earlier)
     plan_for = partial(plan_study, name, study, race=options.race, retuned=retuned, earlier=earlier)
-    sync = sync_of(name, study, compute, console)
+    sync = sync_of(name, study, compute, console, options.register)
     with closing(sync.tracker):
         run_context = kept_run_context(name, compute, inputs)
         if run_context is not None:
@@ -90,7 +94,9 @@ def run_study(
             if not next_jobs(plan, known):
                 _say_changes(plan, earlier, console)
                 console.line(f"nothing to compute: the study {name} is done already")
-                return conclude(plan, known, earlier, compute.storage, sync)
+                result = conclude(plan, known, earlier, compute.storage, sync)
+                _say_registered(sync, console)
+                return result
         with open_executor(inputs.values(), compute, console) as executor:
             plan = plan_for(executor.run_context)
             known = finished_cells(plan, ledger)
@@ -104,6 +110,7 @@ def run_study(
             computed = compute_missing(plan, known, executor, compute, limit, console, tell)
         result = conclude(computed.plan, computed.done, earlier, compute.storage, sync)
     new = len(computed.done) - len(known)
+    _say_registered(sync, console)
     return replace(result, computed=new, stopped=computed.stopped)
 
 
@@ -118,6 +125,11 @@ def _say_changes(plan: StudyPlan, earlier: StudyRecord | None, console: Console)
     """Say which variants are answered by other cells than an earlier call has answered them by."""
     if changed := changed_since(earlier, plan.record):
         console.line(f"changed since the last call: {', '.join(changed)}")
+
+
+def _say_registered(sync: RunSync, console: Console) -> None:
+    for line in sync.registered():
+        console.line(line)
 
 
 def conclude(

@@ -21,11 +21,17 @@ from dfkd.studies.study import Study
 from dfkd.tracking import FACTOR, FORM, RunSync, Tracker, in_points
 
 
-def sync_of(name: str, study: Study, compute: Compute, console: Console) -> RunSync:
-    """Return what keeps the study's run in MLflow up to date; nothing is contacted yet."""
+def sync_of(
+    name: str, study: Study, compute: Compute, console: Console, register: str | None
+) -> RunSync:
+    """Return what keeps the study's run in MLflow up to date; nothing is contacted yet.
+
+    register: the name under which the best variant's student is registered, None for none.
+    """
     return RunSync(
         Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
         layout.study(name),
+        register,
         kind="study",
         name=name,
         identity=f"study {name}",
@@ -91,7 +97,7 @@ def sync_findings(
     if best is not None:
         outcome = done[str(best["cell"])]
         experiment = plan.jobs[outcome.cell].cell.experiment
-        sync.tracker.student(sync.parent, outcome, experiment)
+        sync.student(outcome, experiment)
     sync.settle(told)
 
 

@@ -9,7 +9,7 @@ from dfkd.studies import tables
 from dfkd.studies.findings import Findings
 from dfkd.studies.forecast import POWER, Forecast
 from dfkd.studies.result import StudyResult
-from dfkd.tracking import Tracker
+from dfkd.tracking import hint
 
 
 def print_result(result: StudyResult, compute: Compute, console: Console) -> None:
@@ -24,7 +24,8 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
         console.warn(f"{result.stopped}; the same command goes on")
     console.line(f"written to {compute.storage}: {layout.CELLS}/, {layout.study(result.name)}/")
     console.line(f"report:  {result.page}")
-    console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
+    for line in hint(compute.storage, compute.tracking_uri, layout.study(result.name)):
+        console.line(line)
 
 
 def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:

@@ -39,25 +39,32 @@ from dfkd.sweeps.sync import (
     track_trials,
 )
 from dfkd.sweeps.variants import first_trial
-from dfkd.tracking import RunSync
+from dfkd.tracking import RunSync, check_model_name
 from dfkd.training.cells import RunContext
 from dfkd.training.inputs import check, inputs_key
 from dfkd.training.provenance import require_same_code
 
 
 def run_sweep(
-    sweep: Sweep, compute: Compute, console: Console, open_executor: OpenExecutor = ray_executor
+    sweep: Sweep,
+    compute: Compute,
+    console: Console,
+    open_executor: OpenExecutor = ray_executor,
+    register: str | None = None,
 ) -> SweepData:
     """Run the whole sweep, or what is left of it, and return what it found.
 
-    Raises ValueError with one line for input that cannot work, before anything is computed.
+    register: the name under which MLflow's model registry gets the winner's student. Raises
+    ValueError with one line for input that cannot work, before anything is computed.
     """
     name, storage = sweep.name(), compute.storage
     begun = recorded_experiments(sweep.space, Journal(storage, layout.sweep(name)).read())
     require_same_code(
         [sweep.default(), *begun], Ledger(storage), compute.accept_changed_code, console.line
     )
-    sync = sync_of(sweep, name, compute, console)
+    if register is not None:
+        check_model_name(register)
+    sync = sync_of(sweep, name, compute, console, register)
     with closing(sync.tracker):
         known = _known_context(sweep, compute)
         if known is not None:
@@ -76,6 +83,8 @@ def run_sweep(
                 alone(lease, f"the sweep {name}", console.warn),
             ):
                 data = _search_and_confirm(sweep, compute, executor, sync, console)
+    for line in sync.registered():
+        console.line(line)
     call = (sweep.trials, sweep.confirmation_blocks)
     of_this_call = data.confirmation and call == (
         len(data.trials),
@@ -100,6 +109,7 @@ def _search_and_confirm(
         seed=sweep.seed,
         deterministic=sweep.deterministic,
         evaluations=sweep.default().schedule.evaluations,
+        run_id=sync.parent.run_id if sync.parent else "",
     )
     trials = _with_curves(trials, compute)
     confirmed = _conclude(sweep, context, trials, executor.compute, sync)

@@ -6,6 +6,7 @@ each call, and Tune's state is thrown away.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ class SweepSearch(OptunaSearch):
     batch: None asks as soon as a core is free. A number asks for that many and tells their results
     together, in the order of their numbers: what is asked then depends on no timing. Nothing is
     known in advance then; the search is replayed from its start, and finished cells are read from
-    the ledger.
+    the ledger. run_id: of the sweep in MLflow, "" where it has none.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SweepSearch(OptunaSearch):
         total: int,
         batch: int | None,
         say: Say = log,
+        run_id: str = "",
     ) -> None:
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
@@ -79,8 +81,19 @@ class SweepSearch(OptunaSearch):
             study_name=view.parent.name,
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
+        self._say_what_it_is(run_id)
         self._next = len(known)
         self._recall(known)
+
+    def _say_what_it_is(self, run_id: str) -> None:
+        """Note on Optuna's study, for optuna-dashboard, what it searches and where the rest is."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._ot_study.set_metric_names(["probe"])
+        facts = {"space": self.context.space, "storage": str(self.context.compute.storage)}
+        for name, value in {**facts, "mlflow_run_id": run_id}.items():
+            if value:
+                self._ot_study.set_user_attr(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing for Tune to write to disk: the journal is what the next call reads."""

@@ -24,10 +24,12 @@ def search_trials(
     deterministic: bool,
     evaluations: int,
     title: str = "search",
+    run_id: str = "",
 ) -> list[Trial]:
     """Search until the journal below `folder` holds so many trials, and return them.
 
-    A deterministic search is replayed from its start: finished cells are read from the ledger.
+    run_id: of the sweep in MLflow, which Optuna's view names. A deterministic search is replayed
+    from its start: finished cells are read from the ledger.
     """
     from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
     from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
@@ -39,7 +41,14 @@ def search_trials(
         journal.clear()
     batch = BATCH if deterministic else None
     search = SweepSearch(
-        context, journal, view, seed=seed, total=trials, batch=batch, say=console.warn
+        context,
+        journal,
+        view,
+        seed=seed,
+        total=trials,
+        batch=batch,
+        say=console.warn,
+        run_id=run_id,
     )
     left = trials - sum(trial.ended for trial in journal.read())
     if left > 0:

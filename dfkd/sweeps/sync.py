@@ -26,11 +26,17 @@ REPORT = f"{layout.REPORT}/report.md"
 Files = Mapping[str, Path | str]  # a report's files by their names in MLflow
 
 
-def sync_of(sweep: Sweep, name: str, compute: Compute, console: Console) -> RunSync:
-    """Return the sync of a sweep with MLflow, not opened yet."""
+def sync_of(
+    sweep: Sweep, name: str, compute: Compute, console: Console, register: str | None
+) -> RunSync:
+    """Return the sync of a sweep with MLflow, not opened yet.
+
+    register: the name under which the winner's student is registered, None for none.
+    """
     return RunSync(
         Tracker(compute.storage, compute.tracking_uri, warn=console.warn),
         layout.sweep(name),
+        register,
         kind="sweep",
         name=name,
         identity=name,
@@ -97,5 +103,5 @@ def tell(
         description=Path(files[REPORT]).read_text(encoding="utf-8"),
     )
     if confirmed.student.state == "finished":
-        sync.tracker.student(sync.parent, confirmed.student, confirmed.experiment)
+        sync.student(confirmed.student, confirmed.experiment)
     sync.settle(told_of(data, files))

@@ -8,7 +8,7 @@ from dfkd.storage import layout
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import facts
 from dfkd.sweeps.findings import SweepData, verdict
-from dfkd.tracking import Tracker
+from dfkd.tracking import hint
 
 
 def print_result(data: SweepData, compute: Compute, console: Console) -> None:
@@ -28,7 +28,8 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
         f"({layout.OPTUNA_LOG} opens in optuna-dashboard)"
     )
     console.line(f"report:  {compute.storage.local(sweep / layout.REPORT / layout.PAGE)}")
-    console.line(f"see all runs:  {Tracker(compute.storage, compute.tracking_uri).open_command()}")
+    for line in hint(compute.storage, compute.tracking_uri, layout.sweep(data.name)):
+        console.line(line)
 
 
 def print_sweep(data: SweepData, console: Console) -> None:

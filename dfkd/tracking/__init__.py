@@ -15,8 +15,9 @@ command does that: the sync state beside its record says which address has been 
 
 from dfkd.tracking.address import is_database, knock, settle, without_credentials
 from dfkd.tracking.entries import FACTOR, in_points
+from dfkd.tracking.registry import check_model_name
 from dfkd.tracking.store import Parent
-from dfkd.tracking.sync import RunSync
+from dfkd.tracking.sync import RunSync, hint
 from dfkd.tracking.sync_state import SyncState
 from dfkd.tracking.tracker import Tracker
 
@@ -30,6 +31,8 @@ __all__ = [
     "RunSync",
     "SyncState",
     "Tracker",
+    "check_model_name",
+    "hint",
     "in_points",
     "is_database",
     "knock",

@@ -26,6 +26,7 @@ from dfkd.tracking.entries import (
 )
 from dfkd.tracking.failures import is_refusal
 from dfkd.tracking.places import NOTE, experiment_id
+from dfkd.tracking.registry import register
 from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -158,9 +159,15 @@ class Store:
         held = Held.of(self.client.get_run(run_id))
         if held.tags.get("student_cell") == outcome.cell:
             return
-        tags = {"cell_key": outcome.cell, "block": facts_of(outcome)["block"]}
+        tags = _of_cell(outcome)
         uri = log_student(self.client, self.experiment_id, run_id, experiment, weights, tags)
         self._write(held, tags={"student_model": uri, "student_cell": outcome.cell})
+
+    def register(self, run_id: str, outcome: Outcome, name: str) -> None:
+        """Register the student that the run holds of this cell under a name."""
+        tags = self.client.get_run(run_id).data.tags
+        if tags.get("student_cell") == outcome.cell:  # logged, which it was not if it cannot be
+            register(self.client, name, run_id, tags["student_model"], _of_cell(outcome))
 
     def finish(
         self,
@@ -266,3 +273,8 @@ class Store:
             if len(left) == len(params):
                 raise
             self.client.log_batch(held.run_id, metrics, left, tags)
+
+
+def _of_cell(outcome: Outcome) -> dict[str, str]:
+    """Return the tags of a model that say which cell its weights are from."""
+    return {"cell_key": outcome.cell, "block": facts_of(outcome)["block"]}

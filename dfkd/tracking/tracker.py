@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
 
 T = TypeVar("T")
 
+UI = "http://127.0.0.1:5000"  # where `mlflow ui` serves
+RUNS = "runs?workflowType=machine_learning"  # else MLflow shows an experiment's empty traces
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
 
 
@@ -51,6 +53,7 @@ class Tracker:
         self._warn = warn or logging.getLogger(__name__).warning
         self._said: set[str] = set()
         self._store: Store | None = None
+        self._experiment_id: str | None = None
         self._waiting: list[Callable[[Store], None]] = []
         self._open: set[Parent] = set()
         self._quiet_until, self._pause = 0.0, FIRST_PAUSE_S
@@ -61,10 +64,21 @@ class Tracker:
         """The URI without what may be a secret: user, password, query."""
         return without_credentials(self.uri).split("?")[0]
 
-    def open_command(self) -> str:
-        """Return the shell command that opens the UI, or the server's address."""
+    def hint(self, experiment_id: str | None = None) -> list[str]:
+        """Return the lines that say how to see the runs: a command, and the address they are at.
+
+        experiment_id: MLflow's, where this tracker has not met it; without it the address of a
+        server or the command has to do.
+        """
+        found = self._experiment_id or experiment_id
+        page = f"/#/experiments/{found}/{RUNS}" if found else ""
         if not is_database(self.uri):
-            return self.shown_uri
+            return [f"see all runs:  {self.shown_uri.rstrip('/')}{page}"]
+        lines = [f"see all runs:  {self._open_command()}"]
+        return [*lines, f"then open:     {UI}{page}"] if page else lines
+
+    def _open_command(self) -> str:
+        """Return the shell command that opens the UI on a database."""
         shown = shlex.quote(self.uri)
         if self.uri != self.shown_uri:
             from_environment = variable("MLFLOW_TRACKING_URI") == self.uri
@@ -128,6 +142,11 @@ class Tracker:
             weights = Ledger(self.storage).weights(outcome.cell)
             self._soon(lambda store: store.student(parent.run_id, outcome, experiment, weights))
 
+    def register(self, parent: Parent | None, outcome: Outcome, name: str) -> None:
+        """Register the student that `student` logged of this cell under a name."""
+        if parent is not None:
+            self._soon(lambda store: store.register(parent.run_id, outcome, name))
+
     def close(self) -> bool:
         """Write what waits, if it can be. True if MLflow took all that it was sent.
 
@@ -171,6 +190,7 @@ class Tracker:
             self._store = self._store or Store(
                 self.uri, self.experiment, self.storage.local(layout.ARTIFACTS).resolve()
             )
+            self._experiment_id = self._store.experiment_id
             result = work(self._store)
         except failures() as error:
             self._failed(error)

@@ -1,6 +1,7 @@
 """Studies and sweeps in the real MLflow: their runs, results, files and students."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ from dfkd.experiment.recipes import digits
 from dfkd.models.networks.network import BaseNetwork
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
+from dfkd.tracking import check_model_name
 
 
 def test_a_parent_is_found_by_its_identity(record: Record) -> None:
@@ -103,6 +105,61 @@ def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> N
     )
     assert "student_model" not in record.client.get_run(parent.run_id).data.tags
     record.lines.clear()
+
+
+def test_a_student_is_registered_on_request_once(record: Record) -> None:
+    experiment, first, second = digits(), outcome("first"), outcome("second")
+    for cell in (first, first, second, first):
+        Ledger(record.storage).write(cell, experiment.student.build(10, 1).state_dict())
+        parent = record.parent()
+        record.tracker.student(parent, cell, experiment)
+        record.tracker.register(parent, cell, "it's mine")
+        assert record.tracker.close()
+        record.tracker = record.another()
+        champion = record.client.get_model_version_by_alias("it's mine", "champion")
+        assert champion.tags["cell_key"] == cell.cell and champion.run_id == parent.run_id
+    versions = record.client.search_model_versions(f"run_id = '{parent.run_id}'")
+    assert len(versions) == 2
+
+
+def test_a_name_that_the_registry_refuses_is_bad_input() -> None:
+    for name in ("a/b", "a:b", " ", ".", ".."):
+        with pytest.raises(ValueError, match="a registered model needs a name"):
+            check_model_name(name)
+
+
+def test_a_copied_storage_keeps_its_files_to_itself(tmp_path: Path) -> None:
+    """MLflow's database names the folder of the original by its absolute path."""
+    original = Record(tmp_path / "a b", "dfkd")
+    for record in (original, Record(tmp_path / "copy", "dfkd")):
+        if record is not original:
+            shutil.copytree(original.storage, record.storage)
+        parent = record.parent()
+        record.cell(outcome("c1"), parent)
+        record.tracker.finish(parent, metrics={}, tables={"t.txt": record.storage.name}, files={})
+        assert record.tracker.close() and record.lines == []
+        run = record.client.get_run(parent.run_id)
+        assert run.info.artifact_uri.startswith((record.storage / "mlartifacts").as_uri())
+        assert len(record.runs(cell_key="c1")) == 1
+    assert [f.read_text() for f in (tmp_path / "a b").rglob("t.txt")] == ["a b"]
+    names = {experiment.name for experiment in record.client.search_experiments()}
+    assert names >= {"dfkd", f"dfkd of {tmp_path / 'a b'}"}
+    again = record.another()
+    again.parent(kind="sweep", name="digits", identity="a1", params={}, tags={})
+    assert again.close() and len(record.client.search_experiments()) == len(names)
+
+
+def test_findings_are_the_description_and_a_command_is_the_source(record: Record) -> None:
+    parent, text = record.parent(), "a line of findings\n" * 1000
+    record.tracker.finish(parent, metrics={}, tables={}, files={}, description=text)
+    tags = record.client.get_run(parent.run_id).data.tags
+    assert (
+        text.startswith(tags["mlflow.note.content"]) and "findings" in tags["mlflow.note.content"]
+    )
+    assert tags["mlflow.note.content"].endswith("findings")
+    assert tags["mlflow.user"] and "pytest" in tags["mlflow.source.name"]
+    experiment = record.client.get_experiment(parent.experiment_id)
+    assert "box plot" in experiment.tags["mlflow.note.content"]
 
 
 def test_the_same_student_is_exported_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,11 @@ def test_the_exceptions_of_artifact_stores_have_these_names(module: str) -> None
 def test_credentials_are_not_shown(uri: str, shown: str, command: str, tmp_path: Path) -> None:
     tracker = Tracker(FolderStorage(tmp_path), uri)
     assert tracker.shown_uri == shown
-    assert tracker.open_command() == command
+    assert tracker.hint() == [f"see all runs:  {command}"]
+    lines = tracker.hint("7")
+    page = "/#/experiments/7/runs?workflowType=machine_learning"
+    assert lines[-1].endswith((f"http://127.0.0.1:5000{page}", f"host:5000/m{page}", f"host{page}"))
+    assert len(lines) == (1 if uri.startswith("http") else 2)
 
 
 def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
@@ -209,10 +213,9 @@ def test_the_uri_comes_from_the_caller_the_environment_or_the_storage(
     assert Tracker(FolderStorage(Path("runs"))).uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql://u:p@host/db")
     assert Tracker(FolderStorage(Path("runs"))).uri == "mysql://u:p@host/db"
-    assert (
-        Tracker(FolderStorage(Path("runs"))).open_command()
-        == 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
-    )
+    assert Tracker(FolderStorage(Path("runs"))).hint() == [
+        'see all runs:  mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1'
+    ]
     assert Tracker(FolderStorage(Path("runs")), "http://given").uri == "http://given"
 
 
