@@ -8,6 +8,8 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from ray.tune.search.optuna import OptunaSearch
 
 from dfkd.execution.compute import Compute
@@ -62,6 +64,19 @@ def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[st
         "time_total_s": 1.0,
         **point,
     }
+
+
+def test_optunas_view_says_what_is_searched_and_where_the_rest_is(context: TrialContext) -> None:
+    storage = context.compute.storage
+    view = storage.local(FOLDER / "optuna.log")
+    SweepSearch(context, journal_of(context), view, seed=0, total=6, batch=None, run_id="r1")
+    [study] = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(view))))
+    facts = {"space": "search_spaces.digits", "storage": str(storage), "mlflow_run_id": "r1"}
+    assert study.user_attrs == facts
+    loaded = optuna.load_study(
+        study_name=study.study_name, storage=JournalStorage(JournalFileBackend(str(view)))
+    )
+    assert loaded.metric_names == ["probe"]
 
 
 def test_the_default_is_asked_for_first(context: TrialContext) -> None:
