@@ -110,7 +110,9 @@ def test_a_student_that_cannot_be_exported_is_one_calm_line(record: Record) -> N
 def test_a_student_is_registered_on_request_once(record: Record) -> None:
     experiment, first, second = digits(), outcome("first"), outcome("second")
     for cell in (first, first, second, first):
-        Ledger(record.storage).write(cell, experiment.student.build(10, 1).state_dict())
+        Ledger(FolderStorage(record.storage)).write(
+            cell, experiment.student.build(10, 1).state_dict()
+        )
         parent = record.parent()
         record.tracker.student(parent, cell, experiment)
         record.tracker.register(parent, cell, "it's mine")
