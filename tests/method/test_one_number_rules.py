@@ -63,6 +63,33 @@ def test_balanced_takes_the_most_confident_of_each_class():
     assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [0, 2, 3, 4]
 
 
+def test_balanced_leaves_short_classes_unfilled_where_it_is_told_so():
+    # quota 2: class 1 has one row, class 2 has none
+    scores = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), classes=3)
+    rule = Balanced(ratio=1.0, threshold=0.0, fill=False)
+    assert rule.select(scores, 0).tolist() == [0, 2, 5]
+    # means 0.79 and 0.3: row 0 and 5 reach 0.85, and row 2 reaches 0.85 * 0.3 / 0.79 = 0.32 not
+    assert replace(rule, threshold=0.85).select(scores, 0).tolist() == [0, 5]
+
+
+def test_without_filling_the_selection_is_the_part_of_the_filled_one_that_the_quotas_hold():
+    scores = random_scores(rows=2000)
+    full, bare = (
+        Balanced(ratio=0.5, threshold=0.0, fill=fill).select(scores, 0) for fill in (True, False)
+    )
+    pool_K, bare_K = (np.bincount(scores.pseudo_label_N[rows]) for rows in (slice(None), bare))
+    assert len(full) == 1000 and set(bare) < set(full)
+    assert bare_K.tolist() == np.minimum(pool_K, 100).tolist()
+
+
+def test_unfilled_quotas_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"no row reaches its class's threshold: lower"):
+        Balanced(rows=2, threshold=0.95, fill=False).select(table((0, 0.9), (1, 0.8), classes=2), 0)
+    with pytest.raises(ValueError, match=r"fill=False needs .* 10 or more, but got 9 of 400 rows"):
+        Balanced(rows=9, fill=False).select(random_scores(), 0)
+    assert len(Balanced(rows=10, fill=False).select(random_scores(), 0)) <= 10
+
+
 def test_balanced_fills_short_classes_with_the_most_confident_rows_that_remain():
     # quota 2: class 1 has one row, class 2 has none; what they leave goes to rows 4 and 1, class 0
     scores = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), classes=3)

@@ -182,16 +182,20 @@ def balanced(
     rows_of_K: list[Rows],
     count: int,
     least_K: NDArray[np.float64] | None = None,
+    fill: bool = True,
 ) -> Rows:
     """Return `count` rows by class quotas: each class's highest, then the highest that remain.
 
-    The quota is count // K. least_K: what a value must reach to be admitted to its class's quota.
+    The quota is count // K. least_K: what a value must reach to be admitted to its class's quota;
+    fill: False returns what the quotas hold and nothing in the place of what they lack.
     """
     taken_N = np.zeros(len(values_N), dtype=np.bool_)
     quota = count // len(rows_of_K)
     for label, rows in enumerate(rows_of_K):
         admitted = rows if least_K is None else rows[values_N[rows] >= least_K[label]]
         taken_N[admitted[highest(values_N[admitted], quota)]] = True
+    if not fill:
+        return np.flatnonzero(taken_N)
     left = np.flatnonzero(~taken_N)
     taken_N[left[highest(values_N[left], count - int(taken_N.sum()))]] = True
     return np.flatnonzero(taken_N)

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dfkd.identity import later
 from dfkd.method.selection.budget import Budget, Rows, balanced, by_class, highest, lowest
 from dfkd.scores import Summary
 
@@ -59,12 +60,17 @@ class Balanced(Budget):
 
     Formula: of a budget N' the quota is N'/K; row i of pseudo-class k is admitted to it if its
     confidence reaches `threshold * m_k / max_j m_j`, m_k the mean confidence of class k. What a
-    short class leaves unfilled goes to the most confident rows that remain.
+    short class leaves unfilled goes to the most confident rows that remain, where `fill` is true.
     Source: our reading of the abstract.
-    Range: threshold in [0, 1); 0 switches the class threshold off.
+    Range: threshold in [0, 1); 0 switches the class threshold off. fill: False leaves quotas
+    unfilled, so that no class has more than N'/K rows, and the selection may be smaller than its
+    budget, which has to be K rows or more.
+    Interplay: where few pseudo-classes hold most of a pool, filled quotas give the selection back
+    to them; so does every epoch, unless batches are balanced (`sampling`).
     """
 
     threshold: float = 0.95
+    fill: bool = later(True)
     version: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = ("pseudo_label", "confidence")
 
@@ -82,7 +88,19 @@ class Balanced(Budget):
     def select(self, scores: Summary, seed: int) -> Rows:
         least_K = self._thresholds(scores)
         rows_of_K = by_class(scores.pseudo_label_N, scores.classes)
-        return balanced(scores.confidence_N, rows_of_K, self.count(len(scores)), least_K)
+        count = self.count(len(scores))
+        if not self.fill and count < scores.classes:
+            raise ValueError(
+                "selection.fill=False needs a budget of a row for each class, "
+                f"{scores.classes} or more, but got {count} of {len(scores)} rows"
+            )
+        chosen = balanced(scores.confidence_N, rows_of_K, count, least_K, self.fill)
+        if not len(chosen):  # of unfilled quotas only
+            raise ValueError(
+                f"with selection.fill=False no row reaches its class's threshold: lower "
+                f"selection.threshold, but got threshold={self.threshold!r}"
+            )
+        return chosen
 
     def _thresholds(self, scores: Summary) -> NDArray[np.float64]:
         counts_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)

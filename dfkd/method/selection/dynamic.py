@@ -28,8 +28,11 @@ class Dynamic(BaseSelection):
     again, on the clean images, and `fraction` of them with the largest e_i are drawn with equal
     class quotas, what short classes leave going to the largest that remain. The first `every`
     epochs see all rows.
-    Source: our reading of the abstract's "training efficiency of the selected samples"; KD3 (arXiv
-    2307.11469) credits a rule of this kind with its largest gain, +4.99 points on CIFAR-10.
+    Source: our reading of the abstract's "training efficiency of the selected samples". KD3 (arXiv
+    2307.11469) reports +4.99 points on CIFAR-10 for a student-aware selection, but of the opposite
+    kind: in its published code the whole pool is scored again by a mix of teacher's and student's
+    answers whose weight passes from the one to the other, and rows on which the mix is confident
+    are taken. That gain is no evidence for this rule.
     Range: every, 1 or more epochs; fraction in (0, 1).
     Interplay: at equal steps each drawn row is seen 1/fraction times as often. Scoring again is a
     forward pass over all selected rows, a third of an epoch's cost or so.
