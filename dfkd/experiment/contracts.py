@@ -14,6 +14,7 @@ from dfkd.data.tasks.task import BaseTask
 from dfkd.identity import is_piece, name_of, own_pieces
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import AnswerLoss, BaseAnswerLoss, BaseLoss, Loss
+from dfkd.method.sampling import Sampling
 from dfkd.method.selection import BaseSelection, Selection
 from dfkd.models.networks import Network
 from dfkd.models.networks.network import BaseNetwork
@@ -29,6 +30,7 @@ PROTOCOLS: dict[str, type[Any]] = {  # by the name of the field that holds the p
     "network": Network,
     "selection": Selection,
     "rule": Selection,
+    "sampling": Sampling,
     "dropping": Dropping,
     "kd": AnswerLoss,
     "explicit": Loss,

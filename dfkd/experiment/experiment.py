@@ -14,6 +14,7 @@ from dfkd.identity import Json, Scalar, digest, flat, later, name_of, spec
 from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import KD, AnswerLoss, BaseAnswerLoss, BaseLoss, Loss, needs_of
+from dfkd.method.sampling import Sampling
 from dfkd.method.selection import Selection
 from dfkd.models.networks import Network
 from dfkd.models.teachers import Teacher
@@ -87,7 +88,7 @@ class Experiment:
     """One recipe on one task, pool and teacher.
 
     Seeds belong to a run's block, devices to its environment. cache: what is kept of the teacher's
-    logits on disk; None is all.
+    logits on disk; None is all. sampling: how often an epoch shows each selected row; None is once.
     """
 
     task: Task
@@ -102,6 +103,7 @@ class Experiment:
     views: View | None = None
     schedule: Schedule
     cache: TopK | None = later(None)  # noqa: RUF009 - a field's description
+    sampling: Sampling | None = later(None)  # noqa: RUF009 - a field's description
 
     def __post_init__(self) -> None:
         check_pieces(self)

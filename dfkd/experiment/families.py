@@ -9,6 +9,7 @@ from dfkd.data.pools import POOLS
 from dfkd.data.tasks import TASKS
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.losses import EXPLICIT, IMPLICIT, KDS, Both
+from dfkd.method.sampling import SAMPLINGS
 from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
@@ -16,6 +17,7 @@ from dfkd.scores.top_k import CACHES
 
 FAMILIES: dict[str, tuple[type[Any], ...]] = {
     "selection": SELECTIONS,
+    "sampling": SAMPLINGS,
     "dropping": DROPPINGS,
     "kd": KDS,
     "explicit": EXPLICIT,

@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
     "dfkd.testing.losses",
     "dfkd.testing.networks",
     "dfkd.testing.pools",
+    "dfkd.testing.samplings",
     "dfkd.testing.selections",
     "dfkd.testing.tasks",
 )
@@ -26,6 +27,7 @@ from dfkd.testing.droppings import DroppingSuite  # noqa: E402
 from dfkd.testing.losses import LossSuite  # noqa: E402
 from dfkd.testing.networks import NetworkSuite  # noqa: E402
 from dfkd.testing.pools import PoolSuite  # noqa: E402
+from dfkd.testing.samplings import SamplingSuite  # noqa: E402
 from dfkd.testing.selections import SelectionSuite  # noqa: E402
 from dfkd.testing.suite import PieceSuite  # noqa: E402
 from dfkd.testing.tasks import TaskSuite  # noqa: E402
@@ -37,6 +39,7 @@ __all__ = [
     "NetworkSuite",
     "PieceSuite",
     "PoolSuite",
+    "SamplingSuite",
     "SelectionSuite",
     "TaskSuite",
 ]

@@ -1,51 +1,83 @@
-"""Batches: which rows of the pool each training step sees. N selected rows, B batch."""
+"""Batches: which rows of the pool each training step sees.
+
+N selected rows, B batch, M rows of the pool, K classes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dfkd.method.sampling import Sampling
 from dfkd.seeding import stream
+
+Rows: TypeAlias = NDArray[np.int64]
+Order: TypeAlias = Callable[[Rows, int], Rows]  # the current rows and a seed -> places among them
+
+
+def permutation(rows_N: Rows, seed: int) -> Rows:
+    """Return the places of all rows, in random order."""
+    return np.random.default_rng(seed).permutation(len(rows_N))
+
+
+def order_of(sampling: Sampling | None, label_M: Rows, classes: int) -> Order:
+    """Return the order of an epoch by this sampling, with the pool's pseudo-labels in 0..K-1.
+
+    ValueError, when an epoch begins, for a sampling that does not return N places below N.
+    """
+    return permutation if sampling is None else partial(_sampled, sampling, label_M, classes)
+
+
+def _sampled(sampling: Sampling, label_M: Rows, classes: int, rows_N: Rows, seed: int) -> Rows:
+    places = sampling.epoch(label_M[rows_N], classes, seed)
+    if len(places) != len(rows_N) or places.min() < 0 or places.max() >= len(rows_N):
+        raise ValueError(
+            f"sampling.epoch must return {len(rows_N)} places in 0..{len(rows_N) - 1}, but got "
+            f"{len(places)} in {places.min()}..{places.max()}"
+        )
+    return places
 
 
 class Batches:
-    """Which rows each step sees: every epoch is a fresh permutation of the current rows.
+    """Which rows each step sees: every epoch is the current rows in a fresh order.
 
     Batches run across epochs. All selected rows are current until `narrow` says otherwise; a batch
     then depends on its step alone.
     """
 
-    def __init__(self, rows_N: NDArray[np.int64], size: int, seed: int) -> None:
-        self.rows_N, self.size, self.seed = rows_N, size, seed
+    def __init__(self, rows_N: Rows, size: int, seed: int, order: Order = permutation) -> None:
+        self.rows_N, self.size, self.seed, self.order = rows_N, size, seed, order
         self.since = 0  # the step from which these rows are current
-        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+        self._epoch: tuple[int, Rows] | None = None
 
-    def at(self, step: int) -> NDArray[np.int64]:
+    def at(self, step: int) -> Rows:
         """Return the pool rows of a step [B]."""
         size, rows = self.size, len(self.rows_N)
         places = np.arange((step - self.since) * size, (step - self.since + 1) * size)
         return np.concatenate(
             [
-                self.rows_N[self._permutation(epoch)[places[places // rows == epoch] % rows]]
+                self.rows_N[self._places(epoch)[places[places // rows == epoch] % rows]]
                 for epoch in range(places[0] // rows, places[-1] // rows + 1)
             ]
         )
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+    def _places(self, epoch: int) -> Rows:
         if self._epoch is None or self._epoch[0] != epoch:
             since = (self.since,) if self.since else ()
-            rng = np.random.default_rng(stream(self.seed, "batches", *since, epoch))
-            self._epoch = epoch, rng.permutation(len(self.rows_N))
+            seed = stream(self.seed, "batches", *since, epoch)
+            self._epoch = epoch, self.order(self.rows_N, seed)
         return self._epoch[1]
 
     def end_of(self, epochs: int) -> int:
         """Return the first step before which so many epochs over the current rows are complete."""
         return self.since - (-epochs * len(self.rows_N) // self.size)
 
-    def narrow(self, rows_N: NDArray[np.int64], step: int) -> None:
+    def narrow(self, rows_N: Rows, step: int) -> None:
         """Make these rows current from this step on."""
         self.rows_N, self.since, self._epoch = rows_N, step, None
 

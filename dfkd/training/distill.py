@@ -24,7 +24,7 @@ from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
-from dfkd.training.batches import Batches
+from dfkd.training.batches import Batches, order_of
 from dfkd.training.inputs import Inputs, teacher_accuracy, with_labels
 from dfkd.training.means import RunningMeans
 from dfkd.training.objective import Objective
@@ -59,7 +59,7 @@ class Run:
         )
         self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
         self.per_view = self._per_view()
-        self.batches = Batches(self.rows_N, self.experiment.schedule.batch, cell.block.seed)
+        self.batches = self._batches()
         self.objective = self._objective().to(device)
         self.optimizer, self.decay = student_optimizer(
             self.objective.together(), self.experiment.schedule
@@ -79,6 +79,11 @@ class Run:
             self.cell.block.seed,
             self.inputs.selections,
         )
+
+    def _batches(self) -> Batches:
+        experiment, scores = self.experiment, self.inputs.scores
+        order = order_of(experiment.sampling, scores.pseudo_label_N, scores.classes)
+        return Batches(self.rows_N, experiment.schedule.batch, self.cell.block.seed, order)
 
     def _live_teacher(self) -> LiveTeacher:
         if self.inputs.teacher is None:

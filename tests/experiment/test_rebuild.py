@@ -21,6 +21,7 @@ from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import changed, experiment, parse_changes
 from dfkd.experiment.recipes import RECIPES, digits
 from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
+from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Balanced, Dynamic
 from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
@@ -55,6 +56,21 @@ def test_every_experiment_of_ours_is_rebuilt_from_its_parameters_also_as_text() 
             experiment({name: str(value) for name, value in e.params().items()}).params()
             == e.params()
         )
+
+
+def test_a_run_from_before_samplings_and_fill_is_told_apart_from_one_with_them() -> None:
+    """Neither moved an identity: what an old record does not say is what it was."""
+    params = {name: v for name, v in digits().params().items() if name != "selection.fill"}
+    assert "sampling" not in params and experiment(params) == digits()
+    with_both = changed(
+        experiment(params),
+        {"sampling": "class_balanced", "sampling.most_repeats": "4", "selection.fill": "false"},
+    )
+    assert with_both.sampling == ClassBalanced(most_repeats=4)
+    assert with_both.params()["sampling.most_repeats"] == 4
+    assert with_both.selection == Balanced(ratio=0.1, fill=False)
+    assert changed(with_both, {"sampling": "none", "selection.fill": "true"}) == digits()
+    assert len({e.fingerprint() for e in (digits(), with_both)}) == 2
 
 
 def test_a_changed_value() -> None:

@@ -8,7 +8,7 @@ import torch
 from reference import softmax
 
 from dfkd.method.dropping import Random, Tail
-from dfkd.method.losses import DKD, KD, KDS, OriginalLabels
+from dfkd.method.losses import DKD, KD, KDS, OriginalLabels, StandardisedKD
 from dfkd.seeding import generator
 from dfkd.testing import AnswerLossSuite
 from dfkd.testing.outputs import outputs
@@ -79,6 +79,60 @@ def test_kd_stays_finite_where_one_class_is_all():
 def test_kd_refuses_impossible_temperatures(temperature):
     with pytest.raises(ValueError, match=r"kd.temperature must be above 0"):
         KD(temperature=temperature)
+
+
+# ---- standardised logits
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("dropping", [None, Tail(rate=0.3), Random(rate=0.5)], ids=str)
+def test_standardised_kd_is_kd_of_the_z_scores_of_the_kept_classes(temperature, dropping):
+    student, teacher = outputs(1, 1, scale=3).logits_BK, outputs(1, 2, scale=3).logits_BK
+    keep = None if dropping is None else dropping.keep(teacher, generator(0, "dropping", 0))
+    masks_student = dropping is not None and dropping.masks_student
+    mask = np.ones((16, 10), bool) if keep is None else keep.numpy()
+
+    def z(logits, kept):
+        rows = [(x - x[k].mean()) / x[k].std() for x, k in zip(logits, kept, strict=True)]
+        return np.where(kept, rows, 0)  # what is dropped has no share in any case
+
+    seen = mask if masks_student else np.ones((16, 10), bool)
+    expected = kd_reference(
+        z(student.numpy(), seen), z(teacher.numpy(), mask), temperature, mask * 1.0, masks_student
+    )
+    loss = StandardisedKD(temperature=temperature)(student, teacher, keep, masks_student)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_standardised_kd_asks_for_relations_not_for_a_range_of_logits():
+    student, teacher = outputs(1, 1).logits_BK, outputs(1, 2).logits_BK
+    loss = StandardisedKD()
+    assert loss(teacher * 0.2 + 7, teacher, None, False).item() == pytest.approx(0, abs=1e-9)
+    moved = loss(student * 5 - 1, teacher * 3 + 2, None, False).item()
+    assert moved == pytest.approx(loss(student, teacher, None, False).item(), rel=1e-9)
+
+
+def test_standardised_kd_has_a_gradient_where_one_class_is_left_or_all_logits_are_equal():
+    teacher, student = outputs(1, 2).logits_BK, torch.zeros(16, 10, requires_grad=True)
+    only = torch.zeros(16, 10, dtype=torch.bool).scatter_(1, teacher.argmax(1, keepdim=True), True)
+    for keep, masks_student in ((None, False), (only, False), (only, True)):
+        student.grad = None
+        StandardisedKD()(student, teacher, keep, masks_student).backward()
+        assert student.grad is not None and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, math.nan, math.inf])
+def test_standardised_kd_refuses_impossible_temperatures(temperature):
+    with pytest.raises(ValueError, match=r"kd.temperature must be above 0"):
+        StandardisedKD(temperature=temperature)
+
+
+def test_the_card_of_standardised_kd_says_how_sure_an_answer_can_be():
+    """The z-score of a one-hot answer is the largest that there is."""
+    one_hot = torch.eye(10, dtype=torch.float64)[:1] * 50
+    for temperature, most in ((1.0, 0.757), (2.0, 0.370)):
+        z = (one_hot - one_hot.mean()) / one_hot.std(correction=0)
+        assert torch.softmax(z / temperature, 1).max().item() == pytest.approx(most, abs=5e-4)
 
 
 # ---- DKD

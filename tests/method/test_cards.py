@@ -7,6 +7,7 @@ import pytest
 
 from dfkd.method.dropping import DROPPINGS
 from dfkd.method.losses import KDS, LOSSES, Both
+from dfkd.method.sampling import SAMPLINGS
 from dfkd.method.selection import SELECTIONS
 
 EXPLAINED = {"ratio", "rows", "weight", "ramp"}  # what all of a kind have, by the family's base
@@ -14,7 +15,9 @@ SOURCES = ("published, ", "our reading of ", "ours, ", "baseline, ")
 
 
 @pytest.mark.parametrize(
-    "kind", [*SELECTIONS, *DROPPINGS, *KDS, *LOSSES, Both], ids=lambda kind: kind.__name__
+    "kind",
+    [*SELECTIONS, *SAMPLINGS, *DROPPINGS, *KDS, *LOSSES, Both],
+    ids=lambda kind: kind.__name__,
 )
 def test_a_card_has_formula_source_and_range(kind):
     first, *lines = [line.strip() for line in kind.__doc__.strip().splitlines()]

@@ -11,6 +11,7 @@ from test_two_workers import STEPS, port, work
 
 from dfkd.experiment import Cell, Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix
+from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Confident, Dynamic
 from dfkd.models.networks import SmallResNet
 from dfkd.seeding import Block
@@ -20,6 +21,7 @@ from dfkd.training.distill import Inputs, Run
 CHANGES = {
     "noise matrix": {"dropping": NoiseMatrix(accuracy=0.9)},
     "dynamic": {"selection": Dynamic(rule=Confident(rows=16), every=1)},
+    "class balanced": {"selection": Confident(rows=100), "sampling": ClassBalanced()},
 }
 
 

@@ -8,13 +8,13 @@ trains (a projector, say). No loss applies its own weight, blends another loss o
 from dfkd.method.losses.both import Both
 from dfkd.method.losses.contrast import CRD, NTXent, TeacherContrast
 from dfkd.method.losses.explicit import AttentionTransfer, FitNet, PooledFeatures
-from dfkd.method.losses.kd import DKD, KD, AnswerLoss, BaseAnswerLoss
+from dfkd.method.losses.kd import DKD, KD, AnswerLoss, BaseAnswerLoss, StandardisedKD
 from dfkd.method.losses.labels import OriginalLabels
 from dfkd.method.losses.loss import BaseLoss, Loss, Outputs, Sizes, check_weight, needs_of
 from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
 from dfkd.method.losses.review import ReviewKD
 
-KDS: tuple[type[AnswerLoss], ...] = (KD, DKD, OriginalLabels)
+KDS: tuple[type[AnswerLoss], ...] = (KD, DKD, StandardisedKD, OriginalLabels)
 EXPLICIT: tuple[type[Loss], ...] = (PooledFeatures, FitNet, AttentionTransfer, ReviewKD)
 IMPLICIT: tuple[type[Loss], ...] = (Similarity, RKD, SP, PKT, CRD, NTXent, TeacherContrast)
 LOSSES: tuple[type[Loss], ...] = (*EXPLICIT, *IMPLICIT)
@@ -44,6 +44,7 @@ __all__ = [
     "ReviewKD",
     "Similarity",
     "Sizes",
+    "StandardisedKD",
     "TeacherContrast",
     "check_weight",
     "needs_of",

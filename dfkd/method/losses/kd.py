@@ -17,6 +17,7 @@ from torch import Tensor
 from dfkd.identity import Piece
 
 DROPPED = -1e9  # a logit: a finite floor keeps gradients finite; exp(-1e9) is 0 in every float type
+SMALLEST = 1e-12  # added to a variance, so that equal logits have a gradient
 
 
 class AnswerLoss(Protocol):
@@ -153,6 +154,53 @@ class DKD(BaseAnswerLoss):
             .mean()
         )
         return (self.alpha * is_target + self.beta * among_others) * self.temperature**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardisedKD(BaseAnswerLoss):
+    """Compares softened answers of which each logit vector has mean 0 and deviation 1 beforehand.
+
+    Formula: T^2 * KL(softmax(z(t) / T) || softmax(z(s) / T)), z(x) = (x - mean x) / sd x over the
+    classes, mean over the batch. The student need not reach the teacher's range of logits, only its
+    relations, and each sample has a temperature of its own.
+    Source: published, Sun et al. (CVPR 2024), there with weight 9 beside cross-entropy of weight
+    0.1. Ours: no labels, weight 1, sd over K classes where their code divides by K - 1.
+    Range: temperature T above 0; 2 is theirs, the plain softmax of z is 1.
+    Interplay: class dropping comes first: mean and deviation are those of the classes that stay.
+    `Nucleus` reads the raw logits at T. At K classes the likeliest has a probability of
+    1 / (1 + (K - 1) exp(-K / (T sqrt(K - 1)))) at most, 0.76 for 10 classes at T = 1, 0.37 at 2.
+    """
+
+    temperature: float = 2.0
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(
+                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
+            )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(temperature=2.0)
+
+    def __call__(
+        self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
+    ) -> Tensor:
+        student_BK = _standardised(student_BK, keep_BK if masks_student else None)
+        teacher_BK = _standardised(teacher_BK, keep_BK)
+        return KD(temperature=self.temperature)(student_BK, teacher_BK, keep_BK, masks_student)
+
+
+def _standardised(logits_BK: Tensor, keep_BK: Tensor | None) -> Tensor:
+    """Return the logits with mean 0 and deviation 1 over the kept classes; others become 0."""
+    if keep_BK is None:
+        keep_BK = torch.ones_like(logits_BK, dtype=torch.bool)
+    kept_B1 = keep_BK.sum(dim=1, keepdim=True)
+    mean_B1 = logits_BK.masked_fill(~keep_BK, 0.0).sum(dim=1, keepdim=True) / kept_B1
+    centred_BK = (logits_BK - mean_B1).masked_fill(~keep_BK, 0.0)
+    variance_B1 = centred_BK.square().sum(dim=1, keepdim=True) / kept_B1
+    return centred_BK / (variance_B1 + SMALLEST).sqrt()  # of one class, or of equal logits, 0
 
 
 def _target_or_not(log_BK: Tensor, target_B1: Tensor, other_BK: Tensor) -> Tensor:
