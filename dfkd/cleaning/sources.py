@@ -18,7 +18,10 @@ from dfkd.storage import layout
 
 
 def unused_sources(known: References) -> list[Item]:
-    """Return all of them; what lies together is as young as the youngest of it."""
+    """Return all of them; what lies together is as young as the youngest of it.
+
+    While scores that no cell uses yet are young, any pool may be theirs.
+    """
     scores = list(_scores(known))
     return [*_packs(known), *scores, *as_young_as(_pools(known), scores), *_teachers(known, scores)]
 
@@ -49,7 +52,6 @@ def _scores(known: References) -> Iterator[Item]:
 
 
 def _pools(known: References) -> Iterator[Item]:
-    """While scores that no cell uses yet are young, any pool may be theirs."""
     pools = {use.pool for use in known.uses}
     for name in known.storage.list(layout.POOLS):
         key = layout.pool(name)
@@ -59,7 +61,7 @@ def _pools(known: References) -> Iterator[Item]:
 
 
 def _teachers(known: References, scores: Iterable[Item]) -> Iterator[Item]:
-    """A teacher with young scores is about to be used."""
+    """Yield teachers; one with young scores is about to be used, and as young as these."""
     teachers = {use.teacher for use in known.uses}
     for name in known.storage.list(layout.TEACHERS):
         key = layout.teacher(name)

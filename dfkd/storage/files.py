@@ -17,9 +17,7 @@ HALF = re.compile(r"\.(.+\.)?[0-9a-f]{32}")  # names of what is being written
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside `path` and rename: a reader sees the old file, the new one or none, never a
-    part.
-    """
+    """Let `write` write a file beside `path`, then rename it: no reader ever sees a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -31,8 +29,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `folder` at the end, or is gone where that is not
-    reached.
+    """Give a folder to write into, which becomes `folder` at the end, or is gone after an error.
 
     A folder that has come to be there in the meantime stays: another process was faster.
     """
@@ -56,12 +53,14 @@ def is_half(name: str) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Put a value in place as indented JSON."""
     replace_file(path, lambda half: half.write_text(json.dumps(value, indent=1) + "\n"))
 
 
 def check_writable(folder: Path) -> None:
-    """ValueError with one line if nothing can be written below this folder. Leaves nothing behind,
-    not even it.
+    """Raise ValueError in one line if nothing can be written below this folder.
+
+    Nothing is left behind, not even the folder where it was not there.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     probe = folder / f".{uuid.uuid4().hex}"
@@ -76,14 +75,12 @@ def check_writable(folder: Path) -> None:
         ) from error
     finally:
         for path in missing:
-            with contextlib.suppress(
-                OSError
-            ):  # never made, or another process has begun to write there
+            with contextlib.suppress(OSError):  # never made, or another process writes there
                 path.rmdir()
 
 
 def size(count: float) -> str:
-    """Bytes as "850 bytes", "77 MB", "5.1 GB"."""
+    """Return a number of bytes as people read it: "850 bytes", "77 MB", "5.1 GB"."""
     unit = "bytes"
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if count < 999.5 or unit == "TB":

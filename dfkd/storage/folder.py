@@ -38,7 +38,7 @@ class FolderStorage(Storage):
         return self.local(key).open("rb")
 
     def put_if_absent(self, key: Key, content: bytes) -> bool:
-        """A link to a finished file: it appears whole, and fails where there is one."""
+        """Link a finished file to its name: that fails where there is one."""
         path = self.local(key)
         if path.exists():
             return False
@@ -57,7 +57,7 @@ class FolderStorage(Storage):
         replace_file(self.local(key), write)
 
     def list(self, folder: Key) -> list[str]:
-        """What a writer has not put in place yet is left out."""
+        """Leave out what a writer has not put in place yet."""
         try:
             names = os.listdir(self.local(folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -65,7 +65,7 @@ class FolderStorage(Storage):
         return sorted(name for name in names if not is_half(name))
 
     def delete(self, key: Key) -> None:
-        """A folder is renamed first, so that it is never there in parts."""
+        """Rename a folder first, so that it is never there in parts."""
         path = self.local(key)
         if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)

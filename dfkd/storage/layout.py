@@ -38,13 +38,11 @@ FOLDERS = (
 
 SCRATCH_NOTE = "scratch.txt"  # in a folder of scratch: it may go when nobody works here
 LEASE = "lease"  # in the folder of a cell, a sweep or a retuning: who computes it now
-
-
-IN_USE = ".in-use-"
+IN_USE = ".in-use-"  # how the leases of commands begin
 
 
 def in_use(identity: str) -> Key:
-    """The lease of a command, directly in the storage."""
+    """Return the lease of a command, directly in the storage."""
     return Key(f"{IN_USE}{identity}")
 
 
@@ -59,7 +57,7 @@ ERROR = "error.txt"
 
 
 def cell(name: str) -> Key:
-    """The folder of a cell by its key and environment."""
+    """Return a cell's folder. name: its key and environment."""
     return CELLS / name
 
 
@@ -72,22 +70,22 @@ SELECTIONS = "selections"  # in a memory map's folder: rows that rules chose fro
 
 
 def teacher(digest: str) -> Key:
-    """The folder of a teacher that was trained here, by the digest of how."""
+    """Return the folder of a teacher that was trained here. digest: of how."""
     return TEACHERS / digest
 
 
 def scores_of_teacher(teacher_digest: str) -> Key:
-    """The folder with all scores of the teacher with this digest."""
+    """Return the folder with all scores of the teacher with this digest."""
     return SCORES / teacher_digest[:12]
 
 
 def scores(teacher_digest: str, digest: str) -> Key:
-    """The scores of one shard, by the digest of all that they depend on."""
+    """Return the scores of one shard. digest: of all that they depend on."""
     return scores_of_teacher(teacher_digest) / f"{digest}.parquet"
 
 
 def pack(digest: str) -> Key:
-    """The folder of a memory map, by the digest of what it is made from."""
+    """Return the folder of a memory map. digest: of what it is made from."""
     return PACKS / digest
 
 
@@ -97,67 +95,67 @@ POOL_MANIFEST = "pool.json"  # written last: a drawn pool is complete
 
 
 def pool(name: str) -> Key:
-    """The folder of a pool, or of all states of an imported one."""
+    """Return the folder of a pool, or of all states of an imported one."""
     return POOLS / name
 
 
 def mixtures() -> Key:
-    """The folder that all mixtures of pools share."""
+    """Return the folder that all mixtures of pools share."""
     return POOLS / "mixtures"
 
 
 def drawn_shard(index: int) -> str:
-    """A shard of a drawn pool."""
+    """Return the file of a shard of a drawn pool."""
     return f"shard-{index:05d}.parquet"
 
 
 def training_shard(index: int, digest: str) -> str:
-    """A shard of a task's own training images."""
+    """Return the file of a shard of a task's own training images."""
     return f"{index:05d}-{digest[:16]}.parquet"
 
 
 def imported_shard(part: str, index: int) -> str:
-    """A shard of an imported part, by the part's key."""
+    """Return the file of a shard of an imported part. part: its key."""
     return f"{part}-{index:04d}.parquet"
 
 
 def shard_without_repeats(shard: str, digest: str) -> str:
-    """What is left of an imported shard without the rows that this digest names."""
+    """Return the file of what is left of a shard without the rows that have this digest."""
     return f"{shard.removesuffix('.parquet')}-less-{digest}.parquet"
 
 
 def pool_manifest(pool: str) -> str:
-    """The manifest of an imported pool in one state: written last."""
+    """Return the manifest of an imported pool in one state: written last."""
     return f"pool-{pool}.json"
 
 
 def part_record(part: str) -> str:
-    """The record of an imported part: written last."""
+    """Return the record of an imported part: written last."""
     return f"{part}.json"
 
 
 def part_shard(part: str) -> str:
-    """A part that is one shard: a decoded Parquet file, or the rows that a mixture takes of one."""
+    """Return the file of a part that is one shard: a decoded file, or a part of a mixture."""
     return f"{part}.parquet"
 
 
 def part_rejects(part: str) -> str:
-    """What could not be read of an imported part."""
+    """Return the table of what could not be read of an imported part."""
     return f"{part}.rejected.parquet"
 
 
 def pool_rejects(pool: str) -> str:
-    """What is set aside of an imported pool or a mixture."""
+    """Return the table of what is set aside of an imported pool or a mixture."""
     return f"rejected-{pool}.parquet"
 
 
 def listing(digest: str) -> str:
-    """The files of an image folder in one state."""
+    """Return the list of the files of an image folder in one state."""
     return f"listing-{digest}.parquet"
 
 
 def pool_memory(folder: Path) -> Path:
-    """Beside the folder of a Parquet pool: what is known of the user's own files."""
+    """Return what is known of a user's own Parquet files: beside the folder of the pool."""
     return folder.with_suffix(".json")
 
 
@@ -174,37 +172,37 @@ RESULT = re.compile(r"result-(\d+)-(\d+)\.json")
 
 
 def study(name: str) -> Key:
-    """The folder of a study."""
+    """Return the folder of a study."""
     return STUDIES / name
 
 
 def run_context(study: str) -> Key:
-    """What all cells of a study share: environment, digests of teachers and pools, tags."""
+    """Return what all cells of a study share: environment, digests, tags."""
     return STUDIES / study / "setting.json"
 
 
 def sweep(name: str) -> Key:
-    """The folder of a sweep."""
+    """Return the folder of a sweep."""
     return SWEEPS / name
 
 
 def retuning(identity: str) -> Key:
-    """The folder of a variant that is tuned, by what it is tuned for."""
+    """Return the folder of a variant that is tuned. identity: of what it is tuned for."""
     return RETUNINGS / identity
 
 
 def trial(number: int) -> str:
-    """A trial's file in the folder of trials."""
+    """Return a trial's file in the folder of trials."""
     return f"{number:05d}.json"
 
 
 def sweep_result(trials: int, blocks: int) -> str:
-    """What a sweep found with so many trials and blocks of confirmation; `RESULT` reads it."""
+    """Return the result of a sweep with so many trials and blocks of confirmation."""
     return f"result-{trials}-{blocks}.json"
 
 
 def retuning_result(trials: int) -> str:
-    """What a retuning found with so many trials."""
+    """Return the result of a retuning with so many trials."""
     return f"result-{trials}.json"
 
 
@@ -219,15 +217,15 @@ INSPECTION_SUMMARY = "summary.json"  # written last: the inspection is complete
 
 
 def inspection(key: str) -> Key:
-    """The folder of an inspection."""
+    """Return the folder of an inspection."""
     return INSPECTIONS / key
 
 
 def overview(name: str) -> Key:
-    """The folder of a page that shows several studies and sweeps."""
+    """Return the folder of a page that shows several studies and sweeps."""
     return REPORTS / name
 
 
 def export(cell: str) -> Key:
-    """The folder of a student that is handed over, unless another one is named."""
+    """Return the folder of an exported student, unless the user names another one."""
     return EXPORTS / cell

@@ -1,15 +1,14 @@
-"""The ledger: finished cells on disk, the truth of which MLflow and Optuna's storage are views.
+"""The ledger: the cells in a storage, the truth of which MLflow and Optuna's storage are views.
 
 A cell is a folder `cells/<key>-<environment>` with
     curve.parquet        a row per evaluation
     student.safetensors  the weights after the last step
-    test.json            accuracy on the test set, and by class; only for cells that were meant to
-    read it
+    test.json            accuracy on the test set, by class as well; only where it was to be read
     record.json          written last: the cell is finished (or diverged, or pruned)
     checkpoint.pt        while it is being computed
     error.txt            why it could not be computed; the next call tries again
     lease                while it is being computed: who does it
-Files appear whole or not at all (rename), so any process can be killed at any time.
+Files appear whole or not at all, so that any process can be killed at any time.
 """
 
 from __future__ import annotations
@@ -40,8 +39,9 @@ MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow g
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One cell as a row. `metrics` are those of the last evaluation; "test" and "test.class.<k>":
-    see `write_test`.
+    """A cell that ended, as a row.
+
+    metrics: of the last evaluation; "test" and "test.class.<k>" are added by `write_test`.
     """
 
     cell: str  # key and environment: the folder's name
@@ -58,6 +58,7 @@ class Outcome:
 
     @property
     def final(self) -> bool:
+        """Return whether the cell is done for good: finished, or diverged."""
         return self.state in FINAL
 
 
@@ -161,5 +162,5 @@ class Ledger:
 
 
 def _without_gaps(point: dict[Any, float]) -> dict[str, float]:
-    """A row of the curve without the columns that only other rows have."""
+    """Return a row of the curve without the columns that only other rows have."""
     return {str(name): value for name, value in point.items() if not math.isnan(value)}

@@ -33,11 +33,9 @@ def test_a_cell_that_another_command_computes_is_waited_for_aloud_and_last(
     storage, console = FolderStorage(tmp_path), LetGoWhenTold()
     cells = [Cell(experiment=tiny, block=Block(seed=seed)) for seed in range(2)]
     order: list[Outcome] = []
-    with ray_executor(
-        cells, Compute(storage=FolderStorage(storage), concurrency=1), console
-    ) as executor:
+    with ray_executor(cells, Compute(storage=storage, concurrency=1), console) as executor:
         jobs = [executor.run_context.job(cell, read_test=False) for cell in cells]
-        console.lease = Ledger(FolderStorage(storage)).lease(jobs[0].name)
+        console.lease = Ledger(storage).lease(jobs[0].name)
         assert console.lease.acquire()
         done, failures = executor.compute("cells", jobs, order.append)
     assert not failures and done.keys() == {job.name for job in jobs}

@@ -3,100 +3,22 @@
 Time is that of this process alone: `clock` makes it pass, files get any date.
 """
 
-import json
 import multiprocessing
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 from filelock import SoftFileLease
+from leases import HOUR_S, Holder, of_another_host, of_earlier_version, start_of
 
-from dfkd.storage import FolderStorage, layout
 from dfkd.storage.file_lease import FileLease
-from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, SAY_AFTER_S, Wait, alone, using
-
-ROOT = Path(__file__).parents[2]
-HOUR_S = 3600
-HOLDER = """
-import sys, time
-from pathlib import Path
-from dfkd.storage.file_lease import FileLease
-lease = FileLease(Path(sys.argv[1]))
-print(lease.acquire(), flush=True)
-time.sleep(600)
-"""
-
-
-class Holder:
-    """Another process that tries to get the lease and then does nothing."""
-
-    def __init__(self, path: Path) -> None:
-        command = [sys.executable, "-c", HOLDER, str(path)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stdout is not None
-        self.got_it = self.process.stdout.readline() == "True\n"
-
-    def kill(self) -> None:
-        """As `kill -9`, and its parent does not collect it: a zombie stays."""
-        self.process.send_signal(signal.SIGKILL)
-        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lease"
-
-
-@pytest.fixture
-def holder(path: Path) -> Iterator[Callable[[], Holder]]:
-    started: list[Holder] = []
-
-    def start() -> Holder:
-        started.append(Holder(path))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.process.kill()
-        each.process.communicate()
-
-
-class Clock:
-    """This process's own clock, which can be put on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ahead_s, now = 0.0, time.monotonic
-        monkeypatch.setattr(time, "monotonic", lambda: now() + self.ahead_s)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-def of_another_host(path: Path, dated_s: float) -> None:
-    """The file of a holder elsewhere, by whose clock it was touched so long after now."""
-    lines = ["filelock/2", f"pid={os.getpid()}", "host=elsewhere", "mode=lease", "token=0123"]
-    path.write_text("\n".join([*lines, f"duration={LEASE_S!r}", "start=1"]) + "\n")
-    os.utime(path, (time.time() + dated_s,) * 2)
-
-
-def of_earlier_version(path: Path, host: str, pid: int, started: str) -> None:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    path.write_text(json.dumps({"host": f"{host} {boot}", "pid": pid, "started": started}))
-
-
-def start_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-
+from dfkd.storage.lease import HEARTBEAT_S, LEASE_S
 
 # ---- one holder
 
@@ -311,96 +233,3 @@ def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(path, hold
     for process in processes:
         process.join(60)
     assert not list(path.parent.glob("*"))
-
-
-# ---- waiting
-
-
-def test_who_waits_says_for_what_since_when_and_held_by_whom(path, clock, monkeypatch):
-    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
-    of_another_host(path, HOUR_S)
-    lease, said = FileLease(path), list[str]()
-    wait = Wait(lease, "the cell abc", said.append)
-    while not lease.acquire():
-        assert not said or clock.ahead_s > SAY_AFTER_S
-        clock.ahead_s += 4
-        wait.poll()
-    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
-    [line] = said
-    assert line.startswith(f"waiting since {wait.began} for the cell abc: process {os.getpid()} on")
-    assert line.endswith(
-        "host elsewhere holds it, taken for gone after 60 s without a sign of life"
-    )
-
-
-def test_a_long_wait_is_said_again_now_and_then(path, clock, monkeypatch):
-    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
-    of_another_host(path, 0)
-    lease, said = FileLease(path), list[str]()
-    wait = Wait(lease, "the cell abc", said.append)
-    for beat in range(HOUR_S // 10):
-        assert lease.holder() is not None
-        os.utime(path, (beat, beat))
-        clock.ahead_s += 10
-        wait.poll()
-    assert 2 <= len(said) <= 7 and all(line.endswith("holds it") for line in said)
-
-
-def test_a_short_wait_is_not_worth_a_line(path, clock, monkeypatch, holder):
-    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
-    holder()
-    wait = Wait(FileLease(path), "the cell abc", pytest.fail)
-    for _ in range(9):
-        clock.ahead_s += 1
-        wait.poll()
-
-
-def test_to_work_alone_is_refused_at_once_beside_a_live_process(path, holder):
-    first = holder()
-    with (
-        pytest.raises(ValueError, match=rf"^process {first.process.pid} .* at the sweep x now: "),
-        alone(FileLease(path), "the sweep x", pytest.fail),
-    ):
-        pytest.fail("two work at it")
-    first.kill()
-    with alone(FileLease(path), "the sweep x", pytest.fail):
-        assert path.exists()
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("lives", [True, False])
-def test_to_work_alone_a_silent_holder_is_watched_until_it_can_be_told(
-    path, clock, monkeypatch, lives
-):
-    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
-    of_another_host(path, HOUR_S)
-    lease, said = FileLease(path), list[str]()
-
-    class Watched:
-        """The lease, asked every four seconds; the holder elsewhere beats in the fifth try."""
-
-        tries = 0
-        release, holder = lease.release, lease.holder
-
-        def acquire(self) -> bool:
-            clock.ahead_s += 4
-            self.tries += 1
-            if lives and self.tries == 5:
-                os.utime(path, (0, 0))
-            return lease.acquire()
-
-    watched = Watched()
-    if lives:
-        with pytest.raises(ValueError, match="host elsewhere is at"), alone(watched, "x", print):
-            pytest.fail("two work at it")
-        assert watched.tries == 5
-    else:
-        with alone(watched, "x", said.append):
-            assert len(said) == 1 and clock.ahead_s > LEASE_S
-
-
-def test_a_command_in_a_storage_says_so(tmp_path):
-    with using(FolderStorage(tmp_path / "s")):
-        [name] = [path.name for path in (tmp_path / "s").iterdir()]
-        assert name.startswith(layout.IN_USE)
-    assert not list((tmp_path / "s").iterdir())

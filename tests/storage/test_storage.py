@@ -6,16 +6,35 @@ import io
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import torch
+from leases import first_to_put
 
 from dfkd.storage import FolderStorage, Storage, layout, open_storage
+from dfkd.storage.file_lease import FileLease
 from dfkd.storage.layout import Key
 from dfkd.storage.lease import Lease
+from dfkd.storage.ledger import Ledger, Outcome
 
 ONE, TWO = Key("folder/one"), Key("folder/deep/two")
+
+
+FINISHED = Outcome(
+    cell="a-cell",
+    state="finished",
+    step=10,
+    metrics={"probe": 0.25},
+    params={},
+    block={},
+    tags={},
+    environment={},
+    seconds=1.0,
+    points=[{"step": 10.0, "probe": 0.25}],
+)
 
 
 class MemoryStorage(Storage):
@@ -56,7 +75,7 @@ class MemoryStorage(Storage):
         return path
 
     def lease(self, key: Key) -> Lease:
-        return Lease(self.scratch / key.name)
+        return FileLease(self.scratch / key.name)
 
     def below(self, folder: Key) -> Storage:
         return MemoryStorage(self.scratch, self.prefix / folder, self.files)
@@ -119,6 +138,29 @@ def test_a_storage_inside_has_the_files_of_its_folder(storage: Storage) -> None:
     assert storage.get(TWO) == b"2" and inside.list(Key(".")) == ["deep"]
 
 
+def test_a_ledger_needs_no_more_than_that(storage: Storage) -> None:
+    ledger, weights = Ledger(storage), {"w": torch.arange(3.0)}
+    ledger.checkpoint("a-cell", {"run": weights})
+    restored = ledger.restore("a-cell")
+    assert restored is not None and restored["run"]["w"].equal(weights["w"])
+    ledger.write_error("a-cell", "why")
+    assert ledger.error("a-cell") == "why\n"
+    ledger.write(FINISHED, weights)
+    ledger.write_test("a-cell", 0.5)
+    assert ledger.read("a-cell") == replace(FINISHED, metrics={"probe": 0.25, "test": 0.5})
+    assert ledger.weights("a-cell")["w"].equal(weights["w"]) and len(list(ledger.records())) == 1
+    assert ledger.restore("a-cell") is None and ledger.error("a-cell") is None
+    assert storage.list(layout.CELLS) == ["a-cell"]
+
+
+def test_a_backend_is_these_members() -> None:
+    """Whoever adds one has all backends to write it for."""
+    assert Storage.__abstractmethods__ == {
+        *("get", "open", "put_if_absent", "replace", "list", "delete"),
+        *("local", "lease", "below"),
+    }
+
+
 def test_a_check_that_it_can_be_written_leaves_nothing(storage: Storage) -> None:
     storage.check_writable()
     assert storage.list(Key(".")) == []
@@ -127,16 +169,12 @@ def test_a_check_that_it_can_be_written_leaves_nothing(storage: Storage) -> None
 # ---- folders
 
 
-def first_to_put(root: Path, content: bytes) -> bool:
-    return FolderStorage(root).put_if_absent(ONE, content)
-
-
 def test_of_several_processes_one_puts(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as processes:
         for attempt in range(25):
             root = tmp_path / str(attempt)
             contents = [bytes([i]) * 10_000 for i in range(4)]
-            won = processes.starmap(first_to_put, [(root, content) for content in contents])
+            won = processes.starmap(first_to_put, [(root, ONE, content) for content in contents])
             assert sum(won) == 1 and FolderStorage(root).get(ONE) == contents[won.index(True)]
 
 

@@ -1,0 +1,33 @@
+"""A lease's place, other processes that hold it, and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from leases import Clock, Holder
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lease"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[Callable[[], Holder]]:
+    started: list[Holder] = []
+
+    def start() -> Holder:
+        started.append(Holder(path))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)

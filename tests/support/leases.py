@@ -1,0 +1,72 @@
+"""Holders of leases: real processes, files of other hosts, and a clock that can be put on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dfkd.storage import FolderStorage
+from dfkd.storage.layout import Key
+from dfkd.storage.lease import LEASE_S
+
+ROOT = Path(__file__).parents[2]
+HOUR_S = 3600
+HOLDER = """
+import sys, time
+from pathlib import Path
+from dfkd.storage.file_lease import FileLease
+lease = FileLease(Path(sys.argv[1]))
+print(lease.acquire(), flush=True)
+time.sleep(600)
+"""
+
+
+class Holder:
+    """Another process that tries to get the lease and then does nothing."""
+
+    def __init__(self, path: Path) -> None:
+        command = [sys.executable, "-c", HOLDER, str(path)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert self.process.stdout is not None
+        self.got_it = self.process.stdout.readline() == "True\n"
+
+    def kill(self) -> None:
+        """As `kill -9`, and its parent does not collect it: a zombie stays."""
+        self.process.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
+
+class Clock:
+    """This process's own clock, which can be put on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead_s, now = 0.0, time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + self.ahead_s)
+
+
+def of_another_host(path: Path, dated_s: float) -> None:
+    """The file of a holder elsewhere, by whose clock it was touched so long after now."""
+    lines = ["filelock/2", f"pid={os.getpid()}", "host=elsewhere", "mode=lease", "token=0123"]
+    path.write_text("\n".join([*lines, f"duration={LEASE_S!r}", "start=1"]) + "\n")
+    os.utime(path, (time.time() + dated_s,) * 2)
+
+
+def of_earlier_version(path: Path, host: str, pid: int, started: str) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    path.write_text(json.dumps({"host": f"{host} {boot}", "pid": pid, "started": started}))
+
+
+def start_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+
+def first_to_put(root: Path, key: Key, content: bytes) -> bool:
+    """Put into a folder, in a process that is started for it: its module is light."""
+    return FolderStorage(root).put_if_absent(key, content)
