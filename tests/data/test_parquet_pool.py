@@ -144,17 +144,17 @@ def test_draws_and_channels_that_a_folder_cannot_give_are_refused(folder, storag
     ("columns", "match"),
     [
         (
-            {"img": [b"x"]},
-            r"must have a column 'image', but got the columns \['img'\] in .*a\.parquet; rename",
+            {"label": [1]},
+            r"must have a column with images, .* but got only \['label'\] in .*a\.parquet: name it",
         ),
-        ({"image": [1.5]}, r"fixed_size_binary .* or binary .* but got double in .*a\.parquet"),
+        ({"image": [1.5]}, r"binary.* or raw uint8 pixels .* but got double in .*a\.parquet"),
         (
             {"image": [b"x"], "row_id": ["1"]},
             r"row_id must be int64, but got string in .*a\.parquet; cast it",
         ),
         (
-            {"image": pa.array([b"x" * 256], pa.binary(256))},
-            r"shape='16,16,1' and 256 bytes .* got shape='absent'",
+            {"image": pa.array([b"x" * 255], pa.binary(255))},
+            r"shape='16,16,1' and 256 bytes .* got shape='absent' and 255 bytes",
         ),
         ({"image": pa.array([], pa.binary())}, r"must have rows, but got 1 empty shards in .*own"),
     ],

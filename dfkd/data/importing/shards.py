@@ -3,8 +3,8 @@
 `row_id`: int64, stable and unique in the pool. A file without it gets `hash(file name) * 2**32 +
 position`, so that adding, removing or reading shards in another order renumbers nothing.
 `image`: fixed_size_binary for raw uint8 pixels, where the field's (or schema's) metadata `shape`
-says "H,W,C"; or binary for an encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a
-field `bytes`.
+says "H,W,C", or is absent and the bytes are as many as the task's shape has; or binary for an
+encoded image (PNG, JPEG, ...), also as Hugging Face's struct with a field `bytes`.
 `character`: only in drawn pools, what was drawn. It is for the evaluation of a selection, never for
 the selection.
 
@@ -180,23 +180,28 @@ def read_characters(path: Path) -> list[str]:
 
 def check_columns(path: Path, image_shape: ImageShape) -> None:
     """Raise ValueError where the file could not be read at this shape; looks at the footer only."""
+    schema = schema_of(path)
+    if "image" not in schema.names:
+        raise ValueError(
+            f"a shard must have a column 'image', but got the columns {schema.names} in {path}"
+        )
+    _check_image_type(path, schema, image_shape)
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """Return the schema of a file. ValueError where it is no Parquet, or row_id no number."""
     try:
         schema = pq.read_schema(path)
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"a shard must be a Parquet file, but got {path}, which is not one ({error})"
         ) from error
-    if "image" not in schema.names:
-        raise ValueError(
-            f"a shard must have a column 'image', but got the columns {schema.names} in {path}; "
-            "rename the one that holds raw uint8 pixels or encoded images"
-        )
     if "row_id" in schema.names and not pa.types.is_integer(schema.field("row_id").type):
         raise ValueError(
             f"row_id must be int64, but got {schema.field('row_id').type} in {path}; cast it, or "
             "leave it out to have rows numbered by file name and position"
         )
-    _check_image_type(path, schema, image_shape)
+    return schema
 
 
 def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) -> None:
@@ -208,14 +213,22 @@ def _check_image_type(path: Path, schema: pa.Schema, image_shape: ImageShape) ->
             "image must be fixed_size_binary (raw uint8 pixels) or binary (encoded images), but "
             f"got {field.type} in {path}"
         )
-    expected = ",".join(map(str, image_shape))
-    shape = (
-        ({**(schema.metadata or {}), **(field.metadata or {})}).get(b"shape", b"absent").decode()
-    )
-    if shape.replace(" ", "") != expected or field.type.byte_width != np.prod(image_shape):
+    check_raw_type(path, schema, field, image_shape)
+
+
+def check_raw_type(path: Path, schema: pa.Schema, field: pa.Field, shape: ImageShape) -> None:
+    """Raise ValueError unless raw pixels fill this shape (H, W, C) and are said to be of no other.
+
+    The shape stands in the field's or schema's metadata as "H,W,C", or nowhere.
+    """
+    expected = ",".join(map(str, shape))
+    metadata = {**(schema.metadata or {}), **(field.metadata or {})}
+    said = metadata.get(b"shape", b"absent").decode()
+    fits = said.replace(" ", "") in (expected, "absent")
+    if not fits or field.type.byte_width != np.prod(shape):
         raise ValueError(
             f"raw pixels must have the task's shape, metadata shape={expected!r} and "
-            f"{np.prod(image_shape)} bytes each, but got shape={shape!r} and "
+            f"{np.prod(shape)} bytes each, but got shape={said!r} and "
             f"{field.type.byte_width} bytes in {path}; write them at that size, or as encoded "
             "images, which are resized"
         )

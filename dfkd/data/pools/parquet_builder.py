@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from dfkd.data.images import decoding
 from dfkd.data.images.decoding import ImageShape
 from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
-from dfkd.data.importing.places import Local, Place
+from dfkd.data.importing.places import Place
 from dfkd.data.importing.records import entry_of, intact, shard_of
 from dfkd.data.importing.rejects import SetAside, join_rejects, write_rejects
-from dfkd.data.importing.shards import PoolFiles, Shard, check_columns, is_encoded, read_first
+from dfkd.data.importing.shards import PoolFiles, Shard, read_first
 from dfkd.data.importing.sources import rows_per_shard
+from dfkd.data.pools.parquet_columns import ImageColumn, image_column
 from dfkd.data.pools.parquet_decoding import decode_file, decoded_images
 from dfkd.data.pools.parquet_files import digest_at_shape, remembered, sha256
 from dfkd.storage import layout
@@ -38,10 +39,11 @@ class Copying:
 
 @dataclass(frozen=True)
 class Decoding:
-    """A file of encoded images; its digest tells its content and the shape that is wanted."""
+    """A file that becomes a shard; its digest tells its content and the shape that is wanted."""
 
     path: Path
     digest: str
+    column: ImageColumn
 
     def key(self, most_pixels: int) -> str:
         """Return the name of the decoded file, without its ending."""
@@ -58,6 +60,7 @@ class ParquetBuilder(PoolBuilder):
     image_shape: ImageShape
     most_pixels: int
     most_rejected: float
+    column: str = ""
 
     def rounds(self) -> Iterator[Sequence[Copying | Decoding]]:
         yield [Copying(path) for path in self.paths if not path.is_file()]
@@ -97,9 +100,9 @@ class ParquetBuilder(PoolBuilder):
         """Yield images (H, W, C) of one file, of raw ones those of a shard's size."""
         if not path.is_file():
             self.make(Copying(path))
-        check_columns(path, self.image_shape)
-        if is_encoded(path):
-            yield from decoded_images(path, self.image_shape, self.most_pixels)
+        column = image_column(path, self.image_shape, self.column)
+        if not column.is_shard:
+            yield from decoded_images(path, column, self.image_shape, self.most_pixels)
         else:
             yield from read_first(path, self.image_shape, rows_per_shard(self.image_shape))
 
@@ -109,16 +112,16 @@ class ParquetBuilder(PoolBuilder):
 
     def _files(self) -> list[Shard | Decoding]:
         """Return each file as the shard that it is, or as one that is to be decoded."""
-        if not isinstance(self.place, Local):  # looked at before otherwise
-            for path in self.paths:
-                check_columns(path, self.image_shape)
+        columns = [image_column(path, self.image_shape, self.column) for path in self.paths]
         entries = remembered(layout.pool_memory(self.folder), list(self.paths))
         files: list[Shard | Decoding] = []
-        for path in self.paths:
+        for path, column in zip(self.paths, columns, strict=True):
             entry = entries[path.name]
-            digest = digest_at_shape(path, entry["bytes_digest"], self.image_shape)
-            encoded = is_encoded(path)
-            files.append(Decoding(path, digest) if encoded else Shard(path, digest, entry["rows"]))
+            digest = digest_at_shape(path, entry["bytes_digest"], self.image_shape, column.identity)
+            if column.is_shard:
+                files.append(Shard(path, digest, entry["rows"]))
+            else:
+                files.append(Decoding(path, digest, column))
         return files
 
     def _file(self, step: Decoding, named: Callable[[str], str]) -> Path:
@@ -126,7 +129,9 @@ class ParquetBuilder(PoolBuilder):
 
     def _decode(self, step: Decoding) -> None:
         path = self._file(step, layout.part_shard)
-        rejects, lost = decode_file(step.path, path, self.image_shape, self.most_pixels)
+        rejects, lost = decode_file(
+            step.path, path, step.column, self.image_shape, self.most_pixels
+        )
         # the same digest as ever where all could be read; what was left out makes another pool
         digest = step.digest if not lost else sha256(f"{step.digest} without {lost}")
         write_rejects(self._file(step, layout.part_rejects), rejects)

@@ -1,17 +1,16 @@
-"""Encoded images in a Parquet file become raw pixels in another one.
+"""Images in a user's Parquet file become raw pixels in a shard.
 
 N rows, H height, W width, C channels.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -19,11 +18,12 @@ from dfkd.data.images.decoding import ImageShape, Rejected, decode
 from dfkd.data.importing.rejects import Reject
 from dfkd.data.importing.shards import raw_table, read_row_ids
 from dfkd.data.importing.sources import rows_per_shard
+from dfkd.data.pools.parquet_columns import ImageColumn, is_list
 from dfkd.storage.files import replace_file
 
 
 def decode_file(
-    source: Path, target: Path, image_shape: ImageShape, most_pixels: int
+    source: Path, target: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
 ) -> tuple[list[Reject], list[int]]:
     """Write the images that can be read, whole or not at all; return rejects and rows left out."""
     rejects: list[Reject] = []
@@ -41,13 +41,13 @@ def decode_file(
                     images.clear()
                     kept.clear()
 
-            for row, encoded in enumerate(encoded_images(source)):
-                try:
-                    images.append(decode(encoded or b"", image_shape, most_pixels))
-                    kept.append(row)
-                except Rejected as why:
-                    rejects.append((f"{source.name} row {row}", why.reason, why.detail))
+            for row, image in enumerate(_read(source, column, image_shape, most_pixels)):
+                if isinstance(image, Rejected):
+                    rejects.append((f"{source.name} row {row}", image.reason, image.detail))
                     lost.append(row)
+                else:
+                    images.append(image)
+                    kept.append(row)
                 if len(images) == rows_per_shard(image_shape):
                     flush()
             flush()
@@ -57,21 +57,64 @@ def decode_file(
 
 
 def decoded_images(
-    path: Path, image_shape: ImageShape, most_pixels: int
+    path: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the images (H, W, C) of a file; those that cannot be read are left out."""
-    for encoded in encoded_images(path):
-        with contextlib.suppress(Rejected):
-            yield decode(encoded or b"", image_shape, most_pixels)
+    for image in _read(path, column, image_shape, most_pixels):
+        if not isinstance(image, Rejected):
+            yield image
 
 
-def encoded_images(path: Path) -> Iterator[bytes | None]:
-    """Yield the bytes of each image, None where there are none; a few rows are in memory."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["image"]):
-        column = batch.column(0)
-        values = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+def _read(
+    path: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
+) -> Iterator[NDArray[np.uint8] | Rejected]:
+    """Yield each row's image, or why there is none; a few rows are in memory."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=[column.name]):
+        values = batch.column(0)
+        if isinstance(values, pa.ExtensionArray):
+            values = values.storage
         for value in values:
-            yield value.as_py()
+            try:
+                if column.is_encoded:
+                    yield decode(_encoded(value.as_py()), image_shape, most_pixels)
+                else:
+                    yield _raw(value, image_shape)
+            except Rejected as why:
+                yield why
+
+
+def _encoded(value: Any) -> bytes:
+    """Return the bytes of a value, or of a struct's `bytes`; none where it is null."""
+    if not isinstance(value, dict):
+        return value or b""
+    if not value["bytes"] and value.get("path"):
+        raise Rejected(
+            "only a path", f"{value['path']}, and paths are not followed: write the bytes"
+        )
+    return value["bytes"] or b""
+
+
+def _raw(value: pa.Scalar, image_shape: ImageShape) -> NDArray[np.uint8]:
+    """Return raw pixels (H, W, C). Raises Rejected where they are of another shape or kind."""
+    if not value.is_valid:
+        raise Rejected("empty", "null")
+    if not is_list(value.type):
+        return np.frombuffer(value.as_py(), np.uint8).reshape(image_shape)
+    shape, pixels = [len(value.values)], value.values
+    while is_list(pixels.type):
+        pixels = pixels.flatten()
+        shape.append(len(pixels))
+    # how many lists there are down to each level, in all; a flat list has but the last
+    expected = np.cumprod(image_shape)[: len(shape) - 1].tolist()
+    if shape != [*expected, int(np.prod(image_shape))]:
+        raise Rejected("not the task's shape", f"{shape[-1]} values for {tuple(image_shape)}")
+    if pixels.null_count:
+        raise Rejected("truncated or damaged", f"{pixels.null_count} values are null")
+    flat_N = pixels.to_numpy()
+    if flat_N.min() < 0 or flat_N.max() > 255:
+        raise Rejected("not 8 bits per channel", f"values from {flat_N.min()} to {flat_N.max()}")
+    image_HWC: NDArray[np.uint8] = flat_N.astype(np.uint8).reshape(image_shape)
+    return image_HWC
 
 
 def _empty(image_shape: ImageShape) -> pa.Table:

@@ -54,14 +54,16 @@ def remembered(memory: Path, paths: list[Path]) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def digest_at_shape(path: Path, bytes_digest: str, image_shape: ImageShape) -> str:
+def digest_at_shape(
+    path: Path, bytes_digest: str, image_shape: ImageShape, column: str = ""
+) -> str:
     """Return the digest of a file as a shard of images of this shape.
 
-    The same bytes are other images at another size, and other rows where ids come from the file's
-    name.
+    The same bytes are other images at another size or in another column, and other rows where ids
+    come from the file's name.
     """
     numbered_by = "row_id" if has_row_ids(path) else path.name
-    return sha256(f"{bytes_digest} {image_shape} {numbered_by}")
+    return sha256(f"{bytes_digest} {image_shape} {numbered_by}{column}")
 
 
 def sha256(text: str) -> str:

@@ -8,10 +8,11 @@ from typing import ClassVar, Self
 
 from dfkd.data.images.decoding import MOST_PIXELS
 from dfkd.data.importing.places import Local
-from dfkd.data.importing.shards import ImageShape, check_columns
+from dfkd.data.importing.shards import ImageShape
 from dfkd.data.importing.sources import check_limits, check_pool
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.parquet_builder import ParquetBuilder
+from dfkd.data.pools.parquet_columns import image_column
 from dfkd.data.pools.parquet_files import parquet_files, sha256
 from dfkd.data.pools.pool import BasePool
 from dfkd.identity import later, limit, location
@@ -22,10 +23,14 @@ from dfkd.storage import Storage, layout
 class ParquetPool(BasePool):
     """Reads your own folder of Parquet shards, which is never written to.
 
-    Columns: `image`, raw uint8 pixels of the task's shape or encoded images (decoding.py says how
-    they are read); if you like `row_id`, int64 and unique in the pool; without it rows are numbered
-    by file name and position. Encoded images that cannot be read are set aside as in `ImageFolder`;
-    duplicates are kept, rows are your choice.
+    column: the name of the one with the images: raw uint8 pixels of the task's shape in the order
+    H, W, C (fixed_size_binary or lists) or encoded images (binary, also as `bytes` of a struct;
+    decoding.py says how they are read). "": `image`, else one with a usual name such as `img` or
+    `jpg`, else the only one that may be meant (parquet_columns.py). Paths are not followed.
+    Another column, if you like, is `row_id`, int64 and unique in the pool; without it rows are
+    numbered by file name and position. Images that cannot be read are set aside as in
+    `ImageFolder`; duplicates are kept, rows are your choice. Raw pixels that are not
+    fixed_size_binary in `image` are copied into the storage.
     Digest: of each file's bytes, computed once and remembered in the storage by name, size and time
     of change.
     Range: a folder that every node can read, or a URI without credentials, from which the files are
@@ -39,6 +44,7 @@ class ParquetPool(BasePool):
     path: str = location()
     most_pixels: int = later(MOST_PIXELS)
     most_rejected: float = limit(0.5)
+    column: str = later("")
 
     @classmethod
     def example(cls) -> Self:
@@ -53,7 +59,7 @@ class ParquetPool(BasePool):
         place = listable(self.path)
         for name in parquet_files(place, self.path):
             if isinstance(place, Local):
-                check_columns(Path(place.root, name), image_shape)
+                image_column(Path(place.root, name), image_shape, self.column)
 
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> ParquetBuilder:
         check_pool(image_shape, draw)
@@ -64,7 +70,7 @@ class ParquetPool(BasePool):
         if isinstance(place, Local):
             paths = tuple(Path(place.root, name) for name in files)
             for path in paths:
-                check_columns(path, image_shape)
+                image_column(path, image_shape, self.column)
         else:  # a copy keeps its name, by which rows are numbered
             paths = tuple(folder / sha256(repr(at))[:12] / name for name, at in files.items())
         return ParquetBuilder(
@@ -74,4 +80,5 @@ class ParquetPool(BasePool):
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
+            column=self.column,
         )
