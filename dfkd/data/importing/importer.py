@@ -23,6 +23,7 @@ from dfkd.data.importing.records import entry_of, entry_without_repeats, intact,
 from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.importing.repeats import Repeats, find_repeats
 from dfkd.data.importing.rows import Rows, readable_images
+from dfkd.data.importing.samples import note, several_images
 from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
 from dfkd.data.importing.sources import Source, shown
 from dfkd.storage import layout
@@ -34,6 +35,7 @@ class Importer(PoolBuilder):
     """Imports a source into `folder`.
 
     keys: one for each part of the source, another one where the part has other content.
+    by_sample: whether samples with several images are counted, for a note.
     """
 
     source: Source
@@ -42,6 +44,7 @@ class Importer(PoolBuilder):
     image_shape: ImageShape
     most_pixels: int
     most_rejected: float
+    by_sample: bool = False
 
     def rounds(self) -> Iterator[Sequence[int | Repeats]]:
         if self._manifest() is not None:
@@ -61,7 +64,10 @@ class Importer(PoolBuilder):
         """Return the pool. ValueError where too much of it cannot be read."""
         manifest = self._manifest() or self._write_manifest()
         shards = tuple(shard_of(entry, self.folder) for entry in manifest["shards"])
-        set_aside = SetAside(self._rejected, tuple(sorted(manifest["counts"].items())))
+        together = manifest.get("together", {})  # absent where it was imported before they were
+        set_aside = SetAside(
+            self._rejected, tuple(sorted(manifest["counts"].items())), note(together)
+        )
         pool = PoolFiles(shards, set_aside)
         set_aside.check(pool.rows, self.most_rejected)
         return pool
@@ -80,9 +86,11 @@ class Importer(PoolBuilder):
         shards: list[Shard] = []
         rejects: list[Reject] = []
         rows = Rows(self.image_shape, self.most_pixels)
+        names: list[str] = []
         for item in self.source.items(part):
             try:
                 rows.add(item)
+                names += [shown(item.name)] if self.by_sample else []
             except Rejected as why:
                 rejects.append((shown(item.name), why.reason, why.detail))
             if rows.full:
@@ -93,6 +101,7 @@ class Importer(PoolBuilder):
         write_rejects(self.folder / layout.part_rejects(key), rejects)
         counts = Counter(reason for _, reason, _ in rejects)
         record = {"shards": [entry_of(shard) for shard in shards], "counts": counts}
+        record |= {"together": several_images(names)} if self.by_sample else {}
         write_json(self.folder / layout.part_record(key), record)
 
     def _shard(self, part: int, index: int) -> Path:
@@ -131,12 +140,14 @@ class Importer(PoolBuilder):
             for record in records
             for entry in record["shards"]
         ]
-        counts = Counter(reason for _, reason, _ in rejects)
+        counts, together = Counter(reason for _, reason, _ in rejects), Counter[str]()
         for record in records:
             counts.update(record["counts"])
+            together.update(record.get("together", {}))
         parts = (self.folder / layout.part_rejects(key) for key in self.keys)
         join_rejects(self._rejected, parts, rejects)
         manifest = {"shards": [entry for entry in entries if entry["rows"]], "counts": counts}
+        manifest |= {"together": together} if together else {}
         write_json(self._manifest_path, manifest)
         return manifest
 

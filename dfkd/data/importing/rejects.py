@@ -19,18 +19,22 @@ EXPECTED = ("another kind of file", "duplicate")
 
 @dataclass(frozen=True)
 class SetAside:
-    """What cannot be used of a pool: a table with name, reason and detail, and counts by reason."""
+    """What cannot be used of a pool: a table with name, reason and detail, and counts by reason.
+
+    note: what else people should know of the images, in words that begin with ";"; mostly "".
+    """
 
     path: Path
     counts: tuple[tuple[str, int], ...]
+    note: str = ""
 
     def line(self, rows: int) -> str:
         """Return a line for people; rows: those that are used."""
         if not self.counts:
-            return f"pool: {rows} images, none set aside"
+            return f"pool: {rows} images, none set aside{self.note}"
         return (
             f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside "
-            f"({self.why}): {self.path}"
+            f"({self.why}): {self.path}{self.note}"
         )
 
     @property

@@ -13,11 +13,12 @@ from dfkd.data.images.decoding import MOST_PIXELS, Rejected, check_kind
 from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.importer import Importer
 from dfkd.data.importing.places import Entry, Place, walk
+from dfkd.data.importing.samples import is_member
 from dfkd.data.importing.shards import ImageShape
-from dfkd.data.importing.sources import Item, check_limits, check_pool, part_key, row_id_of
+from dfkd.data.importing.sources import Item, check_limits, check_pool, part_key, row_id_of, shown
 from dfkd.data.pools.image_folder import listable
 from dfkd.data.pools.pool import BasePool
-from dfkd.identity import limit, location
+from dfkd.identity import later, limit, location
 from dfkd.storage import Storage, layout
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -41,6 +42,9 @@ class WebDatasetTars(BasePool):
     `unique_names=False` for tars that number theirs anew. What cannot be read is set aside as in
     `ImageFolder`; of a damaged tar what stands before the damage is read. What goes with an image
     (.json, .cls, .txt) is not opened, and pickles (.pyd, .pickle) are never unpickled.
+    member: which images are taken, where a sample has several: what stands behind the first dot of
+    the name, such as "input.jpg" or "jpg;png", or the name itself. "": all of them, and where
+    samples have several, that is said.
     Range: path, a folder with .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz files, here or below a URI
     without credentials. One draw, 0.
     Source: the format of github.com/webdataset/webdataset.
@@ -51,6 +55,7 @@ class WebDatasetTars(BasePool):
     most_pixels: int = MOST_PIXELS
     most_rejected: float = limit(0.5)
     unique_names: bool = True
+    member: str = later("")
 
     @classmethod
     def example(cls) -> Self:
@@ -68,9 +73,9 @@ class WebDatasetTars(BasePool):
         check_pool(image_shape, draw)
         place = listable(self.path)
         tars = self._tars(place)
-        kind = "" if self.unique_names else "by tar "
+        kind = ("" if self.unique_names else "by tar ") + (self.member and f"{self.member!r} of ")
         return Importer(
-            source=_Members(place, tars, self.most_pixels, self.unique_names),
+            source=_Members(place, tars, self.most_pixels, self.unique_names, self.member),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
             folder=storage.local(
                 layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
@@ -78,6 +83,7 @@ class WebDatasetTars(BasePool):
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
+            by_sample=not self.member,
         )
 
     def _tars(self, place: Place) -> tuple[Entry, ...]:
@@ -102,6 +108,7 @@ class _Members:
     tars: tuple[Entry, ...]
     most_pixels: int
     unique_names: bool
+    member: str
 
     def items(self, part: int) -> Iterator[Item]:
         entry = self.tars[part]
@@ -135,6 +142,8 @@ class _Members:
     def _read(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: bytes) -> bytes:
         if not member.isreg():
             raise Rejected("not a file", "a link, a pipe or a device in a tar")
+        if self.member and not is_member(shown(_name(member)), self.member):
+            raise Rejected("another kind of file", f"not {self.member}")
         check_kind(name, member.size, self.most_pixels)
         content = tar.extractfile(member)
         assert content is not None  # only of what is no file
