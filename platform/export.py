@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dfkd import cli
-from dfkd.storage import layout
 
 
 def main() -> None:
@@ -15,7 +14,7 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="the folder to write (default: exports/<cell> in the storage folder)",
+        help="the folder to write (default: one named after the cell in the storage)",
     )
     parser.add_argument(
         "--module", action="append", default=[], help="a module of yours with classes of the run"
@@ -37,6 +36,7 @@ def main() -> None:
     from dfkd.export.handover import export, student_of
     from dfkd.reporting.console import Console
     from dfkd.runs.finding import find_outcome
+    from dfkd.storage import layout
 
     storage = cli.chosen_storage(arguments.storage)
     torch.set_num_threads(arguments.threads)

@@ -25,6 +25,7 @@ def main() -> None:
 
     from dfkd.execution.preparing import prepared_cell
     from dfkd.inspection.driver import inspect
+    from dfkd.storage import layout
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments)
@@ -33,7 +34,7 @@ def main() -> None:
             cell, arguments.recipe or arguments.run or "digits", prepared, compute, console
         )
     console.line(
-        f"written to {folder}: index.html (open it in a browser), classes.csv, duplicates.csv"
+        f"written to {folder}: {layout.PAGE} (open it in a browser), classes.csv, duplicates.csv"
     )
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 

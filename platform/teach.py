@@ -1,7 +1,6 @@
 """`python -m platform.teach`: train a recipe's teacher or check a given one, and say how good."""
 
 from dfkd import cli
-from dfkd.storage import layout
 
 EXAMPLE = """python -m platform.teach digits
   python -m platform.teach my_project.my_recipe      # a module with `experiment = Experiment(...)`
@@ -18,6 +17,7 @@ def main() -> None:
     from dfkd.reporting.console import Console
     from dfkd.runs.teacher import print_teacher
     from dfkd.seeding import use_deterministic
+    from dfkd.storage import layout
     from dfkd.training.inputs import check
 
     cell, storage, console = (

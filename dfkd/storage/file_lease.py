@@ -56,8 +56,15 @@ class FileLease:
             try_s = HEAL_S
         try:
             self._lock.acquire(timeout=try_s)
-        except (Timeout, PermissionError):  # the file of another user cannot be taken over
+        except Timeout:
             return False
+        except OSError as error:
+            if self.holder() is not None:  # another user's file, which is not ours to open
+                return False
+            raise ValueError(
+                f"the lease {self._watch.path} cannot be taken ({error.strerror}): make it and its "
+                "folder writable, or name another storage"
+            ) from error
         return True
 
     def release(self) -> None:
@@ -110,7 +117,7 @@ class _Watch:
         """Look at the file. Return the seconds since it was first seen as it is, 0 without one."""
         try:
             seen = _state(self.path.stat())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._seen, self.moved = None, False
             return 0.0
         if seen != self._seen:

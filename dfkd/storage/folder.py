@@ -28,7 +28,8 @@ class FolderStorage(Storage):
         return str(self.root)
 
     def local(self, key: Key) -> Path:
-        assert not key.is_absolute() and ".." not in key.parts, key
+        if key.is_absolute() or ".." in key.parts:
+            raise ValueError(f"a name must lie below the storage, but got {str(key)!r}")
         return self.root / key
 
     def get(self, key: Key) -> bytes:

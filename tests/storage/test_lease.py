@@ -146,6 +146,14 @@ def test_a_damaged_file_blocks_nobody(path, text):
         assert time.monotonic() < deadline
 
 
+def test_a_lease_that_can_never_be_had_is_one_line_and_no_endless_wait(path):
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"the lease .*lease cannot be taken \(Is a directory\): "):
+        FileLease(path).acquire()
+    with pytest.raises(ValueError, match=r"cannot be taken \((Not a directory|File exists)\): "):
+        FileLease(Path(__file__) / "lease").acquire()
+
+
 # ---- files of earlier versions
 
 

@@ -184,6 +184,13 @@ def test_half_written_files_are_not_listed(tmp_path: Path) -> None:
     assert FolderStorage(tmp_path).list(Key(".")) == [".kept"]
 
 
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x"])
+def test_no_name_leads_out_of_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="must lie below the storage, but got"):
+        FolderStorage(tmp_path / "s").write_text(layout.study(name), "x")
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_travels_to_workers(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path)
     assert pickle.loads(pickle.dumps(storage)) == storage and str(storage) == str(tmp_path)
