@@ -1,3 +1,4 @@
-"""Ablation studies: one module each, with `study = Study(...)` and `study_of(recipe)`, the same of
-another recipe.
+"""Ablation studies.
+
+One module each, with `study = Study(...)` and `study_of(recipe)`, the same of another recipe.
 """

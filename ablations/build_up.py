@@ -1,5 +1,6 @@
-"""What does each part add to those before it? From plain KD on random rows up to the full recipe,
-one part at a time.
+"""What does each part add to those before it?
+
+From plain KD on random rows up to the full recipe, one part at a time.
 
 Its last variant is the full recipe of `components`, its cells are shared. What a step gains depends
 on the order.

@@ -1,5 +1,6 @@
-"""Do dropping, explicit and implicit loss help each other? Every combination of them, on the
-selected rows.
+"""Do dropping, explicit and implicit loss help each other?
+
+Every combination of them, on the selected rows.
 
 `python -m platform.ablate ablations.factorial`
 """

@@ -1,5 +1,6 @@
-"""Which rows should be selected? Every rule at the same number of rows, the rest of the recipe as
-it is.
+"""Which rows should be selected?
+
+Every rule at the same number of rows, the rest of the recipe as it is.
 
 `python -m platform.ablate ablations.selection_rules`
 """
@@ -14,8 +15,9 @@ from dfkd.studies import Study
 
 
 def rules(like: Selection) -> list[Selection]:
-    """Each rule at its own defaults, with as many rows as `like`; and `like` drawn from anew as the
-    student learns.
+    """Each rule at its own defaults, with as many rows as `like`.
+
+    And `like` drawn from anew as the student learns.
     """
     once = [kind(ratio=like.ratio, rows=like.rows) for kind in SELECTIONS if kind is not Dynamic]
     return [rule for rule in once if type(rule) is not type(like)] + [Dynamic(rule=like)]

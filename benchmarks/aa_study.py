@@ -1,5 +1,6 @@
-"""An A/A study with real cells: one recipe under several names, each on blocks of its own. It has
-to find nothing.
+"""An A/A study with real cells: one recipe under several names, each on blocks of its own.
+
+It has to find nothing.
 
     python benchmarks/aa_study.py [--variants 5] [--blocks 10] [--storage runs]
 
@@ -45,8 +46,9 @@ def deal(values_N: np.ndarray, variants: int) -> pd.DataFrame:
 
 
 def alarm(values_N: np.ndarray, variants: int) -> bool:
-    """Whether `compare` would call any name of this deal better or worse: its test without all that
-    it describes.
+    """Whether `compare` would call any name of this deal better or worse.
+
+    Its test without all that it describes.
     """
     baseline_B, *others = values_N.reshape(variants, -1)
     return any(

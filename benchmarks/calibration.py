@@ -1,5 +1,6 @@
-"""Do the statistics keep their promises? Simulated studies with known truth, analysed as the
-product analyses them.
+"""Do the statistics keep their promises?
+
+Simulated studies with known truth, analysed as the product analyses them.
 
     python benchmarks/calibration.py [--studies 20000]
 
@@ -67,9 +68,7 @@ def skewed(
 def collapsed_blocks(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """In one block of ten, say with a bad teacher, every variant ends near chance and effects
-    vanish.
-    """
+    """In one block of ten every variant ends near chance: a bad teacher, say."""
     values_SNV, means_V = normal(rng, effects_V, shape_SNV)
     collapsed_SN1 = rng.random((*shape_SNV[:2], 1)) < BLOCKS_COLLAPSE
     near_chance_SNV = CHANCE + CELL_SD * rng.standard_normal(shape_SNV)
@@ -79,8 +78,9 @@ def collapsed_blocks(
 def long_tails(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """Stress: cells with a long tail downwards (exponential, skewness -2), alike for all
-    variants.
+    """Stress: long tails.
+
+    Cells with a long tail downwards (exponential, skewness -2), alike for all variants.
     """
     tail_SNV = CELL_SD * (1 - rng.standard_exponential(shape_SNV))
     return LEVEL + effects_V + _blocks(rng, shape_SNV) + tail_SNV, LEVEL + effects_V
@@ -99,8 +99,9 @@ def collapsed_cells(
 def unequal_tails(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """Stress: as `long_tails`, but those of the variants are three times as long as the
-    baseline's.
+    """Stress: longer tails in the variants.
+
+    As `long_tails`, but those of the variants are three times as long as the baseline's.
     """
     values_SNV, means_V = long_tails(rng, effects_V, shape_SNV)
     more_SNM = 2 * CELL_SD * (1 - rng.standard_exponential((*shape_SNV[:2], VARIANTS - 1)))
@@ -111,8 +112,9 @@ def unequal_tails(
 def unequal_collapse(
     rng: np.random.Generator, effects_V: Array, shape_SNV: tuple[int, int, int]
 ) -> tuple[Array, Array]:
-    """Stress: one cell in twenty diverges in every variant, none in the baseline; truly, all have a
-    lower mean.
+    """Stress: one cell in twenty diverges in every variant, none in the baseline.
+
+    Truly, all have a lower mean.
     """
     values_SNV, means_V = normal(rng, effects_V, shape_SNV)
     collapsed_SNV = rng.random(shape_SNV) < CELLS_COLLAPSE
@@ -140,8 +142,9 @@ def _mixed(means_V: Array, rate: float | Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What the analysis of many studies said: decided or not, the interval's ends, and after how
-    many blocks.
+    """What the analysis of many studies said.
+
+    Decided or not, the interval's ends, and after how many blocks.
     """
 
     differences_SM: Array
@@ -183,8 +186,9 @@ def raced(differences_SNM: Array, looks: tuple[int, ...]) -> Analysis:
 
 
 def peeked(differences_SNM: Array, looks: tuple[int, ...]) -> NDArray[np.bool_]:
-    """What not to do: the fixed analysis at every look, stopping at the first that is
-    significant.
+    """What not to do: peek.
+
+    The fixed analysis at every look, stopping at the first that is significant.
     """
     found_SM = np.zeros((differences_SNM.shape[0], differences_SNM.shape[2]), dtype=bool)
     for n in looks:
@@ -206,8 +210,9 @@ def holm_many(p_SM: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Shares in [0, 1] for one world and number of blocks; `alarms` are family-wise, `coverage` is
-    per interval.
+    """Shares in [0, 1] for one world and number of blocks.
+
+    `alarms` are family-wise, `coverage` is per interval.
     """
 
     world: str
@@ -303,9 +308,7 @@ def _saved(analysis: Analysis, blocks: int) -> float:
 
 
 def disagreements(world: World, blocks: int, *, studies: int, seed: int) -> list[str]:
-    """Studies where `compare` or `race` and this script differ in a verdict, an interval or the
-    blocks.
-    """
+    """Return the studies on which `compare` or `race` and this script differ."""
     rng = np.random.default_rng(seed)
     looks = usual_looks(blocks)
     effects_V = np.where(np.arange(VARIANTS) < EFFECTS, 1.5 * DIFFERENCE_SD, 0.0)

@@ -1,5 +1,6 @@
-"""What each loss costs: milliseconds per training step against plain KD, side by side in one
-process.
+"""What each loss costs.
+
+Milliseconds per training step against plain KD, side by side in one process.
 
     python benchmarks/loss_cost.py --rounds 30
 

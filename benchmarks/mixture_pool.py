@@ -1,5 +1,6 @@
-"""A mixture pool of a million rows, put in place, scored, packed and selected from: seconds and
-memory of each step.
+"""A mixture pool of a million rows, put in place, scored, packed and selected from.
+
+Seconds and memory of each step.
 
     python benchmarks/mixture_pool.py [--rows 1000000] [--folder /tmp]
 

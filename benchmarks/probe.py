@@ -1,5 +1,6 @@
-"""Does the label-free probe rank recipes as labelled validation does? Random recipes on digits, one
-block.
+"""Does the label-free probe rank recipes as labelled validation does?
+
+Random recipes on digits, one block.
 
     python benchmarks/probe.py [--recipes 40] [--storage runs]
 

@@ -1,5 +1,6 @@
-"""Selection from a score table of 100 million rows: seconds, memory, and whether the rows are the
-right ones.
+"""Selection from a score table of 100 million rows.
+
+Seconds, memory, and whether the rows are the right ones.
 
     python benchmarks/select_100m.py [--rows 100000000] [--folder /tmp]
 

@@ -1,5 +1,6 @@
-"""Shared by all tests: one thread, Ray without tokens, and a tiny experiment whose teacher and pool
-are made once.
+"""Shared by all tests.
+
+One thread, Ray without tokens, and a tiny experiment whose teacher and pool are made once.
 
 What is heavy is imported by the fixtures that need it, so that light tests start at once.
 """
@@ -47,8 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def run_command() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """`run_command("show", "3f9a1c", folder=tmp_path)`: a command in a fork of a process that is
-    started once.
+    """Return `run_command("show", "3f9a1c", folder=tmp_path)`.
+
+    It runs a command in a fork of a process that is started once.
     """
     from commands import in_forks
 
@@ -79,8 +81,9 @@ def tiny() -> Experiment:
 
 @pytest.fixture(scope="session")
 def source_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny teacher, pool and scores lie. Read only: cells are computed in storages of
-    their own.
+    """Where the tiny teacher, pool and scores lie.
+
+    Read only: cells are computed in storages of their own.
     """
     return tmp_path_factory.mktemp("sources")
 

@@ -24,8 +24,9 @@ def made(
     source: InputSource,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, dict[str, InputSource]]:
-    """A storage with one cell; beside it a pool and a teacher, scored and packed, that no cell
-    uses.
+    """A storage with one cell.
+
+    Beside it a pool and a teacher, scored and packed, that no cell uses.
     """
     storage = tmp_path_factory.mktemp("storage")
     weak = replace(tiny.teacher, steps=1)  # type: ignore[type-var]

@@ -1,5 +1,6 @@
-"""Cleaning a storage: what nothing refers to is found and goes, what anything refers to or works
-with stays.
+"""Cleaning a storage.
+
+What nothing refers to is found and goes, what anything refers to or works with stays.
 """
 
 import json
@@ -218,8 +219,9 @@ def test_nothing_outside_the_storage_is_touched(storage: Path, tmp_path: Path) -
 def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
     storage: Path, made: tuple[Path, dict[str, InputSource]]
 ) -> None:
-    """Without the pack's note nobody says which files belong to the cell's pool; a teacher took
-    hours for them.
+    """Without the pack's note nobody says which files belong to the cell's pool.
+
+    A teacher took hours for them.
     """
     for note in (storage / "packs").glob("*/pack.json"):
         note.unlink()

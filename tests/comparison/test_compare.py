@@ -1,5 +1,6 @@
-"""`platform.compare`: a ledger and MLflow tell the same study, and the command says what it
-wrote.
+"""What `platform.compare` says.
+
+A ledger and MLflow tell the same study, and the command says what it wrote.
 """
 
 import shutil

@@ -17,8 +17,9 @@ from dfkd.training.cells import compute
 
 
 def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: Path) -> None:
-    """20 steps at the same global batch, a projector included; GroupNorm: BatchNorm sees its
-    worker's part only.
+    """20 steps at the same global batch, a projector included.
+
+    GroupNorm: BatchNorm sees its worker's part only.
     """
     experiment = replace(
         tiny,

@@ -1,5 +1,6 @@
-"""The ledger: what is written is read again, what is damaged counts as none, what is final
-stays.
+"""The ledger.
+
+What is written is read again, what is damaged counts as none, what is final stays.
 """
 
 import json

@@ -1,5 +1,6 @@
-"""The report of a study: the same bytes from the same cells, whole without a network, right in
-every format.
+"""The report of a study.
+
+The same bytes from the same cells, whole without a network, right in every format.
 """
 
 import csv

@@ -1,5 +1,6 @@
-"""Retuning: what a search of a variant may set, what becomes of the study, and all of it once on
-Ray and Optuna.
+"""Retuning.
+
+What a search of a variant may set, what becomes of the study, and all of it once on Ray and Optuna.
 """
 
 import importlib

@@ -1,5 +1,6 @@
-"""Contact sheets: the rows that a run selects, shown from a storage that has the pool and the
-scores, else left out.
+"""Contact sheets.
+
+The rows that a run selects, shown from a storage that has the pool and the scores, else left out.
 """
 
 import io
@@ -52,9 +53,7 @@ def storage(
     job_of: Callable[..., Job],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """Pool, scores and pack of the tiny experiment, and a study on them whose cells were not
-    computed.
-    """
+    """Pool, scores and memory map of the tiny experiment, and a study that was not computed."""
     storage = tmp_path_factory.mktemp("storage")
     shutil.copytree(source_storage, storage, dirs_exist_ok=True)
     jobs = {

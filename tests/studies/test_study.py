@@ -49,9 +49,7 @@ def gate() -> Gate:
 def project(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:  # the server starts beside it
-    """The user's folder, with a storage `s` in which teacher, pool and scores are, and one cell of
-    the study.
-    """
+    """A user's folder; its storage `s` has teacher, pool, scores and one cell of the study."""
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import load, obtain, score_here
 
@@ -223,9 +221,7 @@ def test_the_best_student_loads_in_a_process_that_has_never_heard_of_us(
 
 
 def test_a_forecast_goes_by_what_is_finished(project: Path, first: str) -> None:
-    """Where the tiny study lies, its cells are recognised, also under another name, and give the
-    time.
-    """
+    """Cells of the tiny study are recognised, under another name too, and give the time."""
     study = replace(sys.modules["tiny_study"].study, blocks=5)
     where = Compute(storage=FolderStorage(project / "s"))
     done = {

@@ -44,9 +44,7 @@ class Server:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server with its database and artifacts in this folder, killed at the end with all its
-    workers.
-    """
+    """Serve MLflow from this folder; kill the server and its workers at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -17,9 +17,7 @@ def document(*tables: str) -> str:
 
 
 def check(text: str) -> None:
-    """Environments and braces close in order, every row has its columns, nothing special stands
-    unescaped.
-    """
+    """Check that environments close, rows have their columns and nothing special is unescaped."""
     opened: list[str] = []
     columns = 0
     for line in text.splitlines():

@@ -1,5 +1,6 @@
-"""Sweeps whose cells were never computed: a folder and a ledger as `run_sweep` leaves them, made in
-a second.
+"""Sweeps whose cells were never computed.
+
+A folder and a ledger as `run_sweep` leaves them, made in a second.
 """
 
 import json
@@ -28,8 +29,9 @@ STEPS = (50, 100, 150, 200)
 def write_sweep(
     storage: Path, name: str = "digits-174ed102", trials: int = 24, *, confirmed: bool = True
 ) -> None:
-    """The probe depends on the ratio alone; two thirds of the trials are pruned after 100 steps,
-    one diverges.
+    """The probe depends on the ratio alone.
+
+    Two thirds of the trials are pruned after 100 steps, one diverges.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = storage / "sweeps" / name

@@ -1,5 +1,6 @@
-"""Studies whose cells were never computed: a ledger and a record as `run_study` leaves them, made
-in milliseconds.
+"""Studies whose cells were never computed.
+
+A ledger and a record as `run_study` leaves them, made in milliseconds.
 """
 
 from collections.abc import Mapping
@@ -69,8 +70,9 @@ def write_study(
     *,
     diverged: tuple[tuple[str, int], ...] = (),
 ) -> StudyRecord:
-    """Accuracies around 0.9 plus the variant's gain; blocks differ more than variants do within a
-    block.
+    """Accuracies around 0.9 plus the variant's gain.
+
+    Blocks differ more than variants do within a block.
     """
     rng = np.random.default_rng(7)
     of_block = rng.normal(0, 0.01, study.blocks)
@@ -104,8 +106,9 @@ def factors() -> tuple[Experiment, dict]:
 
 
 def with_classes(made: StudyData, count: int) -> StudyData:
-    """Class k is k / 1000 below the cell's accuracy; "without selection" loses ten points on class
-    2 besides.
+    """Class k is k / 1000 below the cell's accuracy.
+
+    "without selection" loses ten points on class 2 besides.
     """
     lost = [0.1 * (variant == "without selection") for variant in made.cells["variant"]]
     of_class = {

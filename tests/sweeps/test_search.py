@@ -139,8 +139,9 @@ def test_in_batches_the_order_in_which_trials_end_changes_nothing(context: Trial
 
 
 def decisions(values: list[float], order: list[int]) -> dict[int, str]:
-    """What halving says of trials in batches of four at the first rung; inside a batch they report
-    in any order.
+    """What halving says of trials in batches of four at the first rung.
+
+    Inside a batch they report in any order.
     """
     halving = BatchedHalving(rungs=(2,), batch=4)
     trials = [SimpleNamespace(trial_id=str(number)) for number in range(len(values))]

@@ -1,5 +1,6 @@
-"""A real sweep - Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted,
-resumed, repeated.
+"""A real sweep.
+
+Ray, Tune, Optuna, MLflow - of a user's own space: seconds long, interrupted, resumed, repeated.
 """
 
 import importlib

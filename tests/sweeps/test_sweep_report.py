@@ -1,5 +1,6 @@
-"""The report of a sweep: read without its space, the same bytes from the same records, whole
-without a network.
+"""The report of a sweep.
+
+Read without its space, the same bytes from the same records, whole without a network.
 """
 
 import re
