@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dfkd.notebook import run_sweep as run_sweep
     from dfkd.seeding import Block as Block
     from dfkd.studies import Study as Study
+    from dfkd.sweeps.spaces import choose as choose
     from dfkd.sweeps.sweep import Sweep as Sweep
 
 _PLACES = {
@@ -37,6 +38,7 @@ _PLACES = {
     "dfkd.notebook": ("run_study", "run_sweep"),
     "dfkd.seeding": ("Block",),
     "dfkd.studies": ("Study",),
+    "dfkd.sweeps.spaces": ("choose",),
     "dfkd.sweeps.sweep": ("Sweep",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
@@ -48,7 +50,7 @@ def __getattr__(name: str) -> Any:
     """Return a public name from where it is defined. Raises AttributeError for any other name."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name[0].isupper() or name.startswith("run_"):
+    if name[0].isupper() or name.startswith("run_") or name == "choose":
         return getattr(import_module(_MODULE_OF[name]), name)
     return import_module(f"{_MODULE_OF[name]}.{name}")
 

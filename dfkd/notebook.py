@@ -27,7 +27,7 @@ from dfkd.studies.driver import StudyOptions
 from dfkd.studies.driver import run_study as run_in_session
 from dfkd.studies.result import StudyResult
 from dfkd.sweeps import tables
-from dfkd.sweeps.findings import SweepData, verdict
+from dfkd.sweeps.findings import SweepData, column, verdict
 from dfkd.sweeps.sweep import Sweep
 from dfkd.user_modules import load
 
@@ -73,7 +73,9 @@ class SweepResult:
     def trials(self) -> pd.DataFrame:
         """Return one row per trial with its parameters, probe and state, the best first."""
         rows = [
-            {"trial": t.number, "state": t.state, "probe": t.value, **t.params, "cell": t.cell}
+            {"trial": t.number, "state": t.state, "probe": t.value}
+            | {column(name): value for name, value in t.params.items()}
+            | {"cell": t.cell}
             for t in self.data.trials
         ]
         return pd.DataFrame(rows).sort_values("probe", ascending=False, ignore_index=True)

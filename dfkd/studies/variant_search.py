@@ -106,7 +106,6 @@ class VariantSearch:
         """Return what its trials share."""
         return TrialContext(
             space=self.retuning.space,
-            default=self.default.params(),
             block=self.cell.block,
             run_context=run_context,
             compute=compute,
@@ -164,7 +163,16 @@ def kept_choice(search: VariantSearch, compute: Compute) -> Choice | None:
     context = search.context(run_context, compute)
     if any(is_changed(Trial(**record), context) for record in saved["trials"]):
         return None
-    return Choice(experiment=context.experiment(saved["chosen"]), saved=saved)
+    return Choice(experiment=context.made_of(_chosen(saved)), saved=saved)
+
+
+def _chosen(saved: Mapping[str, Any]) -> Trial:
+    """Return the trial that was chosen; older files have its parameters only."""
+    trials = (Trial(**record) for record in saved["trials"])
+    return next(
+        (trial for trial in trials if trial.number == saved.get("chosen_trial")),
+        Trial(number=0, params=saved["chosen"], cell="", state="finished"),
+    )
 
 
 def run_search(
@@ -206,14 +214,15 @@ def _searched(
         chosen = best[0]
     else:
         winner = choose(best, context, executor.compute, CHOICE_BLOCKS, note).fingerprint()
-        chosen = next(t for t in best if context.experiment(t.params).fingerprint() == winner)
+        chosen = next(t for t in best if context.made_of(t).fingerprint() == winner)
     saved = {
         "variant": search.label,
         "setting": executor.run_context.saved(),
         "chosen": chosen.params,
+        "chosen_trial": chosen.number,
         "cells": cells,
         "trials": [trial.record() for trial in trials],
     }
     compute.storage.write_json(search.result(), saved)
     saved = compute.storage.read_json(search.result())  # as later calls will read it
-    return Choice(experiment=context.experiment(chosen.params), saved=saved)
+    return Choice(experiment=context.made_of(chosen), saved=saved)

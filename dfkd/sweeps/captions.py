@@ -95,7 +95,9 @@ def conclusion(name: str, data: SweepData) -> str:
         largest, share = next(iter(data.importance.shares.items()))
         is_few = data.importance.trials < 5 * len(data.importance.shares)
         few = " Few trials: a hint at most." if is_few else ""
-        return f"{largest} explains most, {100 * share:.0f} %.{few}"
+        others = [param for param in data.scales if param not in data.importance.shares]
+        left = f" Not rated, as not all trials have it: {', '.join(others)}." if others else ""
+        return f"{largest} explains most, {100 * share:.0f} %.{few}{left}"
     if name == "trust" and data.correlation is not None:
         return f"Rank correlation {data.correlation:.2f}."
     return ""

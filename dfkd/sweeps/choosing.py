@@ -49,7 +49,7 @@ def choose(
     for trial in best:
         distinct.setdefault(trial.cell, trial)
     few = list(distinct.values())[:CANDIDATES]
-    candidates = [context.experiment(trial.params) for trial in few]
+    candidates = [context.made_of(trial) for trial in few]
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
     jobs = [_jobs(candidate, fresh, context.run_context, False) for candidate in candidates]
     title = f"best {len(few)} on fresh blocks"

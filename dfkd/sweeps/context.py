@@ -15,7 +15,9 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block
 from dfkd.sweeps.findings import Trial
-from dfkd.sweeps.variants import Change, Narrowed
+from dfkd.sweeps.rehearsal import first_trial
+from dfkd.sweeps.spaces import SpaceTrial
+from dfkd.sweeps.variants import Change
 from dfkd.training.cells import Job, RunContext
 from dfkd.user_modules import load
 
@@ -24,12 +26,11 @@ from dfkd.user_modules import load
 class TrialContext:
     """What all trials of a search share; a trial adds its parameters.
 
-    space: module name. default: the parameters that are tried first. change: makes the variant that
-    is searched; None for the recipe itself. fixed: parameters of the space that are not asked for.
+    space: module name. change: makes the variant that is searched; None for the recipe itself.
+    fixed: parameters of the space that are not asked for.
     """
 
     space: str
-    default: dict[str, Any]
     block: Block
     run_context: RunContext
     compute: Compute
@@ -38,7 +39,15 @@ class TrialContext:
 
     def ask(self, trial: optuna.trial.BaseTrial) -> Experiment:
         """Return the experiment that the space makes of a trial."""
-        return ask(self.space, Narrowed(trial, self.fixed) if self.fixed else trial, self.change)
+        return ask(self.space, trial, self.change, self.fixed)
+
+    def default(self) -> Experiment:
+        """Return the recipe, or the variant, that the space searches around."""
+        return default_of(self.space, self.change)
+
+    def first_trial(self) -> Trial:
+        """Return the trial that is run first: the default, whether the space makes it or not."""
+        return first_trial(self.ask, self.default(), default_of(self.space).params())
 
     def experiment(self, params: Mapping[str, Scalar]) -> Experiment:
         """Return the experiment of these parameters, equal in driver, worker and a later report.
@@ -47,28 +56,45 @@ class TrialContext:
         """
         return self.ask(optuna.trial.FixedTrial(dict(params)))
 
-    def job(self, params: Mapping[str, Scalar]) -> Job:
-        """Return the job of a trial with these parameters. It never reads the test set."""
-        cell = Cell(experiment=self.experiment(params), block=self.block)
+    def made_of(self, trial: Trial) -> Experiment:
+        """Return the experiment of a trial: the default itself, or what its parameters make."""
+        return self.default() if trial.is_default else self.experiment(trial.params)
+
+    def job(self, trial: Trial) -> Job:
+        """Return the job of a trial. It never reads the test set."""
+        cell = Cell(experiment=self.made_of(trial), block=self.block)
         return self.run_context.job(cell, read_test=False)
 
-    def cell_now(self, params: Mapping[str, Scalar]) -> str | None:
-        """Return the cell that the space makes of these parameters now.
+    def cell_now(self, trial: Trial) -> str | None:
+        """Return the cell that the space makes of a trial's parameters now; "" where it prunes it.
 
         None where it cannot: it asks for other parameters than it did when they were drawn.
         """
         try:
-            return self.job(params).name
+            return self.job(trial).name
+        except optuna.TrialPruned:
+            return ""
         except ValueError:
             return None
 
 
-def ask(space: str, trial: Any, change: Change | None) -> Experiment:
+def default_of(space: str, change: Change | None = None) -> Experiment:
+    """Return the default in this module, changed to a variant."""
+    default: Experiment = load(space, "default", "search_spaces")
+    return default if change is None else change(default)
+
+
+def ask(
+    space: str,
+    trial: Any,
+    change: Change | None,
+    fixed: Mapping[str, Scalar] = MappingProxyType({}),
+) -> Experiment:
     """Return what the space in this module makes of a trial, changed to a variant.
 
     Raises ValueError where that is no experiment.
     """
-    made = load(space, "space", "search_spaces")(trial)
+    made = load(space, "space", "search_spaces")(SpaceTrial(trial, fixed))
     if not isinstance(made, Experiment):
         raise ValueError(f"{space}.space(trial) must return an Experiment, but got {made!r}")
     return made if change is None else change(made)
@@ -85,8 +111,11 @@ def recorded_experiments(
     A trial of which it makes nothing any more is left out. change, fixed: as in `TrialContext`.
     """
     for trial in trials:
-        with contextlib.suppress(ValueError):
-            yield ask(space, optuna.trial.FixedTrial({**fixed, **trial.params}), change)
+        if trial.is_default:
+            yield default_of(space, change)
+            continue
+        with contextlib.suppress(ValueError, optuna.TrialPruned):
+            yield ask(space, optuna.trial.FixedTrial(dict(trial.params)), change, fixed)
 
 
 def same_cell(one: str | None, other: str) -> bool:

@@ -28,6 +28,7 @@ from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
 from dfkd.sweeps.findings import SweepData, Trial, best_first
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
+from dfkd.sweeps.rehearsal import rehearse
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, Sweep
 from dfkd.sweeps.sync import (
@@ -38,7 +39,6 @@ from dfkd.sweeps.sync import (
     track_confirmation,
     track_trials,
 )
-from dfkd.sweeps.variants import first_trial
 from dfkd.tracking import RunSync, check_model_name
 from dfkd.training.cells import RunContext
 from dfkd.training.inputs import check, inputs_key
@@ -75,7 +75,7 @@ def run_sweep(
             data = _tell_again(sweep, known, sync, console)
         else:
             first = sweep.first_cell()
-            ask(sweep.space, first_trial(first.experiment.params()), None)
+            rehearse(partial(ask, sweep.space, change=None), first.experiment.params())
             check(first, storage, read_test=True)
             lease = storage.lease(layout.sweep(name) / layout.LEASE)
             with (
@@ -122,7 +122,7 @@ def _search_and_confirm(
         time.monotonic() - started,
     )
     data = record.read(compute.storage, name)
-    files, _ = write_report(data, compute.storage)
+    files, _ = write_report(data, compute.storage, console.warn)
     tell(sync, data, files, trials, confirmed)
     return data
 
@@ -145,10 +145,10 @@ def _conclude(
     track_trials(sync, name, trials, Ledger(context.compute.storage))
     candidate = partial(track_candidate, sync, name)
     winner = choose(best, context, compute, sweep.choice_blocks, candidate)
-    trial_of = {context.experiment(t.params).fingerprint(): t for t in reversed(best)}
+    trial_of = {context.made_of(t).fingerprint(): t for t in reversed(best)}
     sides = {WINNER: winner, DEFAULT: sweep.default()}
     numbers = {side: trial_of.get(e.fingerprint()) for side, e in sides.items()}
-    return confirm(
+    confirmed = confirm(
         winner,
         sweep.default(),
         context.run_context,
@@ -156,13 +156,17 @@ def _conclude(
         sweep.confirmation_blocks,
         partial(track_confirmation, sync, name, numbers),
     )
+    if not confirmed.confirmation.winner or (trial := numbers[WINNER]) is None:
+        return confirmed
+    numbered = replace(confirmed.confirmation, winner_trial=trial.number)
+    return replace(confirmed, confirmation=numbered)
 
 
 def _tell_again(sweep: Sweep, context: TrialContext, sync: RunSync, console: Console) -> SweepData:
     """Tell an MLflow that does not know all of a finished sweep, from the ledger alone."""
     compute, name = context.compute, sweep.name()
     data = record.read(compute.storage, name)
-    files, _ = write_report(data, compute.storage)
+    files, _ = write_report(data, compute.storage, console.warn)
     if not sync.is_due(told_of(data, files)):
         return data
     call = (sweep.trials, sweep.confirmation_blocks)
@@ -197,11 +201,7 @@ def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
 
 def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialContext:
     return TrialContext(
-        space=sweep.space,
-        default=sweep.default().params(),
-        block=Block(seed=SEARCH),
-        run_context=run_context,
-        compute=compute,
+        space=sweep.space, block=Block(seed=SEARCH), run_context=run_context, compute=compute
     )
 
 

@@ -7,20 +7,51 @@ trials as well, as hollow marks at the probe where they were stopped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled
+from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled, svg
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.parameter_figures import parallel, slices
 from dfkd.sweeps.trial_marks import STATES, mark_trials, scatter
 
+Made = TypeVar("Made")
+
+
+# what matplotlib, NumPy and our own drawing raise for numbers that they cannot draw
+UNDRAWABLE = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 def figures(data: SweepData) -> dict[str, Plot]:
-    """Return the figures that the trials allow, by name."""
-    with styled():
-        drawn = {name: draw(data) for name, draw in FIGURES.items()}
+    """Return the figures that the trials allow, by name. One that cannot be drawn is left out."""
+    drawn = {name: _unless_broken(name, partial(draw, data), []) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def drawings(data: SweepData) -> tuple[dict[str, str], list[str]]:
+    """Return the figures as SVG elements by name, and a line for each that cannot be drawn."""
+    notes: list[str] = []
+
+    def drawing(draw: Callable[[SweepData], Plot | None]) -> str | None:
+        figure = draw(data)
+        return None if figure is None else svg(figure)
+
+    drawn = {
+        name: _unless_broken(name, partial(drawing, draw), notes) for name, draw in FIGURES.items()
+    }
+    return {name: element for name, element in drawn.items() if element is not None}, notes
+
+
+def _unless_broken(name: str, make: Callable[[], Made | None], notes: list[str]) -> Made | None:
+    """Return what `make` returns. A figure that cannot be drawn stops no result: it is a note."""
+    try:
+        with styled():
+            return make()
+    except UNDRAWABLE as error:
+        notes.append(f"the figure {name!r} cannot be drawn: {type(error).__name__}: {error}")
+        return None
 
 
 def history(data: SweepData) -> Plot | None:
@@ -54,10 +85,10 @@ def curves(data: SweepData) -> Plot | None:
         return None
     figure = blank(2.9)
     axes = figure.subplots()
-    winner = data.winner() or data.trials[0]
-    for trial in sorted(shown, key=lambda t: (t.number == winner.number, t.state == "finished")):
+    winner = data.winner() or data.default()
+    for trial in sorted(shown, key=lambda t: (t is winner, t.state == "finished")):
         colour, width = (BLUE, 1.2) if trial.state == "finished" else (FAINT, 0.8)
-        bold = trial.number == winner.number
+        bold = trial is winner
         axes.plot(
             list(trial.points),
             list(trial.points.values()),

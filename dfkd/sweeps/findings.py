@@ -15,12 +15,13 @@ from dfkd.stats.paired import Interval, paired_interval
 
 SHOWN = 10  # trials in the table of the best
 ENDS = ("finished", "pruned", "diverged")  # states of trials that are not asked for again
+COLUMNS = ("trial", "state", "step", "probe", "validation", "cell")  # of tables of trials
 RECORDED = ("number", "params", "cell", "state", "step", "value")  # of a trial, in the journal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One trial of a search: its parameters, its cell and how it went.
+    """One trial of a search: its parameters, its cell ("" for none) and how it went.
 
     `value` is the probe at the last step, which a pruned trial reached early. `points` (step ->
     probe) and `validation` come from the cell's curve; the journal does not keep them.
@@ -34,6 +35,7 @@ class Trial:
     value: float | None = None
     validation: float | None = None
     points: Mapping[int, float] = field(default_factory=dict)
+    is_default: bool = False  # the default as it is, which the space makes of no parameters
 
     @property
     def ended(self) -> bool:
@@ -43,7 +45,8 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """Return what the journal and a result's file keep of it, as JSON takes it."""
         facts = asdict(self)
-        return {name: facts[name] for name in RECORDED}
+        mark = {"is_default": True} if self.is_default else {}
+        return {name: facts[name] for name in RECORDED} | mark
 
 
 def best_first(trials: Iterable[Trial]) -> list[Trial]:
@@ -66,12 +69,13 @@ class Confirmation:
     """Test accuracies of winner and default, paired by fresh blocks on which nothing was chosen.
 
     `winner` holds the parameters in which it differs from the default; it is empty where the
-    default itself won.
+    default itself won. `winner_trial`: its number; None for the default, and in older records.
     """
 
     winner: Mapping[str, Scalar]
     winner_test: tuple[float, ...]
     default_test: tuple[float, ...]
+    winner_trial: int | None = None
 
     def difference(self) -> Interval:
         """Return winner minus default in accuracy, with its 95 % interval."""
@@ -83,7 +87,8 @@ class SweepData:
     """All that is known of a sweep, as far as it has come.
 
     scales: parameter -> "log", "linear" or "choice". correlation: Spearman's, of probe and
-    validation. provenance: name of a fact -> its values.
+    validation. provenance: name of a fact -> its values. has_default: whether trial 0 is the
+    default.
     """
 
     name: str
@@ -93,6 +98,11 @@ class SweepData:
     correlation: float | None
     confirmation: Confirmation | None  # None while the sweep is under way
     provenance: Mapping[str, tuple[str, ...]]
+    has_default: bool = True
+
+    def default(self) -> Trial | None:
+        """Return the trial in which the default was tried, if any was."""
+        return self.trials[0] if self.has_default else None
 
     def finished(self) -> list[Trial]:
         """Return the trials that came to their end, the best first."""
@@ -112,7 +122,9 @@ class SweepData:
         """Return the trial that was confirmed; None if the default was, or if it is not known."""
         if self.confirmation is None or not self.confirmation.winner:
             return None
-        # what the winner does not change is as in the default, which is the first trial
+        if (number := self.confirmation.winner_trial) is not None:
+            return next((t for t in self.trials if t.number == number), None)
+        # an older record: what the winner does not change is as in the default, the first trial
         expected = {**self.trials[0].params, **self.confirmation.winner}
         return next((t for t in self.finished() if _all_same(t.params, expected)), None)
 
@@ -142,6 +154,11 @@ def verdict(confirmation: Confirmation) -> list[str]:
         f"{100 * found.mean:+.1f} points{interval}, {n} fresh blocks, paired: {word}",
         "conditional on this teacher and this pool",
     ]
+
+
+def column(name: str) -> str:
+    """Return a parameter's name as the head of a column, beside those that all trials have."""
+    return f"{name} (parameter)" if name in COLUMNS else name
 
 
 def short(value: object) -> str:

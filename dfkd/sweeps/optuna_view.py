@@ -78,7 +78,10 @@ def importance(trials: Sequence[Trial], seen: Mapping[int, FrozenTrial]) -> Impo
                 value=value, params=known.params, distributions=known.distributions
             )
         )
+    # of parameters that all of these trials have: fANOVA compares nothing else
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    if not shares:
+        return None
     ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))
     return Importance(
         step=step, trials=len(usable), shares={name: float(share) for name, share in ordered}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,27 +12,32 @@ from dfkd.reporting.latex import NEEDS
 from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.reporting.report_files import write_report_files
-from dfkd.reporting.style import svg
 from dfkd.storage import Storage, layout
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import HOW_TO_READ, READING, TITLES, conclusion, facts, said
-from dfkd.sweeps.figures import figures
-from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.figures import drawings
+from dfkd.sweeps.findings import SweepData, column
 
 
-def write_report(data: SweepData, storage: Storage) -> tuple[dict[str, Path | str], bool]:
+def write_report(
+    data: SweepData, storage: Storage, warn: Callable[[str], None] | None = None
+) -> tuple[dict[str, Path | str], bool]:
     """Write the report's files into the sweep's folder.
 
-    Returns them by their names in MLflow, and whether any had to be written anew.
+    warn: called with a line for each figure that cannot be drawn.
+    Returns the files by their names in MLflow, and whether any had to be written anew.
     """
-    return write_report_files(storage, layout.sweep(data.name) / layout.REPORT, written(data))
+    return write_report_files(storage, layout.sweep(data.name) / layout.REPORT, written(data, warn))
 
 
-def written(data: SweepData) -> dict[str, str]:
-    """Return the report's files: name -> content."""
-    drawn = {name: svg(drawing) for name, drawing in figures(data).items()}
+def written(data: SweepData, warn: Callable[[str], None] | None = None) -> dict[str, str]:
+    """Return the report's files: name -> content. warn: as for `write_report`."""
+    drawn, notes = drawings(data)
+    if warn is not None:
+        for note in notes:
+            warn(note)
     return {
-        layout.PAGE: html(data, drawn),
+        layout.PAGE: html(data, drawn, notes),
         "report.md": markdown(data),
         "table.tex": latex(data),
         "trials.csv": trials_csv(data),
@@ -39,8 +45,8 @@ def written(data: SweepData) -> dict[str, str]:
     }
 
 
-def html(data: SweepData, drawn: dict[str, str]) -> str:
-    """Return the page. drawn: a figure's name -> SVG."""
+def html(data: SweepData, drawn: dict[str, str], notes: Sequence[str] = ()) -> str:
+    """Return the page. drawn: a figure's name -> SVG. notes: lines about what is missing."""
     shown = (
         section(TITLES[name], figure(TITLES[name], drawing, conclusion(name, data), READING[name]))
         for name, drawing in drawn.items()
@@ -49,7 +55,7 @@ def html(data: SweepData, drawn: dict[str, str]) -> str:
     every = folded(f"{len(data.trials)} trials", plain_table(*tables.every_trial(data), "cells"))
     provenance = plain_table(("what", "value"), tables.provenance(data), "text")
     parts = [
-        head(f"Sweep {data.name}", *said(data), facts(data)),
+        head(f"Sweep {data.name}", *said(data), [*facts(data), *notes]),
         first if "confirmation" in drawn else "",
         section("Best trials, by the probe", plain_table(*tables.best(data, tables.marks(data)))),
         "" if "confirmation" in drawn else first,
@@ -108,7 +114,7 @@ def trials_csv(data: SweepData) -> str:
             "step": t.step,
             "probe": t.value,
             "validation": t.validation,
-            **t.params,
+            **{column(name): value for name, value in t.params.items()},
             "cell": t.cell,
         }
         for t in data.trials

@@ -29,7 +29,7 @@ def slices(data: SweepData) -> Plot | None:
     figure = blank(0.4 + 2.0 * lines)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
     for panel, (name, scale) in zip(panels, data.scales.items(), strict=False):
-        own = [t for t in shown if name in t.params]
+        own = [t for t in shown if _is_on_axis(t, name, scale)]
         places, labels = _places(name, scale, own)
         if scale == "log":
             panel.set_xscale("log")
@@ -51,6 +51,13 @@ def slices(data: SweepData) -> Plot | None:
     return figure
 
 
+def _is_on_axis(trial: Trial, name: str, scale: str) -> bool:
+    """Whether the trial has the parameter, and its axis the value: a log axis has none below 0."""
+    if name not in trial.params:
+        return False
+    return scale != "log" or float(trial.params[name]) > 0
+
+
 def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float], list[str] | None]:
     """Where each trial stands on the parameter's axis; for choices also their names."""
     values = [t.params[name] for t in trials]
@@ -63,18 +70,22 @@ def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float]
 def parallel(data: SweepData) -> Plot | None:
     """Draw a line for each trial through its parameters, each on an axis of its own.
 
-    The colour is the probe of those that finished.
+    The colour is the probe of those that finished. A line has gaps where the space did not ask for
+    a parameter.
     """
     finished = data.finished()
-    names = list(data.scales)
+    trials = [t for t in data.trials if t.value is not None]
+    scales = {
+        name: scale
+        for name, scale in data.scales.items()
+        if any(_is_on_axis(t, name, scale) for t in trials)
+    }
+    names = list(scales)
     if len(names) < 2 or not finished:
         return None
     figure = blank(3.2)
     axes = figure.subplots()
-    trials = [
-        t for t in data.trials if t.value is not None and all(name in t.params for name in names)
-    ]
-    heights = {name: _heights(name, data.scales[name], trials) for name in names}
+    heights = {name: _heights(name, scales[name], trials) for name in names}
     values = [t.value or 0.0 for t in finished]
     norm = Normalize(min(values), max(values))
     for i in sorted(
@@ -82,12 +93,14 @@ def parallel(data: SweepData) -> Plot | None:
     ):
         done = trials[i].state == "finished"
         colour = colormaps["viridis_r"](norm(trials[i].value or 0.0)) if done else FAINT
-        axes.plot(
-            [heights[name][i] for name in names], color=colour, linewidth=1.6 if done else 0.7
-        )
+        line = [heights[name][i] for name in names]
+        # a point between two gaps has no line: a dot
+        marker = "o" if any(map(math.isnan, line)) else ""
+        width = 1.6 if done else 0.7
+        axes.plot(line, color=colour, linewidth=width, marker=marker, markersize=3)
     for x, name in enumerate(names):
         axes.axvline(x, color=GREY, linewidth=0.8)
-        low, high = _ends(name, data.scales[name], trials)
+        low, high = _ends(name, scales[name], trials)
         for y, text, side in ((-0.05, low, "top"), (1.05, high, "bottom")):
             axes.text(x, y, text, ha="center", va=side, fontsize=8, color=GREY, bbox=WHITE)
     axes.set_xticks(range(len(names)), [name.replace(".", ".\n", 1) for name in names], fontsize=8)
@@ -102,15 +115,18 @@ def parallel(data: SweepData) -> Plot | None:
 
 
 def _heights(name: str, scale: str, trials: Sequence[Trial]) -> list[float]:
-    """Between 0 and 1, on the parameter's own scale."""
-    places = np.array(_places(name, scale, trials)[0])
+    """Between 0 and 1, on the parameter's own scale; not a number where a trial has no value."""
+    own = [t for t in trials if _is_on_axis(t, name, scale)]
+    places = np.array(_places(name, scale, own)[0])
     places = np.log(places) if scale == "log" else places
     spread = float(np.ptp(places))
-    return [0.5 if spread == 0 else float(place - places.min()) / spread for place in places]
+    heights = [0.5 if spread == 0 else float(place - places.min()) / spread for place in places]
+    at = dict(zip((t.number for t in own), heights, strict=True))
+    return [at.get(t.number, math.nan) for t in trials]
 
 
 def _ends(name: str, scale: str, trials: Sequence[Trial]) -> tuple[str, str]:
-    places, labels = _places(name, scale, trials)
+    places, labels = _places(name, scale, [t for t in trials if _is_on_axis(t, name, scale)])
     if labels is not None:
         return labels[0], labels[-1]
     return short(min(places)), short(max(places))

@@ -17,13 +17,22 @@ from dfkd.stats.summaries import rank_correlation
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
-from dfkd.sweeps.findings import SHOWN, Confirmation, Importance, SweepData, Trial, best_first
+from dfkd.sweeps.findings import (
+    SHOWN,
+    Confirmation,
+    Importance,
+    SweepData,
+    Trial,
+    best_first,
+    column,
+)
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import importance, read_view, scales
 from dfkd.tracking.reading import Tracked
 from dfkd.training.cells import RunContext
 
 RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
+USUAL = {"has_default": True, "is_default": False, "winner_trial": None}
 
 
 def recorded(storage: Storage) -> list[str]:
@@ -52,7 +61,17 @@ def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> Sw
         correlation=correlation_of(trials),
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
+        has_default=_is_default(trials[0], ledger),
     )
+
+
+def _is_default(first: Trial, ledger: Ledger) -> bool:
+    """Return whether the first trial is the default.
+
+    In older records it is that only where its parameters have the names of the experiment's own.
+    """
+    outcome = None if first.is_default else ledger.read(first.cell)
+    return outcome is None or all(outcome.params.get(n) == v for n, v in first.params.items())
 
 
 def with_curve(trial: Trial, ledger: Ledger) -> Trial:
@@ -115,7 +134,7 @@ def best_rows(trials: Iterable[Trial]) -> list[dict[str, Scalar]]:
             "trial": trial.number,
             "probe": trial.value or 0.0,
             "validation": math.nan if trial.validation is None else trial.validation,
-            **trial.params,
+            **{column(name): value for name, value in trial.params.items()},
         }
         for trial in best_first(trials)[:SHOWN]
     ]
@@ -163,6 +182,7 @@ def _confirmation(result: Mapping[str, Any]) -> Confirmation:
         winner=result["winner"],
         winner_test=tuple(result["winner_test"]),
         default_test=tuple(result["default_test"]),
+        winner_trial=result.get("winner_trial"),
     )
 
 
@@ -190,7 +210,12 @@ def from_mlflow(tracked: Tracked, name: str) -> SweepData:
 
 def text(data: SweepData) -> str:
     """Return the sweep as JSON, for `parse`."""
-    return json.dumps(asdict(data), indent=1) + "\n"
+    facts = asdict(data)
+    for part in (facts, *facts["trials"], facts["confirmation"] or {}):
+        for name, usual in USUAL.items():  # older records do without these
+            if part.get(name) == usual:
+                del part[name]
+    return json.dumps(facts, indent=1) + "\n"
 
 
 def parse(text: str) -> SweepData:
@@ -208,4 +233,5 @@ def parse(text: str) -> SweepData:
         correlation=facts["correlation"],
         confirmation=_confirmation(saved) if saved else None,
         provenance=provenance,
+        has_default=facts.get("has_default", True),
     )

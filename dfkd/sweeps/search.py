@@ -6,11 +6,12 @@ each call, and Tune's state is thrown away.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import optuna
 from optuna.storages import JournalStorage
@@ -23,6 +24,7 @@ from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.trials import config_of
 from dfkd.training.cells import Job, look_up, outcome_of
 
 STARTUP = 8  # trials that are drawn at random before the sampler models anything
@@ -36,6 +38,13 @@ class DefineByRun:
 
     def __call__(self, trial: Any) -> None:
         self.context.ask(trial)
+
+
+class _Live(NamedTuple):
+    """A trial in progress, and as Optuna has it: None where the space does not make it."""
+
+    trial: Trial
+    asked: optuna.Trial | None
 
 
 class SweepSearch(OptunaSearch):
@@ -62,15 +71,16 @@ class SweepSearch(OptunaSearch):
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
         self._told = 0
-        self._numbers: dict[str, int] = {}  # trial id -> number, of trials that were not told yet
+        self._live: dict[str, _Live] = {}  # by Tune's id, trials that were not told yet
+        self._defaults: list[Trial] = []  # the default as it is, while it is to be asked for
         self._ends: dict[str, dict[str, Any] | None] = {}
         self._points: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
         known = [] if batch else journal.read()
         view.parent.mkdir(parents=True, exist_ok=True)
         view.unlink(missing_ok=True)  # rebuilt from the journal
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # OptunaSearch has no public way to add trials that were computed before, nor to its trials
-        # by Tune's ids: `_ot_study` and `_ot_trials` are its own. A test fails when they are gone
+        # OptunaSearch has no public way to add trials that were computed before: `_ot_study` is
+        # its own. A test fails when it is gone
         self._ot_study: optuna.Study  # type: ignore[assignment]
         super().__init__(
             space=DefineByRun(context),
@@ -82,7 +92,7 @@ class SweepSearch(OptunaSearch):
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
         self._say_what_it_is(run_id)
-        self._next = len(known)
+        self._next = max(1, len(known))
         self._recall(known)
 
     def _say_what_it_is(self, run_id: str) -> None:
@@ -104,10 +114,10 @@ class SweepSearch(OptunaSearch):
 
     def _recall(self, known: list[Trial]) -> None:
         """Tell ended trials to Optuna and ask for the others again; the default comes first."""
-        if not known:
-            self._ot_study.enqueue_trial(self.context.default)
-        for trial in known:
-            if not trial.ended:
+        for trial in known or [self.context.first_trial()]:
+            if not trial.ended and trial.is_default:
+                self._defaults.append(trial)
+            elif not trial.ended:
                 params = dict(trial.params)
                 self._ot_study.enqueue_trial(params, user_attrs={"number": trial.number})
             elif (told := self._as_optuna(trial)) is not None:
@@ -117,13 +127,17 @@ class SweepSearch(OptunaSearch):
     def _as_optuna(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
         """Return a trial that ended as Optuna has it.
 
-        None for values that lie outside the space by now: its sampler cannot learn from these.
+        None for values that lie outside the space by now, and for a default that the space does not
+        make: its sampler cannot learn from these.
         """
+        if trial.is_default:
+            return None
         asked = optuna.trial.FixedTrial(dict(trial.params))
-        self.context.ask(asked)
         outcome = Ledger(self.context.compute.storage).read(trial.cell)
         points = [p for p in outcome.points if p["step"] <= trial.step] if outcome else []
         try:
+            with contextlib.suppress(optuna.TrialPruned):
+                self.context.ask(asked)
             return optuna.trial.create_trial(
                 state=TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE,
                 value=trial.value,
@@ -136,37 +150,60 @@ class SweepSearch(OptunaSearch):
             return None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the parameters of the next trial; None until a whole batch has ended."""
-        if self.batch is not None and len(self._numbers) == self._batch_size():
-            return None
-        params = super().suggest(trial_id)
-        assert params is not None  # OptunaSearch always has one
-        trial = self._ot_trials[trial_id]
-        if "number" not in trial.user_attrs:
-            trial.set_user_attr("number", self._next)
-            self._next += 1
-        number, cell = trial.user_attrs["number"], self._job_of_this_code(params).name
-        self._say_if_held(number, cell)
-        trial.set_user_attr("cell", cell)
-        self._numbers[trial_id] = number
-        self.journal.write(Trial(number=number, params=params, cell=cell, state="running"))
-        return params
+        """Return the next trial for Tune; None until trials in progress, or their batch, end."""
+        while self._told < self.total:
+            if len(self._live) >= self._room():
+                return None
+            trial, asked = self._next_trial()
+            if trial.ended:  # the space has pruned it
+                self._told += 1
+                self.journal.write(trial)
+                self._tell_batch()
+                continue
+            trial = replace(trial, cell=self._job_of_this_code(trial).name)
+            if asked is not None:
+                asked.set_user_attr("cell", trial.cell)
+            self._say_if_held(trial)
+            self._live[trial_id] = _Live(trial, asked)
+            self.journal.write(trial)
+            return config_of(trial)
+        return cast(dict[str, Any], self.FINISHED)  # a word of Tune's: there will be no more
 
-    def _job_of_this_code(self, params: dict[str, Any]) -> Job:
+    def _next_trial(self) -> tuple[Trial, optuna.Trial | None]:
+        """Return the next trial, and as Optuna has it; one that the space prunes has ended."""
+        if self._defaults:
+            return self._defaults.pop(), None
+        asked = self._ot_study.ask()
+        if "number" not in asked.user_attrs:
+            asked.set_user_attr("number", self._next)
+            self._next += 1
+        state = "running"
+        try:
+            self.context.ask(asked)
+        except optuna.TrialPruned:
+            state = "pruned"
+            asked.set_user_attr("state", state)
+            self._ot_study.tell(asked, state=TrialState.PRUNED)
+        number = asked.user_attrs["number"]
+        return Trial(number=number, params=asked.params, cell="", state=state), asked
+
+    def _job_of_this_code(self, trial: Trial) -> Job:
         """Return a trial's job. Raises ValueError where other code of the user's computed it."""
-        job = self.context.job(params)
+        job = self.context.job(trial)
         look_up(job, Ledger(self.context.compute.storage))
         return job
 
-    def _say_if_held(self, number: int, cell: str) -> None:
+    def _say_if_held(self, trial: Trial) -> None:
         """Say that a trial will wait, since its worker has no terminal to say it on."""
-        ours = {self._ot_trials[trial].user_attrs["cell"] for trial in self._numbers}
-        holder = Ledger(self.context.compute.storage).lease(cell).holder()
-        if holder is not None and cell not in ours:
-            self.say(f"trial {number} waits for the cell {cell}: {holder.line()}")
+        ours = {live.trial.cell for live in self._live.values()}
+        holder = Ledger(self.context.compute.storage).lease(trial.cell).holder()
+        if holder is not None and trial.cell not in ours:
+            self.say(f"trial {trial.number} waits for the cell {trial.cell}: {holder.line()}")
 
-    def _batch_size(self) -> int:
-        return min(self.batch or 1, self.total - self._told)
+    def _room(self) -> int:
+        """Return how many trials may be in progress: a batch, or what is left."""
+        left = self.total - self._told
+        return left if self.batch is None else min(self.batch, left)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the point of the curve that a trial reported."""
@@ -179,39 +216,44 @@ class SweepSearch(OptunaSearch):
         self._ends[trial_id] = None if error else result
         if result and not error:
             self._points[trial_id].append(_point(result))  # the last result comes here only
-        if self.batch is None or len(self._ends) == self._batch_size():
-            for ended in sorted(self._ends, key=self._numbers.__getitem__):
+        self._tell_batch()
+
+    def _tell_batch(self) -> None:
+        """Tell how trials ended; where they come in batches, once all of the batch have."""
+        if self.batch is None or len(self._ends) == self._room():
+            for ended in sorted(self._ends, key=lambda name: self._live[name].trial.number):
                 self._tell(ended)
             self._ends.clear()
 
     def _tell(self, trial_id: str) -> None:
         """Tell how a trial ended. One that the scheduler stopped is pruned in both."""
-        asked, result = self._ot_trials[trial_id], self._ends[trial_id]
+        (trial, asked), result = self._live.pop(trial_id), self._ends[trial_id]
         points = self._points.pop(trial_id, [])
         self._told += 1
-        trial = Trial(
-            number=self._numbers.pop(trial_id),
-            params=asked.params,
-            cell=asked.user_attrs["cell"],
-            state="errored",
-        )
         if result is None:
-            self._ot_study.tell(asked, state=TrialState.FAIL)
-            self.journal.write(trial)
+            if asked is not None:
+                self._ot_study.tell(asked, state=TrialState.FAIL)
+            self.journal.write(replace(trial, state="errored"))
             return
         state = "pruned" if result["state"] == "running" else result["state"]
+        if state == "pruned":
+            outcome = outcome_of(
+                self._job_of_this_code(trial), state, points, result["time_total_s"]
+            )
+            Ledger(self.context.compute.storage).write(outcome, None)
+        if asked is not None:
+            self._tell_optuna(asked, state, points)
+        step, value = int(points[-1]["step"]), points[-1]["probe"]
+        self.journal.write(replace(trial, state=state, step=step, value=value))
+
+    def _tell_optuna(self, asked: optuna.Trial, state: str, points: list[dict[str, float]]) -> None:
         for point in points:
             asked.report(point["probe"], int(point["step"]))
         asked.set_user_attr("state", state)
-        job = self._job_of_this_code(asked.params)
         if state == "pruned":
-            outcome = outcome_of(job, state, points, result["time_total_s"])
-            Ledger(self.context.compute.storage).write(outcome, None)
             self._ot_study.tell(asked, state=TrialState.PRUNED)
         else:
             self._ot_study.tell(asked, points[-1]["probe"])
-        step, value = int(points[-1]["step"]), points[-1]["probe"]
-        self.journal.write(replace(trial, state=state, step=step, value=value))
 
 
 def _point(result: dict[str, Any]) -> dict[str, float]:

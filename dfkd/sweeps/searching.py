@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dfkd.reporting.console import Console
@@ -39,6 +40,11 @@ def search_trials(
     note_changes(journal, context, console)
     if deterministic:
         journal.clear()
+    if not journal.read() and context.first_trial().is_default:
+        console.line(
+            "trial 0 is the default as it is: the space does not make it of its parameters (other "
+            "names, other choices, or values outside their ranges), so the sampler does not see it"
+        )
     batch = BATCH if deterministic else None
     search = SweepSearch(
         context,
@@ -82,7 +88,7 @@ def note_changes(journal: Journal, context: TrialContext, console: Console) -> N
 
 def is_changed(trial: Trial, context: TrialContext) -> bool:
     """Return whether the space makes another cell of the trial's parameters than was recorded."""
-    return not same_cell(context.cell_now(trial.params), trial.cell)
+    return not same_cell(context.cell_now(trial), trial.cell)
 
 
 def _again(trial: Trial, context: TrialContext) -> Trial:
@@ -90,7 +96,8 @@ def _again(trial: Trial, context: TrialContext) -> Trial:
 
     Where the space no longer takes its parameters, others are drawn in their place.
     """
-    cell = context.cell_now(trial.params)
-    drawn = context.default if trial.number == 0 else {}
-    params = drawn if cell is None else trial.params
-    return Trial(number=trial.number, params=params, cell=cell or "", state="running")
+    cell = context.cell_now(trial)
+    if cell is None and trial.number == 0:
+        return context.first_trial()
+    again = replace(trial, params={} if cell is None else trial.params, cell=cell or "")
+    return replace(again, state="running", step=0, value=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dfkd.reporting.numbers import interval, percent, points
-from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, short
+from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, column, short
 
 CONFIRMED = ("what", "test %", "n", "difference", "95 % interval")
 
@@ -14,7 +14,7 @@ Table = tuple[list[str], list[list[str]]]
 
 def best(data: SweepData, marks: Mapping[int, str] | None = None) -> Table:
     """Return the best trials that finished. marks: trial's number -> what stands behind it."""
-    header = ["trial", "probe", "validation", *data.scales]
+    header = ["trial", "probe", "validation", *map(column, data.scales)]
     rows = [
         [
             f"{t.number}{(marks or {}).get(t.number, '')}",
@@ -29,9 +29,8 @@ def best(data: SweepData, marks: Mapping[int, str] | None = None) -> Table:
 
 def marks(data: SweepData) -> dict[int, str]:
     """Return what stands behind the numbers of the default's and the winner's trial."""
-    winner = data.winner()
-    default = {data.trials[0].number: " (default)"}
-    return default if winner is None else default | {winner.number: " (winner)"}
+    marked = {" (default)": data.default(), " (winner)": data.winner()}
+    return {trial.number: mark for mark, trial in marked.items() if trial is not None}
 
 
 def confirmed(confirmation: Confirmation | None) -> list[list[str]]:
@@ -49,7 +48,7 @@ def confirmed(confirmation: Confirmation | None) -> list[list[str]]:
 
 def every_trial(data: SweepData) -> Table:
     """Return all trials in the order of their numbers."""
-    header = ["trial", "state", "step", "probe", *data.scales, "cell"]
+    header = ["trial", "state", "step", "probe", *map(column, data.scales), "cell"]
     rows = [
         [
             str(t.number),

@@ -17,19 +17,15 @@ STATES: dict[str, dict[str, Any]] = {
 
 def mark_trials(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequence[float]) -> None:
     """Draw each trial's probe at its place `xs`; the default and the winner are ringed."""
-    winner = data.winner()
     for state in STATES:
         scatter(
             axes,
             state,
             [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state],
         )
-    special = {
-        "the default": (data.trials[0], "s"),
-        **({"the winner": (winner, "D")} if winner else {}),
-    }
+    special = {"the default": (data.default(), "s"), "the winner": (data.winner(), "D")}
     for name, (trial, marker) in special.items():
-        at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t.number == trial.number]
+        at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t is trial]
         if at:
             axes.scatter(
                 *zip(*at, strict=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ray import tune
@@ -9,8 +10,19 @@ from ray import tune
 from dfkd.seeding import use_deterministic
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.findings import Trial
 from dfkd.training.cells import Computation, look_up
 from dfkd.training.inputs import MappedInputs
+
+
+def config_of(trial: Trial) -> dict[str, Any]:
+    """Return a trial as Tune passes it on: as text, whatever its parameters are called."""
+    return {"trial": json.dumps(trial.record())}
+
+
+def trial_in(config: dict[str, Any]) -> Trial:
+    """Return the trial that `config_of` wrote."""
+    return Trial(**json.loads(config["trial"]))
 
 
 class CellTrial(tune.Trainable):
@@ -29,7 +41,7 @@ class CellTrial(tune.Trainable):
     def _start(self, config: dict[str, Any]) -> None:
         where = self.context.compute
         self.computation = Computation(
-            self.context.job(config), self.inputs, Ledger(where.storage), where.device
+            self.context.job(trial_in(config)), self.inputs, Ledger(where.storage), where.device
         )
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -50,7 +62,7 @@ class CellTrial(tune.Trainable):
 
 def train_trial(config: dict[str, Any], context: TrialContext, mapped: MappedInputs) -> None:
     """Compute a trial's cell with several workers: a Tune function that drives a Ray Train run."""
-    job = context.job(config)
+    job = context.job(trial_in(config))
     known = look_up(job, Ledger(context.compute.storage))
     if known is None or not known.final:
         from ray.tune.integration.ray_train import TuneReportCallback

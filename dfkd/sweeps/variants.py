@@ -17,6 +17,8 @@ from optuna.distributions import (
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import changed, modules_of
 from dfkd.identity import Scalar
+from dfkd.sweeps.rehearsal import near_default
+from dfkd.sweeps.spaces import SpaceTrial
 
 Space = Callable[[Any], Experiment]
 
@@ -50,41 +52,6 @@ class Change:
         return changed(setting, changes, modules_of(self.params))
 
 
-class Narrowed:
-    """A trial for a space some of whose parameters are fixed: these are not asked for."""
-
-    def __init__(self, trial: Any, fixed: Mapping[str, Scalar]) -> None:
-        self._trial, self._fixed = trial, fixed
-
-    def suggest_float(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the fixed value, else the trial's."""
-        fixed = name in self._fixed
-        return self._fixed[name] if fixed else self._trial.suggest_float(name, *args, **kwargs)
-
-    def suggest_int(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the fixed value, else the trial's."""
-        fixed = name in self._fixed
-        return self._fixed[name] if fixed else self._trial.suggest_int(name, *args, **kwargs)
-
-    def suggest_categorical(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the fixed value, else the trial's."""
-        fixed = name in self._fixed
-        return (
-            self._fixed[name] if fixed else self._trial.suggest_categorical(name, *args, **kwargs)
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._trial, name)
-
-
-def first_trial(default: Mapping[str, Scalar]) -> optuna.Trial:
-    """Return a trial that suggests the default's values, and others where the default has none."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    study.enqueue_trial(dict(default))
-    return study.ask()
-
-
 def without_effect(
     space: Space, default: Mapping[str, Scalar], change: Change
 ) -> tuple[dict[str, Scalar], bool]:
@@ -94,8 +61,11 @@ def without_effect(
     or the ratio where the study varies it: a search over these would compute the same cell again
     and again.
     """
-    trial = first_trial(default)
-    here = change(space(trial)).fingerprint()
+    trial = near_default(default)
+    try:
+        here = change(space(SpaceTrial(trial))).fingerprint()
+    except optuna.TrialPruned:
+        here = None
 
     def matters(name: str, distribution: BaseDistribution) -> bool:
         return any(
@@ -110,8 +80,8 @@ def without_effect(
 def _at(space: Space, change: Change, params: Mapping[str, Any]) -> str | None:
     """Return the variant's fingerprint there; None where the space has other parameters."""
     try:
-        return change(space(optuna.trial.FixedTrial(dict(params)))).fingerprint()
-    except ValueError:
+        return change(space(SpaceTrial(optuna.trial.FixedTrial(dict(params))))).fingerprint()
+    except (ValueError, optuna.TrialPruned):
         return None
 
 
