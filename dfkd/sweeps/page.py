@@ -119,4 +119,5 @@ def trials_csv(data: SweepData) -> str:
         }
         for t in data.trials
     ]
-    return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    # as objects: a whole number stays one in a column with gaps
+    return str(pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n"))

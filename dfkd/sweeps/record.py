@@ -213,7 +213,7 @@ def text(data: SweepData) -> str:
     facts = asdict(data)
     for part in (facts, *facts["trials"], facts["confirmation"] or {}):
         for name, usual in USUAL.items():  # older records do without these
-            if part.get(name) == usual:
+            if name in part and part[name] == usual:
                 del part[name]
     return json.dumps(facts, indent=1) + "\n"
 

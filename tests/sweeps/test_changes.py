@@ -29,6 +29,7 @@ from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.searching import is_changed, note_changes
 from dfkd.sweeps.sweep import SEARCH, Sweep
+from dfkd.sweeps.trials import trial_in
 from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
@@ -88,7 +89,6 @@ class Project:
         )
         return TrialContext(
             space="changing",
-            default=default.params(),
             block=cell.block,
             run_context=run_context,
             compute=Compute(storage=self.storage),
@@ -114,12 +114,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 @pytest.fixture
 def searched(project: Project) -> list[dict[str, Scalar]]:
-    """The parameters of four trials that ended, and of a fifth that was interrupted."""
+    """The parameters of four trials that ended, and of a fifth that was interrupted.
+
+    The first is the default as it is: the space makes a piece of the user's in its place.
+    """
     search = project.search(project.write(PIECES))
-    params = [search.suggest(name) for name in "abcde"]
+    params = [drawn(search, name) for name in "abcde"]
     for number, name in enumerate("abcd"):
         search.on_trial_complete(name, ended(0.5 + number / 10))
     return [dict(found or {}) for found in params]
+
+
+def drawn(search: SweepSearch, name: str) -> dict[str, Scalar] | None:
+    """The parameters that the search suggests to a trial of Tune's; None for none yet."""
+    config = search.suggest(name)
+    return None if config is None else dict(trial_in(config).params)
 
 
 def ended(value: float) -> dict[str, Any]:
@@ -131,8 +140,8 @@ CHANGES: dict[str, tuple[Callable[[str], str], int]] = {  # of the helper; trial
     "nothing": (lambda text: text, 0),
     "a comment": (lambda text: text + "\n# more to come\n", 0),
     "a wider range": (lambda text: text.replace("0.05, 0.5", "0.01, 0.9"), 0),
-    "another rule": (lambda text: text.replace("import Balanced as", "import Random as"), 4),
-    "a piece's version": (lambda text: text.replace("[int] = 1", "[int] = 2"), 4),
+    "another rule": (lambda text: text.replace("import Balanced as", "import Random as"), 3),
+    "a piece's version": (lambda text: text.replace("[int] = 1", "[int] = 2"), 3),
 }
 
 
@@ -148,9 +157,10 @@ def test_trials_whose_cells_have_changed_are_run_again_and_the_others_are_not(
     said = [f"{again} of 5 trials are run again"] if again else []
     assert [line.split(":")[0] for line in console.lines] == said
     search = project.search(context)
-    assert len(told(project)) == 4 - again  # old probes are not told to the sampler
-    asked = [search.suggest(name) for name in "fghij"[: again + 1]]
-    assert asked == (searched if again else searched[4:])
+    # old probes are not told to the sampler, nor is trial 0, which the space does not make
+    assert len(told(project)) == 3 - again
+    asked = [drawn(search, name) for name in "fghij"[: again + 1]]
+    assert asked == (searched[1:] if again else searched[4:])
     records = project.journal().read()
     assert [trial.number for trial in records] == list(range(5))
     assert not any(is_changed(trial, context) for trial in records)
@@ -169,10 +179,9 @@ def test_where_the_space_asks_for_more_by_now_other_values_are_drawn(
     asks = 'rate=trial.suggest_float("dropping.rate", 0, 0.9)'
     context, console = project.write(PIECES.replace("rate=0.3", asks)), Said()
     note_changes(project.journal(), context, console)
-    assert [line.split(":")[0] for line in console.lines] == ["4 of 5 trials are run again"]
+    assert [line.split(":")[0] for line in console.lines] == ["3 of 5 trials are run again"]
     search = project.search(context)
-    asked = [search.suggest(name) for name in "fghij"]
-    assert asked[0] == {"selection.ratio": 0.1, "dropping.rate": 0.3}  # the default comes first
+    asked = [drawn(search, name) for name in "fghi"]
     assert all(found and found.keys() == {"selection.ratio", "dropping.rate"} for found in asked)
     assert [trial.number for trial in project.journal().read()] == list(range(5))
 
@@ -189,13 +198,13 @@ def test_a_second_look_finds_nothing_more_to_say(
 def test_values_outside_a_narrower_range_keep_their_cells_and_teach_the_sampler_nothing(
     project: Project, searched: list[dict[str, Scalar]]
 ) -> None:
-    context, console = project.write(PIECES.replace("0.05, 0.5", "0.08, 0.12")), Said()
+    context, console = project.write(PIECES.replace("0.05, 0.5", "0.05, 0.3")), Said()
     note_changes(project.journal(), context, console)
     assert not console.lines
-    inside = [params for params in searched[:4] if 0.08 <= float(params["selection.ratio"]) <= 0.12]
+    inside = [params for params in searched[1:4] if float(params["selection.ratio"]) <= 0.3]
     with pytest.warns(UserWarning, match="out of the range"):
         project.search(context)
-    assert 0 < len(told(project)) == len(inside) < 4
+    assert 0 < len(told(project)) == len(inside) < 3
 
 
 CHANGING = """

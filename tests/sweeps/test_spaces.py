@@ -1,0 +1,345 @@
+"""Spaces as people write them: what a trial suggests, and what the search makes of the default."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+import dfkd
+from dfkd.execution.compute import Compute
+from dfkd.experiment import Cell
+from dfkd.method.losses import RKD, Similarity
+from dfkd.reporting.console import Console
+from dfkd.seeding import Block
+from dfkd.storage import FolderStorage
+from dfkd.storage.layout import Key
+from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.driver import run_sweep
+from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.optuna_view import read_view
+from dfkd.sweeps.search import SweepSearch
+from dfkd.sweeps.searching import is_changed
+from dfkd.sweeps.spaces import SpaceTrial
+from dfkd.sweeps.sweep import SEARCH, Sweep
+from dfkd.training.cells import RunContext
+from dfkd.training.environment import this_environment
+from dfkd.training.inputs import inputs_key
+
+FOLDER = Key("sweeps/written")
+HEAD = """
+from dataclasses import replace
+import optuna
+from dfkd import choose
+from dfkd.experiment.recipes import digits
+from dfkd.method.losses import RKD, Similarity
+from dfkd.method.selection import Balanced, Random
+default = digits()  # Balanced(ratio=0.1), a batch of 64
+def with_batch(batch):
+    return replace(default, schedule=replace(default.schedule, batch=batch))
+def with_ratio(ratio):
+    return replace(default, selection=Balanced(ratio=ratio))
+def space(trial):
+"""
+CONDITION = """
+    if trial.suggest_categorical("selection", ["balanced", "random"]) == "balanced":
+        return with_ratio(trial.suggest_float("ratio_b", .1, .9))
+    return replace(default, selection=Random(rows=trial.suggest_int("rows_r", 64, 512, log=True)))
+"""
+LOSSES = {"rkd": RKD(weight=1.0), "none": None}
+
+
+def fixed(**params: Any) -> SpaceTrial:
+    return SpaceTrial(optuna.trial.FixedTrial(params))
+
+
+def test_a_piece_is_chosen_by_its_name() -> None:
+    assert dfkd.choose(fixed(implicit="rkd"), "implicit", LOSSES) == RKD(weight=1.0)
+    assert dfkd.choose(fixed(implicit="none"), "implicit", LOSSES) is None
+    held = SpaceTrial(optuna.trial.FixedTrial({}), {"implicit": "rkd"})
+    assert dfkd.choose(held, "implicit", LOSSES) == RKD(weight=1.0)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [(12, 16), (24, 8)],
+        [[1, 2], [3, 4]],
+        [{"batch": 8}, {"batch": 16}],
+        [((1, "a"), None), ()],
+        [np.int64(8), np.int64(16)],
+        [True, "true", None, 2.5],
+    ],
+)
+def test_any_plain_value_is_a_choice_and_comes_back_from_its_record(choices: list[Any]) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(8):
+        trial = study.ask()
+        chosen = SpaceTrial(trial).suggest_categorical("w", choices)
+        recorded = json.loads(json.dumps(trial.params))
+        assert chosen in choices
+        assert fixed(**recorded).suggest_categorical("w", choices) == chosen
+
+
+@pytest.mark.parametrize("piece", [Similarity(weight=1.0), Similarity, len, {1, 2}])
+def test_a_piece_as_a_choice_is_one_line_that_shows_how_to_name_it(piece: Any) -> None:
+    with pytest.raises(ValueError, match=r"'loss' .* choose\(trial, 'loss', {\"") as raised:
+        fixed().suggest_categorical("loss", [piece, None])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("options", [["rkd"], {}, {RKD: 1}])
+def test_options_without_names_are_refused(options: Any) -> None:
+    with pytest.raises(ValueError, match=r"'loss', .* takes names and pieces"):
+        dfkd.choose(fixed(), "loss", options)
+
+
+def test_a_choice_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'w' .* twice: '\(1, 2\)'"):
+        fixed().suggest_categorical("w", [(1, 2), "(1, 2)"])
+
+
+# ---- the search, without workers
+
+
+@pytest.fixture
+def context_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """`context_of(body)`: what the trials of a space share whose function has this body."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(body: str) -> TrialContext:
+        (tmp_path / "written_space.py").write_text(HEAD + body)
+        default = importlib.import_module("written_space").default
+        cell = Cell(experiment=default, block=Block(seed=SEARCH))
+        digests = {inputs_key(cell): ("teacher", "pool")}
+        return TrialContext(
+            space="written_space",
+            block=cell.block,
+            run_context=RunContext(environment=this_environment("cpu"), digests=digests),
+            compute=Compute(storage=FolderStorage(tmp_path / "runs")),
+        )
+
+    yield write
+    sys.modules.pop("written_space", None)
+
+
+def search_of(context: TrialContext, total: int = 6, batch: int | None = None) -> SweepSearch:
+    storage = context.compute.storage
+    view = storage.local(FOLDER / "optuna.log")
+    return SweepSearch(context, Journal(storage, FOLDER), view, seed=0, total=total, batch=batch)
+
+
+def journal(context: TrialContext) -> list[Trial]:
+    return Journal(context.compute.storage, FOLDER).read()
+
+
+def end(search: SweepSearch, name: str, value: float) -> None:
+    point = {"point/step": 200.0, "point/probe": value}
+    ended = {"probe": value, "state": "finished", "time_total_s": 1.0}
+    search.on_trial_complete(name, ended | point)
+
+
+MISSED: dict[str, tuple[str, dict[str, Any]]] = {  # bodies; what trial 0 is shown to have
+    "outside the range": (
+        'return with_ratio(trial.suggest_float("selection.ratio", .2, .9))',
+        {"selection.ratio": 0.1},
+    ),
+    "not on the grid": (
+        'return with_ratio(trial.suggest_float("selection.ratio", .05, .95, step=.1))',
+        {"selection.ratio": 0.1},
+    ),
+    "not among the choices": (
+        'return with_batch(trial.suggest_categorical("schedule.batch", [8, 32]))',
+        {"schedule.batch": 64},
+    ),
+    "other names": ('return with_ratio(trial.suggest_float("ratio", .05, .9))', {}),
+    "another kind of value": ('return with_ratio(trial.suggest_float("selection", .05, .9))', {}),
+    "under a condition": (CONDITION, {"selection": "balanced"}),
+    "pieces with names of their own": (
+        'return replace(default, implicit=choose(trial, "loss", {"a": RKD(weight=2), "b": None}))',
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSED)
+def test_a_default_that_the_space_does_not_make_is_tried_as_it_is(
+    case: str, context_of: Callable[..., TrialContext]
+) -> None:
+    body, shown = MISSED[case]
+    context = context_of(f"    {body}")
+    search = search_of(context)
+    for name in "abc":
+        search.suggest(name)
+        end(search, name, 0.5)
+    first, *others = journal(context)
+    assert first.is_default and dict(first.params) == shown and first.state == "finished"
+    assert context.made_of(first) == context.default()
+    assert not any(trial.is_default for trial in others)
+    again = search_of(context)  # a later call goes on
+    assert again.suggest("d") is not None
+    assert not any(is_changed(trial, context) for trial in journal(context))
+    view = read_view(context.compute.storage.local(FOLDER / "optuna.log"))
+    assert sorted(view) == [1, 2, 3]  # the sampler does not see it
+
+
+FITTING = {
+    "its own name": 'return with_ratio(trial.suggest_float("selection.ratio", .05, .9))',
+    "a choice": 'return with_batch(trial.suggest_categorical("schedule.batch", [8, 64]))',
+    "a grid": 'return with_ratio(trial.suggest_float("selection.ratio", .0, .9, step=.05))',
+}
+
+
+@pytest.mark.parametrize("case", FITTING)
+def test_a_default_that_the_space_makes_is_told_to_the_sampler(
+    case: str, context_of: Callable[..., TrialContext]
+) -> None:
+    context = context_of(f"    {FITTING[case]}")
+    search_of(context).suggest("a")
+    [first] = journal(context)
+    assert not first.is_default and context.made_of(first) == context.default()
+    assert read_view(context.compute.storage.local(FOLDER / "optuna.log")).keys() == {0}
+
+
+def test_an_interrupted_default_is_asked_for_again_as_it_is(
+    context_of: Callable[..., TrialContext],
+) -> None:
+    context = context_of(CONDITION)
+    search_of(context).suggest("a")
+    search_of(context).suggest("b")
+    [first] = journal(context)
+    assert first.is_default and first.state == "running"
+
+
+PRUNING = """
+    ratio = trial.suggest_float("selection.ratio", .05, .95)
+    if ratio > .3:
+        raise optuna.TrialPruned()
+    return with_ratio(ratio)
+"""
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_trial_that_the_space_prunes_is_pruned_and_counts(
+    batch: int | None, context_of: Callable[..., TrialContext]
+) -> None:
+    context = context_of(PRUNING)
+    search, asked = search_of(context, total=8, batch=batch), 0
+    while (config := search.suggest(str(asked))) != "FINISHED":
+        assert config is not None
+        end(search, str(asked), 0.5) if batch is None else None
+        asked += 1
+        if batch is not None and search.suggest("too many") is None:
+            for name in list(search._live):
+                end(search, name, 0.5)
+    trials = journal(context)
+    assert [trial.number for trial in trials] == list(range(8)) and all(t.ended for t in trials)
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert len(trials) - len(pruned) == asked and 0 < len(pruned) < 8
+    for trial in trials:
+        assert (float(trial.params["selection.ratio"]) > 0.3) == (trial in pruned)
+        assert not is_changed(trial, context)
+    search_of(context, total=8)
+    view = read_view(context.compute.storage.local(FOLDER / "optuna.log"))
+    if batch is None:
+        assert {n for n, t in view.items() if t.state.name == "PRUNED"} == {
+            trial.number for trial in pruned
+        }
+
+
+NAMES = (
+    "a/b",
+    "a/b/c",
+    "trial",
+    "probe",
+    "cell",
+    "config",
+    "grid_search",
+    "α β",
+    "$x_1$ & {y}",
+    "",
+)
+
+
+def test_a_parameter_may_have_any_name(context_of: Callable[..., TrialContext]) -> None:
+    context = context_of(
+        f"""
+    ratios = [trial.suggest_float(name, .05, .09) for name in {NAMES!r}]
+    return with_ratio(sum(ratios) / 2)
+"""
+    )
+    search = search_of(context)
+    for name in "ab":
+        search.suggest(name)
+        end(search, name, 0.5)
+    _, trial = journal(context)
+    assert tuple(trial.params) == NAMES
+    assert trial.cell == context.job(trial).name
+
+
+# ---- refused before anything is computed
+
+
+REFUSED = {
+    "other choices": (
+        """
+    big = trial.suggest_categorical("big", [True, False])
+    return with_batch(trial.suggest_categorical("batch", [128, 256] if big else [8, 16]))
+""",
+        r"'batch' in two ways, among .* another name in the other branch, \"batch_2\"",
+    ),
+    "another kind": (
+        """
+    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+        return with_ratio(trial.suggest_float("x", .1, .9))
+    return with_ratio(trial.suggest_int("x", 1, 9) / 10)
+""",
+        "'x' in two ways, as (float|int) and as (float|int)",
+    ),
+    "another scale": (
+        """
+    log = trial.suggest_categorical("kind", ["a", "b"]) == "a"
+    return with_ratio(trial.suggest_float("x", .1, .9, log=log))
+""",
+        "'x' in two ways, .* on a log scale",
+    ),
+    "a piece": (
+        'return replace(default, implicit=trial.suggest_categorical("loss", [RKD(weight=1.0)]))',
+        r"'loss' .* RKD among its choices: .*choose\(trial, 'loss'",
+    ),
+    "pruned throughout": ("raise optuna.TrialPruned()", "in all of 32 trials"),
+    "an empty range": (
+        'return with_ratio(trial.suggest_float("x", .9, .1))',
+        "the parameter 'x' of the space: .*low",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_space_that_cannot_be_searched_is_one_line_before_anything_is_computed(
+    case: str, context_of: Callable[..., TrialContext]
+) -> None:
+    body, line = REFUSED[case]
+    context = context_of(f"    {body}")
+
+    def never(*_: object) -> Any:
+        raise AssertionError("an executor was opened")
+
+    with pytest.raises(ValueError, match=line) as raised:
+        run_sweep(Sweep(space="written_space"), context.compute, Console(quiet=True), never)
+    assert "\n" not in str(raised.value)
+    assert not (Path(str(context.compute.storage.local(Key("cells")))).exists())
+
+
+def test_the_mark_of_a_default_as_it_is_survives_the_disk_and_older_records_have_none() -> None:
+    trial = Trial(number=0, params={}, cell="key", state="finished", step=5, value=0.5)
+    assert "is_default" not in trial.record()
+    marked = replace(trial, is_default=True)
+    assert Trial(**json.loads(json.dumps(marked.record()))) == marked
