@@ -39,5 +39,15 @@ class Compute:
     @property
     def device(self) -> str:
         """Return "cpu" or "cuda"."""
-        """Return "cpu" or "cuda"."""
         return "cuda" if self.gpus else "cpu"
+
+
+def check_gpu(compute: Compute) -> None:
+    """Raise ValueError where more GPUs are asked for than PyTorch sees in this process."""
+    import torch  # takes seconds, and commands that compute nothing need none
+
+    if compute.gpus and compute.gpus > (found := torch.cuda.device_count()):
+        raise ValueError(
+            f"--gpus {compute.gpus:g} asks for more than the {found} GPUs that PyTorch sees here: "
+            "leave out --gpus, or check the driver and that PyTorch was installed with CUDA"
+        )

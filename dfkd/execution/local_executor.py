@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dfkd.execution.compute import Compute
+from dfkd.execution.compute import Compute, check_gpu
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
@@ -35,12 +35,13 @@ def local_executor(
 ) -> Iterator[LocalExecutor]:
     """Prepare everything that these cells read, in this process.
 
-    Raises ValueError for several workers, which need Ray.
+    Raises ValueError for several workers, which need Ray, and for a GPU that is not there.
     """
     if where.workers > 1:
         raise ValueError(
             f"this process is one worker, but got workers={where.workers!r}: use Ray's executor"
         )
+    check_gpu(where)
     use_deterministic(where.cpus)
     with using(where.storage):
         distinct = {inputs_key(cell): cell for cell in cells}

@@ -10,7 +10,7 @@ import ray
 
 from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.pools import PoolFiles
-from dfkd.execution.compute import Compute
+from dfkd.execution.compute import Compute, check_gpu
 from dfkd.execution.session import session
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
@@ -118,11 +118,15 @@ def _pack(source: InputSource, storage: Storage) -> MappedInputs:
 
 
 def environment_of_workers(compute: Compute) -> Environment:
-    """Return on what workers compute. One of them is asked: the driver may have no GPU."""
+    """Return on what workers compute. One of them is asked: the driver may have no GPU.
+
+    Raises ValueError where PyTorch makes no use of the GPU that Ray has given it.
+    """
     task = _environment.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
     return ray.get(task.remote(compute))
 
 
 @ray.remote
 def _environment(compute: Compute) -> Environment:
+    check_gpu(compute)
     return this_environment(compute.device, compute.workers, compute.cpus)

@@ -35,13 +35,14 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
     Raises ValueError before anything is written if the cluster can never hold one cell.
     """
     with session(where):
+        environment = environment_of_workers(where)  # first of all: it says if a GPU is of no use
         prepared = prepare(cells, where, console)
         digests = {
             key: (inputs.source.teacher.digest, inputs.source.pool.digest)
             for key, inputs in prepared.items()
         }
         run_context = RunContext(
-            environment=environment_of_workers(where),
+            environment=environment,
             digests=digests,
             tags=commits(),
             accept_changed_code=where.accept_changed_code,

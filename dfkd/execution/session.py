@@ -11,21 +11,43 @@ from pathlib import Path
 import ray
 
 from dfkd.execution.compute import Compute
+from dfkd.execution.starting import check_address, check_folders
 from dfkd.storage.lease import using
 from dfkd.storage.variables import variable
 
 
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
-    """Start or join Ray. Raises ValueError if the cluster can never hold one cell.
+    """Start or join Ray.
 
-    `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
-    `ray job submit` sets, makes us join one.
+    Raises ValueError if that cannot be, or if the cluster can never hold one cell. `ray.init()`
+    alone would join any cluster that it finds on the host; only RAY_ADDRESS, which `ray job submit`
+    sets, makes us join one.
     """
     address = variable("RAY_ADDRESS") or "local"
     local = address == "local"
+    check_address(address)
+    if local:
+        check_folders()
     # the coming default; silences Ray's warning
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        _init(address, local, compute)
+    except ConnectionError as error:
+        raise ValueError(
+            f"no cluster was found at RAY_ADDRESS={address!r} "
+            f"({str(error).splitlines()[0].rstrip('.')}): start one, or unset RAY_ADDRESS to "
+            "compute on this machine"
+        ) from error
+    try:
+        check_capacity(compute)
+        with using(compute.storage):
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _init(address: str, local: bool, compute: Compute) -> None:
     ray.init(
         address=address,
         include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
@@ -36,12 +58,6 @@ def session(compute: Compute) -> Iterator[None]:
         _system_config={"idle_worker_killing_time_threshold_ms": 600_000} if local else None,
         runtime_env={"env_vars": worker_environment(compute)},
     )
-    try:
-        check_capacity(compute)
-        with using(compute.storage):
-            yield
-    finally:
-        ray.shutdown()
 
 
 def worker_environment(compute: Compute) -> dict[str, str]:
