@@ -26,7 +26,7 @@ from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
 from dfkd.storage import Storage, layout
-from dfkd.storage.files import replace_file, write_json
+from dfkd.storage.files import is_half
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +77,17 @@ class SupervisedTeacher(BaseTeacher):
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         """Return the teacher, trained unless the same was trained in this storage before."""
-        folder = storage.local(layout.teacher(digest([spec(self), spec(task), seed])))
-        if not (folder / layout.TEACHER_NOTE).exists():
-            _store(
-                folder,
-                self._train(task, seed),
-                {"teacher": spec(self), "task": spec(task), "seed": seed},
-            )
-        kept = TeacherFile(path=str(folder / layout.TEACHER_WEIGHTS), network=self.network).obtain(
-            task, storage
+        folder = layout.teacher(digest([spec(self), spec(task), seed]))
+        if not storage.exists(folder / layout.TEACHER_NOTE):
+            weights = self._train(task, seed).state_dict()
+            tensors = {name: value.contiguous() for name, value in weights.items()}
+            storage.replace(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(tensors, half))
+            note = {"teacher": spec(self), "task": spec(task), "seed": seed}
+            storage.write_json(folder / layout.TEACHER_NOTE, note)  # last: it is complete
+        file = TeacherFile(
+            path=str(storage.local(folder / layout.TEACHER_WEIGHTS)), network=self.network
         )
-        return replace(kept, origin="trained here")
+        return replace(file.obtain(task, storage), origin="trained here")
 
     def _train(self, task: Task, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -117,20 +117,15 @@ class SupervisedTeacher(BaseTeacher):
         return module
 
 
-def _store(folder: Path, module: nn.Module, configuration: dict[str, object]) -> None:
-    """Write the weights first and the configuration last: with it a folder is complete."""
-    weights = {name: value.contiguous() for name, value in module.state_dict().items()}
-    replace_file(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(weights, half))
-    write_json(folder / layout.TEACHER_NOTE, configuration)
-
-
 def stored_digest(folder: Path) -> str | None:
     """Return the digest of the teacher that was trained into a folder.
 
     None where there is no complete one, or anything else beside it.
     """
     ours = {layout.TEACHER_NOTE, layout.TEACHER_WEIGHTS}
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} != ours:
+    if not folder.is_dir():
+        return None
+    if {path.name for path in folder.iterdir() if not is_half(path.name)} != ours:
         return None
     try:
         note = json.loads((folder / layout.TEACHER_NOTE).read_text())
