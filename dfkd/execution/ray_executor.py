@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import ray
 from ray.exceptions import RayError
 
+from dfkd.execution.board import SharedCell
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
@@ -22,8 +23,8 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.storage.lease import log
-from dfkd.storage.ledger import Outcome
-from dfkd.training.cells import Job, RunContext, compute
+from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.training.cells import Job, RunContext, compute, outcome_that_serves
 from dfkd.training.inputs import MappedInputs, inputs_key
 from dfkd.training.provenance import commits
 
@@ -88,15 +89,36 @@ class RayExecutor:
         return self._by_groups(jobs) if self.where.workers > 1 else self._by_warm_workers(jobs)
 
     def _by_groups(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
-        from ray.train import TrainingFailedError  # Ray Train takes seconds to import
-
-        from dfkd.execution.train_group import distribute
-
+        storage, unknown = self.where.storage, list[Job]()
         for job in jobs:
             try:
-                yield distribute(job, self.inputs(job.cell), self.where, self.console.warn)
-            except (TrainingFailedError, ValueError) as error:
-                yield failure_of(job, str(error), self.where.storage, self.console)
+                known = outcome_that_serves(job, Ledger(storage))
+            except ValueError as error:
+                yield failure_of(job, str(error), storage, self.console)
+                continue
+            if known is None:
+                unknown.append(job)
+            else:
+                yield known
+        if unknown:
+            yield from self._in_groups(unknown)
+
+    def _in_groups(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
+        from dfkd.execution.worker_groups import compute_in, worker_groups  # takes seconds
+
+        storage = self.where.storage
+        mapped = [self.prepared[inputs_key(job.cell)].mapped for job in jobs]
+        ray.wait(list(set(mapped)), num_returns=len(set(mapped)))  # a group takes their CPUs
+        cells = [
+            SharedCell(job=job, mapped=ref, storage=storage)
+            for job, ref in zip(jobs, mapped, strict=True)
+        ]
+        with worker_groups(self.where, len(cells)) as groups:
+            for ended in compute_in(groups, cells, self.console.warn):
+                if isinstance(ended, Outcome):
+                    yield ended
+                else:
+                    yield failure_of(*ended, storage, self.console)
 
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where

@@ -1,46 +1,114 @@
-"""Ray Train: two workers compute the same cell as one."""
+"""Groups of workers on Ray Train: the numbers of one worker, cell after cell, whatever is lost."""
 
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from dfkd.execution.compute import Compute
-from dfkd.execution.ray_executor import ray_executor
+from dfkd.execution.ray_executor import RayExecutor, ray_executor
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import SmallResNet
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger
+from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import compute
 
 
-def test_two_workers_and_one_give_the_same_weights(tiny: Experiment, tmp_path: Path) -> None:
-    """20 steps at the same global batch, a projector included.
-
-    GroupNorm: BatchNorm sees its worker's part only.
-    """
+@pytest.fixture(scope="module")
+def cell(tiny: Experiment) -> Cell:
+    """20 steps, a projector included; GroupNorm: BatchNorm sees its worker's part only."""
     experiment = replace(
         tiny,
         student=SmallResNet(width=8, stem_stride=2, norm="group"),
         teacher=replace(tiny.teacher, network=SmallResNet(width=16, stem_stride=2)),  # type: ignore[call-arg]
         schedule=replace(tiny.schedule, steps=20, batch=16, evaluations=2),
     )
-    cell = Cell(experiment=experiment, block=Block(seed=3))
-    where = Compute(storage=FolderStorage(tmp_path), workers=2)
-    with ray_executor([cell], where, Console(quiet=True)) as executor:
-        job = executor.run_context.job(cell, read_test=True)
-        done, failures = executor.compute("two workers", [job], lambda outcome: None)
-        alone = replace(job, environment=replace(job.environment, workers=1))
-        one = compute(alone, executor.inputs(cell).open(), FolderStorage(tmp_path))
+    return Cell(experiment=experiment, block=Block(seed=3))
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> FolderStorage:
+    return FolderStorage(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def executor(cell: Cell, storage: FolderStorage) -> Iterator[RayExecutor]:
+    with ray_executor([cell], Compute(storage=storage, workers=2), Console(quiet=True)) as opened:
+        yield opened
+
+
+def train_workers() -> list[int]:
+    """The processes of all groups' workers below this one."""
+    parent, title = dict[int, int](), dict[int, str]()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent[int(folder.name)] = int(
+                folder.joinpath("stat").read_text().rsplit(")")[-1].split()[1]
+            )
+            title[int(folder.name)] = folder.joinpath("cmdline").read_text()
+
+    def is_ours(process: int) -> bool:
+        return process == os.getpid() or (process in parent and is_ours(parent[process]))
+
+    return [
+        process for process, text in title.items() if "TrainWorker" in text and is_ours(process)
+    ]
+
+
+def test_a_group_computes_cell_after_cell_and_survives_a_lost_worker(
+    executor: RayExecutor, cell: Cell, storage: FolderStorage, tmp_path: Path
+) -> None:
+    other = replace(cell, block=Block(seed=4))
+    odd = replace(
+        cell,
+        experiment=replace(
+            cell.experiment, schedule=replace(cell.experiment.schedule, batch=15, steps=21)
+        ),
+    )
+    jobs = [executor.run_context.job(c, read_test=c is cell) for c in (odd, cell, other)]
+    killed = list[int]()
+
+    def kill_once(outcome: Outcome) -> None:
+        if not killed:
+            killed.append(train_workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    done, [failure] = executor.compute("two of three", jobs, kill_once)
+    assert killed and list(done) == [jobs[1].name, jobs[2].name]
+    assert failure.job == jobs[0] and failure.reason.endswith("but got batch=15, workers=2")
+    assert not train_workers()
+
+    apart = FolderStorage(tmp_path)
+    again, _ = executor.apart(apart).compute("in one group", jobs[1:], lambda outcome: None)
+    assert [again[name].points for name in done] == [outcome.points for outcome in done.values()]
+    for name in done:
+        one, two = Ledger(storage).weights(name), Ledger(apart).weights(name)
+        assert all(torch.equal(one[key], two[key]) for key in two)
+    left = {file.name for root in (storage.root, tmp_path) for file in root.rglob("*")}
+    assert not left & {"lease", "checkpoint.pt"} and not list(tmp_path.glob("train/*"))
+
+
+def test_two_workers_and_one_give_the_same_weights(
+    executor: RayExecutor, cell: Cell, storage: FolderStorage
+) -> None:
+    job = executor.run_context.job(cell, read_test=True)
+    done, failures = executor.compute("two workers", [job], lambda outcome: None)
+    alone = replace(job, environment=replace(job.environment, workers=1))
+    one = compute(alone, executor.inputs(cell).open(), storage)
     assert not failures
     two = done[job.name]
     assert two.state == "finished" and 0 < two.metrics["test"] < 1
     assert one.cell != two.cell  # another environment is another cell
-    ledger = Ledger(FolderStorage(tmp_path))
+    ledger = Ledger(storage)
     mine, others = ledger.weights(one.cell), ledger.weights(two.cell)
     worst = max(float((mine[name] - others[name]).abs().max()) for name in mine)
     assert worst <= 1e-5, worst
-    moved = experiment.student.build(10, 1).state_dict()
+    moved = cell.experiment.student.build(10, 1).state_dict()
     assert any(not torch.equal(mine[name], moved[name]) for name in mine)

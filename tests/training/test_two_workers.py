@@ -48,7 +48,7 @@ def port() -> int:
 
 def work(rank: int, folder: Path, number: int) -> None:
     """One of the two processes."""
-    from dfkd.execution.train_group import SharedRun
+    from dfkd.execution.shared_run import SharedRun
 
     use_deterministic(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(number)}

@@ -1,0 +1,124 @@
+"""The board between a driver and a group of workers: what is asked of it, and what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from dfkd.storage import Storage
+from dfkd.storage.ledger import Outcome
+from dfkd.training.cells import Job
+from dfkd.training.inputs import MappedInputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCell:
+    """What every worker of a group needs for a cell."""
+
+    job: Job
+    mapped: ray.ObjectRef[MappedInputs]
+    storage: Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An order for the next point of a cell; the first one of a name begins the cell.
+
+    cell: None to let go of the cell that is under way.
+    """
+
+    name: str
+    cell: ray.ObjectRef[SharedCell] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The next point of a cell. outcome: with the last one."""
+
+    report: dict[str, Any]
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Another command computes the cell. line: what the driver has to say of it, or empty."""
+
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The cell could not be computed. final: nor could it be if it were tried again."""
+
+    log: str
+    final: bool
+
+
+Answer = Point | Held | Failed | None  # None: the cell was let go of
+LOST = Failed(log="the workers were lost while they computed the cell", final=False)
+
+
+class Board:
+    """An actor that outlives the workers, so that a driver asks whichever are there.
+
+    A worker or driver that is killed while it waits here leaves nothing behind that could take what
+    is meant for its successor.
+    """
+
+    def __init__(self) -> None:
+        self.alive, self.starts = asyncio.Event(), 0
+        self.orders = asyncio.Queue[Order | None]()
+        self.taken: Order | None = None
+        self.asked = dict[str, asyncio.Future[Answer]]()
+
+    async def ask(self, order: Order) -> Answer:
+        """Return the group's answer to this order, once there is a group."""
+        await self.alive.wait()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.asked[order.name] = answer
+        self.orders.put_nowait(order)
+        return await answer
+
+    async def end(self) -> None:
+        """Let the group end when it has done what it was asked for."""
+        self.orders.put_nowait(None)
+
+    async def join(self) -> int:
+        """Begin anew with a group that has just started; return the number of its start."""
+        self.starts += 1
+        self.orders = asyncio.Queue()
+        for name in list(self.asked):
+            self._answer(name, LOST)
+        self.alive.set()
+        return self.starts
+
+    async def take(self, timeout_s: float) -> Order | str:
+        """Return the next order, "end" or, after so many seconds without one, "wait"."""
+        try:
+            order = await asyncio.wait_for(self.orders.get(), timeout_s)
+        except TimeoutError:
+            return "wait"
+        self.taken = order
+        return "end" if order is None else order
+
+    async def current(self) -> Order | None:
+        """Return the order that was taken last."""
+        return self.taken
+
+    async def answer(self, name: str, answer: Answer) -> None:
+        """Answer the order of this name."""
+        self._answer(name, answer)
+
+    async def fail(self, start: int, name: str, failed: Failed) -> None:
+        """Say that a worker of this start fails, and the group with it; the first one counts."""
+        if start == self.starts:
+            self.alive.clear()
+            self._answer(name, failed)
+
+    def _answer(self, name: str, answer: Answer) -> None:
+        asked = self.asked.pop(name, None)
+        if asked is not None and not asked.done():
+            asked.set_result(answer)

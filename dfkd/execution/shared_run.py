@@ -1,0 +1,107 @@
+"""One run over several processes, each of which works on its part of every batch.
+
+Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the
+student's outputs together again, with gradients, before the losses: relations see the whole batch,
+and the loss is the one of a single worker. BatchNorm in the student normalises with its worker's
+part only, so students with BatchNorm agree between numbers of workers in distribution, not in
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.distributed
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+from torch.nn.parallel import DistributedDataParallel
+
+from dfkd.experiment import Cell
+from dfkd.method.losses import Outputs
+from dfkd.method.selection import Redraw
+from dfkd.training.distill import Run
+from dfkd.training.inputs import Inputs
+from dfkd.training.teacher_outputs import LiveTeacher
+
+
+class Refused(ValueError):
+    """A run that no worker has begun; they are all ready for another one."""
+
+
+class SharedRun(Run):
+    """A run of which this worker does its part.
+
+    Raises Refused, in all workers, where one of them cannot begin: for a batch that cannot be split
+    evenly, or whatever else `Run` raises ValueError for.
+    """
+
+    def __init__(self, cell: Cell, inputs: Inputs, device: str) -> None:
+        self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        why: ValueError | None = None
+        try:
+            _check_batch(cell, self.workers)
+            super().__init__(cell, inputs, device)
+        except ValueError as error:
+            why = error
+        _begin_together(why, device)
+        # what is no parameter need not be sent round: statistics are those of the first worker,
+        # which writes the student; what a loss remembers of each row is equal everywhere, because
+        # losses see the whole batch
+        self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
+
+    def terms(
+        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
+    ) -> dict[str, Tensor]:
+        """Return the losses of the whole batch; the student sees this worker's part only."""
+        parts = [self.part(images_BCHW) for images_BCHW in views]
+        terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
+        return terms
+
+    def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
+        """Return the first worker's draw.
+
+        Statistics of BatchNorm differ between workers, and so might what they draw.
+        """
+        places = torch.from_numpy(super().drawn(redraw)).to(self.device)
+        torch.distributed.broadcast(places, 0)
+        return places.cpu().numpy()
+
+    def ask(self, teacher: LiveTeacher, images_BCHW: Tensor) -> Outputs:
+        """Return what the teacher says of the batch, each worker having asked about its part.
+
+        What a teacher in eval mode says of an image depends on that image alone.
+        """
+        with torch.no_grad():
+            return super().ask(teacher, self.part(images_BCHW)).each(_gather)
+
+    def seed_of_draws(self, step: int) -> int:
+        """Return a seed that differs between workers, which draw for different images."""
+        return super().seed_of_draws(step) + self.rank
+
+    def part(self, whole: Tensor) -> Tensor:
+        """Return this worker's part of a batch."""
+        size = len(whole) // self.workers
+        return whole[self.rank * size : (self.rank + 1) * size]
+
+
+def _gather(part: Tensor) -> Tensor:
+    return torch.cat(all_gather(part))  # type: ignore[no-untyped-call]
+
+
+def _check_batch(cell: Cell, workers: int) -> None:
+    batch = cell.experiment.schedule.batch
+    if batch % workers:
+        raise ValueError(
+            f"schedule.batch must be a multiple of the workers, but got {batch=}, {workers=}"
+        )
+
+
+def _begin_together(why: ValueError | None, device: str) -> None:
+    """Raise Refused where a worker cannot begin: alone, the others would wait for it for ever."""
+    refused = torch.tensor(float(why is not None), device=device)
+    torch.distributed.all_reduce(refused)
+    if refused:
+        raise Refused(str(why or "another worker cannot begin the cell")) from why

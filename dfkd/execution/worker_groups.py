@@ -1,0 +1,177 @@
+"""Groups of workers that stay: one Ray Train run each, in which they take cell after cell.
+
+To start a group costs 20 s and more, a further cell in it a tenth of a second. Ray Train starts a
+group anew when one of its workers is lost or raises; the cell goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from dfkd.execution.board import LOST, Answer, Board, Failed, Held, Order, Point, SharedCell
+from dfkd.execution.compute import Compute
+from dfkd.execution.group_worker import work
+from dfkd.execution.session import slots
+from dfkd.storage import layout
+from dfkd.storage.ledger import Outcome
+from dfkd.storage.scratch import scratch_folder
+from dfkd.training.cells import Job
+
+ATTEMPTS = 3  # at a cell whose workers are lost, or raise what is no ValueError
+END_S = 30.0
+
+
+class CellFailed(Exception):
+    """A cell that could not be computed in all attempts; its text is the log."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of workers. board: where it is asked. run: its Ray Train run."""
+
+    board: Any
+    run: ray.ObjectRef[None]
+
+    def ask(self, order: Order) -> ray.ObjectRef[Answer]:
+        """Order the next point of a cell; the answer may take as long as that does."""
+        asked: ray.ObjectRef[Answer] = self.board.ask.remote(order)
+        return asked
+
+
+class CellInGroup:
+    """A cell that a group computes: `ask` for a point, then `hear` the answer, until `outcome`."""
+
+    def __init__(self, job: Job, cell: ray.ObjectRef[SharedCell]) -> None:
+        self.job = job
+        self.order = Order(name=uuid.uuid4().hex, cell=cell)
+        self.step, self.attempts = -1.0, 1
+        self.log = LOST.log
+        self.outcome: Outcome | None = None
+
+    def hear(self, answer: Answer) -> dict[str, Any] | None:
+        """Return the report of a point that is new; None where one has to ask again.
+
+        After a restart the group tells all points once more. Raises CellFailed.
+        """
+        if isinstance(answer, Failed):
+            self.log = answer.log if answer != LOST else self.log
+            if answer.final or self.attempts == ATTEMPTS:
+                raise CellFailed(self.log)
+            self.attempts += 1
+        if not isinstance(answer, Point):
+            return None
+        self.outcome = answer.outcome
+        step = float(answer.report["point"]["step"])
+        if step <= self.step:
+            return None
+        self.step = step
+        return answer.report
+
+
+@contextmanager
+def worker_groups(where: Compute, cells: int) -> Iterator[list[Group]]:
+    """Start groups for so many cells, as many as fit on the cluster side by side.
+
+    At the end they are told to end; after an error they are stopped.
+    """
+    count, restarts = min(slots(where), cells), ATTEMPTS * cells
+    with scratch_folder(where.storage, layout.TRAIN_SCRATCH) as scratch:
+        groups = [
+            _start(where, str(scratch), f"group-{number}", restarts) for number in range(count)
+        ]
+        try:
+            yield groups
+            for group in groups:
+                group.board.end.remote()
+            ray.wait([group.run for group in groups], num_returns=count, timeout=END_S)
+        finally:
+            for group in groups:
+                ray.cancel(group.run, force=True)  # without effect on one that is over
+                ray.kill(group.board)
+
+
+def _start(where: Compute, scratch: str, name: str, restarts: int) -> Group:
+    board = ray.remote(num_cpus=0)(Board).remote()
+    return Group(board, _fit.remote(where, board, scratch, name, restarts))
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _fit(where: Compute, board: Any, scratch: str, name: str, restarts: int) -> None:
+    """Run Ray Train's driver in a task: it can be stopped, and its log does not mix with ours."""
+    TorchTrainer(
+        work,
+        train_loop_config={"where": where, "board": board},
+        torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=where.workers,
+            use_gpu=bool(where.gpus),
+            resources_per_worker={"CPU": where.cpus, **({"GPU": where.gpus} if where.gpus else {})},
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=scratch,
+            # -1, the default of the second limit, would try to start workers for ever on a cluster
+            # that cannot hold them
+            failure_config=FailureConfig(max_failures=restarts, controller_failure_limit=5),  # type: ignore[call-arg]
+        ),
+    ).fit()
+
+
+def compute_in(
+    groups: Sequence[Group], cells: Iterable[SharedCell], say: Callable[[str], None]
+) -> Iterator[Outcome | tuple[Job, str]]:
+    """Yield the outcomes of the cells as they end; a job and its log where that failed.
+
+    say: told of cells that other commands hold.
+    """
+    waiting = deque(CellInGroup(cell.job, ray.put(cell)) for cell in cells)
+    free = deque(groups)
+    asked = dict["ray.ObjectRef[Answer]", tuple[Group, CellInGroup]]()
+    log = ""
+    while asked or (waiting and free):
+        while waiting and free:
+            group, cell = free.popleft(), waiting.popleft()
+            asked[group.ask(cell.order)] = group, cell
+        ended, _ = ray.wait([*asked, *(group.run for group, _ in asked.values())])
+        ref = next(r for r, (g, _) in asked.items() if ended[0] in (r, g.run))
+        group, cell = asked.pop(ref)
+        if ref != ended[0]:  # Ray Train has given up; the group takes no further cell
+            log = _last_words(group)
+            yield cell.job, log
+            continue
+        try:
+            answer = ray.get(ref)
+            cell.hear(answer)
+        except (CellFailed, RayError) as error:
+            yield cell.job, str(error)
+            free.append(group)
+            continue
+        if cell.outcome is not None:
+            yield cell.outcome
+            free.append(group)
+        elif isinstance(answer, Held):
+            if answer.line:
+                say(answer.line)
+            waiting.append(cell)  # the others first
+            free.append(group)
+        else:
+            asked[group.ask(cell.order)] = group, cell
+    yield from ((cell.job, log) for cell in waiting)
+
+
+def _last_words(group: Group) -> str:
+    try:
+        ray.get(group.run)
+    except RayError as error:
+        return str(error)
+    return "its workers have ended"

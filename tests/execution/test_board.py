@@ -1,0 +1,84 @@
+"""The board between a driver and its workers, whatever becomes of those who wait at it."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from dfkd.execution.board import LOST, Board, Failed, Order, Point
+from dfkd.execution.worker_groups import ATTEMPTS, CellFailed, CellInGroup
+
+CELL = cast(Any, "a cell")
+FIRST, SECOND = Order(name="first", cell=CELL), Order(name="second", cell=CELL)
+
+
+def point(step: float) -> Point:
+    return Point(report={"point": {"step": step}}, outcome=None)
+
+
+def test_an_order_waits_for_the_group_and_is_answered() -> None:
+    async def play() -> None:
+        board = Board()
+        asked = asyncio.create_task(board.ask(FIRST))
+        assert await board.take(0.01) == "wait"
+        assert await board.join() == 1
+        assert await board.take(1) == FIRST == await board.current()
+        await board.answer("first", point(5))
+        assert await asked == point(5)
+
+    asyncio.run(play())
+
+
+def test_who_was_lost_takes_nothing_from_its_successor() -> None:
+    async def play() -> None:
+        board = Board()
+        await board.join()
+        lost = asyncio.create_task(board.take(100))  # by a worker that is killed at this moment
+        await asyncio.sleep(0)
+        await board.join()
+        asked = asyncio.create_task(board.ask(FIRST))
+        assert await board.take(1) == FIRST and not lost.done()
+        await board.join()  # the second one is lost with the order in its hands
+        assert await asked == LOST
+        lost.cancel()
+
+    asyncio.run(play())
+
+
+def test_the_first_failure_of_a_start_counts() -> None:
+    async def play() -> None:
+        board = Board()
+        start = await board.join()
+        asked = asyncio.create_task(board.ask(FIRST))
+        await board.take(1)
+        root = Failed(log="ValueError: the cause", final=True)
+        await board.fail(start, "first", root)
+        await board.fail(start, "first", Failed(log="RuntimeError: peer closed", final=False))
+        assert await asked == root
+        later = asyncio.create_task(board.ask(SECOND))  # is not given to a group that ends
+        await asyncio.sleep(0.01)
+        await board.join()
+        await board.fail(start, "second", root)  # too late: there is another group
+        assert await board.take(1) == SECOND
+        await board.answer("second", point(1))
+        assert await later == point(1)
+
+    asyncio.run(play())
+
+
+def test_points_told_again_after_a_restart_are_passed_over() -> None:
+    cell = CellInGroup(CELL, CELL)
+    told = [point(5), point(10), LOST, point(5), point(10), point(15)]
+    reports = [cell.hear(answer) for answer in told]
+    assert [r["point"]["step"] for r in reports if r is not None] == [5, 10, 15]
+
+
+def test_a_cell_fails_for_good_after_its_attempts_or_at_once() -> None:
+    cell = CellInGroup(CELL, CELL)
+    cell.hear(Failed(log="out of memory", final=False))
+    for _ in range(ATTEMPTS - 2):
+        cell.hear(LOST)
+    with pytest.raises(CellFailed, match="out of memory"):
+        cell.hear(LOST)
+    with pytest.raises(CellFailed, match="batch"):
+        CellInGroup(CELL, CELL).hear(Failed(log="batch", final=True))
