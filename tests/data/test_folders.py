@@ -172,6 +172,18 @@ BAD = {
         {},
         "make it there, with one image or more of that class",
     ),
+    "a class spelled in two ways": (
+        lambda root: [
+            (root / split / "cat").rename(root / split / name)
+            for split, name in (
+                ("train", "caf\u00e9"),
+                ("val", "cafe\u0301"),
+                ("test", "caf\u00e9"),
+            )
+        ],
+        {},
+        "is spelled in two ways: in ",
+    ),
     "images without classes": (
         lambda root: [shutil.rmtree(folder) for folder in root.glob("*/*")],
         {},

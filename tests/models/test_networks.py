@@ -186,6 +186,10 @@ def test_finding_stages_does_not_move_the_random_state():
             r"torchvision.s classifiers, alexnet, .*, but got name=.resnet.",
         ),
         (lambda: Torchvision(name="fcn_resnet50"), r"one of torchvision's classifiers"),
+        (
+            lambda: Torchvision(name="squeezenet1_1"),
+            r"head is a Linear layer, but got squeezenet1_1",
+        ),
     ],
 )
 def test_impossible_networks_are_refused(make, message):

@@ -6,6 +6,7 @@ from there. N images, H height, W width, C channels.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,9 @@ class _Folder(BaseTask):
         first = names[splits[0]]
         for split, others in names.items():
             if odd := sorted(set(first) ^ set(others)):
+                composed = {name: unicodedata.normalize("NFC", name) for name in odd}
+                if twice := [n for n in odd if composed[n] != n and composed[n] in odd]:
+                    raise ValueError(_spelled_in_two_ways(twice[0], splits[0], split))
                 has, lacks = (splits[0], split) if odd[0] in first else (split, splits[0])
                 raise ValueError(
                     f"all splits must have the same subfolders, one for each class, but {odd[0]!r} "
@@ -91,6 +95,16 @@ class _Folder(BaseTask):
                     "that class"
                 )
         return in_order(first, self.class_order)
+
+
+def _spelled_in_two_ways(name: str, *splits: Path) -> str:
+    """Return what to do about a class that is written NFD in one split and NFC in the other."""
+    [where] = [split for split in splits if name in class_names(split)]
+    return (
+        f"all splits must have the same subfolders, one for each class, but {name!r} is spelled in "
+        f"two ways: in {where} its accents are marks of their own (NFD, as macOS may write them); "
+        "rename it there as it is called in the other splits"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

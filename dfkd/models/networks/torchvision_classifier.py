@@ -25,7 +25,7 @@ class Torchvision(BaseNetwork):
     It is for images of the size that it was made for.
     name: as in torchvision.models.list_models, such as "resnet50". Where images have other than
     three channels, the first convolution is made for them. The auxiliary heads of GoogLeNet and
-    Inception are left out.
+    Inception are left out. SqueezeNet, which has no Linear layer as its head, does not serve.
     """
 
     name: str
@@ -43,6 +43,11 @@ class Torchvision(BaseNetwork):
             raise ValueError(
                 f"name must be one of torchvision's classifiers, {', '.join(known)}, but got "
                 f"name={self.name!r}"
+            )
+        if self.name.startswith("squeezenet"):
+            raise ValueError(
+                f"name must be of a network whose head is a Linear layer, but got {self.name}, "
+                "whose head is a convolution: take a small one such as shufflenet_v2_x0_5"
             )
 
     @property
