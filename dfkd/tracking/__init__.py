@@ -2,11 +2,12 @@
 
 There is one writer, on the driver. A cell stands there once, found by its tag `cell_key`, whatever
 the number of calls, crashes and studies. Its params are those of the ledger. `<name>` is the value
-that counts, at step 0, and `curve/<name>` its course: MLflow draws bars of the first, lines of the
-second. What differs between the uses of one cell (study, variant, role) is joined in its tags:
-"losses, views" for a cell of two studies, so that tags.study LIKE '%losses%' finds every cell of a
-study. MLflow's charts have params on their axes, no tags, and a param cannot be changed: `study`,
-`variant`, `block` and `factor.<name>`, like the parent, tell what the cell was to its first study.
+that counts, at step 0, and `training/<name>` its course: MLflow draws bars of the first and lines
+of the second. What differs between the uses of one cell (study, variant, role) is joined in its
+tags: "losses, views" for a cell of two studies, so that tags.study LIKE '%losses%' finds every cell
+of a study. MLflow's charts have params on their axes, no tags, and a param cannot be changed:
+`study`, `variant`, `block` and `factor.<name>`, like the parent, tell what the cell was to its
+first study.
 
 A server that is away costs no result: what could not be written waits, is tried again now and then,
 and whatever is missing at the end is written by the next run. Of a finished study or sweep the same

@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 TAG_LENGTH, DIGEST_LENGTH = 5000, 32  # MLflow takes digests of 36
 DATASETS = ("pool", "teacher")
+TEST = "test"
 # Tags for which MLflow's UI has columns: the commit of a run, and what a data set was used for.
 COMMIT, CONTEXT = "mlflow.source.git.commit", "mlflow.data.context"
-# The curve has a name of its own, so that MLflow draws a line of it and a bar of the final value.
-CURVE = "curve/"
+# The curve has a name of its own: MLflow draws a line of it, and a bar of the final value. It comes
+# after `probe` and `test` in the alphabet, in which MLflow offers the metrics for an axis.
+CURVE = "training/"
 # How final values were named before; runs that were begun so are gone on with so.
 OLD_FINAL = "final/"
 # Params of a run that are no part of its recipe: what the cell is to a study or sweep.
@@ -125,9 +127,10 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
 
 
 def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
-    """Return the curve from where it was left, and the final values that are not there.
+    """Return the final values that are not there, and the curve from where it was left.
 
-    Final values stand at step 0 under plain names: MLflow draws a bar of these. ended: when the
+    Final values stand at step 0 under plain names: MLflow draws a bar of these. They come first,
+    and `test` before all: the compare page begins with the first metric of a run. ended: when the
     cell was computed, in seconds since the epoch. The times are spread evenly and are the same in
     every attempt: MLflow keeps one of two equal entries.
     """
@@ -150,9 +153,9 @@ def metrics_of(outcome: Outcome, held: Held, ended: float) -> list[Metric]:
     }
     # the newest value of a metric is that of the latest step: an old run's stand at the last one
     steps = {name: outcome.step if name in held.metrics and held.is_old else 0 for name in changed}
-    return curve + [
-        Metric(name, value, at(outcome.step), steps[name]) for name, value in changed.items()
-    ]
+    names = sorted(changed, key=lambda name: name != TEST)
+    final = [Metric(name, changed[name], at(outcome.step), steps[name]) for name in names]
+    return [*final, *curve]
 
 
 def _final_values(outcome: Outcome, held: Held) -> dict[str, float]:

@@ -16,8 +16,8 @@ NOTE = "mlflow.note.content"  # what MLflow's UI shows as the description
 DESCRIPTION = (
     "Distillation without data: each run is one student (a cell: a recipe in a block), below the "
     "run of its study or sweep, whose description has the findings. `test`, `probe` and "
-    "`validation` are final values, fractions; `curve/...` is their course. To compare an "
-    "ablation, open a study's runs, choose Compare, and put `variant` on the axis of a box plot."
+    "`validation` are final values, as fractions; `training/...` is their course. To compare an "
+    "ablation, select a study's runs, choose Compare, and put `variant` on the axis of a box plot."
 )
 
 

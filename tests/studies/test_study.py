@@ -137,9 +137,11 @@ def test_a_study_is_found_filtered_and_compared_on_a_server(server: Server, firs
     """
     [parent] = runs_of(server, "tags.identity = 'study tiny_study'")
     assert parent.info.status == "FINISHED" and parent.info.run_name == "study/tiny_study"
+    assert {"test_percent/full", "difference_points/no dropping"} <= parent.data.metrics.keys()
+    assert "| full | " in parent.data.tags["mlflow.note.content"]
     cells = runs_of(server, "tags.study = 'tiny_study' AND tags.role != ''")
     assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
-    full = runs_of(server, "tags.variant = 'full' AND tags.block = '0' AND metrics.test > 0")
+    full = runs_of(server, "params.variant = 'full' AND params.block = '0' AND metrics.test > 0")
     plain = runs_of(
         server, "tags.variant = 'no dropping' AND tags.block = '0' AND params.dropping = 'none'"
     )
@@ -147,7 +149,7 @@ def test_a_study_is_found_filtered_and_compared_on_a_server(server: Server, firs
     assert len(full) == len(plain) == 1
     assert here.metrics.keys() - there.metrics.keys() == {
         "kept_classes",
-        "curve/kept_classes",
+        "training/kept_classes",
     }  # of the dropping
     assert there.metrics.keys() < here.metrics.keys() and "test" in there.metrics
     both = here.params.keys() | there.params.keys()

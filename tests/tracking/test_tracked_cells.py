@@ -22,12 +22,12 @@ def test_a_cell_is_written_with_all_that_the_ledger_knows(record: Record) -> Non
         **{"study": "losses", "variant": "full", "block": "4.d1"},
     }
     assert run.data.metrics == {
-        "curve/probe": pytest.approx(0.3),
-        "curve/validation": pytest.approx(0.6),
+        "training/probe": pytest.approx(0.3),
+        "training/validation": pytest.approx(0.6),
         **cell.metrics,
         "seconds": cell.seconds,
     }
-    assert record.curve(cell, "curve/validation") == [
+    assert record.curve(cell, "training/validation") == [
         (int(point["step"]), point["validation"]) for point in cell.points
     ]
     assert record.curve(cell, "probe") == [(0, cell.metrics["probe"])]
@@ -67,7 +67,7 @@ def test_the_times_are_those_of_the_computation(record: Record) -> None:
     record.cell(cell)
     run = record.run(cell)
     assert (run.info.start_time, run.info.end_time) == (1_699_999_970_000, 1_700_000_000_000)
-    history = record.client.get_metric_history(run.info.run_id, "curve/probe")
+    history = record.client.get_metric_history(run.info.run_id, "training/probe")
     assert [point.timestamp for point in history] == [
         1_699_999_980_000,
         1_699_999_990_000,
@@ -87,7 +87,7 @@ def test_a_cell_stands_once_whatever_the_number_of_runs(record: Record, with_par
         record.tracker.close()
         record.tracker = record.another()
     assert len(record.runs(study="s")) == 2
-    assert len(record.curve(outcome(), "curve/probe")) == 3
+    assert len(record.curve(outcome(), "training/probe")) == 3
     assert len(record.curve(outcome(), "probe")) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_pruned_cell_is_finished_later(record: Record, same_run: bool) -> None
         and run.data.tags["step"] == "300"
     )
     assert run.data.metrics["probe"] == pytest.approx(0.3)
-    assert [step for step, _ in record.curve(outcome(), "curve/probe")] == [100, 200, 300]
+    assert [step for step, _ in record.curve(outcome(), "training/probe")] == [100, 200, 300]
 
 
 def test_the_test_accuracy_is_added_when_it_is_read(record: Record) -> None:
@@ -228,7 +228,7 @@ def test_an_interrupted_writing_is_completed(record: Record) -> None:
     assert run.data.params == complete.data.params | {"study": "s"}
     assert run.data.metrics == complete.data.metrics
     assert run.info.status == "FINISHED"
-    assert len(record.curve(outcome("torn"), "curve/probe")) == 3
+    assert len(record.curve(outcome("torn"), "training/probe")) == 3
 
 
 def test_long_curves_and_many_params_go_in_pieces(record: Record) -> None:
@@ -237,7 +237,7 @@ def test_long_curves_and_many_params_go_in_pieces(record: Record) -> None:
     record.cell(cell)
     run = record.run(cell)
     assert len(run.data.params) == 232 and run.data.params["text"] == "x" * 6000
-    assert [step for step, _ in record.curve(cell, "curve/probe")] == [
+    assert [step for step, _ in record.curve(cell, "training/probe")] == [
         100 * i for i in range(1, 1301)
     ]
 
