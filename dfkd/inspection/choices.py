@@ -47,9 +47,9 @@ def choices_of(
     """Select with the rule at each budget, as a run of the cell does."""
     budgets = budgets_of(rule, cell.experiment.selection, len(candidates.rows_A))
     dropping, probe_P = cell.experiment.dropping, inputs.probe.rows_P
+    scores = inputs.scores_for(rule, cell.experiment.task)
     rows_of = [
-        rows_taken(budget.rule, dropping, inputs.scores, probe_P, cell.block.seed)
-        for budget in budgets
+        rows_taken(budget.rule, dropping, scores, probe_P, cell.block.seed) for budget in budgets
     ]
     choices = tuple(
         choice_of(name, budget, rows_S, inputs.scores, marks)

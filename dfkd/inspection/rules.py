@@ -52,6 +52,12 @@ def rules_to_compare(selection: Selection, scores: Scores) -> Rules:
         rule = kind.example()
         if rule.redraw is not None or kind is type(base):
             continue
+        if "bn_distance" in (rule.columns or ()):
+            notes.append(
+                f"{name_of(rule)} is left out: it takes a pass of the teacher over the pool, which "
+                "is done where it is the recipe's rule"
+            )
+            continue
         if wide and rule.columns is None:
             notes.append(_too_wide(name_of(rule)))
             continue

@@ -68,6 +68,11 @@ class Summary(Protocol):
         """The largest minus the second largest logit."""
         ...
 
+    @property
+    def bn_distance_N(self) -> NDArray[np.float32] | None:
+        """How far activations are from the teacher's BatchNorm statistics; None: not computed."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
@@ -76,6 +81,7 @@ class Scores:
     Arrays may be read-only views of shared memory.
     logits_NK: an array, or what stands for one where only the largest of each row are kept; index
     it by rows.
+    bn_distance_N: see bn_distance.py; in no score file, but computed for rules that ask for it.
     """
 
     row_id_N: NDArray[np.int64]
@@ -85,6 +91,7 @@ class Scores:
     margin_N: NDArray[np.float32]  # largest minus second largest logit
     logits_NK: NDArray[np.float32] | TopLogits
     features_ND: NDArray[np.float32]  # pooled
+    bn_distance_N: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.row_id_N)
@@ -105,6 +112,8 @@ class Scores:
         Where only the largest logits are kept, their arrays stand in the place of the logits.
         """
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.bn_distance_N is None:
+            del plain["bn_distance_N"]
         if not isinstance(self.logits_NK, TopLogits):
             return plain
         del plain["logits_NK"]
@@ -151,6 +160,10 @@ class Columns:
     @property
     def margin_N(self) -> NDArray[np.float32]:
         return self.arrays["margin"]
+
+    @property
+    def bn_distance_N(self) -> NDArray[np.float32] | None:
+        return self.arrays.get("bn_distance")
 
 
 def score_images(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dfkd.scores import Scores, scores_of
@@ -12,7 +14,8 @@ def random_scores(rows: int = 400, classes: int = 10, seed: int = 0) -> Scores:
     rng = np.random.default_rng(seed)
     logits_NK = rng.normal(size=(rows, classes)) * 2 + np.linspace(0, 2, classes)
     features_ND = rng.normal(size=(rows, 4)).astype(np.float32)
-    return scores_of(np.arange(rows), logits_NK.astype(np.float32), features_ND)
+    scores = scores_of(np.arange(rows), logits_NK.astype(np.float32), features_ND)
+    return replace(scores, bn_distance_N=rng.gamma(2.0, size=rows).astype(np.float32))
 
 
 def table(*rows: tuple[int, float], classes: int) -> Scores:
@@ -27,6 +30,7 @@ def table(*rows: tuple[int, float], classes: int) -> Scores:
         margin_N=np.zeros(count, dtype=np.float32),
         logits_NK=np.zeros((count, classes), dtype=np.float32),
         features_ND=np.zeros((count, 1), dtype=np.float32),
+        bn_distance_N=np.zeros(count, dtype=np.float32),
     )
 
 

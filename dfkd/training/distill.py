@@ -71,10 +71,11 @@ class Run:
 
     def _select(self) -> NDArray[np.int64]:
         """Return the rows of the pool that the run takes, never one of the probe's."""
+        selection, task = self.experiment.selection, self.experiment.task
         return rows_taken(
-            self.experiment.selection,
+            selection,
             self.experiment.dropping,
-            self.inputs.scores,
+            self.inputs.scores_for(selection, task, self.device),
             self.inputs.probe.rows_P,
             self.cell.block.seed,
             self.inputs.selections,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,16 @@ from dfkd.data.pools import PoolFiles, TrainingImages
 from dfkd.data.tasks import Split, Task
 from dfkd.experiment import Cell
 from dfkd.identity import digest, location_of, spec
+from dfkd.method.defaults import with_defaults
+from dfkd.method.selection import BaseSelection, Selection
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scores, missing_shards, score_shard
+from dfkd.scores.bn_distance import VERSION, bn_distances, check_has_statistics
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
-from dfkd.storage import Storage, layout
+from dfkd.storage import FolderStorage, Storage, layout
 from dfkd.training.probe import Probe, draw_probe
 
 
@@ -37,6 +41,33 @@ class Inputs:
     validation: Split | None
     teacher: TrainedNetwork | None = None
     selections: Path | None = None
+
+    def scores_for(self, selection: Selection, task: Task, device: str = "cpu") -> Scores:
+        """Return the scores with what the rule reads beside the teacher's answers.
+
+        The distances to the BatchNorm statistics are computed where a rule first asks for them, and
+        kept beside the choices. Raises ValueError for a teacher without such statistics.
+        """
+        if "bn_distance" not in (with_defaults(selection, BaseSelection).columns or ()):
+            return self.scores
+        return replace(self.scores, bn_distance_N=self._bn_distances(task, device))
+
+    def _bn_distances(self, task: Task, device: str) -> NDArray[np.float32]:
+        """Read them, or put them there: where two processes compute them, both read the first's."""
+        if self.selections is None:
+            return bn_distances(self._present_teacher(), self.images_NHWC, task, device)
+        kept, key = FolderStorage(self.selections), PurePosixPath(f"bn_distance-{VERSION}.npy")
+        if not kept.exists(key):
+            file = io.BytesIO()
+            np.save(file, bn_distances(self._present_teacher(), self.images_NHWC, task, device))
+            kept.put_if_absent(key, file.getvalue())
+        distance_N: NDArray[np.float32] = np.load(kept.local(key), "r", allow_pickle=False)
+        return distance_N
+
+    def _present_teacher(self) -> TrainedNetwork:
+        if self.teacher is None:
+            raise ValueError("the rule needs the teacher itself, but its inputs hold answers only")
+        return self.teacher
 
 
 def with_labels(inputs: Inputs, task: Task) -> Inputs:
@@ -88,6 +119,8 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
         e.task.require("test")
     e.task.check()
     e.teacher.check(e.task)
+    if "bn_distance" in (with_defaults(e.selection, BaseSelection).columns or ()):
+        check_has_statistics(e.teacher.network, e.task)
     storage.check_writable()
     e.pool.check(e.task.image_shape)
 

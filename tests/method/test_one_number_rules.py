@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dfkd.method.selection import Balanced, Confident, Entropy, Hardest, Margin, Random
+from dfkd.method.selection import (
+    Balanced,
+    BatchNormNearest,
+    Confident,
+    Entropy,
+    Hardest,
+    Margin,
+    Random,
+)
+from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores
 from dfkd.testing.scores import random_scores, table
 
@@ -174,3 +183,23 @@ def test_margin_takes_the_largest_distance_of_the_two_best_logits():
     assert Margin(ratio=0.1).select(scores, 0).tolist() == sorted(
         np.argsort(second_N - first_N)[:40]
     )
+
+
+# ---- nearest to the teacher's BatchNorm statistics
+
+
+def test_nearest_rows_of_each_class_whatever_their_confidence():
+    scores = table((0, 0.9), (0, 0.8), (0, 0.3), (1, 0.9), (1, 0.2), (0, 0.5), classes=2)
+    far = replace(scores, bn_distance_N=np.array([5, 4, 1, 3, 0.5, 2], dtype=np.float32))
+    assert BatchNormNearest(ratio=4 / 6).select(far, 0).tolist() == [2, 3, 4, 5]
+    # quota 3: class 1 has two, and the third goes to the nearest that remains, or to nobody
+    assert BatchNormNearest(ratio=1.0).select(far, 0).tolist() == [0, 1, 2, 3, 4, 5]
+    assert BatchNormNearest(ratio=1.0, fill=False).select(far, 0).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_distances_that_are_not_there_are_not_guessed():
+    scores = replace(random_scores(), bn_distance_N=None)
+    with pytest.raises(ValueError, match="computed when a run selects"):
+        BatchNormNearest(ratio=0.1).select(scores, 0)
+    with pytest.raises(ValueError, match="computed when a run selects"):
+        select(BatchNormNearest(ratio=0.1), scores, np.arange(9), 0)

@@ -5,6 +5,7 @@ a seed. The paper's abstract says "the useful samples are selected"; where a car
 source, the rule is our reading of it.
 """
 
+from dfkd.method.selection.bn_nearest import BatchNormNearest
 from dfkd.method.selection.budget import BaseSelection, Budget, Redraw, Rows, Selection
 from dfkd.method.selection.confidence import Balanced, Confident, Entropy, Hardest, Margin, Random
 from dfkd.method.selection.dynamic import Dynamic
@@ -15,6 +16,7 @@ __all__ = [
     "SELECTIONS",
     "Balanced",
     "BaseSelection",
+    "BatchNormNearest",
     "Budget",
     "Confident",
     "Dynamic",
@@ -36,6 +38,7 @@ SELECTIONS: tuple[type[Selection], ...] = (
     Entropy,
     Margin,
     Prototype,
+    BatchNormNearest,
     Mixture,
     Hardest,
     Dynamic,

@@ -187,10 +187,16 @@ def balanced(
     """Return `count` rows by class quotas: each class's highest, then the highest that remain.
 
     The quota is count // K. least_K: what a value must reach to be admitted to its class's quota;
-    fill: False returns what the quotas hold and nothing in the place of what they lack.
+    fill: False returns what the quotas hold and nothing in the place of what they lack; ValueError
+    where they hold nothing.
     """
     taken_N = np.zeros(len(values_N), dtype=np.bool_)
     quota = count // len(rows_of_K)
+    if not (fill or quota):
+        raise ValueError(
+            "selection.fill=False needs a budget of a row for each class, "
+            f"{len(rows_of_K)} or more, but got {count} of {len(values_N)} rows"
+        )
     for label, rows in enumerate(rows_of_K):
         admitted = rows if least_K is None else rows[values_N[rows] >= least_K[label]]
         taken_N[admitted[highest(values_N[admitted], quota)]] = True

@@ -89,11 +89,6 @@ class Balanced(Budget):
         least_K = self._thresholds(scores)
         rows_of_K = by_class(scores.pseudo_label_N, scores.classes)
         count = self.count(len(scores))
-        if not self.fill and count < scores.classes:
-            raise ValueError(
-                "selection.fill=False needs a budget of a row for each class, "
-                f"{scores.classes} or more, but got {count} of {len(scores)} rows"
-            )
         chosen = balanced(scores.confidence_N, rows_of_K, count, least_K, self.fill)
         if not len(chosen):  # of unfilled quotas only
             raise ValueError(

@@ -76,7 +76,8 @@ def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) ->
 
 def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]) -> Columns:
     """Return these columns of the rows that are kept."""
-    arrays = {name: getattr(scores, f"{name}_N")[keep_N] for name in names}
+    whole = {name: getattr(scores, f"{name}_N") for name in names}
+    arrays = {name: column[keep_N] for name, column in whole.items() if column is not None}
     return Columns(rows=int(keep_N.sum()), classes=scores.classes, arrays=arrays)
 
 
