@@ -9,8 +9,8 @@ import pytest
 
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, read_shard
-from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores import memory_map as packs
+from dfkd.scores import read_scores, score_path
 from dfkd.scores.memory_map import memory_map_folder, open_memory_map, write_memory_map
 from dfkd.storage import FolderStorage
 from dfkd.training.inputs import InputSource, memory_map_of, score_here
@@ -47,7 +47,7 @@ def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
         score_path(FolderStorage(storage), source.teacher.digest, shard, source.task)
         for shard in source.pool.shards
     ]
-    for name in Scores.__dataclass_fields__:
+    for name in scores.columns():
         got, expected = getattr(scores, name), getattr(read_scores(paths), name)
         assert got.dtype == expected.dtype and (got == expected).all(), name
     parts = [read_shard(shard.path, source.task.image_shape)[1] for shard in source.pool.shards]

@@ -191,7 +191,8 @@ def test_every_rule_selects_the_same_rows(
 ) -> None:
     _, source, storage = kept
     few, probe_P = load(source, FolderStorage(storage)), inputs.probe.rows_P
-    chosen = [select(kind(ratio=0.3), one.scores, probe_P, 7) for one in (few, inputs)]
+    rule, task = kind(ratio=0.3), source.task
+    chosen = [select(rule, one.scores_for(rule, task), probe_P, 7) for one in (few, inputs)]
     np.testing.assert_array_equal(*chosen)
 
 
