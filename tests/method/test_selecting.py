@@ -1,6 +1,6 @@
 """Selecting from memory maps, column by column: the rows as from memory, each choice once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +21,8 @@ def scores() -> Scores:
     logits_NK = (
         (rng.normal(size=(7000, 10)) * 2 + np.linspace(0, 2, 10)).round(1).astype(np.float32)
     )
-    return scores_of(np.arange(7000), logits_NK, rng.normal(size=(7000, 4)).astype(np.float32))
+    made = scores_of(np.arange(7000), logits_NK, rng.normal(size=(7000, 4)).astype(np.float32))
+    return replace(made, bn_distance_N=rng.gamma(2.0, size=7000).round(1).astype(np.float32))
 
 
 def in_memory(rule: Selection, scores: Scores) -> list[int]:
