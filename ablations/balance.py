@@ -1,6 +1,7 @@
-"""Does balance help? Batches balanced by pseudo-class, quotas left unfilled, rows nearest to the
-teacher's BatchNorm statistics, alone and together; and standardised logits. The oracle, to which
-they are to close the gap, is in `ablations.baselines`.
+"""Do balanced batches, unfilled quotas or rows that fit the teacher's statistics help?
+
+Alone and together; and standardised logits. The oracle, to which they are to close the gap, is in
+`ablations.baselines`.
 
 `python -m platform.ablate ablations.balance`
 """
