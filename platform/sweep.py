@@ -17,6 +17,12 @@ def main() -> None:
         "--seed", type=int, default=0, help="seed of the sampler; another seed is another sweep"
     )
     parser.add_argument(
+        "--sampler",
+        default="tpe",
+        help="Optuna's sampler: tpe, gp (a Gaussian process) or random; another is another sweep "
+        "(default: tpe)",
+    )
+    parser.add_argument(
         "--deterministic",
         action="store_true",
         help="in fixed batches: the same table on any cluster",
@@ -39,6 +45,7 @@ def main() -> None:
         trials=arguments.trials,
         seed=arguments.seed,
         deterministic=arguments.deterministic,
+        sampler=arguments.sampler,
         confirmation_blocks=arguments.blocks,
     )
     data = run_sweep(sweep, compute, console, register=arguments.register)

@@ -108,6 +108,7 @@ def _search_and_confirm(
         trials=sweep.trials,
         seed=sweep.seed,
         deterministic=sweep.deterministic,
+        sampler=sweep.sampler,
         evaluations=sweep.default().schedule.evaluations,
         run_id=sync.parent.run_id if sync.parent else "",
     )

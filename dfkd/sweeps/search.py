@@ -65,6 +65,7 @@ class SweepSearch(OptunaSearch):
         seed: int,
         total: int,
         batch: int | None,
+        sampler: str = "tpe",
         say: Say = log,
         run_id: str = "",
     ) -> None:
@@ -87,7 +88,7 @@ class SweepSearch(OptunaSearch):
             metric="probe",
             mode="max",
             # a resumed search must not draw again what an earlier call has drawn
-            sampler=optuna.samplers.TPESampler(seed=seed + len(known), n_startup_trials=STARTUP),
+            sampler=_sampler(sampler, seed + len(known)),
             study_name=view.parent.name,
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
@@ -254,6 +255,17 @@ class SweepSearch(OptunaSearch):
             self._ot_study.tell(asked, state=TrialState.PRUNED)
         else:
             self._ot_study.tell(asked, points[-1]["probe"])
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """Return Optuna's sampler of this name, one of SAMPLERS."""
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "gp":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
 def _point(result: dict[str, Any]) -> dict[str, float]:

@@ -24,6 +24,7 @@ def search_trials(
     seed: int,
     deterministic: bool,
     evaluations: int,
+    sampler: str = "tpe",
     title: str = "search",
     run_id: str = "",
 ) -> list[Trial]:
@@ -53,6 +54,7 @@ def search_trials(
         seed=seed,
         total=trials,
         batch=batch,
+        sampler=sampler,
         say=console.warn,
         run_id=run_id,
     )

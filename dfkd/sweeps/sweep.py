@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import digest
+from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.user_modules import load
 
+SAMPLERS = ("tpe", "gp", "random")  # Optuna's; gp: a Gaussian process
 # First seeds of three sets of blocks that share nothing; those below 1000 are the studies'
 SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000
 
@@ -22,6 +24,7 @@ class Sweep:
 
     space: name of a module with `space` and `default`. trials: in all, those of earlier calls
     included. seed: of the sampler. deterministic: in fixed batches, equal on any cluster.
+    sampler: one of SAMPLERS, Optuna's.
     choice_blocks: cells for each candidate. confirmation_blocks: cells for each side.
     """
 
@@ -29,10 +32,15 @@ class Sweep:
     trials: int = 24
     seed: int = 0
     deterministic: bool = False
+    sampler: str = "tpe"
     choice_blocks: int = 3
     confirmation_blocks: int = 10
 
     def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(
+                f"there is no sampler {self.sampler!r}: {nearest(self.sampler, SAMPLERS)}"
+            )
         if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
             raise ValueError(
                 "a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got "
@@ -55,7 +63,8 @@ class Sweep:
         The number of trials may grow, and comments in the space may change.
         """
         source, default = source_of(self.space), self.default().fingerprint()
-        identity = digest([source, default, self.seed, self.deterministic], 8)
+        sampler = [] if self.sampler == "tpe" else [self.sampler]
+        identity = digest([source, default, self.seed, self.deterministic, *sampler], 8)
         return f"{self.space.split('.')[-1]}-{identity}"
 
 

@@ -13,7 +13,9 @@ from dfkd.tracking import hint
 
 def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     """Print what a call found: the best trials, the confirmed difference, where all of it lies."""
-    console.table("Best trials, by the probe", *tables.best(data))
+    # its own mark, where it has no parameters that say what it is
+    marks = tables.marks(data) if data.trials[0].is_default else {}
+    console.table("Best trials, by the probe", *tables.best(data, marks))
     console.line(f"{len(data.trials)} trials: {data.states()}")
     if data.correlation is not None:
         console.line(

@@ -130,10 +130,14 @@ def context_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     sys.modules.pop("written_space", None)
 
 
-def search_of(context: TrialContext, total: int = 6, batch: int | None = None) -> SweepSearch:
+def search_of(
+    context: TrialContext, total: int = 6, batch: int | None = None, sampler: str = "tpe"
+) -> SweepSearch:
     storage = context.compute.storage
     view = storage.local(FOLDER / "optuna.log")
-    return SweepSearch(context, Journal(storage, FOLDER), view, seed=0, total=total, batch=batch)
+    return SweepSearch(
+        context, Journal(storage, FOLDER), view, seed=0, total=total, batch=batch, sampler=sampler
+    )
 
 
 def journal(context: TrialContext) -> list[Trial]:
@@ -282,6 +286,26 @@ def test_a_parameter_may_have_any_name(context_of: Callable[..., TrialContext]) 
     _, trial = journal(context)
     assert tuple(trial.params) == NAMES
     assert trial.cell == context.job(trial).name
+
+
+def test_another_sampler_is_another_sweep_and_the_usual_one_keeps_its_name() -> None:
+    names = [Sweep(space="search_spaces.digits", sampler=s).name() for s in ("tpe", "gp", "random")]
+    assert names[0] == "digits-174ed102" and len(set(names)) == 3
+    with pytest.raises(ValueError, match=r"no sampler 'gpp': did you mean gp"):
+        Sweep(space="search_spaces.digits", sampler="gpp")
+
+
+@pytest.mark.parametrize(("sampler", "kind"), [("gp", "GPSampler"), ("random", "RandomSampler")])
+def test_a_search_with_a_condition_asks_any_sampler(
+    sampler: str, kind: str, context_of: Callable[..., TrialContext]
+) -> None:
+    context = context_of(CONDITION)
+    search = search_of(context, total=10, sampler=sampler)
+    assert type(search._ot_study.sampler).__name__ == kind
+    for number in range(10):  # more than those at random before the sampler models anything
+        search.suggest(str(number))
+        end(search, str(number), 0.5 + number / 100)
+    assert [trial.state for trial in journal(context)] == ["finished"] * 10
 
 
 # ---- refused before anything is computed
