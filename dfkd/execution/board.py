@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ class Failed:
 
 
 Answer = Point | Held | Failed | None  # None: the cell was let go of
+SILENT_S = 60.0  # of a killed trial's process; one that lives asks again at once
 LOST = Failed(log="the workers were lost while they computed the cell", final=False)
 
 
@@ -73,12 +75,28 @@ class Board:
         self.orders = asyncio.Queue[Order | None]()
         self.taken: Order | None = None
         self.asked = dict[str, asyncio.Future[Answer]]()
+        self.owner, self.heard_s = "", 0.0
+
+    async def claim(self, owner: str) -> bool:
+        """Return whether the group is this owner's now.
+
+        It takes over from one that has asked for nothing for so long that it must be gone.
+        """
+        silent = not self.asked and time.monotonic() - self.heard_s > SILENT_S
+        if silent or self.owner in ("", owner):
+            self.owner, self.heard_s = owner, time.monotonic()
+        return self.owner == owner
+
+    async def free(self, owner: str) -> None:
+        """End a claim."""
+        if self.owner == owner:
+            self.owner = ""
 
     async def ask(self, order: Order) -> Answer:
         """Return the group's answer to this order, once there is a group."""
         await self.alive.wait()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.asked[order.name] = answer
+        self.asked[order.name], self.heard_s = answer, time.monotonic()
         self.orders.put_nowait(order)
         return await answer
 
@@ -120,5 +138,6 @@ class Board:
 
     def _answer(self, name: str, answer: Answer) -> None:
         asked = self.asked.pop(name, None)
+        self.heard_s = time.monotonic()
         if asked is not None and not asked.done():
             asked.set_result(answer)

@@ -6,11 +6,9 @@ group anew when one of its workers is lost or raises; the cell goes on from its 
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -18,8 +16,9 @@ from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from dfkd.execution.board import LOST, Answer, Board, Failed, Held, Order, Point, SharedCell
+from dfkd.execution.board import Answer, Board, Held, SharedCell
 from dfkd.execution.compute import Compute
+from dfkd.execution.group import ATTEMPTS, CellFailed, CellInGroup, Group
 from dfkd.execution.group_worker import work
 from dfkd.execution.session import slots
 from dfkd.storage import layout
@@ -27,55 +26,7 @@ from dfkd.storage.ledger import Outcome
 from dfkd.storage.scratch import scratch_folder
 from dfkd.training.cells import Job
 
-ATTEMPTS = 3  # at a cell whose workers are lost, or raise what is no ValueError
 END_S = 30.0
-
-
-class CellFailed(Exception):
-    """A cell that could not be computed in all attempts; its text is the log."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """A group of workers. board: where it is asked. run: its Ray Train run."""
-
-    board: Any
-    run: ray.ObjectRef[None]
-
-    def ask(self, order: Order) -> ray.ObjectRef[Answer]:
-        """Order the next point of a cell; the answer may take as long as that does."""
-        asked: ray.ObjectRef[Answer] = self.board.ask.remote(order)
-        return asked
-
-
-class CellInGroup:
-    """A cell that a group computes: `ask` for a point, then `hear` the answer, until `outcome`."""
-
-    def __init__(self, job: Job, cell: ray.ObjectRef[SharedCell]) -> None:
-        self.job = job
-        self.order = Order(name=uuid.uuid4().hex, cell=cell)
-        self.step, self.attempts = -1.0, 1
-        self.log = LOST.log
-        self.outcome: Outcome | None = None
-
-    def hear(self, answer: Answer) -> dict[str, Any] | None:
-        """Return the report of a point that is new; None where one has to ask again.
-
-        After a restart the group tells all points once more. Raises CellFailed.
-        """
-        if isinstance(answer, Failed):
-            self.log = answer.log if answer != LOST else self.log
-            if answer.final or self.attempts == ATTEMPTS:
-                raise CellFailed(self.log)
-            self.attempts += 1
-        if not isinstance(answer, Point):
-            return None
-        self.outcome = answer.outcome
-        step = float(answer.report["point"]["step"])
-        if step <= self.step:
-            return None
-        self.step = step
-        return answer.report
 
 
 @contextmanager
@@ -146,7 +97,7 @@ def compute_in(
         ref = next(r for r, (g, _) in asked.items() if ended[0] in (r, g.run))
         group, cell = asked.pop(ref)
         if ref != ended[0]:  # Ray Train has given up; the group takes no further cell
-            log = _last_words(group)
+            log = group.last_words()
             yield cell.job, log
             continue
         try:
@@ -167,11 +118,3 @@ def compute_in(
         else:
             asked[group.ask(cell.order)] = group, cell
     yield from ((cell.job, log) for cell in waiting)
-
-
-def _last_words(group: Group) -> str:
-    try:
-        ray.get(group.run)
-    except RayError as error:
-        return str(error)
-    return "its workers have ended"

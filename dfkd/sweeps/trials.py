@@ -1,17 +1,23 @@
-"""A trial of a search: a Tune trainable that drives one cell after another in one warm process."""
+"""A trial of a search: a Tune trainable that drives one cell after another, here or in a group."""
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
+import ray
 from ray import tune
 
+from dfkd.execution.board import SharedCell
+from dfkd.execution.group import CellInGroup, Group, claim
 from dfkd.seeding import use_deterministic
+from dfkd.storage.lease import log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
-from dfkd.training.cells import Computation, look_up
+from dfkd.training.cells import Computation
 from dfkd.training.inputs import MappedInputs
 
 
@@ -60,17 +66,42 @@ class CellTrial(tune.Trainable):
         self.computation.close()
 
 
-def train_trial(config: dict[str, Any], context: TrialContext, mapped: MappedInputs) -> None:
-    """Compute a trial's cell with several workers: a Tune function that drives a Ray Train run."""
-    job = context.job(trial_in(config))
-    known = look_up(job, Ledger(context.compute.storage))
-    if known is None or not known.final:
-        from ray.tune.integration.ray_train import TuneReportCallback
+class GroupTrial(tune.Trainable):
+    """The same for several workers: the trial has a group of them to itself, and asks it."""
 
-        from dfkd.execution.train_group import fit  # Ray Train takes seconds to import
+    def setup(  # type: ignore[override]
+        self,
+        config: dict[str, Any],
+        context: TrialContext,
+        mapped: MappedInputs,
+        groups: Sequence[Group],
+    ) -> None:
+        """Begin the first cell of this process, once there is a free group."""
+        self.context, self.mapped, self.owner = context, ray.put(mapped), uuid.uuid4().hex
+        self.group = claim(groups, self.owner)
+        self._start(config)
 
-        fit(job, mapped, context.compute, [TuneReportCallback()])  # type: ignore[no-untyped-call]
-        return
-    for point in known.points:
-        state = known.state if point is known.points[-1] else "running"
-        tune.report({"probe": point["probe"], "point": point, "state": state})
+    def _start(self, config: dict[str, Any]) -> None:
+        job, storage = self.context.job(trial_in(config)), self.context.compute.storage
+        shared = SharedCell(job=job, mapped=self.mapped, storage=storage)
+        self.cell = CellInGroup(job, ray.put(shared))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the cell of another trial with the same group: the warm path."""
+        self._let_go()
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return the next point, and whether it was the last."""
+        report = self.group.next_report(self.cell, log)
+        return report | {"done": self.cell.outcome is not None}
+
+    def cleanup(self) -> None:
+        """Let go of the cell and of the group."""
+        self._let_go()
+        ray.get(self.group.board.free.remote(self.owner))
+
+    def _let_go(self) -> None:
+        if self.cell.outcome is None:
+            self.group.let_go()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -17,7 +18,7 @@ from dfkd.storage import layout
 from dfkd.storage.scratch import scratch_folder
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.trials import CellTrial, train_trial
+from dfkd.sweeps.trials import CellTrial, GroupTrial
 from dfkd.training.inputs import MappedInputs
 
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
@@ -71,22 +72,16 @@ def tune_trials(
     if not ray.is_initialized():
         raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
     os.environ |= ENVIRONMENT
-    with scratch_folder(compute.storage, layout.TUNE_SCRATCH) as scratch:
-        # A Train run brings its own workers. The trial beside them only waits, and must take no
-        # share of a CPU that they need; Tune wants it to hold something: a byte of memory
-        resources = (
-            {"cpu": compute.cpus, "gpu": compute.gpus} if compute.workers == 1 else {"memory": 1.0}
-        )
-        kind = CellTrial if compute.workers == 1 else train_trial
-        trainable = tune.with_parameters(kind, context=search.context, mapped=mapped)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_folder(compute.storage, layout.TUNE_SCRATCH))
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
+            _trainable(search, trials, mapped, compute, stack),
             tune_config=tune.TuneConfig(
                 search_alg=search,
                 scheduler=scheduler(evaluations, search.batch),
                 num_samples=trials,
                 max_concurrent_trials=slots(compute),
-                reuse_actors=compute.workers == 1,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="trials",
@@ -99,6 +94,23 @@ def tune_trials(
             ),
         )
         tuner.fit()
+
+
+def _trainable(
+    search: SweepSearch, trials: int, mapped: MappedInputs, compute: Compute, stack: ExitStack
+) -> Any:
+    """Return what computes a trial; for several workers in groups that end with the stack."""
+    context = search.context
+    if compute.workers == 1:
+        trainable = tune.with_parameters(CellTrial, context=context, mapped=mapped)
+        return tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus})
+    from dfkd.execution.worker_groups import worker_groups  # Ray Train takes seconds to import
+
+    groups = stack.enter_context(worker_groups(compute, trials))
+    trainable = tune.with_parameters(GroupTrial, context=context, mapped=mapped, groups=groups)
+    # The trial only waits for its group, and must take no share of a CPU that the group needs; Tune
+    # wants it to hold something: a byte of memory
+    return tune.with_resources(trainable, {"memory": 1.0})
 
 
 def scheduler(evaluations: int, batch: int | None) -> TrialScheduler:

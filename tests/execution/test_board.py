@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from dfkd.execution.board import LOST, Board, Failed, Order, Point
-from dfkd.execution.worker_groups import ATTEMPTS, CellFailed, CellInGroup
+from dfkd.execution.group import ATTEMPTS, CellFailed, CellInGroup
 
 CELL = cast(Any, "a cell")
 FIRST, SECOND = Order(name="first", cell=CELL), Order(name="second", cell=CELL)
@@ -82,3 +82,27 @@ def test_a_cell_fails_for_good_after_its_attempts_or_at_once() -> None:
         cell.hear(LOST)
     with pytest.raises(CellFailed, match="batch"):
         CellInGroup(CELL, CELL).hear(Failed(log="batch", final=True))
+
+
+def test_a_group_is_one_owners_until_it_is_freed_or_its_owner_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play() -> None:
+        board = Board()
+        await board.join()
+        assert await board.claim("one") and await board.claim("one")
+        assert not await board.claim("two")
+        await board.free("two")  # it is not its own
+        assert not await board.claim("two")
+        await board.free("one")
+        assert await board.claim("two")
+        asked = asyncio.create_task(board.ask(FIRST))
+        await board.take(1)
+        monkeypatch.setattr("dfkd.execution.board.SILENT_S", 0.0)
+        assert not await board.claim("three")  # its owner waits for an answer
+        await board.answer("first", point(1))
+        await asked
+        await asyncio.sleep(0.001)
+        assert await board.claim("three")
+
+    asyncio.run(play())
