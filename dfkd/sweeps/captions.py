@@ -98,6 +98,8 @@ def conclusion(name: str, data: SweepData) -> str:
         others = [param for param in data.scales if param not in data.importance.shares]
         left = f" Not rated, as not all trials have it: {', '.join(others)}." if others else ""
         return f"{largest} explains most, {100 * share:.0f} %.{few}{left}"
+    if name == "parallel" and any(data.scales.keys() - t.params.keys() for t in data.trials):
+        return "A gap: the space did not ask that trial for the parameter."
     if name == "trust" and data.correlation is not None:
         return f"Rank correlation {data.correlation:.2f}."
     return ""

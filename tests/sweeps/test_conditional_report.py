@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from balanced_tags import BalancedTags
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dfkd.identity import Scalar
 from dfkd.reporting.console import Console
@@ -16,7 +18,7 @@ from dfkd.sweeps import figures as sweep_figures
 from dfkd.sweeps import record, tables
 from dfkd.sweeps.captions import conclusion
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial, column
-from dfkd.sweeps.optuna_view import scales
+from dfkd.sweeps.optuna_view import importance, scales
 from dfkd.sweeps.page import write_report, written
 from dfkd.sweeps.terminal import print_sweep
 
@@ -121,6 +123,30 @@ def test_what_not_all_trials_have_is_named_beside_the_importance() -> None:
     found = Importance(step=30, trials=12, shares={"selection": 1.0})
     said = conclusion("importance", replace(CASES["two branches"], importance=found))
     assert said.endswith("Not rated, as not all trials have it: ratio_b, rows_r.")
+
+
+@pytest.mark.parametrize(("common", "rated"), [(True, {"selection"}), (False, None)])
+def test_importance_is_that_of_the_parameters_that_all_trials_have(
+    common: bool, rated: set[str] | None
+) -> None:
+    rule = CategoricalDistribution(["balanced", "random"])
+    ratio, rows = FloatDistribution(0.1, 0.9), IntDistribution(8, 128)
+    seen, params = {}, []
+    for number in range(12):
+        own: Params = {"ratio_b": 0.1 + number / 20} if number % 2 else {"rows_r": 8 + number}
+        kind: Params = {"selection": "balanced" if number % 2 else "random"} if common else {}
+        params.append({**kind, **own})
+        known = {"selection": rule, "ratio_b": ratio, "rows_r": rows}
+        seen[number] = optuna.trial.create_trial(
+            value=0.5, params=params[-1], distributions={name: known[name] for name in params[-1]}
+        )
+    found = importance(sweep(*params).trials, seen)
+    assert (None if found is None else set(found.shares)) == rated
+
+
+def test_a_gap_in_a_line_is_explained_where_there_is_one() -> None:
+    assert "did not ask" in conclusion("parallel", CASES["two branches"])
+    assert conclusion("parallel", sweep(BALANCED, BALANCED)) == ""
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_line_and_stops_nothing(
