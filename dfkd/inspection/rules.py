@@ -9,6 +9,7 @@ from dfkd.identity import name_of
 from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import SELECTIONS, BaseSelection, Selection
 from dfkd.scores import Scores
+from dfkd.training.inputs import reads_bn_distances
 
 RATIOS = (0.05, 0.1, 0.2, 0.5)
 # Bytes of logits and features that a rule may read at once; it copies them, more than once.
@@ -52,7 +53,7 @@ def rules_to_compare(selection: Selection, scores: Scores) -> Rules:
         rule = kind.example()
         if rule.redraw is not None or kind is type(base):
             continue
-        if "bn_distance" in (rule.columns or ()):
+        if reads_bn_distances(rule):
             notes.append(
                 f"{name_of(rule)} is left out: it takes a pass of the teacher over the pool, which "
                 "is done where it is the recipe's rule"

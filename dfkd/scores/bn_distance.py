@@ -17,7 +17,7 @@ from dfkd.models.networks import Network
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.scores import BATCH
 
-VERSION = 1  # raised when the numbers change their meaning
+BN_DISTANCES = "bn_distance-1.npy"  # the file; its number is raised when the meaning changes
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 

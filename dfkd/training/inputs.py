@@ -17,7 +17,7 @@ from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import BaseSelection, Selection
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scores, missing_shards, score_shard
-from dfkd.scores.bn_distance import VERSION, bn_distances, check_has_statistics
+from dfkd.scores.bn_distance import BN_DISTANCES, bn_distances, check_has_statistics
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
@@ -48,7 +48,7 @@ class Inputs:
         The distances to the BatchNorm statistics are computed where a rule first asks for them, and
         kept beside the choices. Raises ValueError for a teacher without such statistics.
         """
-        if "bn_distance" not in (with_defaults(selection, BaseSelection).columns or ()):
+        if not reads_bn_distances(selection):
             return self.scores
         return replace(self.scores, bn_distance_N=self._bn_distances(task, device))
 
@@ -56,7 +56,7 @@ class Inputs:
         """Read them, or put them there: where two processes compute them, both read the first's."""
         if self.selections is None:
             return bn_distances(self._present_teacher(), self.images_NHWC, task, device)
-        kept, key = FolderStorage(self.selections), PurePosixPath(f"bn_distance-{VERSION}.npy")
+        kept, key = FolderStorage(self.selections), PurePosixPath(BN_DISTANCES)
         if not kept.exists(key):
             file = io.BytesIO()
             np.save(file, bn_distances(self._present_teacher(), self.images_NHWC, task, device))
@@ -68,6 +68,11 @@ class Inputs:
         if self.teacher is None:
             raise ValueError("the rule needs the teacher itself, but its inputs hold answers only")
         return self.teacher
+
+
+def reads_bn_distances(selection: Selection) -> bool:
+    """Return whether a rule reads the rows' distances to the teacher's BatchNorm statistics."""
+    return "bn_distance" in (with_defaults(selection, BaseSelection).columns or ())
 
 
 def with_labels(inputs: Inputs, task: Task) -> Inputs:
@@ -119,7 +124,7 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
         e.task.require("test")
     e.task.check()
     e.teacher.check(e.task)
-    if "bn_distance" in (with_defaults(e.selection, BaseSelection).columns or ()):
+    if reads_bn_distances(e.selection):
         check_has_statistics(e.teacher.network, e.task)
     storage.check_writable()
     e.pool.check(e.task.image_shape)

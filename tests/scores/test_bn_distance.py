@@ -14,11 +14,11 @@ from torch import nn
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Digits
 from dfkd.experiment import Cell
+from dfkd.inspection.rules import rules_to_compare
 from dfkd.method.selection import Balanced, BatchNormNearest, Dynamic
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.scores import bn_distance
-from dfkd.scores.bn_distance import bn_distances
+from dfkd.scores.bn_distance import BN_DISTANCES, bn_distances
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 from dfkd.testing.runs import run_of, small_experiment, small_inputs
@@ -89,7 +89,7 @@ def test_they_are_computed_once_beside_the_choices_and_read_again(
     given = replace(inputs, selections=tmp_path / "selections")
     first = run_of(replace(small_experiment(), selection=rule), given)
     names = {path.name for path in (tmp_path / "selections").iterdir()}
-    assert f"bn_distance-{bn_distance.VERSION}.npy" in names and len(names) == 2
+    assert BN_DISTANCES in names and len(names) == 2
     monkeypatch.setattr("dfkd.training.inputs.bn_distances", None)  # would fail
     for selection in (rule, BatchNormNearest(rows=41), Dynamic(rule=rule)):
         run_of(replace(small_experiment(), selection=selection), replace(given, teacher=None))
@@ -116,3 +116,10 @@ def test_a_teacher_without_statistics_is_refused_in_one_line_before_anything_is_
             check(Cell(experiment=experiment, block=Block(seed=0)), FolderStorage(tmp_path))
         assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_inspection_asks_for_them_only_where_they_are_the_recipes_rule(inputs: Inputs) -> None:
+    rules = rules_to_compare(Balanced(ratio=0.1), inputs.scores)
+    assert "batch_norm_nearest" not in rules.by_name
+    assert any(note.startswith("batch_norm_nearest is left out") for note in rules.notes)
+    assert rules_to_compare(BatchNormNearest(ratio=0.1), inputs.scores).own == "batch_norm_nearest"
