@@ -25,7 +25,7 @@ def test_a_card_has_formula_source_and_range(kind):
     labels = [found[1] for line in lines if (found := re.match(r"([A-Z][a-z]+): ", line))]
     assert labels[:3] == ["Formula", "Source", "Range"]
     [source] = [line for line in lines if line.startswith("Source: ")]
-    assert source.removeprefix("Source: ").startswith(SOURCES)
+    assert source.removeprefix("Source: ").startswith(SOURCES), f"begin with one of {SOURCES}"
     card = " ".join(lines)
     for field in fields(kind):
         assert field.name in EXPLAINED or re.search(rf"\b{field.name}\b", card), field.name

@@ -31,6 +31,7 @@ def in_memory(rule: Selection, scores: Scores) -> list[int]:
 
 
 def test_every_rule_but_the_prototype_works_on_columns():
+    """A rule that reads logits or features does not reach pools beyond memory: declare columns."""
     assert [kind for kind in SELECTIONS if kind.example().columns is None] == [Prototype]
 
 

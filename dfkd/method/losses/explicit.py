@@ -34,9 +34,6 @@ class PooledFeatures(BaseLoss):
     ramp: float = 0.0
     version: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
-
     @classmethod
     def example(cls) -> Self:
         return cls(weight=3.0, ramp=0.0)
@@ -142,9 +139,6 @@ class AttentionTransfer(BaseLoss):
     ramp: float = 0.0
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
-
-    def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
 
     @classmethod
     def example(cls) -> Self:

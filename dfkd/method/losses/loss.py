@@ -117,6 +117,9 @@ class Loss(Protocol):
 class BaseLoss(Piece):
     """What a loss need not declare: it needs no more, and is one term, trained with the student."""
 
+    def __post_init__(self: Loss) -> None:
+        check_weight(self.weight, self.ramp)
+
     @property
     def needs(self) -> frozenset[str]:
         return frozenset()

@@ -162,9 +162,6 @@ class SP(BaseLoss):
     ramp: float = 0.1
     version: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
-
     @classmethod
     def example(cls) -> Self:
         return cls(weight=3000.0, ramp=0.1)
@@ -196,9 +193,6 @@ class PKT(BaseLoss):
     weight: float = 30000.0
     ramp: float = 0.1
     version: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
 
     @classmethod
     def example(cls) -> Self:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.method.losses.explicit import pairs_of
-from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_weight
+from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes
 from dfkd.method.losses.maps import averaged, repeated
 
 LEVELS = (
@@ -44,9 +44,6 @@ class ReviewKD(BaseLoss):
     ramp: float = 20 / 240
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
-
-    def __post_init__(self) -> None:
-        check_weight(self.weight, self.ramp)
 
     @classmethod
     def example(cls) -> Self:
