@@ -129,3 +129,24 @@ def test_an_own_sampling_that_shows_too_few_rows_is_told_so():
     run = run_of(replace(small_experiment(), sampling=TooShort()))
     with pytest.raises(ValueError, match=r"must return 64 places in 0..63, but got 32 in 0..31"):
         run.advance(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restless:
+    """A user's own, which draws from a stream of its own instead of from the seed."""
+
+    version: ClassVar[int] = 1
+
+    def epoch(self, label_N: np.ndarray, classes: int, seed: int) -> np.ndarray:
+        return np.random.default_rng().permutation(len(label_N))
+
+
+def test_the_suite_finds_what_is_broken():
+    with pytest.raises(AssertionError):
+        SamplingSuite().test_an_epoch_shows_as_many_places_as_there_are_rows(TooShort(), 64, 2)
+    with pytest.raises(AssertionError):
+        SamplingSuite().test_a_seed_gives_the_same_epoch_again_and_pseudo_labels_are_only_read(
+            Restless()
+        )
+    with pytest.raises(AssertionError):
+        SamplingSuite().test_a_resumed_run_is_the_uninterrupted_one(Restless(), redrawn=False)
