@@ -60,6 +60,7 @@ class Failed:
 
 Answer = Point | Held | Failed | None  # None: the cell was let go of
 SILENT_S = 60.0  # of a killed trial's process; one that lives asks again at once
+FRUITLESS = 10  # starts one after the other without an answer: the group gives up
 LOST = Failed(log="the workers were lost while they computed the cell", final=False)
 
 
@@ -76,6 +77,7 @@ class Board:
         self.taken: Order | None = None
         self.asked = dict[str, asyncio.Future[Answer]]()
         self.owner, self.heard_s = "", 0.0
+        self.ended, self.served = False, 0  # told to end; the last start that computed something
 
     async def claim(self, owner: str) -> bool:
         """Return whether the group is this owner's now.
@@ -102,12 +104,15 @@ class Board:
 
     async def end(self) -> None:
         """Let the group end when it has done what it was asked for."""
+        self.ended = True
         self.orders.put_nowait(None)
 
     async def join(self) -> int:
         """Begin anew with a group that has just started; return the number of its start."""
         self.starts += 1
         self.orders = asyncio.Queue()
+        if self.ended or self.starts - self.served > FRUITLESS:
+            self.orders.put_nowait(None)
         for name in list(self.asked):
             self._answer(name, LOST)
         self.alive.set()
@@ -128,6 +133,7 @@ class Board:
 
     async def answer(self, name: str, answer: Answer) -> None:
         """Answer the order of this name."""
+        self.served = self.starts
         self._answer(name, answer)
 
     async def fail(self, start: int, name: str, failed: Failed) -> None:

@@ -8,10 +8,10 @@ A driver takes a function that opens an executor, so that another one can be giv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
@@ -20,6 +20,9 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs
+
+if TYPE_CHECKING:
+    from dfkd.execution.group import Group
 
 OnOutcome = Callable[[Outcome], None]
 
@@ -61,6 +64,9 @@ class Executor(Protocol):
 
     def inputs(self, cell: Cell) -> MappedInputs:
         """Return where the prepared inputs of this cell lie, for any process to map."""
+
+    def groups(self) -> Sequence[Group]:
+        """Return the groups of workers that stay, where a cell takes several workers."""
 
     def apart(self, storage: Storage) -> Executor:
         """Return an executor with the same inputs whose ledger lies in another folder."""

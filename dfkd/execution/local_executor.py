@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dfkd.execution.compute import Compute, check_gpu
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
@@ -27,6 +28,9 @@ from dfkd.training.inputs import (
     score_here,
 )
 from dfkd.training.provenance import commits
+
+if TYPE_CHECKING:
+    from dfkd.execution.group import Group
 
 
 @contextmanager
@@ -89,6 +93,10 @@ class LocalExecutor:
     def inputs(self, cell: Cell) -> MappedInputs:
         """See `Executor.inputs`."""
         return self.prepared[inputs_key(cell)]
+
+    def groups(self) -> Sequence[Group]:
+        """See `Executor.groups`: there are none in one process."""
+        return ()
 
     def apart(self, storage: Storage) -> LocalExecutor:
         """See `Executor.apart`."""

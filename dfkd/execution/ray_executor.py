@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
 import ray
 from ray.exceptions import RayError
@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from dfkd.execution.board import SharedCell
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
+from dfkd.execution.group import Group
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
 from dfkd.execution.session import session, slots
 from dfkd.experiment import Cell
@@ -35,7 +36,7 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
 
     Raises ValueError before anything is written if the cluster can never hold one cell.
     """
-    with session(where):
+    with session(where), ExitStack() as stack:
         environment = environment_of_workers(where)  # first of all: it says if a GPU is of no use
         prepared = prepare(cells, where, console)
         digests = {
@@ -48,17 +49,25 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
             tags=commits(),
             accept_changed_code=where.accept_changed_code,
         )
-        yield RayExecutor(where=where, console=console, run_context=run_context, prepared=prepared)
+        yield RayExecutor(
+            where=where, console=console, run_context=run_context, prepared=prepared, stack=stack
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayExecutor:
-    """An `Executor` in an open Ray session. prepared: inputs key -> what its cells read."""
+    """An `Executor` in an open Ray session.
+
+    prepared: inputs key -> what its cells read. stack: what ends with the session. opened: groups
+    of several workers, which stay from the first cell that needs them on.
+    """
 
     where: Compute
     console: Console
     run_context: RunContext
     prepared: Mapping[str, PreparedInputs]
+    stack: ExitStack
+    opened: list[Group] = field(default_factory=list)
 
     def compute(
         self, title: str, jobs: Iterable[Job], on_outcome: OnOutcome
@@ -79,6 +88,18 @@ class RayExecutor:
     def inputs(self, cell: Cell) -> MappedInputs:
         """See `Executor.inputs`."""
         return ray.get(self.prepared[inputs_key(cell)].mapped)
+
+    def groups(self) -> Sequence[Group]:
+        """See `Executor.groups`. New ones are started where Ray Train has given one up."""
+        from dfkd.execution.worker_groups import worker_groups  # Ray Train takes seconds to import
+
+        mapped = [inputs.mapped for inputs in self.prepared.values()]
+        ray.wait(mapped, num_returns=len(mapped), fetch_local=False)  # groups take their CPUs
+        over, _ = ray.wait([g.run for g in self.opened], timeout=0) if self.opened else ([], [])
+        if over or not self.opened:
+            self.stack.close()
+            self.opened[:] = self.stack.enter_context(worker_groups(self.where))
+        return self.opened
 
     def apart(self, storage: Storage) -> RayExecutor:
         """See `Executor.apart`; the folder must lie where every node sees it."""
@@ -104,21 +125,19 @@ class RayExecutor:
             yield from self._in_groups(unknown)
 
     def _in_groups(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
-        from dfkd.execution.worker_groups import compute_in, worker_groups  # takes seconds
+        from dfkd.execution.worker_groups import compute_in  # Ray Train takes seconds to import
 
         storage = self.where.storage
         mapped = [self.prepared[inputs_key(job.cell)].mapped for job in jobs]
-        ray.wait(list(set(mapped)), num_returns=len(set(mapped)))  # a group takes their CPUs
         cells = [
             SharedCell(job=job, mapped=ref, storage=storage)
             for job, ref in zip(jobs, mapped, strict=True)
         ]
-        with worker_groups(self.where, len(cells)) as groups:
-            for ended in compute_in(groups, cells, self.console.warn):
-                if isinstance(ended, Outcome):
-                    yield ended
-                else:
-                    yield failure_of(*ended, storage, self.console)
+        for ended in compute_in(self.groups(), cells, self.console.warn):
+            if isinstance(ended, Outcome):
+                yield ended
+            else:
+                yield failure_of(*ended, storage, self.console)
 
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where

@@ -18,7 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from dfkd.execution.board import Answer, Board, Held, SharedCell
 from dfkd.execution.compute import Compute
-from dfkd.execution.group import ATTEMPTS, CellFailed, CellInGroup, Group
+from dfkd.execution.group import CellFailed, CellInGroup, Group
 from dfkd.execution.group_worker import work
 from dfkd.execution.session import slots
 from dfkd.storage import layout
@@ -30,34 +30,31 @@ END_S = 30.0
 
 
 @contextmanager
-def worker_groups(where: Compute, cells: int) -> Iterator[list[Group]]:
-    """Start groups for so many cells, as many as fit on the cluster side by side.
+def worker_groups(where: Compute) -> Iterator[list[Group]]:
+    """Start as many groups as fit on the cluster side by side.
 
     At the end they are told to end; after an error they are stopped.
     """
-    count, restarts = min(slots(where), cells), ATTEMPTS * cells
     with scratch_folder(where.storage, layout.TRAIN_SCRATCH) as scratch:
-        groups = [
-            _start(where, str(scratch), f"group-{number}", restarts) for number in range(count)
-        ]
+        groups = [_start(where, str(scratch), f"group-{n}") for n in range(slots(where))]
         try:
             yield groups
             for group in groups:
                 group.board.end.remote()
-            ray.wait([group.run for group in groups], num_returns=count, timeout=END_S)
+            ray.wait([group.run for group in groups], num_returns=len(groups), timeout=END_S)
         finally:
             for group in groups:
                 ray.cancel(group.run, force=True)  # without effect on one that is over
                 ray.kill(group.board)
 
 
-def _start(where: Compute, scratch: str, name: str, restarts: int) -> Group:
+def _start(where: Compute, scratch: str, name: str) -> Group:
     board = ray.remote(num_cpus=0)(Board).remote()
-    return Group(board, _fit.remote(where, board, scratch, name, restarts))
+    return Group(board, _fit.remote(where, board, scratch, name))
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _fit(where: Compute, board: Any, scratch: str, name: str, restarts: int) -> None:
+def _fit(where: Compute, board: Any, scratch: str, name: str) -> None:
     """Run Ray Train's driver in a task: it can be stopped, and its log does not mix with ours."""
     TorchTrainer(
         work,
@@ -71,9 +68,9 @@ def _fit(where: Compute, board: Any, scratch: str, name: str, restarts: int) -> 
         run_config=RunConfig(
             name=name,
             storage_path=scratch,
-            # -1, the default of the second limit, would try to start workers for ever on a cluster
-            # that cannot hold them
-            failure_config=FailureConfig(max_failures=restarts, controller_failure_limit=5),  # type: ignore[call-arg]
+            # The board ends a group that starts in vain. -1, the default of the second limit, would
+            # try to start workers for ever on a cluster that cannot hold them
+            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=5),  # type: ignore[call-arg]
         ),
     ).fit()
 

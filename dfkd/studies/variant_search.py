@@ -196,6 +196,7 @@ def _searched(
         search.folder(),
         executor.inputs(search.cell),
         console,
+        groups=executor.groups,
         trials=search.retuning.trials if search.is_free else 1,
         seed=search.retuning.seed,
         deterministic=True,

@@ -105,6 +105,7 @@ def _search_and_confirm(
         layout.sweep(name),
         executor.inputs(sweep.first_cell()),
         console,
+        groups=executor.groups,
         trials=sweep.trials,
         seed=sweep.seed,
         deterministic=sweep.deterministic,

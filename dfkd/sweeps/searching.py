@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
@@ -13,6 +14,9 @@ from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.training.inputs import MappedInputs
 
+if TYPE_CHECKING:
+    from dfkd.execution.group import Group
+
 
 def search_trials(
     context: TrialContext,
@@ -20,6 +24,7 @@ def search_trials(
     mapped: MappedInputs,
     console: Console,
     *,
+    groups: Callable[[], Sequence[Group]],
     trials: int,
     seed: int,
     deterministic: bool,
@@ -30,8 +35,9 @@ def search_trials(
 ) -> list[Trial]:
     """Search until the journal below `folder` holds so many trials, and return them.
 
-    run_id: of the sweep in MLflow, which Optuna's view names. A deterministic search is replayed
-    from its start: finished cells are read from the ledger.
+    groups: starts those that trials on several workers share. run_id: of the sweep in MLflow, which
+    Optuna's view names. A deterministic search is replayed from its start: finished cells are read
+    from the ledger.
     """
     from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
     from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
@@ -67,7 +73,7 @@ def search_trials(
                 probes.append(result["probe"] if result else 0.0)
                 advance(1, f"best probe {max(probes):.3f}")
 
-            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note))
+            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
     return journal.read()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -13,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from dfkd.execution.compute import Compute
+from dfkd.execution.group import Group
 from dfkd.execution.session import slots
 from dfkd.storage import layout
 from dfkd.storage.scratch import scratch_folder
@@ -63,6 +63,7 @@ def tune_trials(
     mapped: MappedInputs,
     compute: Compute,
     on_end: OnEnd,
+    groups: Callable[[], Sequence[Group]],
 ) -> None:
     """Run so many trials of the search, on the Ray cluster of an open session.
 
@@ -72,10 +73,9 @@ def tune_trials(
     if not ray.is_initialized():
         raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
     os.environ |= ENVIRONMENT
-    with ExitStack() as stack:
-        scratch = stack.enter_context(scratch_folder(compute.storage, layout.TUNE_SCRATCH))
+    with scratch_folder(compute.storage, layout.TUNE_SCRATCH) as scratch:
         tuner = tune.Tuner(
-            _trainable(search, trials, mapped, compute, stack),
+            _trainable(search, mapped, compute, groups),
             tune_config=tune.TuneConfig(
                 search_alg=search,
                 scheduler=scheduler(evaluations, search.batch),
@@ -97,17 +97,17 @@ def tune_trials(
 
 
 def _trainable(
-    search: SweepSearch, trials: int, mapped: MappedInputs, compute: Compute, stack: ExitStack
+    search: SweepSearch,
+    mapped: MappedInputs,
+    compute: Compute,
+    groups: Callable[[], Sequence[Group]],
 ) -> Any:
-    """Return what computes a trial; for several workers in groups that end with the stack."""
+    """Return what computes a trial, for several workers in the groups."""
     context = search.context
     if compute.workers == 1:
         trainable = tune.with_parameters(CellTrial, context=context, mapped=mapped)
         return tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus})
-    from dfkd.execution.worker_groups import worker_groups  # Ray Train takes seconds to import
-
-    groups = stack.enter_context(worker_groups(compute, trials))
-    trainable = tune.with_parameters(GroupTrial, context=context, mapped=mapped, groups=groups)
+    trainable = tune.with_parameters(GroupTrial, context=context, mapped=mapped, groups=groups())
     # The trial only waits for its group, and must take no share of a CPU that the group needs; Tune
     # wants it to hold something: a byte of memory
     return tune.with_resources(trainable, {"memory": 1.0})

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from dfkd.execution.board import LOST, Board, Failed, Order, Point
+from dfkd.execution.board import FRUITLESS, LOST, Board, Failed, Order, Point
 from dfkd.execution.group import ATTEMPTS, CellFailed, CellInGroup
 
 CELL = cast(Any, "a cell")
@@ -104,5 +104,21 @@ def test_a_group_is_one_owners_until_it_is_freed_or_its_owner_is_gone(
         await asked
         await asyncio.sleep(0.001)
         assert await board.claim("three")
+
+    asyncio.run(play())
+
+
+def test_a_group_ends_when_told_even_before_it_has_started_or_when_it_starts_in_vain() -> None:
+    async def play() -> None:
+        board = Board()
+        await board.end()
+        await board.join()
+        assert await board.take(1) == "end"
+        board = Board()
+        for _ in range(FRUITLESS):
+            await board.join()
+        assert await board.take(0.01) == "wait"
+        await board.join()
+        assert await board.take(1) == "end"
 
     asyncio.run(play())

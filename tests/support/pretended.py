@@ -1,6 +1,6 @@
 """Studies without the minutes that their cells take: an executor that makes outcomes up."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +10,7 @@ from synthetic import ENVIRONMENT, write_cell
 from ablations.components import study as components
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Failure, OpenExecutor
+from dfkd.execution.group import Group
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
@@ -50,6 +51,9 @@ class PretendedExecutor:
 
     def inputs(self, cell: Cell) -> MappedInputs:
         raise NotImplementedError
+
+    def groups(self) -> Sequence[Group]:
+        return ()
 
     def apart(self, storage: FolderStorage) -> "PretendedExecutor":
         return replace(self, storage=storage, is_apart=True)

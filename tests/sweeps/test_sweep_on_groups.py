@@ -12,7 +12,7 @@ from commands import PROJECTS, run
 def test_a_sweep_on_two_workers_leaves_trials_and_no_scratch(tmp_path: Path) -> None:
     for file in PROJECTS.glob("*.py"):
         shutil.copy(file, tmp_path)
-    options = ("--trials", "6", "--blocks", "1", "--workers", "2", "--deterministic")
+    options = ("--trials", "6", "--blocks", "2", "--workers", "2", "--deterministic")
     done = run("sweep", "tiny_space", *options, "--storage", "runs", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
