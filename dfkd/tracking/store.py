@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dfkd.storage import layout
 from dfkd.tracking.address import is_database, knock
 from dfkd.tracking.entries import (
     Held,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "pruned": "KILLED"}
 # Tags to which MLflow and its UI give a meaning: the run above, and tables that `load_table` finds.
 PARENT, LOGGED_TABLES = "mlflow.parentRunId", "mlflow.loggedArtifacts"
+REPORT = f"{layout.REPORT}/{layout.PAGE}"  # among the files of a study or sweep
 # MLflow's limits: 1000 things in a batch, of these 100 params and 100 tags
 METRICS, PARAMS = 800, 100
 PARAM_LENGTH = 6000
@@ -192,6 +194,9 @@ class Store:
             for n, v in named.items()
             if math.isfinite(v) and held.metrics.get(n) != v
         ]
+        if description and REPORT in files:
+            page = f"#/experiments/{self.experiment_id}/runs/{run_id}/artifacts/{REPORT}"
+            description = f"[The report, with its figures]({page})\n\n{description}"
         self._write(held, new, tags={NOTE: cut(description)} if description else {})
         try:
             for name, table in tables.items():

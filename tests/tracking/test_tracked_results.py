@@ -151,14 +151,18 @@ def test_a_copied_storage_keeps_its_files_to_itself(tmp_path: Path) -> None:
     assert again.close() and len(record.client.search_experiments()) == len(names)
 
 
-def test_findings_are_the_description_and_a_command_is_the_source(record: Record) -> None:
+def test_findings_are_the_description_and_a_command_is_the_source(
+    record: Record, tmp_path: Path
+) -> None:
     parent, text = record.parent(), "a line of findings\n" * 1000
-    record.tracker.finish(parent, metrics={}, tables={}, files={}, description=text)
+    page = tmp_path / "index.html"
+    page.write_text("the report")
+    files: dict[str, Path | str] = {"report/index.html": page}
+    record.tracker.finish(parent, metrics={}, tables={}, files=files, description=text)
     tags = record.client.get_run(parent.run_id).data.tags
-    assert (
-        text.startswith(tags["mlflow.note.content"]) and "findings" in tags["mlflow.note.content"]
-    )
-    assert tags["mlflow.note.content"].endswith("findings")
+    link, _, findings = tags["mlflow.note.content"].partition("\n\n")
+    assert text.startswith(findings) and findings.endswith("a line of findings")
+    assert f"/runs/{parent.run_id}/artifacts/report/index.html)" in link
     assert tags["mlflow.user"] and "pytest" in tags["mlflow.source.name"]
     experiment = record.client.get_experiment(parent.experiment_id)
     assert "box plot" in experiment.tags["mlflow.note.content"]
