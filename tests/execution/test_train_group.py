@@ -62,6 +62,7 @@ def train_workers() -> list[int]:
     ]
 
 
+@pytest.mark.slow  # three groups start, 20 s and more each
 def test_a_group_computes_cell_after_cell_and_survives_a_lost_worker(
     executor: RayExecutor, cell: Cell, storage: FolderStorage, tmp_path: Path
 ) -> None:

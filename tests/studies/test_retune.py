@@ -220,9 +220,10 @@ def test_choices_among_cells_that_have_changed_since_are_made_again_and_said(
     again = run("ablate", *COMMAND, folder=folder)
     assert again.returncode == 0, again.stderr
     assert "full, few: tuned again" in again.stdout
-    assert _cells(folder).keys() == before.keys() and not any(
-        _cells(folder)[variant] & cells for variant, cells in before.items()
-    )
+    after = _cells(folder)
+    assert after.keys() == before.keys()
+    for variant, cells in before.items():  # the default, which the space no longer makes, stays
+        assert len(after[variant] & cells) <= 1 < len(after[variant])
     record = _json(folder / "s" / "studies" / "few-retuned-3" / "study.json")
     assert {params["selection"] for params in record["params"].values()} == {"random"}
     assert "changed since the last call: full, few" in again.stdout

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -163,7 +164,7 @@ def test_findings_are_the_description_and_a_command_is_the_source(
     link, _, findings = tags["mlflow.note.content"].partition("\n\n")
     assert text.startswith(findings) and findings.endswith("a line of findings")
     assert f"/runs/{parent.run_id}/artifacts/report/index.html)" in link
-    assert tags["mlflow.user"] and "pytest" in tags["mlflow.source.name"]
+    assert tags["mlflow.user"] and sys.argv[0].split("/")[-1] in tags["mlflow.source.name"]
     experiment = record.client.get_experiment(parent.experiment_id)
     assert "box plot" in experiment.tags["mlflow.note.content"]
 
