@@ -219,7 +219,7 @@ def earlier(path: Path, holder: Callable[[], Holder]) -> str:
     return path.read_text()
 
 
-@pytest.mark.parametrize(("kind", "rounds"), [(dead, 25), (zombie, 25), (earlier, 2)])
+@pytest.mark.parametrize(("kind", "rounds"), [(dead, 10), (zombie, 10), (earlier, 2)])
 def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(path, holder, kind, rounds):
     left_behind, contenders = kind(path, holder), 4
     spawn = multiprocessing.get_context("spawn")

@@ -209,6 +209,7 @@ def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: 
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
+@pytest.mark.slow  # two searches on Ray; tests/sweeps/test_changes.py has the rule without it
 def test_choices_among_cells_that_have_changed_since_are_made_again_and_said(
     project: Path, done: str, tmp_path: Path
 ) -> None:
