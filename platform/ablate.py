@@ -1,11 +1,12 @@
 """`python -m platform.ablate`: compute an ablation study and its differences, paired by block."""
 
+import argparse
 import sys
 
 from dfkd import cli
 
 
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     parser = cli.parser(
         "ablate", str(__doc__), "python -m platform.ablate ablations.components --blocks 10"
     )
@@ -57,7 +58,11 @@ def main() -> None:
     cli.add_register(parser, "the student that stands for the best variant")
     cli.add_compute(parser)
     cli.add_accept(parser)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = _arguments()
     if arguments.study is None:
         return list_studies()
 

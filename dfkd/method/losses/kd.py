@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfkd.identity import Piece
+from dfkd.method.losses.loss import check_temperature
 
 DROPPED = -1e9  # a logit: a finite floor keeps gradients finite; exp(-1e9) is 0 in every float type
 SMALLEST = 1e-12  # added to a variance, so that equal logits have a gradient
@@ -75,10 +76,7 @@ class KD(BaseAnswerLoss):
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(
-                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
-            )
+        check_temperature("kd.temperature", self.temperature)
 
     @classmethod
     def example(cls) -> Self:
@@ -118,10 +116,7 @@ class DKD(BaseAnswerLoss):
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(
-                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
-            )
+        check_temperature("kd.temperature", self.temperature)
         if (
             not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf)
             or self.alpha == self.beta == 0
@@ -175,10 +170,7 @@ class StandardisedKD(BaseAnswerLoss):
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(
-                f"kd.temperature must be above 0, but got temperature={self.temperature!r}"
-            )
+        check_temperature("kd.temperature", self.temperature)
 
     @classmethod
     def example(cls) -> Self:

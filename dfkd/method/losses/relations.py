@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_weight
+from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes, check_temperature, check_weight
 
 REFERENCE_BATCH = 64  # at which RepDistiller's weights of SP and PKT were found
 MOST_ANGLES = 128  # images whose angles are taken: B^3 numbers, 8 MB at 128
@@ -37,8 +37,7 @@ class Similarity(BaseLoss):
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
-        if not 0 < self.tau < math.inf:
-            raise ValueError(f"implicit.tau must be above 0, but got tau={self.tau!r}")
+        check_temperature("implicit.tau", self.tau)
 
     @classmethod
     def example(cls) -> Self:
