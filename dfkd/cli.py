@@ -61,6 +61,13 @@ def add_compute(result: argparse.ArgumentParser) -> None:
         help="GPUs per worker; 0.25: four cells on one (default: 0)",
     )
     where.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "auto"),
+        default="float32",
+        help="of the networks while they train; auto: bfloat16 where the hardware is fast in it "
+        "(default: float32)",
+    )
+    where.add_argument(
         "--concurrency", type=int, default=None, help="cells at a time (default: all that fit)"
     )
     where.add_argument(
@@ -220,6 +227,7 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
         workers=arguments.workers,
         cpus=arguments.cpus,
         gpus=arguments.gpus,
+        precision=arguments.precision,
         concurrency=arguments.concurrency,
         accept_changed_code=arguments.accept_changed_code,
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from dfkd.storage import Storage
 
+PRECISIONS = ("float32", "bfloat16", "auto")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
@@ -13,7 +15,9 @@ class Compute:
 
     storage: seen by every node. tracking_uri: an MLflow server, None for a database in the storage.
     workers: Train workers for each cell; with 1 a warm process computes it. cpus, gpus: of one
-    worker. concurrency: cells at a time, None for as many as the cluster holds.
+    worker. precision: of the networks in training steps, see dfkd/training/precision.py; "auto" is
+    what the workers' hardware is fast in. concurrency: cells at a time, None for as many as the
+    cluster holds.
     accept_changed_code: use cells of a user's class whose code has changed since.
     """
 
@@ -22,6 +26,7 @@ class Compute:
     workers: int = 1
     cpus: int = 1
     gpus: float = 0.0
+    precision: str = "float32"
     concurrency: int | None = None
     accept_changed_code: bool = False
 
@@ -30,6 +35,10 @@ class Compute:
             raise ValueError(
                 "workers and cpus must be 1 or more, gpus 0 or more, but got "
                 f"workers={self.workers}, cpus={self.cpus}, gpus={self.gpus}"
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, but got {self.precision!r}"
             )
         if self.concurrency is not None and self.concurrency < 1:
             raise ValueError(

@@ -51,7 +51,9 @@ def local_executor(
         distinct = {inputs_key(cell): cell for cell in cells}
         sources = {key: _prepare(cell, where, console) for key, cell in distinct.items()}
         run_context = RunContext(
-            environment=this_environment(where.device, threads=where.cpus),
+            environment=this_environment(
+                where.device, threads=where.cpus, precision=where.precision
+            ),
             digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
             tags=commits(),
             accept_changed_code=where.accept_changed_code,

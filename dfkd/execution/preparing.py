@@ -129,4 +129,4 @@ def environment_of_workers(compute: Compute) -> Environment:
 @ray.remote
 def _environment(compute: Compute) -> Environment:
     check_gpu(compute)
-    return this_environment(compute.device, compute.workers, compute.cpus)
+    return this_environment(compute.device, compute.workers, compute.cpus, compute.precision)

@@ -10,14 +10,18 @@ import torch
 from dfkd.training.cells import RunContext
 
 
-def known_run_context(saved: Mapping[str, Any], inputs: Iterable[str]) -> RunContext | None:
+def known_run_context(
+    saved: Mapping[str, Any], inputs: Iterable[str], precision: str
+) -> RunContext | None:
     """Return the run context of an earlier call, which gives cells their names without a cluster.
 
     saved: `dataclasses.asdict` of it, by way of JSON. inputs: `inputs_key` of each cell that will
-    be named. None where PyTorch has another version now, or where inputs are not among the saved
-    ones: then everything has to be prepared first. Pieces that changed since need no check here:
+    be named. precision: that this call asks for. None where PyTorch has another version now, where
+    another precision was computed in, or where inputs are not among the saved ones: then everything
+    has to be prepared first. Pieces that changed since need no check here:
     their cells get other names.
     """
     context = RunContext.of(dict(saved))
-    same = context.environment.torch == torch.__version__
+    environment = context.environment
+    same = environment.torch == torch.__version__ and precision in ("auto", environment.precision)
     return context if same and set(inputs) <= context.digests.keys() else None

@@ -38,12 +38,12 @@ class SharedRun(Run):
     evenly, or whatever else `Run` raises ValueError for.
     """
 
-    def __init__(self, cell: Cell, inputs: Inputs, device: str) -> None:
+    def __init__(self, cell: Cell, inputs: Inputs, device: str, precision: str = "float32") -> None:
         self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
         why: ValueError | None = None
         try:
             _check_batch(cell, self.workers)
-            super().__init__(cell, inputs, device)
+            super().__init__(cell, inputs, device, precision)
         except ValueError as error:
             why = error
         _begin_together(why, device)
@@ -51,6 +51,9 @@ class SharedRun(Run):
         # which writes the student; what a loss remembers of each row is equal everywhere, because
         # losses see the whole batch
         self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
+
+    def capture(self) -> None:
+        """Record nothing: DistributedDataParallel exchanges gradients between the kernels."""
 
     def terms(
         self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float

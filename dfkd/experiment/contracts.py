@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
-from dfkd.data.images.transforms import View
+from dfkd.data.images.transforms import BaseView, View
 from dfkd.data.pools import Pool
 from dfkd.data.pools.pool import BasePool
 from dfkd.data.tasks import Task
@@ -48,8 +48,15 @@ BASES: dict[type[Any], type[Any]] = {  # the defaults of optional members
     Dropping: BaseDropping,
     AnswerLoss: BaseAnswerLoss,
     Loss: BaseLoss,
+    View: BaseView,
 }
-COMPLETED = (Selection, Dropping, AnswerLoss, Loss)  # given the defaults without inheriting them
+COMPLETED = (
+    Selection,
+    Dropping,
+    AnswerLoss,
+    Loss,
+    View,
+)  # given the defaults without inheriting them
 NOT_NEEDED = {"example"}  # of a piece that no list of ours has
 
 

@@ -180,9 +180,11 @@ def score_images(
             logits_BK, features_BD = network(
                 to_tensor(images_NHWC[start : start + BATCH], task, device)
             )
-            logits.append(logits_BK.float().cpu().numpy())
-            features.append(features_BD.float().cpu().numpy())
-    return np.concatenate(logits), np.concatenate(features)
+            logits.append(
+                logits_BK.float()
+            )  # not yet read back, for which a GPU would have to stop
+            features.append(features_BD.float())
+        return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
 
 
 def scores_of(

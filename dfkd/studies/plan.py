@@ -137,7 +137,7 @@ def kept_run_context(name: str, compute: Compute, inputs: Iterable[str]) -> RunC
     key = layout.run_context(name)
     if not compute.storage.exists(key):
         return None
-    context = known_run_context(compute.storage.read_json(key), inputs)
+    context = known_run_context(compute.storage.read_json(key), inputs, compute.precision)
     return context and replace(context, accept_changed_code=compute.accept_changed_code)
 
 

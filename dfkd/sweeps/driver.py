@@ -192,7 +192,9 @@ def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
     saved = record.read_result(compute.storage, sweep.name(), *call)
     if saved is None:
         return None
-    run_context = known_run_context(saved["setting"], [inputs_key(sweep.first_cell())])
+    run_context = known_run_context(
+        saved["setting"], [inputs_key(sweep.first_cell())], compute.precision
+    )
     if run_context is None:
         return None
     run_context = replace(run_context, accept_changed_code=compute.accept_changed_code)

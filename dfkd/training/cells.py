@@ -192,7 +192,8 @@ class Computation:
 
     def _begun(self) -> Run:
         """Return the run from its start, or from its last checkpoint."""
-        run = self.run_type(self.job.cell, self.inputs, self.device)
+        precision = self.job.environment.precision
+        run = self.run_type(self.job.cell, self.inputs, self.device, precision)
         state = self.ledger.restore(self.job.name)
         if state is not None and not changed_classes(state.get("code", {}), self.job.tags):
             run.restore(state["run"])

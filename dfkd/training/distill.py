@@ -25,12 +25,14 @@ from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches, order_of
+from dfkd.training.cuda_graph import capture
 from dfkd.training.inputs import Inputs, teacher_accuracy, with_labels
 from dfkd.training.means import RunningMeans
-from dfkd.training.objective import Objective
+from dfkd.training.objective import Objective, together
 from dfkd.training.optimizer import own_optimizer, student_optimizer
+from dfkd.training.pool_rows import pool_rows
 from dfkd.training.redraw import draw_again
-from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views, cached
+from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views
 
 
 class Diverged(ArithmeticError):
@@ -43,31 +45,37 @@ class Run:
     `advance` to a step, `evaluate`, `state` and `restore` in between as often as wanted.
     """
 
-    def __init__(self, cell: Cell, inputs: Inputs, device: str = "cpu") -> None:
-        self.cell, self.inputs, self.device = cell, inputs, device
+    def __init__(
+        self, cell: Cell, inputs: Inputs, device: str = "cpu", precision: str = "float32"
+    ) -> None:
+        self.cell, self.inputs, self.device, self.precision = cell, inputs, device, precision
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
         if self.experiment.reads_labels:
             self.inputs = with_labels(inputs, self.experiment.task)
         self.needs = self.experiment.needs()
+        self.pool_rows = pool_rows(self.inputs, self.rows_N, device)
         self.look = Views(
-            inputs.images_NHWC,
-            self.experiment.task,
-            self.experiment.views,
-            cell.block.seed,
-            self.device,
+            self.pool_rows, self.experiment.task, self.experiment.views, cell.block.seed
         )
         self.teacher = self._live_teacher() if self.experiment.asks_teacher else None
         self.per_view = self._per_view()
         self.batches = self._batches()
         self.objective = self._objective().to(device)
         self.optimizer, self.decay = student_optimizer(
-            self.objective.together(), self.experiment.schedule
+            self.objective.together(), self.experiment.schedule, precision
         )
         self.own_optimizer = own_optimizer(self.objective)
         self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
         self.step = 0
         self.means = RunningMeans(device)
+        self.capture()
+
+    def capture(self) -> None:
+        """Record the student's passes, where a GPU can replay them."""
+        if torch.device(self.device).type == "cuda":
+            views = self.views(self.batch(0), 0)
+            capture(self.objective.train().student, together(views), self.precision)
 
     def _select(self) -> NDArray[np.int64]:
         """Return the rows of the pool that the run takes, never one of the probe's."""
@@ -92,14 +100,15 @@ class Run:
                 "the experiment asks the teacher in every step, but its inputs hold answers only"
             )
         stages = stages_of(self.inputs.teacher.network) if "maps" in self.needs else ()
-        return LiveTeacher(self.inputs.teacher, self.experiment.task, stages, self.device)
+        task = self.experiment.task
+        return LiveTeacher(self.inputs.teacher, task, stages, self.device, self.precision)
 
     def _per_view(self) -> PerView | None:
         """Keep answers where a row has only so many views; maps are too large for that."""
         views = self.experiment.views
         if self.teacher is None or views is None or not views.per_row or "maps" in self.needs:
             return None
-        return PerView(self.teacher, self.look, self.rows_N)
+        return PerView(self.teacher, self.look, self.rows_N, self.device)
 
     def _objective(self) -> Objective:
         task, inputs, live = self.experiment.task, self.inputs, self.teacher
@@ -113,6 +122,7 @@ class Run:
                 else None
             ),
             teacher_maps=() if live is None else live.network.map_shapes(task.image_shape),
+            precision=self.precision,
         )
 
     def advance(self, until: int) -> None:
@@ -132,7 +142,9 @@ class Run:
         if self.redraw is not None and self.step >= self.batches.end_of(self.redraw.every):
             self.batches.narrow(self.rows_N[self.drawn(self.redraw)], self.step)
         terms = self.loss(self.step)
-        self.objective.zero_grad()
+        self.optimizer.zero_grad()
+        if self.own_optimizer is not None:
+            self.own_optimizer.zero_grad()
         terms["total"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.own_optimizer is not None:
@@ -178,7 +190,7 @@ class Run:
     def answers(self, rows_B: NDArray[np.int64], step: int, images_BCHW: Tensor) -> Outputs:
         """Return the teacher's answers to these rows: cached, or to the views of this step."""
         if self.teacher is None:
-            return cached(self.inputs.scores, rows_B, self.device)
+            return self.pool_rows.answers(rows_B)
         if self.per_view is not None:
             return self.per_view(rows_B, self.look.numbers(len(rows_B), step))
         return self.ask(self.teacher, images_BCHW)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from dfkd.identity import digest
+from dfkd.training.precision import resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +18,23 @@ class Environment:
     workers: int
     threads: int  # per worker; they split sums, so their number changes the last bits
     torch: str
-    precision: str = "float32"
+    precision: str = "float32"  # or "bfloat16", see precision.py
 
     def __str__(self) -> str:
         return digest(asdict(self), 8)
 
 
-def this_environment(device: str, workers: int = 1, threads: int = 1) -> Environment:
+def this_environment(
+    device: str, workers: int = 1, threads: int = 1, precision: str = "float32"
+) -> Environment:
     """Return the environment of this process, or of workers on machines like it."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
-    return Environment(device=name, workers=workers, threads=threads, torch=torch.__version__)
+    return Environment(
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu(),
+        workers=workers,
+        threads=threads,
+        torch=torch.__version__,
+        precision=resolved(precision, device),
+    )
 
 
 def _cpu() -> str:

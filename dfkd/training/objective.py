@@ -16,6 +16,7 @@ from dfkd.experiment import Cell
 from dfkd.method.losses import Loss, Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
 from dfkd.seeding import stream
+from dfkd.training.precision import autocast, laid_out
 
 
 class Objective(nn.Module):
@@ -31,19 +32,23 @@ class Objective(nn.Module):
         rows: int = 0,
         teacher_accuracy: float | None = None,
         teacher_maps: tuple[tuple[int, int, int], ...] = (),
+        precision: str = "float32",
     ) -> None:
         """Build the student and the losses, each from a seed of its own.
 
         rows: how many are selected; teacher_accuracy, teacher_maps: where a loss needs them.
+        precision: of the student's passes; its outputs are float32.
         """
         super().__init__()
+        self.precision = precision
         self.experiment = experiment = cell.experiment.canonical()
         seed, task = cell.block.seed, experiment.task
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "student"))
             network = experiment.student.build(task.classes, task.image_shape[2])
             maps = "maps" in experiment.needs()
-            self.student = Tapped(network, stages_of(experiment.student) if maps else ())
+            stages = stages_of(experiment.student) if maps else ()
+            self.student = laid_out(Tapped(network, stages), precision)
             sizes = Sizes(
                 classes=task.classes,
                 student_width=self.student.width,
@@ -91,10 +96,10 @@ class Objective(nn.Module):
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """Return the student's outputs; views go through it side by side, in one batch."""
-        logits, features, *maps = self.student(
-            views[0] if len(views) == 1 else torch.cat(list(views))
-        )
-        both, batch = Outputs(logits, features, tuple(maps)), len(views[0])
+        with autocast(views[0].device, self.precision):
+            logits, features, *maps = self.student(together(views))
+        both = Outputs(logits, features, tuple(maps)).each(Tensor.float)
+        batch = len(views[0])
         if len(views) == 1:
             return both
         return replace(
@@ -115,3 +120,8 @@ class Objective(nn.Module):
         """Return the loss's weight, rising linearly over its ramp."""
         loss = self.parts[name]
         return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)
+
+
+def together(views: Sequence[Tensor]) -> Tensor:
+    """Return one batch of all views [views * B, C, H, W]."""
+    return views[0] if len(views) == 1 else torch.cat(list(views))

@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dfkd.data.images.transforms import View, to_tensor
+from dfkd.data.images.transforms import BaseView, View, normalised
 from dfkd.data.tasks import Task
+from dfkd.method.defaults import with_defaults
 from dfkd.method.losses import Outputs
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.scores import Scores
 from dfkd.seeding import stream
+from dfkd.training.pool_rows import PoolRows, Rows
+from dfkd.training.precision import autocast, laid_out
 
-Rows = NDArray[np.int64]
 TOGETHER = 64  # neighbours in the selection that are asked about in one batch
 
 
@@ -32,26 +32,18 @@ class Views:
     They are drawn for the whole batch from (block, purpose, step).
     """
 
-    def __init__(
-        self, images_NHWC: NDArray[np.uint8], task: Task, view: View | None, seed: int, device: str
-    ) -> None:
-        self.images_NHWC, self.task, self.view, self.seed, self.device = (
-            images_NHWC,
-            task,
-            view,
-            seed,
-            device,
-        )
+    def __init__(self, rows: PoolRows, task: Task, view: View | None, seed: int) -> None:
+        self.rows, self.task, self.seed = rows, task, seed
+        self.view = None if view is None else with_defaults(view, BaseView)
 
     def of(self, rows_B: Rows, step: int, purpose: str = "views") -> Tensor:
         """Return one view of each row; another one for another purpose."""
-        if self.view is None:
-            return self._tensor(self.images_NHWC[rows_B])
-        if self.view.per_row:
+        if self.view is not None and self.view.per_row:
             return self.numbered(rows_B, self.numbers(len(rows_B), step, purpose))
-        return self._tensor(
-            self.view.augment(self.images_NHWC[rows_B], stream(self.seed, purpose, step))
-        )
+        images_BHWC = self.rows.images(rows_B)
+        if self.view is not None:
+            images_BHWC = self.view.augment_tensor(images_BHWC, stream(self.seed, purpose, step))
+        return normalised(images_BHWC, self.task)
 
     def numbers(self, count: int, step: int, purpose: str = "views") -> Rows:
         """Return which of its fixed views each row of a step shows.
@@ -66,37 +58,34 @@ class Views:
     def numbered(self, rows_B: Rows, numbers_B: Rows) -> Tensor:
         """Return fixed views: the same for a row and a number, whenever they are asked for."""
         assert self.view is not None
-        views = [
-            self.view.augment(self.images_NHWC[[row]], stream(self.seed, "view", row, number))
+        images_BHWC = self.rows.images(rows_B)
+        seeds = [
+            stream(self.seed, "view", row, number)
             for row, number in zip(rows_B.tolist(), numbers_B.tolist(), strict=True)
         ]
-        return self._tensor(np.concatenate(views))
-
-    def _tensor(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
-        return to_tensor(images_BHWC, self.task, self.device)
-
-
-def cached(scores: Scores, rows_B: Rows, device: str) -> Outputs:
-    """Return the teacher's answers to the clean images of these rows."""
-    return Outputs(
-        torch.from_numpy(scores.logits_NK[rows_B]).to(device),
-        torch.from_numpy(scores.features_ND[rows_B]).to(device),
-    )
+        views = [self.view.augment_tensor(images_BHWC[[i]], seed) for i, seed in enumerate(seeds)]
+        return normalised(torch.cat(views), self.task)
 
 
 class LiveTeacher:
     """The teacher itself, in eval mode and without gradient, with the maps of these stages."""
 
     def __init__(
-        self, teacher: TrainedNetwork, task: Task, stages: Sequence[str], device: str
+        self,
+        teacher: TrainedNetwork,
+        task: Task,
+        stages: Sequence[str],
+        device: str,
+        precision: str = "float32",
     ) -> None:
-        network = Tapped(teacher.build(task), stages).to(device)
+        network = laid_out(Tapped(teacher.build(task), stages).to(device), precision)
         self.network = network.eval().requires_grad_(False)
+        self.precision = precision
 
     def __call__(self, images_BCHW: Tensor) -> Outputs:
-        with torch.no_grad():
+        with torch.no_grad(), autocast(images_BCHW.device, self.precision):
             logits_BK, features_BD, *maps = self.network(images_BCHW)
-        return Outputs(logits_BK, features_BD, tuple(maps))
+        return Outputs(logits_BK, features_BD, tuple(maps)).each(Tensor.float)
 
 
 class PerView:
@@ -107,8 +96,10 @@ class PerView:
     rows it has seen before.
     """
 
-    def __init__(self, ask: Callable[[Tensor], Outputs], views: Views, rows_N: Rows) -> None:
-        self.ask, self.views, self.rows_N = ask, views, rows_N
+    def __init__(
+        self, ask: Callable[[Tensor], Outputs], views: Views, rows_N: Rows, device: str
+    ) -> None:
+        self.ask, self.views, self.rows_N, self.device = ask, views, rows_N, device
         self._known: dict[tuple[int, int], Outputs] = {}
 
     def __call__(self, rows_B: Rows, numbers_B: Rows) -> Outputs:
@@ -124,7 +115,7 @@ class PerView:
             torch.stack(
                 [answers.features_BD[place] for answers, place in zip(known, place_B, strict=True)]
             ),
-        ).each(lambda tensor: tensor.to(self.views.device))
+        ).each(lambda tensor: tensor.to(self.device))
 
     def _group(self, group: int, number: int) -> Outputs:
         if (group, number) not in self._known:

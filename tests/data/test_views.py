@@ -44,6 +44,13 @@ def test_a_seed_gives_the_same_view_again(kind):
 
 
 @each_view
+def test_tensors_become_the_same_views_as_arrays(kind):
+    rule, given = RECIPES[kind](), images()
+    view = rule.augment_tensor(torch.from_numpy(given), seed=1)
+    assert (view.numpy() == rule.augment(given, seed=1)).all()
+
+
+@each_view
 def test_images_are_augmented_each_by_itself(kind):
     given = images(2)
     same = np.repeat(given[:1], 64, axis=0)

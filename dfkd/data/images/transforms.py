@@ -6,6 +6,7 @@ B batch, H height, W width, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -21,16 +22,29 @@ from dfkd.seeding import drawing_from
 def to_tensor(
     images_BHWC: NDArray[np.uint8], task: Task, device: str | torch.device = "cpu"
 ) -> Tensor:
-    """Return float images [B, C, H, W], normalised with the task's mean and deviation.
-
-    Images of a pool are normalised with those of the task as well, as CMI and MosaicKD do.
-    """
+    """Return float images [B, C, H, W] on the device, as `normalised` makes them."""
     # a copy of what lies in shared memory, read only
     images_BHWC = np.require(images_BHWC, requirements=["C", "W"])
-    images_BCHW = torch.from_numpy(images_BHWC).to(device).permute(0, 3, 1, 2).float()
-    mean_C = torch.tensor(task.mean, device=device).view(1, -1, 1, 1) * 255
-    std_C = torch.tensor(task.std, device=device).view(1, -1, 1, 1) * 255
-    return (images_BCHW - mean_C) / std_C
+    return normalised(torch.from_numpy(images_BHWC).to(device), task)
+
+
+def normalised(images_BHWC: Tensor, task: Task) -> Tensor:
+    """Return float images [B, C, H, W], normalised with the task's mean and deviation.
+
+    images_BHWC: uint8. Images of a pool are normalised with the task's statistics as well, as CMI
+    and MosaicKD do.
+    """
+    mean_C, std_C = _statistics(task.mean, task.std, images_BHWC.device)
+    return (images_BHWC.permute(0, 3, 1, 2).float() - mean_C) / std_C
+
+
+@cache  # a copy to a GPU in every step would cost more than the subtraction
+@torch.inference_mode(False)
+def _statistics(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    mean_C, std_C = (torch.tensor(v, device=device).view(1, -1, 1, 1) * 255 for v in (mean, std))
+    return mean_C, std_C
 
 
 class View(Protocol):
@@ -68,6 +82,19 @@ class View(Protocol):
         """
         ...
 
+    def augment_tensor(self, images_BHWC: Tensor, seed: int) -> Tensor:
+        """Return the same copies of uint8 images that lie on any device, and there."""
+        ...
+
+
+class BaseView(Piece):
+    """What a view may leave out: images on a GPU are augmented by way of the CPU."""
+
+    def augment_tensor(self: View, images_BHWC: Tensor, seed: int) -> Tensor:
+        """Return what `augment` makes of them."""
+        copies_BHWC = self.augment(images_BHWC.cpu().numpy(), seed)
+        return torch.from_numpy(np.ascontiguousarray(copies_BHWC)).to(images_BHWC.device)
+
 
 def check_view(answer: str, per_row: int) -> None:
     """Raise ValueError in one line for another answer or a negative number of views."""
@@ -80,7 +107,7 @@ def check_view(answer: str, per_row: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crop(Piece):
+class Crop(BaseView):
     """Crops at random after padding with black, and mirrors with probability 1/2 if `flip`.
 
     Published: the augmentation of nearly all work on CIFAR (He et al., 2016), padding 4 and flip.
@@ -106,25 +133,34 @@ class Crop(Piece):
         return self if self.padding or self.flip else None
 
     def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        rng = np.random.default_rng(seed)
-        batch, height, width, _ = images_BHWC.shape
         p = self.padding
-        top_B, left_B = rng.integers(0, 2 * p + 1, (2, batch))
-        padded = np.pad(images_BHWC, ((0, 0), (p, p), (p, p), (0, 0)))
+        padded_BHWC = np.pad(images_BHWC, ((0, 0), (p, p), (p, p), (0, 0)))
+        cropped_BHWC: NDArray[np.uint8] = padded_BHWC[self._places(images_BHWC.shape, seed)]
+        return cropped_BHWC
+
+    def augment_tensor(self, images_BHWC: Tensor, seed: int) -> Tensor:
+        p, device = self.padding, images_BHWC.device
+        padded_BHWC = torch.nn.functional.pad(images_BHWC, (0, 0, p, p, p, p))
+        places = self._places(tuple(images_BHWC.shape), seed)
+        return padded_BHWC[tuple(torch.from_numpy(i).to(device) for i in places)]
+
+    def _places(
+        self, shape: tuple[int, ...], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return which image, row and column of the padded images each pixel of a copy shows."""
+        rng = np.random.default_rng(seed)
+        batch, height, width, _ = shape
+        top_B, left_B = rng.integers(0, 2 * self.padding + 1, (2, batch))
         rows_BH = top_B[:, None] + np.arange(height)
         columns_BW = left_B[:, None] + np.arange(width)
-        image_B = np.arange(batch)
-        cropped: NDArray[np.uint8] = padded[
-            image_B[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]
-        ]
         if self.flip:
             flipped_B = rng.random(batch) < 0.5
-            cropped[flipped_B] = cropped[flipped_B, :, ::-1]
-        return cropped
+            columns_BW[flipped_B] = columns_BW[flipped_B, ::-1]
+        return np.arange(batch)[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandAugment(Piece):
+class RandAugment(BaseView):
     """Crops and mirrors as Crop does, then makes `operations` random changes.
 
     They are 14: shifts, shears, rotation, contrast, colours and so on.
