@@ -65,6 +65,7 @@ def test_what_rules_take_is_what_runs_take(
         "entropy",
         "margin",
         "prototype",
+        "energy",
         "mixture",
         "hardest",
     )

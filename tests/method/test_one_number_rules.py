@@ -10,13 +10,14 @@ from dfkd.method.selection import (
     Balanced,
     BatchNormNearest,
     Confident,
+    Energy,
     Entropy,
     Hardest,
     Margin,
     Random,
 )
 from dfkd.method.selection.selecting import select
-from dfkd.scores import Scores
+from dfkd.scores import Scores, scores_of
 from dfkd.testing.scores import random_scores, table
 
 # ---- random
@@ -203,3 +204,24 @@ def test_distances_that_are_not_there_are_not_guessed():
         BatchNormNearest(ratio=0.1).select(scores, 0)
     with pytest.raises(ValueError, match="computed when a run selects"):
         select(BatchNormNearest(ratio=0.1), scores, np.arange(9), 0)
+
+
+# ---- energy
+
+
+def test_energy_takes_the_largest_log_sum_of_exponentials_of_each_class():
+    scores = random_scores(rows=2000)
+    energy_N = np.log(np.exp(scores.logits_NK.astype(np.float64)).sum(axis=1))
+    chosen = Energy(rows=400, fill=False).select(scores, 0)
+    for k in range(10):
+        own = np.flatnonzero(scores.pseudo_label_N == k)
+        best = own[np.argsort(-energy_N[own], kind="stable")[:40]]
+        assert set(chosen) & set(own) == set(best)
+
+
+def test_energy_tells_equally_confident_rows_apart():
+    logits_NK = np.array([[2, 0], [5, 3], [3, 1], [0, 2], [1, 3]], dtype=np.float32)
+    scores = scores_of(np.arange(5), logits_NK, np.zeros((5, 1), np.float32))
+    assert Confident(rows=2).select(scores, 0).tolist() == [0, 1]  # all are equal to it
+    assert Energy(rows=2).select(scores, 0).tolist() == [1, 4]
+    assert Energy(rows=4, fill=False).select(scores, 0).tolist() == [1, 2, 3, 4]

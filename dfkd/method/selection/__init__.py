@@ -9,6 +9,7 @@ from dfkd.method.selection.bn_nearest import BatchNormNearest
 from dfkd.method.selection.budget import BaseSelection, Budget, Redraw, Rows, Selection
 from dfkd.method.selection.confidence import Balanced, Confident, Entropy, Hardest, Margin, Random
 from dfkd.method.selection.dynamic import Dynamic
+from dfkd.method.selection.energy import Energy
 from dfkd.method.selection.mixture import Mixture
 from dfkd.method.selection.prototype import Prototype
 
@@ -20,6 +21,7 @@ __all__ = [
     "Budget",
     "Confident",
     "Dynamic",
+    "Energy",
     "Entropy",
     "Hardest",
     "Margin",
@@ -39,6 +41,7 @@ SELECTIONS: tuple[type[Selection], ...] = (
     Margin,
     Prototype,
     BatchNormNearest,
+    Energy,
     Mixture,
     Hardest,
     Dynamic,
