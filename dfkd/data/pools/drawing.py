@@ -8,6 +8,7 @@ Legend: H height, W width, C channels.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -64,13 +65,32 @@ def draw_row(
     generator: np.random.Generator, image_shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.uint8], str]:
     """Return an image [H, W, C] and the character that it shows, "" for a photograph."""
-    height, width, channels = image_shape
     canvas, character = _subject(generator)
+    return _developed(generator, canvas, image_shape), character
+
+
+def draw_character(
+    generator: np.random.Generator,
+    image_shape: tuple[int, int, int],
+    characters: str,
+    fonts: Sequence[str],
+) -> tuple[NDArray[np.uint8], str]:
+    """Return an image [H, W, C] of one of these characters in one of these fonts, and which."""
+    character = characters[int(generator.integers(len(characters)))]
+    canvas = _character(generator, character, fonts[int(generator.integers(len(fonts)))])
+    return _developed(generator, canvas, image_shape), character
+
+
+def _developed(
+    generator: np.random.Generator, canvas: Image.Image, image_shape: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Return the canvas at the task's resolution [H, W, C], exposed in some way."""
+    height, width, channels = image_shape
     # mostly half the task's resolution, as its own digits have
     coarse = 2 if generator.random() < 0.85 else 1
     small = canvas.resize((width // coarse, height // coarse), Image.Resampling.BOX)
     image = _exposed(generator, small).resize((width, height), Image.Resampling.BILINEAR)
-    return np.repeat(np.asarray(image)[:, :, None], channels, axis=2), character
+    return np.repeat(np.asarray(image)[:, :, None], channels, axis=2)
 
 
 def _subject(generator: np.random.Generator) -> tuple[Image.Image, str]:

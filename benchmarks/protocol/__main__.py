@@ -1,0 +1,90 @@
+"""Runs the protocol of docs/protocol.md, or prints what was computed, in one command.
+
+    python -m benchmarks.protocol [--tasks digits letters fashion tops] [--storage runs]
+
+One cell at a time in this process on one core, task after task: each method's settings on the
+tuning block, then the best of each (by the probe, no label) on fresh blocks. Cells that are in the
+storage are read. Fashion-MNIST's files are needed for two of the tasks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from benchmarks.protocol import results
+from benchmarks.protocol.plan import (
+    METHODS,
+    SETTINGS,
+    TUNING,
+    TaskPlan,
+    at,
+    cell,
+    confirming,
+    tasks,
+)
+from dfkd.execution.compute import Compute
+from dfkd.execution.local_executor import local_executor
+from dfkd.experiment import Cell
+from dfkd.reporting.console import Console
+from dfkd.storage import open_storage
+from dfkd.storage.ledger import Outcome
+
+
+def computed(title: str, cells: Sequence[Cell], where: Compute, read_test: bool) -> list[Outcome]:
+    """Return the outcomes of these cells in their order. SystemExit where one failed."""
+    with local_executor(cells, where, Console()) as executor:
+        jobs = [executor.run_context.job(one, read_test=read_test) for one in cells]
+        done, failures = executor.compute(title, jobs, lambda outcome: None)
+    if failures:
+        raise SystemExit(f"{failures[0].job.name} failed: {failures[0].reason}")
+    return [done[job.name] for job in jobs]
+
+
+def tuned(task: str, plan: TaskPlan, where: Compute) -> results.Tuned:
+    cells = {
+        method: [cell(at(method, plan.old, setting), TUNING) for setting in SETTINGS]
+        for method in METHODS
+    }
+    flat = [one for of_method in cells.values() for one in of_method]
+    outcomes = iter(computed(f"{task}, tuning", flat, where, read_test=False))
+    return {method: [next(outcomes) for _ in SETTINGS] for method in METHODS}
+
+
+def confirmed(task: str, plan: TaskPlan, found: results.Tuned, where: Compute) -> results.Confirmed:
+    """Return each method's test accuracies, block by block: an interrupted run has whole blocks."""
+    chosen = {
+        method: at(method, plan.old, SETTINGS[results.best(of_method)])
+        for method, of_method in found.items()
+    }
+    tests: dict[str, list[float]] = {method: [] for method in chosen}
+    for number, block in enumerate(confirming(plan)):
+        cells = [cell(experiment, block) for experiment in chosen.values()]
+        title = f"{task}, block {number + 1} of {plan.blocks}"
+        for method, outcome in zip(chosen, computed(title, cells, where, True), strict=True):
+            tests[method].append(outcome.metrics["test"])
+    return tests
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    plans = tasks()
+    parser.add_argument("--tasks", nargs="+", choices=list(plans), default=list(plans))
+    parser.add_argument("--storage", default="runs")
+    arguments = parser.parse_args()
+    where = Compute(storage=open_storage(arguments.storage))
+    settings: dict[str, results.Tuned] = {}
+    tests: dict[str, results.Confirmed] = {}
+    for task in arguments.tasks:
+        settings[task] = tuned(task, plans[task], where)
+        print(results.tuning_table(task, settings[task]), flush=True)
+        tests[task] = confirmed(task, plans[task], settings[task], where)
+        print(results.rival_table(task, tests[task]), flush=True)
+    print(results.gap_table(tests))
+    print(results.probe_table(settings))
+
+
+if __name__ == "__main__":
+    main()

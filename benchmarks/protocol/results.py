@@ -1,0 +1,110 @@
+"""What the cells say: tables in Markdown, made from outcomes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.protocol.plan import NEW, OLD, ORACLE, RIVALS, SETTINGS
+from dfkd.reporting.numbers import interval, p, percent, points
+from dfkd.stats.comparisons import compare
+from dfkd.stats.paired import equivalence_test, paired_interval
+from dfkd.stats.summaries import rank_correlation
+from dfkd.storage.ledger import Outcome
+
+MARGIN = 0.015  # of the gap to the oracle on digits
+METRICS = ("probe", "probe.low", "probe.middle", "probe.high")
+
+Tuned = Mapping[str, Sequence[Outcome]]  # method -> the outcomes of SETTINGS, in their order
+Confirmed = Mapping[str, Sequence[float]]  # method -> test accuracy in each block
+
+
+def best(outcomes: Sequence[Outcome]) -> int:
+    """Return the number of the setting with the highest probe; of equal ones the earlier."""
+    return int(np.argmax([outcome.metrics["probe"] for outcome in outcomes]))
+
+
+def tuning_table(task: str, tuned: Tuned) -> str:
+    rows = [
+        f"| {method} | {(s := SETTINGS[best(found)]).rate:g} | {s.ratio:g} | {s.temperature:g} | "
+        f"{found[best(found)].metrics['probe']:.3f} |"
+        for method, found in tuned.items()
+    ]
+    return _table(
+        f"{task}: the setting of each method with the highest probe",
+        "| method | learning rate, times | ratio | temperature | probe |\n|---|--:|--:|--:|--:|",
+        rows,
+    )
+
+
+def rival_table(task: str, tests: Confirmed) -> str:
+    """Compare the new recipe with its rivals; Holm's correction runs over them."""
+    frame = _frame({name: tests[name] for name in (NEW, *RIVALS)})
+    rows = [f"| {NEW} | {percent(float(np.mean(tests[NEW])))} | | | | |"]
+    for c in compare(frame, baseline=NEW):
+        low, high = (None if v is None else -v for v in (c.high, c.low))
+        rows.append(
+            f"| {c.variant} | {percent(c.mean)} | {points(-c.difference)} | {interval(low, high)} "
+            f"| {p(c.p_holm)} | {c.n} |"
+        )
+    head = (
+        "| method | test % | new less it | 95 % interval | p (Holm) | n |\n"
+        "|---|--:|--:|--:|--:|--:|"
+    )
+    return _table(f"{task}: the new recipe and its rivals", head, rows)
+
+
+def gap_table(tests_of: Mapping[str, Confirmed]) -> str:
+    rows = []
+    for task, tests in tests_of.items():
+        old, new = (np.array(tests[ORACLE]) - np.array(tests[name]) for name in (OLD, NEW))
+        share = 1 - new.mean() / old.mean()
+        equal = equivalence_test(new, MARGIN)
+        said = [f"{points(g.mean())} ({_range(g)})" for g in (old, new)]
+        rows.append(
+            f"| {task} | {percent(float(np.mean(tests[ORACLE])))} | {said[0]} | {said[1]} | "
+            f"{100 * share:.0f} % | {p(equal)} |"
+        )
+    head = (
+        "| task | oracle % | gap of the old recipe | gap of the new | closed | "
+        "p (TOST at 1.5 points) |\n|---|--:|--:|--:|--:|--:|"
+    )
+    return _table("The gap to the oracle at equal steps, each tuned", head, rows)
+
+
+def probe_table(tuned_of: Mapping[str, Tuned]) -> str:
+    """Correlate the probe's metrics with validation accuracy over all trials but the oracle's."""
+    rows = []
+    for task, tuned in tuned_of.items():
+        outcomes = [o for method, found in tuned.items() if method != ORACLE for o in found]
+        right = np.array([o.metrics.get("validation", 0.0) for o in outcomes])
+        half = np.argsort(-right, kind="stable")[: len(right) // 2]
+        cells = []
+        for metric in METRICS:
+            values = np.array([o.metrics.get(metric, 0.0) for o in outcomes])
+            all_, better = (
+                rank_correlation(values, right),
+                rank_correlation(values[half], right[half]),
+            )
+            cells.append(f"{all_:.2f} / {better:.2f}")
+        rows.append(f"| {task} | {len(outcomes)} | " + " | ".join(cells) + " |")
+    head = "| task | trials | " + " | ".join(METRICS) + " |\n|---|--:|" + "--:|" * len(METRICS)
+    return _table("Rank correlation with validation accuracy, all / the better half", head, rows)
+
+
+def _frame(tests: Confirmed) -> pd.DataFrame:
+    rows = [
+        (name, i, "finished", v) for name, values in tests.items() for i, v in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
+
+
+def _range(gaps_N: np.ndarray) -> str:
+    found = paired_interval(gaps_N, 0.95)
+    return interval(found.low, found.high)
+
+
+def _table(title: str, head: str, rows: Sequence[str]) -> str:
+    return "\n".join([f"**{title}**", "", head, *rows, ""])
