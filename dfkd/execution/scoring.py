@@ -15,7 +15,7 @@ from dfkd.data.pools import Shard
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import slots
 from dfkd.experiment import Cell
-from dfkd.scores import missing_shards, score_shard
+from dfkd.scores import Scorer, missing_shards, score_shard
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.seeding import use_deterministic
 from dfkd.training.inputs import InputSource
@@ -30,18 +30,17 @@ class ShardScorer:
         use_deterministic(compute.cpus)
         task, teacher = cell.experiment.task, cell.experiment.teacher
         # Read from the storage: as an argument, Ray would lose it when it restarts the actor
-        self.teacher = teacher.obtain(task, compute.storage, cell.block.teacher)
-        self.task, self.cache = task, cell.experiment.cache
-        self.shards, self.compute = shards, compute
+        trained = teacher.obtain(task, compute.storage, cell.block.teacher)
+        self.scorer = Scorer(trained, task, compute.device)
+        self.storage, self.shards, self.cache = compute.storage, shards, cell.experiment.cache
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Score the shards with these numbers; return what was refused of each, as JSON, or ""."""
         return {"refused": np.array([self._score(self.shards[i]) for i in batch["item"]])}
 
     def _score(self, shard: Shard) -> str:
-        storage, device = self.compute.storage, self.compute.device
         try:
-            score_shard(storage, self.teacher, shard, self.task, device, self.cache)
+            score_shard(self.storage, self.scorer, shard, self.cache)
         except NotFinite as why:  # told to the driver, which has all counts and says one line
             return json.dumps(why.args)
         return ""

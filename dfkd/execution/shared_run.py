@@ -9,7 +9,7 @@ numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from dfkd.method.losses import Outputs
 from dfkd.method.selection import Redraw
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs
+from dfkd.training.objective import StepInputs
 from dfkd.training.teacher_outputs import LiveTeacher
 
 
@@ -52,15 +53,13 @@ class SharedRun(Run):
         # losses see the whole batch
         self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
 
-    def capture(self) -> None:
+    def record(self) -> None:
         """Record nothing: DistributedDataParallel exchanges gradients between the kernels."""
 
-    def terms(
-        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
-    ) -> dict[str, Tensor]:
+    def terms(self, given: StepInputs) -> dict[str, Tensor]:
         """Return the losses of the whole batch; the student sees this worker's part only."""
-        parts = [self.part(images_BCHW) for images_BCHW in views]
-        terms: dict[str, Tensor] = self.shared(parts, teacher, keep_BK, progress, gather=_gather)
+        part = replace(given, views=tuple(map(self.part, given.views)))
+        terms: dict[str, Tensor] = self.shared(part, gather=_gather)
         return terms
 
     def drawn(self, redraw: Redraw) -> NDArray[np.int64]:

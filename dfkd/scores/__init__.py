@@ -2,6 +2,7 @@
 
 from dfkd.scores.scores import (
     Columns,
+    Scorer,
     Scores,
     Summary,
     missing_shards,
@@ -14,6 +15,7 @@ from dfkd.scores.scores import (
 
 __all__ = [
     "Columns",
+    "Scorer",
     "Scores",
     "Summary",
     "missing_shards",

@@ -7,7 +7,7 @@ and an interrupted scoring goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from dfkd.data.images.transforms import to_tensor
+from dfkd.data.images.transforms import normalised, on_device
 from dfkd.data.pools import PoolFiles, Shard, read_shard
 from dfkd.data.tasks import Task
 from dfkd.identity import Json, digest, spec
@@ -31,6 +32,7 @@ from dfkd.storage.layout import Key
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
+SENT_TOGETHER = 16 * BATCH
 
 
 class Summary(Protocol):
@@ -166,25 +168,39 @@ class Columns:
         return self.arrays.get("bn_distance")
 
 
+class Scorer:
+    """Has a teacher's network on a device, and answers with it to as many images as are wanted."""
+
+    def __init__(self, teacher: TrainedNetwork, task: Task, device: str = "cpu") -> None:
+        self.teacher, self.task, self.device = teacher, task, device
+        self.network = Tapped(teacher.build(task).to(device)).eval()
+
+    def __call__(
+        self, images_NHWC: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits [N, K] and pooled features [N, D] of clean images, without gradients."""
+        logits, features = [], []
+        with torch.inference_mode():
+            for images_BCHW in self._batches(images_NHWC):
+                logits_BK, features_BD = self.network(images_BCHW)
+                logits.append(logits_BK.float())
+                features.append(features_BD.float())
+            # read back at the end: a GPU would have to stop for each
+            return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
+
+    def _batches(self, images_NHWC: NDArray[np.uint8]) -> Iterator[Tensor]:
+        """Yield the images as the network reads them; many batches travel to a GPU at a time."""
+        for start in range(0, len(images_NHWC), SENT_TOGETHER):
+            sent = np.require(images_NHWC[start : start + SENT_TOGETHER], requirements=["C", "W"])
+            for part_BHWC in on_device(sent, self.device).split(BATCH):  # type: ignore[no-untyped-call]
+                yield normalised(part_BHWC, self.task)
+
+
 def score_images(
     teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits [N, K] and pooled features [N, D] of clean images.
-
-    The teacher is in eval mode and no gradient is taken.
-    """
-    network = Tapped(teacher.build(task).to(device)).eval()
-    logits, features = [], []
-    with torch.inference_mode():
-        for start in range(0, len(images_NHWC), BATCH):
-            logits_BK, features_BD = network(
-                to_tensor(images_NHWC[start : start + BATCH], task, device)
-            )
-            logits.append(
-                logits_BK.float()
-            )  # not yet read back, for which a GPU would have to stop
-            features.append(features_BD.float())
-        return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
+    """Return logits [N, K] and pooled features [N, D] of clean images; see `Scorer`."""
+    return Scorer(teacher, task, device)(images_NHWC)
 
 
 def scores_of(
@@ -239,24 +255,18 @@ def missing_shards(
     ]
 
 
-def score_shard(
-    storage: Storage,
-    teacher: TrainedNetwork,
-    shard: Shard,
-    task: Task,
-    device: str = "cpu",
-    cache: TopK | None = None,
-) -> Path:
+def score_shard(storage: Storage, scorer: Scorer, shard: Shard, cache: TopK | None = None) -> Path:
     """Score one pool shard, put its file in place, whole or not at all, and return its path.
 
     Raises NotFinite, and writes no file, where the teacher answers NaN or infinity for some images.
     """
+    task = scorer.task
     row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
-    logits_NK, features_ND = score_images(teacher, images_NHWC, task, device)
+    logits_NK, features_ND = scorer(images_NHWC)
     scores = scores_of(row_id_N, logits_NK, features_ND)
     if cache is not None:
         scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))
-    key = score_key(teacher.digest, shard, task, cache)
+    key = score_key(scorer.teacher.digest, shard, task, cache)
     storage.replace(key, lambda half: pq.write_table(_table(scores), half))
     return storage.local(key)
 

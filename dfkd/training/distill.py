@@ -7,7 +7,6 @@ workers, draws the same numbers. No generator's state has to be saved for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +24,10 @@ from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches, order_of
-from dfkd.training.cuda_graph import capture
+from dfkd.training.cuda_graph import RecordedStep, record_step
 from dfkd.training.inputs import Inputs, teacher_accuracy, with_labels
 from dfkd.training.means import RunningMeans
-from dfkd.training.objective import Objective, together
+from dfkd.training.objective import Objective, StepInputs
 from dfkd.training.optimizer import own_optimizer, student_optimizer
 from dfkd.training.pool_rows import pool_rows
 from dfkd.training.redraw import draw_again
@@ -69,13 +68,18 @@ class Run:
         self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
         self.step = 0
         self.means = RunningMeans(device)
-        self.capture()
+        self.recorded = self.record()
 
-    def capture(self) -> None:
-        """Record the student's passes, where a GPU can replay them."""
-        if torch.device(self.device).type == "cuda":
-            views = self.views(self.batch(0), 0)
-            capture(self.objective.train().student, together(views), self.precision)
+    def record(self) -> RecordedStep | None:
+        """Return the step as a CUDA graph; None where there is no GPU, or it cannot be one."""
+        if torch.device(self.device).type != "cuda":
+            return None
+        if self.teacher is not None:
+            self.teacher.record(self.views(self.batch(0), 0)[0])
+        last = self.experiment.schedule.steps - 1
+        recorded = record_step(self.objective.train(), self.read(0), self.read(last))
+        self.means = RunningMeans(self.device)
+        return recorded
 
     def _select(self) -> NDArray[np.int64]:
         """Return the rows of the pool that the run takes, never one of the probe's."""
@@ -141,11 +145,7 @@ class Run:
     def _train_step(self) -> None:
         if self.redraw is not None and self.step >= self.batches.end_of(self.redraw.every):
             self.batches.narrow(self.rows_N[self.drawn(self.redraw)], self.step)
-        terms = self.loss(self.step)
-        self.optimizer.zero_grad()
-        if self.own_optimizer is not None:
-            self.own_optimizer.zero_grad()
-        terms["total"].backward()  # type: ignore[no-untyped-call]
+        terms = self._gradients(self.step)
         self.optimizer.step()
         if self.own_optimizer is not None:
             self.own_optimizer.step()
@@ -153,6 +153,18 @@ class Run:
         self.step += 1
         for name, value in terms.items():
             self.means.add(f"train.{name}", value)
+
+    def _gradients(self, step: int) -> dict[str, Tensor]:
+        """Leave the step's gradients in the parameters, and return its loss terms."""
+        if self.recorded is not None:
+            with drawing_from(self.seed_of_draws(step), self.device):
+                return self.recorded(self.read(step))
+        terms = self.loss(step)
+        self.optimizer.zero_grad()
+        if self.own_optimizer is not None:
+            self.own_optimizer.zero_grad()
+        terms["total"].backward()  # type: ignore[no-untyped-call]
+        return terms
 
     def drawn(self, redraw: Redraw) -> NDArray[np.int64]:
         """Return positions in the selection from which the student has most to learn now."""
@@ -165,22 +177,25 @@ class Run:
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """Return the loss terms of one step's batch."""
+        given = self.read(step)
+        with drawing_from(self.seed_of_draws(step), self.device):
+            return self.terms(given)
+
+    def read(self, step: int) -> StepInputs:
+        """Return what a step computes with, for the whole batch."""
         rows_B = self.batch(step)
         views = self.views(rows_B, step)
         teacher = self.addressed(self.answers(rows_B, step, views[0]), rows_B, step)
-        keep_BK = self.keep(teacher, step)
-        with drawing_from(self.seed_of_draws(step), self.device):
-            return self.terms(views, teacher, keep_BK, step / self.experiment.schedule.steps)
+        weights = self.objective.weights(step / self.experiment.schedule.steps)
+        return StepInputs(tuple(views), teacher, self.keep(teacher, step), weights)
 
     def seed_of_draws(self, step: int) -> int:
         """Return the seed of what a network draws by itself in a step, such as dropout."""
         return stream(self.cell.block.seed, "student's draws", step)
 
-    def terms(
-        self, views: Sequence[Tensor], teacher: Outputs, keep_BK: Tensor | None, progress: float
-    ) -> dict[str, Tensor]:
+    def terms(self, given: StepInputs) -> dict[str, Tensor]:
         """Do the student's part of a step, for the whole batch in this process."""
-        terms: dict[str, Tensor] = self.objective(views, teacher, keep_BK, progress)
+        terms: dict[str, Tensor] = self.objective(given)
         return terms
 
     def batch(self, step: int) -> NDArray[np.int64]:

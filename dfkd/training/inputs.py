@@ -16,7 +16,7 @@ from dfkd.identity import digest, location_of, spec
 from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import BaseSelection, Selection
 from dfkd.models.teachers import TrainedNetwork, accuracy
-from dfkd.scores import Scores, missing_shards, score_shard
+from dfkd.scores import Scorer, Scores, missing_shards, score_shard
 from dfkd.scores.bn_distance import BN_DISTANCES, bn_distances, check_has_statistics
 from dfkd.scores.disk_space import Need, need
 from dfkd.scores.memory_map import open_memory_map, write_memory_map
@@ -152,10 +152,12 @@ def score_here(source: InputSource, storage: Storage, device: str = "cpu") -> No
     """
     check_space(source, storage)
     missing = missing_shards(storage, source.teacher.digest, source.pool, source.task, source.cache)
-    refused: list[NotFinite] = []
+    if not missing:
+        return
+    scorer, refused = Scorer(source.teacher, source.task, device), list[NotFinite]()
     for shard in missing:
         try:
-            score_shard(storage, source.teacher, shard, source.task, device, source.cache)
+            score_shard(storage, scorer, shard, source.cache)
         except NotFinite as why:
             refused.append(why)
     if refused:

@@ -5,18 +5,34 @@ B batch, K classes; B, C, H, W of images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dfkd.experiment import Cell
-from dfkd.method.losses import Loss, Outputs, Sizes
+from dfkd.method.defaults import with_defaults
+from dfkd.method.losses import BaseAnswerLoss, BaseLoss, Loss, Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
 from dfkd.seeding import stream
 from dfkd.training.precision import autocast, laid_out
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """What a step computes with.
+
+    views: the student's images [B, C, H, W], and a second view of them where a loss needs it.
+    keep_BK: the classes that stay in the target; None for all. weights: of the losses now, numbers
+    or scalar tensors.
+    """
+
+    views: tuple[Tensor, ...]
+    teacher: Outputs
+    keep_BK: Tensor | None
+    weights: Mapping[str, float | Tensor]
 
 
 class Objective(nn.Module):
@@ -66,38 +82,31 @@ class Objective(nn.Module):
                 torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
                 self.losses[name] = loss.module(sizes)
 
-    def forward(
-        self,
-        views: Sequence[Tensor],
-        teacher: Outputs,
-        keep_BK: Tensor | None,
-        progress: float,
-        gather: Any = None,
-    ) -> dict[str, Tensor]:
+    def forward(self, given: StepInputs, gather: Any = None) -> dict[str, Tensor]:
         """Return the loss terms and their weighted "total".
 
-        views: images [B, C, H, W], and a second view of them where a loss needs it; progress: the
-        share of the steps done, in [0, 1). With several workers the views are this worker's part;
-        `gather` puts the students' outputs together again, so that relations see the whole batch.
+        With several workers the views are this worker's part; `gather` puts the students' outputs
+        together again, so that relations see the whole batch.
         """
-        student = self.look(views)
+        student, teacher = self.look(given.views), given.teacher
         if gather is not None:
             student = student.each(gather)
         dropping = self.experiment.dropping
         masks_student = dropping is not None and dropping.masks_student
-        terms = {
-            "kd": self.experiment.kd(student.logits_BK, teacher.logits_BK, keep_BK, masks_student)
-        }
+        answers = student.logits_BK, teacher.logits_BK
+        terms = {"kd": self.experiment.kd(*answers, given.keep_BK, masks_student)}
         terms |= {name: module(student, teacher) for name, module in self.losses.items()}
         terms["total"] = terms["kd"] + sum(
-            self.weight(name, progress) * terms[name] for name in self.losses
+            given.weights[name] * terms[name] for name in self.losses
         )
         return terms
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """Return the student's outputs; views go through it side by side, in one batch."""
         with autocast(views[0].device, self.precision):
-            logits, features, *maps = self.student(together(views))
+            logits, features, *maps = self.student(
+                views[0] if len(views) == 1 else torch.cat(list(views))
+            )
         both = Outputs(logits, features, tuple(maps)).each(Tensor.float)
         batch = len(views[0])
         if len(views) == 1:
@@ -116,12 +125,17 @@ class Objective(nn.Module):
         apart = tuple(f"losses.{name}." for name in self.apart())
         return [p for name, p in self.named_parameters() if not name.startswith(apart)]
 
-    def weight(self, name: str, progress: float) -> float:
-        """Return the loss's weight, rising linearly over its ramp."""
-        loss = self.parts[name]
-        return loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)
+    def weights(self, progress: float) -> dict[str, float]:
+        """Return each loss's weight at this share of the steps, rising linearly over its ramp."""
+        return {
+            name: loss.weight * (min(1.0, progress / loss.ramp) if loss.ramp else 1.0)
+            for name, loss in self.parts.items()
+        }
 
-
-def together(views: Sequence[Tensor]) -> Tensor:
-    """Return one batch of all views [views * B, C, H, W]."""
-    return views[0] if len(views) == 1 else torch.cat(list(views))
+    @property
+    def capturable(self) -> bool:
+        """Whether all losses compute with tensors alone, so that a CUDA graph may replay them."""
+        losses = [with_defaults(loss, BaseLoss) for loss in self.parts.values()]
+        return with_defaults(self.experiment.kd, BaseAnswerLoss).capturable and all(
+            loss.capturable for loss in losses
+        )

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dfkd.data.images.transforms import on_device
 from dfkd.method.losses import Outputs
 from dfkd.training.inputs import Inputs
 
@@ -41,12 +42,12 @@ class HostRows:
         self.features_ND = np.asarray(inputs.scores.features_ND)
 
     def images(self, rows_B: Rows) -> Tensor:
-        return torch.from_numpy(self.images_NHWC[rows_B]).to(self.device)
+        return on_device(self.images_NHWC[rows_B], self.device)
 
     def answers(self, rows_B: Rows) -> Outputs:
         return Outputs(
-            torch.from_numpy(np.asarray(self.logits_NK[rows_B])).to(self.device),
-            torch.from_numpy(self.features_ND[rows_B]).to(self.device),
+            on_device(np.asarray(self.logits_NK[rows_B]), self.device),
+            on_device(self.features_ND[rows_B], self.device),
         )
 
 
@@ -71,7 +72,7 @@ class DeviceRows:
         return Outputs(self.logits_MK[places_B], self.features_MD[places_B])
 
     def _places(self, rows_B: Rows) -> Tensor:
-        return torch.from_numpy(np.searchsorted(self.rows_M, rows_B)).to(self.device)
+        return on_device(np.searchsorted(self.rows_M, rows_B), self.device)
 
 
 def pool_rows(inputs: Inputs, rows_M: Rows, device: str) -> PoolRows:

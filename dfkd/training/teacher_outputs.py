@@ -20,6 +20,7 @@ from dfkd.method.losses import Outputs
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.seeding import stream
+from dfkd.training.cuda_graph import record_pass
 from dfkd.training.pool_rows import PoolRows, Rows
 from dfkd.training.precision import autocast, laid_out
 
@@ -81,11 +82,28 @@ class LiveTeacher:
         network = laid_out(Tapped(teacher.build(task), stages).to(device), precision)
         self.network = network.eval().requires_grad_(False)
         self.precision = precision
+        self._recorded: Callable[[Tensor], tuple[Tensor, ...]] | None = None
+        self._shape: torch.Size | None = None
 
     def __call__(self, images_BCHW: Tensor) -> Outputs:
-        with torch.no_grad(), autocast(images_BCHW.device, self.precision):
-            logits_BK, features_BD, *maps = self.network(images_BCHW)
+        with torch.no_grad():
+            if self._recorded is not None and images_BCHW.shape == self._shape:
+                logits_BK, features_BD, *maps = self._recorded(images_BCHW)
+            else:
+                logits_BK, features_BD, *maps = self._pass(images_BCHW)
         return Outputs(logits_BK, features_BD, tuple(maps)).each(Tensor.float)
+
+    def _pass(self, images_BCHW: Tensor) -> tuple[Tensor, ...]:
+        with autocast(images_BCHW.device, self.precision):
+            answers: tuple[Tensor, ...] = self.network(images_BCHW)
+        return answers
+
+    def record(self, example_BCHW: Tensor) -> None:
+        """Answer batches of this shape by a CUDA graph from now on, where it can be one.
+
+        An answer then holds until the next one.
+        """
+        self._recorded, self._shape = record_pass(self._pass, example_BCHW), example_BCHW.shape
 
 
 class PerView:

@@ -18,6 +18,7 @@ from dfkd.data.tasks import Digits
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.scores import (
+    Scorer,
     Scores,
     missing_shards,
     read_scores,
@@ -48,7 +49,10 @@ def pool(tmp_path_factory) -> PoolFiles:
 
 def scored(pool: PoolFiles, source, storage: Path) -> Scores:
     return read_scores(
-        [score_shard(FolderStorage(storage), source.teacher, shard, TASK) for shard in pool.shards]
+        [
+            score_shard(FolderStorage(storage), Scorer(source.teacher, TASK), shard)
+            for shard in pool.shards
+        ]
     )
 
 
@@ -134,7 +138,7 @@ def test_what_is_read_is_what_was_scored_in_the_order_of_the_shards(pool, source
 def test_scoring_goes_on_where_it_stopped(pool, source, tmp_path):
     digest = source.teacher.digest
     assert missing_shards(FolderStorage(tmp_path), digest, pool, TASK) == list(pool.shards)
-    score_shard(FolderStorage(tmp_path), source.teacher, pool.shards[1], TASK)
+    score_shard(FolderStorage(tmp_path), Scorer(source.teacher, TASK), pool.shards[1])
     assert missing_shards(FolderStorage(tmp_path), digest, pool, TASK) == [
         pool.shards[0],
         pool.shards[2],
@@ -146,7 +150,7 @@ def test_scoring_goes_on_where_it_stopped(pool, source, tmp_path):
 def test_an_interrupted_file_is_not_there(pool, source, tmp_path, monkeypatch):
     monkeypatch.setattr("dfkd.scores.scores.pq.write_table", _dies)
     with pytest.raises(KeyboardInterrupt):
-        score_shard(FolderStorage(tmp_path), source.teacher, pool.shards[0], TASK)
+        score_shard(FolderStorage(tmp_path), Scorer(source.teacher, TASK), pool.shards[0])
     assert missing_shards(FolderStorage(tmp_path), source.teacher.digest, pool, TASK) == list(
         pool.shards
     )
@@ -199,7 +203,7 @@ def test_the_same_weights_with_another_stride_have_other_scores(
         for stride in (1, 2)
     ]
     first, second = (
-        read_scores([score_shard(FolderStorage(tmp_path), t, pool.shards[1], TASK)])
+        read_scores([score_shard(FolderStorage(tmp_path), Scorer(t, TASK), pool.shards[1])])
         for t in teachers
     )
     assert not equal(first, second)

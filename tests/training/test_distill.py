@@ -262,7 +262,7 @@ def test_the_total_is_the_weighted_sum(tiny, wide):
 def test_weights_rise_over_their_ramp(tiny, ramp, progress, expected):
     experiment = replace(tiny, explicit=PooledFeatures(weight=2.0, ramp=ramp))
     objective = Objective(Cell(experiment=experiment, block=Block(seed=0)), 32)
-    assert objective.weight("explicit", progress) == pytest.approx(expected)
+    assert objective.weights(progress)["explicit"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

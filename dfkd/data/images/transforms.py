@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -25,7 +25,15 @@ def to_tensor(
     """Return float images [B, C, H, W] on the device, as `normalised` makes them."""
     # a copy of what lies in shared memory, read only
     images_BHWC = np.require(images_BHWC, requirements=["C", "W"])
-    return normalised(torch.from_numpy(images_BHWC).to(device), task)
+    return normalised(on_device(images_BHWC, device), task)
+
+
+def on_device(array: NDArray[Any], device: str | torch.device) -> Tensor:
+    """Return the array as a tensor on the device; this process does not wait for the copy."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)  # from other memory it would wait
 
 
 def normalised(images_BHWC: Tensor, task: Task) -> Tensor:
@@ -93,7 +101,7 @@ class BaseView(Piece):
     def augment_tensor(self: View, images_BHWC: Tensor, seed: int) -> Tensor:
         """Return what `augment` makes of them."""
         copies_BHWC = self.augment(images_BHWC.cpu().numpy(), seed)
-        return torch.from_numpy(np.ascontiguousarray(copies_BHWC)).to(images_BHWC.device)
+        return on_device(np.ascontiguousarray(copies_BHWC), images_BHWC.device)
 
 
 def check_view(answer: str, per_row: int) -> None:
@@ -142,7 +150,7 @@ class Crop(BaseView):
         p, device = self.padding, images_BHWC.device
         padded_BHWC = torch.nn.functional.pad(images_BHWC, (0, 0, p, p, p, p))
         places = self._places(tuple(images_BHWC.shape), seed)
-        return padded_BHWC[tuple(torch.from_numpy(i).to(device) for i in places)]
+        return padded_BHWC[tuple(on_device(i, device) for i in places)]
 
     def _places(
         self, shape: tuple[int, ...], seed: int

@@ -41,6 +41,7 @@ class TeacherContrast(BaseLoss):
     tau: float = 0.1
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
@@ -85,6 +86,7 @@ class NTXent(BaseLoss):
     tau: float = 0.5
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"second_view"})
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ class PooledFeatures(BaseLoss):
     weight: float
     ramp: float = 0.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     @classmethod
     def example(cls) -> Self:
@@ -69,6 +70,7 @@ class FitNet(BaseLoss):
     stage: int = 2
     ramp: float = 0.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
 
     def __post_init__(self) -> None:
@@ -138,6 +140,7 @@ class AttentionTransfer(BaseLoss):
     weight: float = 1000.0
     ramp: float = 0.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
 
     @classmethod

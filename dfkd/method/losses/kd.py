@@ -24,7 +24,7 @@ SMALLEST = 1e-12  # added to a variance, so that equal logits have a gradient
 class AnswerLoss(Protocol):
     """How far the student's answer is from the teacher's.
 
-    `temperature` and `reads_labels` have defaults in `BaseAnswerLoss`.
+    `temperature`, `reads_labels` and `capturable` have defaults in `BaseAnswerLoss`.
     """
 
     version: ClassVar[int]
@@ -37,6 +37,11 @@ class AnswerLoss(Protocol):
     @property
     def reads_labels(self) -> bool:
         """Say whether one-hot original labels stand in the place of the teacher's logits."""
+        ...
+
+    @property
+    def capturable(self) -> bool:
+        """As of a `Loss`."""
         ...
 
     def __call__(
@@ -60,6 +65,7 @@ class BaseAnswerLoss(Piece):
 
     temperature: float = 1.0
     reads_labels: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +80,7 @@ class KD(BaseAnswerLoss):
 
     temperature: float = 4.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_temperature("kd.temperature", self.temperature)
@@ -114,6 +121,7 @@ class DKD(BaseAnswerLoss):
     alpha: float = 1.0
     beta: float = 8.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_temperature("kd.temperature", self.temperature)
@@ -168,6 +176,7 @@ class StandardisedKD(BaseAnswerLoss):
 
     temperature: float = 2.0
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_temperature("kd.temperature", self.temperature)

@@ -26,6 +26,7 @@ class OriginalLabels(BaseAnswerLoss):
     """
 
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
     reads_labels: ClassVar[bool] = True
 
     def __call__(

@@ -93,6 +93,15 @@ class Loss(Protocol):
         """The rate of an Adam that trains the module alone; None: the student's optimizer does."""
         ...
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may replay the module: it computes with tensors alone.
+
+        It then draws no random numbers of its own and reads nothing that Python changes between
+        steps.
+        """
+        ...
+
     def canonical(self) -> Loss | None:
         """Return the one form of all equal losses, for identity; None where the weight is 0."""
         ...
@@ -116,6 +125,8 @@ class Loss(Protocol):
 
 class BaseLoss(Piece):
     """What a loss need not declare: it needs no more, and is one term, trained with the student."""
+
+    capturable: ClassVar[bool] = False
 
     def __post_init__(self: Loss) -> None:
         check_weight(self.weight, self.ramp)

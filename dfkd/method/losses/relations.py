@@ -34,6 +34,7 @@ class Similarity(BaseLoss):
     tau: float = 0.1
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
@@ -84,6 +85,7 @@ class RKD(BaseLoss):
     angle: float = 50.0
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
@@ -160,6 +162,7 @@ class SP(BaseLoss):
     weight: float = 3000.0
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     @classmethod
     def example(cls) -> Self:
@@ -192,6 +195,7 @@ class PKT(BaseLoss):
     weight: float = 30000.0
     ramp: float = 0.1
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
 
     @classmethod
     def example(cls) -> Self:

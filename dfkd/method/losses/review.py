@@ -43,6 +43,7 @@ class ReviewKD(BaseLoss):
     weight: float = 5.0
     ramp: float = 20 / 240
     version: ClassVar[int] = 1
+    capturable: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
 
     @classmethod
