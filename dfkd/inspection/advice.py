@@ -18,6 +18,10 @@ SURE_OF_ALL = 0.8  # share of rows above 0.99: confidence then hardly ranks them
 # and 8), 5 to 8 % of the sure rows showed the class; of the other classes' 5 to 66 %, in half of
 # them above a third.
 SINK = 3.0
+# What one class has of the recipe's choice, in fair shares. On digits 1.5 cost nothing, and at
+# 2.8 balanced batches won 9 points (docs/measured.md).
+UNEVEN = 2.0
+MOST_OF_ONE = 0.5  # of a rule's rows: its student hardly learns the other classes
 WEAK_TEACHER = 0.5  # validation accuracy: a student seldom exceeds its teacher
 # Deviations of the task between the brightness of pool and task: inverted, or scaled otherwise.
 SHIFTED = 1.0
@@ -89,6 +93,36 @@ def sinks(fitness: Fitness) -> str:
         f"{named}: {share} % of the rows, three times an even share or more. Such a class is often "
         "the teacher's answer to what it does not know: look at what is taken for it, and keep a "
         "rule with quotas."
+    )
+
+
+def uneven(fitness: Fitness) -> str:
+    """Advise balanced batches where one class has far more than its share of the recipe's rows."""
+    counts = fitness.own.counts
+    times = max(counts) / fitness.fair
+    if times < UNEVEN or fitness.even_batches:
+        return ""
+    return (
+        f"{fitness.rule} takes {counted(max(counts), 'row')} of class {counts.index(max(counts))}, "
+        f"{times:.1f} times its fair share: show all classes equally often (--set "
+        "sampling=class_balanced), leave quotas unfilled and rank by energy (--set "
+        "selection=energy selection.fill=false)."
+    )
+
+
+def rules_of_one_class(fitness: Fitness) -> str:
+    """Warn of rules that take most of their rows of one class."""
+    found = [
+        (rule, choice.counts.index(max(choice.counts)), max(choice.counts) / choice.rows)
+        for rule, choice in fitness.at_own_budget().items()
+        if max(choice.counts) > MOST_OF_ONE * choice.rows
+    ]
+    if not found:
+        return ""
+    said = [f"{rule} ({share_text(share)} % of class {label})" for rule, label, share in found]
+    return (
+        f"At this budget {', '.join(said)} would take most rows of one class: the student would "
+        "hardly see the others. Keep to a rule with quotas."
     )
 
 
@@ -177,6 +211,8 @@ JUDGES = (
     sure_of_nothing,
     small_budget,
     poor_classes,
+    uneven,
+    rules_of_one_class,
     sinks,
     sure_of_all,
     many_copies,

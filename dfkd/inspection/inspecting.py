@@ -21,9 +21,10 @@ from dfkd.inspection.fitness import VERY_SURE, Fitness
 from dfkd.inspection.rules import Rules, rules_to_compare
 from dfkd.inspection.shown import classes_shown
 from dfkd.inspection.teacher import TeacherOnTask, teacher_on_task
+from dfkd.method.sampling import ClassBalanced
 from dfkd.training.inputs import Inputs, InputSource
 
-VERSION = 1  # raised when the values or the page of an inspection change: it is then made again
+VERSION = 2  # raised when the values or the page of an inspection change: it is then made again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,12 @@ def inspection_key(cell: Cell, recipe: str, source: InputSource) -> str:
     experiment = cell.experiment.canonical()
     pieces: list[Json] = [
         None if piece is None else spec(piece)
-        for piece in (experiment.task, experiment.selection, experiment.dropping)
+        for piece in (
+            experiment.task,
+            experiment.selection,
+            experiment.sampling,
+            experiment.dropping,
+        )
     ]
     contents: list[Json] = [
         source.teacher.digest,
@@ -114,6 +120,7 @@ def _fitness(
         copies=copies_of(duplicates, inputs),
         profile=teacher.profile,
         sheets=tuple(of_rule.sheets for of_rule in chosen),
+        even_batches=isinstance(subject.cell.experiment.sampling, ClassBalanced),
         inside=None if shown_N is None else int((shown_N[candidates.rows_A] >= 0).sum()),
         set_aside=_set_aside(subject.source.pool),
         notes=rules.notes,
@@ -132,6 +139,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         "pool": experiment.pool,
         "teacher": experiment.teacher,
         "selection": experiment.selection,
+        "sampling": experiment.sampling,
         "dropping": experiment.dropping,
     }
     return {name: _described(piece, name) for name, piece in pieces.items()} | {

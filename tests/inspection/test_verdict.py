@@ -59,6 +59,14 @@ CASES = {
         {"classes": (replace(plain().classes[0], rows=600), *plain().classes[1:])},
         "Class 0: 60 % of the rows",
     ),
+    "uneven choice": (
+        {"choices": (replace(plain().own, counts=(100, *(50,) * 8, 0)),)},
+        "balanced takes 100 rows of class 0, 2.0 times its fair share",
+    ),
+    "a rule of one class": (
+        {"choices": (plain().own, replace(plain().own, rule="confident", counts=(0, 260, 240)))},
+        "confident (52 % of class 1) would take most rows of one class",
+    ),
     "copies": (
         {"copies": Copies(exact=100, near=50, blank=60, looked_at=1200)},
         "12 % of the rows repeat",
@@ -74,6 +82,12 @@ CASES = {
 def test_what_is_wrong_is_said(case: str) -> None:
     changes, expected = CASES[case]
     assert any(expected in line for line in advice(plain(**changes)))
+
+
+def test_balanced_batches_are_not_advised_to_who_has_them() -> None:
+    crowd = replace(plain().own, counts=(140, *(40,) * 9))
+    assert any("sampling=class_balanced" in line for line in advice(plain(choices=(crowd,))))
+    assert advice(plain(choices=(crowd,), even_batches=True)) == []
 
 
 def test_quotas_are_advised_where_they_help() -> None:
