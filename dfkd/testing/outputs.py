@@ -22,8 +22,14 @@ EQUAL = Sizes(
     teacher_maps=MAPS,
     rows=ROWS,
     teacher_accuracy=0.9,
+    teacher_head=(torch.linspace(-1, 1, 120).reshape(10, 12), torch.linspace(0, 1, 10)),
 )
-WIDER = replace(EQUAL, teacher_width=20, teacher_maps=((8, 16, 16), (24, 4, 4)))
+WIDER = replace(
+    EQUAL,
+    teacher_head=(torch.linspace(-1, 1, 200).reshape(10, 20), None),
+    teacher_width=20,
+    teacher_maps=((8, 16, 16), (24, 4, 4)),
+)
 
 
 def outputs(

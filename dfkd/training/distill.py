@@ -25,7 +25,7 @@ from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches, order_of
 from dfkd.training.cuda_graph import RecordedStep, record_step
-from dfkd.training.inputs import Inputs, teacher_accuracy, with_labels
+from dfkd.training.inputs import Inputs, teacher_accuracy, teacher_head, with_labels
 from dfkd.training.means import RunningMeans
 from dfkd.training.objective import Objective, StepInputs
 from dfkd.training.optimizer import own_optimizer, student_optimizer
@@ -125,6 +125,7 @@ class Run:
                 if "teacher_accuracy" in self.needs
                 else None
             ),
+            teacher_head=teacher_head(inputs, task) if "teacher_head" in self.needs else None,
             teacher_maps=() if live is None else live.network.map_shapes(task.image_shape),
             precision=self.precision,
         )

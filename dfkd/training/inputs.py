@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dfkd.data.pools import PoolFiles, TrainingImages
 from dfkd.data.tasks import Split, Task
@@ -15,6 +16,7 @@ from dfkd.experiment import Cell
 from dfkd.identity import digest, location_of, spec
 from dfkd.method.defaults import with_defaults
 from dfkd.method.selection import BaseSelection, Selection
+from dfkd.models.networks.network import classifier_head
 from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scorer, Scores, missing_shards, score_shard
 from dfkd.scores.bn_distance import BN_DISTANCES, bn_distances, check_has_statistics
@@ -91,6 +93,17 @@ def teacher_accuracy(inputs: Inputs, task: Task, device: str) -> float | None:
     if inputs.teacher is None or inputs.validation is None:
         return None
     return accuracy(inputs.teacher.build(task).to(device), inputs.validation, task, device)
+
+
+def teacher_head(inputs: Inputs, task: Task) -> tuple[Tensor, Tensor | None]:
+    """Return weight [K, D] and bias [K] of the teacher's last layer.
+
+    ValueError where the inputs hold answers only.
+    """
+    if inputs.teacher is None:
+        raise ValueError("a loss needs the teacher's last layer, but its inputs hold answers only")
+    head = classifier_head(inputs.teacher.build(task))
+    return head.weight, head.bias
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,11 +48,13 @@ class Objective(nn.Module):
         rows: int = 0,
         teacher_accuracy: float | None = None,
         teacher_maps: tuple[tuple[int, int, int], ...] = (),
+        teacher_head: tuple[Tensor, Tensor | None] | None = None,
         precision: str = "float32",
     ) -> None:
         """Build the student and the losses, each from a seed of its own.
 
-        rows: how many are selected; teacher_accuracy, teacher_maps: where a loss needs them.
+        rows: how many are selected; teacher_accuracy, teacher_maps, teacher_head: where a loss
+        needs them.
         precision: of the student's passes; its outputs are float32.
         """
         super().__init__()
@@ -73,6 +75,7 @@ class Objective(nn.Module):
                 student_maps=self.student.map_shapes(task.image_shape) if maps else (),
                 teacher_maps=teacher_maps,
                 teacher_accuracy=teacher_accuracy,
+                teacher_head=teacher_head,
             )
             self.losses, self.parts = nn.ModuleDict(), experiment.losses()
             for (

@@ -10,7 +10,14 @@ import pytest
 import torch
 from reference import normal, parameter, unit
 
-from dfkd.method.losses import AttentionTransfer, FitNet, Outputs, PooledFeatures, ReviewKD
+from dfkd.method.losses import (
+    AttentionTransfer,
+    FitNet,
+    Outputs,
+    PooledFeatures,
+    ReviewKD,
+    SharedClassifier,
+)
 from dfkd.method.losses.maps import averaged, repeated
 from dfkd.testing.outputs import EQUAL, WIDER, built, outputs, pair
 
@@ -45,6 +52,32 @@ def test_pooled_features_see_directions_only_and_opposite_ones_cost_4():
     )
     opposite = Outputs(student.logits_BK, -student.features_BD)
     assert module(opposite, student).item() == pytest.approx(4)
+
+
+# ---- explicit: the teacher's classifier
+
+
+def log_softmax(logits_BK: np.ndarray) -> np.ndarray:
+    return logits_BK - np.log(np.exp(logits_BK).sum(axis=1, keepdims=True))
+
+
+def test_a_shared_classifier_reads_projected_features_with_the_teachers_layer():
+    student, teacher = outputs(12, 1), outputs(20, 2)
+    module = built(SharedClassifier(temperature=2.0), WIDER)
+    projected_BD = student.features_BD.numpy() @ parameter(module, "projector.0.weight").T
+    head_KD = np.linspace(-1, 1, 200).reshape(10, 20)
+    log_q_BK = log_softmax(np.maximum(normal(projected_BD), 0) @ head_KD.T / 2)
+    log_p_BK = log_softmax(teacher.features_BD.numpy() @ head_KD.T / 2)
+    expected = 4 * (np.exp(log_p_BK) * (log_p_BK - log_q_BK)).sum(axis=1).mean()
+    assert module(student, teacher).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_shared_classifier_itself_is_not_trained():
+    module = built(SharedClassifier(), EQUAL)
+    assert {name.split(".")[0] for name, _ in module.named_parameters()} == {"projector"}
+    assert {"weight_KD", "bias_K"} < set(module.state_dict())
+    with pytest.raises(ValueError, match="needs the teacher's last layer"):
+        SharedClassifier().module(replace(EQUAL, teacher_head=None))
 
 
 # ---- explicit: maps

@@ -13,9 +13,16 @@ from dfkd.method.losses.labels import OriginalLabels
 from dfkd.method.losses.loss import BaseLoss, Loss, Outputs, Sizes, check_weight, needs_of
 from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
 from dfkd.method.losses.review import ReviewKD
+from dfkd.method.losses.shared_classifier import SharedClassifier
 
 KDS: tuple[type[AnswerLoss], ...] = (KD, DKD, StandardisedKD, OriginalLabels)
-EXPLICIT: tuple[type[Loss], ...] = (PooledFeatures, FitNet, AttentionTransfer, ReviewKD)
+EXPLICIT: tuple[type[Loss], ...] = (
+    PooledFeatures,
+    FitNet,
+    AttentionTransfer,
+    ReviewKD,
+    SharedClassifier,
+)
 IMPLICIT: tuple[type[Loss], ...] = (Similarity, RKD, SP, PKT, CRD, NTXent, TeacherContrast)
 LOSSES: tuple[type[Loss], ...] = (*EXPLICIT, *IMPLICIT)
 
@@ -42,6 +49,7 @@ __all__ = [
     "Outputs",
     "PooledFeatures",
     "ReviewKD",
+    "SharedClassifier",
     "Similarity",
     "Sizes",
     "StandardisedKD",

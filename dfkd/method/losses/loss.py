@@ -53,7 +53,7 @@ class Sizes:
 
     student_maps, teacher_maps: (C, H, W) of each stage, empty where no loss needs maps; rows: how
     many are selected; teacher_accuracy: on validation labels, where a loss needs it and there are
-    any.
+    any; teacher_head: weight [K, D] and bias [K] of its last layer, where a loss needs them.
     """
 
     classes: int
@@ -63,6 +63,7 @@ class Sizes:
     teacher_maps: tuple[tuple[int, int, int], ...] = ()
     rows: int = 0
     teacher_accuracy: float | None = None
+    teacher_head: tuple[Tensor, Tensor | None] | None = None
 
 
 class Loss(Protocol):
@@ -146,14 +147,15 @@ class BaseLoss(Piece):
         return {part: self}
 
 
-NEEDS = frozenset({"maps", "second_view", "rows", "teacher_accuracy"})
+NEEDS = frozenset({"maps", "second_view", "rows", "teacher_accuracy", "teacher_head"})
 
 
 def needs_of(loss: Loss) -> frozenset[str]:
     """Return what a loss reads beside logits and pooled features.
 
     "maps", "second_view", "rows": see Outputs; the first two cost a pass through the teacher in
-    every step. "teacher_accuracy": see Sizes. ValueError for a need that there is not.
+    every step. "teacher_accuracy", "teacher_head": see Sizes. ValueError for a need that there is
+    not.
     """
     needs = with_defaults(loss, BaseLoss).needs
     if not needs <= NEEDS:
