@@ -66,6 +66,7 @@ def test_what_rules_take_is_what_runs_take(
         "margin",
         "prototype",
         "energy",
+        "flexible",
         "mixture",
         "hardest",
     )

@@ -12,10 +12,12 @@ from dfkd.method.selection import (
     Confident,
     Energy,
     Entropy,
+    Flexible,
     Hardest,
     Margin,
     Random,
 )
+from dfkd.method.selection.flexible import class_thresholds
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores, scores_of
 from dfkd.testing.scores import random_scores, table
@@ -225,3 +227,26 @@ def test_energy_tells_equally_confident_rows_apart():
     assert Confident(rows=2).select(scores, 0).tolist() == [0, 1]  # all are equal to it
     assert Energy(rows=2).select(scores, 0).tolist() == [1, 4]
     assert Energy(rows=4, fill=False).select(scores, 0).tolist() == [1, 2, 3, 4]
+
+
+# ---- flexible
+
+
+def test_flexible_thresholds_follow_how_many_sure_rows_a_class_has():
+    sure = [(0, 0.99)] * 8 + [(1, 0.96)] * 4 + [(2, 0.97)] * 2
+    scores = table(*sure, *[(1, 0.6), (2, 0.2), (2, 0.1), (3, 0.1)], classes=4)
+    expected_K = [0.95 * b / (2 - b) for b in (8 / 8, 4 / 8, 2 / 8, 0)]  # .95, .32, .14, 0
+    assert class_thresholds(scores, 0.95) == pytest.approx(expected_K)
+    chosen = Flexible(rows=16, fill=False).select(scores, 0).tolist()  # 4 of each class
+    assert chosen == [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 15, 17]  # not the one of 0.1 in class 2
+
+
+def test_while_most_rows_are_unsure_flexible_thresholds_are_lower():
+    scores = table(*[(0, 0.99)] * 2, *[(1, 0.5)] * 8, classes=2)
+    assert class_thresholds(scores, 0.95) == pytest.approx([0.95 * 0.25 / 1.75, 0])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, math.nan])
+def test_impossible_flexible_thresholds_are_refused(threshold):
+    with pytest.raises(ValueError, match=r"selection.threshold must lie in \(0, 1\)"):
+        Flexible(ratio=0.1, threshold=threshold)

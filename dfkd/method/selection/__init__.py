@@ -10,6 +10,7 @@ from dfkd.method.selection.budget import BaseSelection, Budget, Redraw, Rows, Se
 from dfkd.method.selection.confidence import Balanced, Confident, Entropy, Hardest, Margin, Random
 from dfkd.method.selection.dynamic import Dynamic
 from dfkd.method.selection.energy import Energy
+from dfkd.method.selection.flexible import Flexible
 from dfkd.method.selection.mixture import Mixture
 from dfkd.method.selection.prototype import Prototype
 
@@ -23,6 +24,7 @@ __all__ = [
     "Dynamic",
     "Energy",
     "Entropy",
+    "Flexible",
     "Hardest",
     "Margin",
     "Mixture",
@@ -42,6 +44,7 @@ SELECTIONS: tuple[type[Selection], ...] = (
     Prototype,
     BatchNormNearest,
     Energy,
+    Flexible,
     Mixture,
     Hardest,
     Dynamic,
