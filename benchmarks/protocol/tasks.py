@@ -46,13 +46,13 @@ class Letters(BaseTask):
     std: ClassVar[tuple[float, ...]] = (0.319,)
 
     def train(self) -> Split:
-        return _drawn("train")
+        return _copy_of("train")
 
     def validation(self) -> Split:
-        return _drawn("validation")
+        return _copy_of("validation")
 
     def test(self) -> Split:
-        return _drawn("test")
+        return _copy_of("test")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -60,6 +60,12 @@ class Letters(BaseTask):
 
     def class_shown(self, character: str) -> int | None:
         return LETTERS.find(character) if character and character in LETTERS else None
+
+
+def _copy_of(name: str) -> Split:
+    """Return a copy, so that a caller who writes into it does not change what the next one gets."""
+    split = _drawn(name)
+    return Split(split.images.copy(), split.labels.copy())
 
 
 @cache

@@ -1,0 +1,132 @@
+"""How much of the gap to the oracle each part closes: exact Shapley values, task by task.
+
+    python -m benchmarks.protocol.shapley [--tasks digits letters] [--blocks 3] [--storage runs]
+        [--figure docs/shapley.svg]
+
+From KD on random rows at the old learning rate to the new recipe at its tuned setting: the values
+of the parts add up to what lies between. All coalitions of the parts are computed in the first
+blocks of the protocol, which has to have run in the storage: its tuning is read there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.protocol.__main__ import computed, tuned
+from benchmarks.protocol.plan import NEW, ORACLE, SETTINGS, TaskPlan, at, cell, confirming, tasks
+from benchmarks.protocol.results import best
+from dfkd import recipes
+from dfkd.execution.compute import Compute
+from dfkd.experiment import Experiment
+from dfkd.reporting.numbers import interval, p, points
+from dfkd.reporting.style import COLOURS, FAINT, blank, styled, svg
+from dfkd.stats.designs import BASE, shapley, shapley_orders
+from dfkd.stats.factorial import Attribution, shapley_values
+from dfkd.storage import open_storage
+
+Part = Callable[[Experiment], Experiment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What a task's cells say. left: the accuracy by which the oracle exceeds the new recipe."""
+
+    values: list[Attribution]
+    base: float
+    left: float
+
+
+def parts_of(new: Experiment, old: Experiment) -> Mapping[str, Part]:
+    """Return what makes the new recipe of KD on random rows, as changes."""
+    return {
+        "learning rate": lambda e: replace(e, schedule=new.schedule),
+        "rows by energy": lambda e: replace(e, selection=new.selection),
+        "balanced batches": lambda e: replace(e, sampling=new.sampling),
+        "dropping": lambda e: replace(e, dropping=new.dropping),
+        "explicit, implicit": lambda e: replace(e, explicit=new.explicit, implicit=new.implicit),
+    }
+
+
+def explained(task: str, plan: TaskPlan, blocks: int, where: Compute) -> Explained:
+    found = tuned(task, plan, where)
+    new, oracle = (at(m, plan.old, SETTINGS[best(found[m])]) for m in (NEW, ORACLE))
+    start = replace(recipes.random(new), sampling=None, schedule=plan.old.schedule)
+    parts = parts_of(new, plan.old)
+    variants = shapley(start, parts) | {ORACLE: oracle}
+    rows = []
+    for block in confirming(plan)[:blocks]:
+        cells = [cell(experiment, block) for experiment in variants.values()]
+        outcomes = computed(f"{task}, coalitions in block {block}", cells, where, read_test=True)
+        rows += [
+            (name, str(block), outcome.state, outcome.metrics["test"])
+            for name, outcome in zip(variants, outcomes, strict=True)
+        ]
+    frame = pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
+    mean = frame.groupby("variant")["value"].mean()
+    values = shapley_values(frame, list(parts), shapley_orders(list(parts)))
+    whole = mean[BASE] + sum(value.value for value in values)
+    return Explained(values=values, base=float(mean[BASE]), left=float(mean[ORACLE] - whole))
+
+
+def table(task: str, found: Explained) -> str:
+    head = f"**{task}**: from {100 * found.base:.1f} % (KD, random rows, old learning rate)\n"
+    rows = [
+        f"| {v.component} | {points(v.value)} | {interval(v.low, v.high)} | {p(v.p_holm)} |"
+        for v in found.values
+    ]
+    left = f"| left to the oracle | {points(found.left)} | | |"
+    lines = [head, "| part | points | 95 % interval | p (Holm) |", "|---|--:|--:|--:|", *rows, left]
+    return "\n".join(lines) + "\n"
+
+
+def figure(of_task: Mapping[str, Explained]) -> str:
+    """Draw a bar for each part of each task, and one for what is left to the oracle."""
+    names = [v.component for v in next(iter(of_task.values())).values]
+    with styled():
+        plot = blank(0.5 + 0.32 * (len(names) + 1) * len(of_task))
+        panels = plot.subplots(len(of_task), 1, squeeze=False)[:, 0]
+        for axes, (task, found) in zip(panels, of_task.items(), strict=True):
+            values = [100 * v.value for v in found.values] + [100 * found.left]
+            errors = [
+                [100 * (v.value - (v.low or v.value)), 100 * ((v.high or v.value) - v.value)]
+                for v in found.values
+            ]
+            places = np.arange(len(values))[::-1]
+            axes.barh(places, values, color=[*COLOURS[: len(names)], FAINT], height=0.7)
+            axes.errorbar(
+                values[:-1], places[:-1], xerr=np.array(errors).T, fmt="none", ecolor="#000000"
+            )
+            axes.set_yticks(places, [*names, "left to the oracle"])
+            axes.set_title(f"{task}: points of test accuracy, from {100 * found.base:.1f} %")
+            axes.axvline(0, color="#595959", linewidth=0.8)
+        plot.tight_layout()
+    return svg(plot)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    plans = tasks()
+    parser.add_argument("--tasks", nargs="+", choices=list(plans), default=list(plans))
+    parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--storage", default="runs")
+    parser.add_argument("--figure", type=Path)
+    arguments = parser.parse_args()
+    where = Compute(storage=open_storage(arguments.storage))
+    found = {}
+    for task in arguments.tasks:
+        found[task] = explained(task, plans[task], arguments.blocks, where)
+        print(table(task, found[task]), flush=True)
+    if arguments.figure is not None:
+        arguments.figure.write_text(figure(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
