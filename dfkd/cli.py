@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dfkd
+from dfkd.reporting.failures import in_a_line, origin, outside
+from dfkd.reporting.streams import leave_closed_output, show_everything
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from dfkd.reporting.console import Console
     from dfkd.storage import Storage
 
-BAD_INPUT, INTERRUPTED = 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
@@ -162,7 +164,7 @@ def recipe(name: str) -> Experiment:
             f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
         )
     experiment: Experiment = (
-        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
+        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations", RECIPES)
     )
     return experiment
 
@@ -235,15 +237,36 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command: bad input is one line and exit code 2, and Ctrl-C says how to go on."""
+    """Run a command: whatever ends it but a mistake in a program is one line.
+
+    Exit code 2 is bad input, 1 what the world did: a full disk, no memory, a cluster that is gone.
+    Ctrl-C says how to go on. Where nobody reads any more (`| head -1`), nothing is said.
+    """
+    show_everything()
+    try:
+        _run(main)
+    except BrokenPipeError:
+        leave_closed_output()
+        sys.exit(FAILED)
+
+
+def _run(main: Callable[[], None]) -> None:
     try:
         main()
+    except BrokenPipeError:
+        raise
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_a_line(error)}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except outside() as error:
+        print(f"error: {in_a_line(error)}", file=sys.stderr)
+        sys.exit(BAD_INPUT if isinstance(origin(error), ValueError) else FAILED)
     except KeyboardInterrupt:
         print(
             "\nstopped; everything that was finished is kept. Go on with the same command.",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # else Python complains of a closed pipe after the end

@@ -67,4 +67,4 @@ def updated(page: str) -> str:
 
 if __name__ == "__main__":
     readme = Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
-    readme.write_text(updated(readme.read_text()))
+    readme.write_text(updated(readme.read_text(encoding="utf-8")), encoding="utf-8")

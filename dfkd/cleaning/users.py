@@ -65,7 +65,7 @@ def mapped_files() -> set[Path]:
         with contextlib.suppress(OSError):  # another user's, or gone
             found |= {
                 line.split(maxsplit=5)[5]
-                for line in maps.read_text().splitlines()
+                for line in maps.read_text(encoding="utf-8").splitlines()
                 if line.endswith(".npy")
             }
     return {Path(name) for name in found}

@@ -55,11 +55,11 @@ def compare(
             if kind == "study":
                 studies.append(find(read_study(name, storage, tracking_uri)))
                 print_findings(studies[-1], console)
-                files, is_new = write_report(studies[-1], storage)
+                files, is_new = write_report(studies[-1], storage, console.warn)
             else:
                 sweeps.append(read_sweep(name, storage, tracking_uri))
                 print_sweep(sweeps[-1], console)
-                files, is_new = write_sweep_report(sweeps[-1], storage)
+                files, is_new = write_sweep_report(sweeps[-1], storage, console.warn)
             report = _Report(kind=kind, name=name, files=files, is_new=is_new)
             if log:
                 _log(report, tracker)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import quote
 
 from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
@@ -134,7 +135,7 @@ def _sweep(data: SweepData) -> str:
 
 
 def _link(address: str) -> str:
-    return f'<p><a href="{escape(address)}">the full report</a></p>'
+    return f'<p><a href="{escape(quote(address))}">the full report</a></p>'
 
 
 def _shared(studies: Sequence[Findings]) -> str:

@@ -144,7 +144,15 @@ class _Reader:
             for field in fields(kind)
             if field.init
         }
+        given |= dict.fromkeys(self._displaced(kind, prefix))
         return kind(**{name: value for name, value in given.items() if value is not MISSING})
+
+    def _displaced(self, kind: type[Any], prefix: str) -> list[str]:
+        """Fields that are alternatives (`either`) to one that is changed: it replaces them."""
+        fields = {name: f"{prefix}.{name}" for name in getattr(kind, "either", ())}
+        if all(self.changes.get(full, "none") == "none" for full in fields.values()):
+            return []
+        return [name for name, full in fields.items() if full not in self.changes]
 
     def _field(self, field: Field[Any], name: str) -> Any:
         scalar = _scalar(field)

@@ -11,6 +11,7 @@ from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
 from dfkd.export.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
+from dfkd.reporting.markdown import as_text
 from dfkd.seeding import Block
 from dfkd.storage.ledger import Outcome
 
@@ -164,7 +165,9 @@ def _recipe(experiment: Experiment, outcome: Outcome) -> str:
     """List teacher, pool and recipe, without the places of files on the machine that trained it."""
     hidden = _locations(experiment, "")
     rows = [
-        f"| {name} | {value} |" for name, value in experiment.params().items() if name not in hidden
+        f"| {as_text(name)} | {as_text(str(value))} |"
+        for name, value in experiment.params().items()
+        if name not in hidden
     ]
     facts = {
         "cell": outcome.cell,
@@ -175,7 +178,7 @@ def _recipe(experiment: Experiment, outcome: Outcome) -> str:
         "commit": outcome.tags.get("git_commit") or "not recorded",
         **{str(name): str(value) for name, value in outcome.environment.items()},
     }
-    rows += [f"| {name} | {value} |" for name, value in facts.items()]
+    rows += [f"| {name} | {as_text(value)} |" for name, value in facts.items()]
     where = (
         f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` computes "
         "the same again."

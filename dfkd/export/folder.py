@@ -59,7 +59,7 @@ def is_export_of(folder: Path, cell: str) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / CONFIG).read_text()).get("cell")
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("cell")
     except (OSError, ValueError, AttributeError):
         found = None
     if found == cell:

@@ -55,7 +55,7 @@ def load(folder: str | Path, modules: Iterable[str] = ()) -> Standalone:
     It is read from model.safetensors and config.json. modules: names of yours with the class of the
     network, where it is one of yours.
     """
-    config: dict[str, Any] = json.loads((Path(folder) / CONFIG).read_text())
+    config: dict[str, Any] = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
     network = piece(config["network"], "student", modules)
     weights = load_file(Path(folder) / "model.safetensors")
     return assembled(

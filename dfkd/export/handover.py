@@ -72,7 +72,9 @@ def export(
             console.step("written, opened again, compared and measured"),
         ):
             checked = write_formats(student, images_NHWC, half)
-            (half / "README.md").write_text(card(student, outcome, checked, images_are, machine))
+            (half / "README.md").write_text(
+                card(student, outcome, checked, images_are, machine), encoding="utf-8"
+            )
     except OSError as error:
         raise ValueError(
             f"{folder} cannot be written ({error.strerror}): name another folder with --out"

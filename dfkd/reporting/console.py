@@ -5,15 +5,17 @@ Without a terminal, as in a log file, progress is a line now and then.
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
+
+from dfkd.reporting.columns import tables
+from dfkd.reporting.streams import plain, register
 
 LINE_EVERY_S = 15.0  # without a terminal
 
@@ -22,16 +24,25 @@ class Console:
     """Where commands and drivers print. quiet: print nothing, for tests and notebooks."""
 
     def __init__(self, quiet: bool = False) -> None:
-        width = None if sys.stdout.isatty() else 200  # a log file has no edge
-        self._rich = RichConsole(quiet=quiet, highlight=False, soft_wrap=True, width=width)
+        register()
+        # names that people give are never read as rich's markup or emoji
+        self._rich = RichConsole(
+            quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
+        # a log file has no edge, unless somebody says so
+        has_edge = self._rich.is_terminal or "COLUMNS" in os.environ
+        self._width = self._rich.width if has_edge else None
 
     def line(self, text: str) -> None:
         """Print one line as it is: no markup."""
-        self._rich.print(text, markup=False)
+        self._rich.print(self._text(text))
 
     def warn(self, text: str) -> None:
         """Print one line that stands out; the work goes on."""
-        self._rich.print(f"note: {text}", style="yellow", markup=False)
+        self._rich.print(self._text(f"note: {text}", style="yellow"))
+
+    def _text(self, text: str, style: str = "") -> Text:
+        return Text(plain(text, self._rich.encoding), style=style)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -40,12 +51,16 @@ class Console:
         The function that is given takes a note on how far it is.
         """
         started = last = time.monotonic()
-        with self._rich.status(name) if self._rich.is_terminal else _nothing() as status:
+        spinner = "dots" if self._rich.encoding.startswith("utf") else "line"
+        shown = self._rich.is_terminal
+        with (
+            self._rich.status(self._text(name), spinner=spinner) if shown else _nothing() as status
+        ):
 
             def say(note: str) -> None:
                 nonlocal last
                 if status is not None:
-                    status.update(f"{name}: {note}")
+                    status.update(self._text(f"{name}: {note}"))
                 elif time.monotonic() - last >= LINE_EVERY_S:
                     last = time.monotonic()
                     self.line(f"{name}: {note}")
@@ -71,11 +86,11 @@ class Console:
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Callable[..., None]]:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self._rich, transient=True) as bar:
             task = bar.add_task(name, total=total, note="")
@@ -107,21 +122,16 @@ class Console:
         rows: Sequence[Sequence[str]],
         text: Sequence[str] = (),
     ) -> None:
-        """Print a table: text to the left, numbers to the right.
+        """Print a table: text to the left, numbers to the right, which are never cut.
 
         The first column and those named in `text` are text.
         """
-        table = Table(
-            title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
-        )
-        for index, name in enumerate(header):
-            side: Literal["left", "right"] = "left" if index == 0 or name in text else "right"
-            table.add_column(name.replace(".", "\n", 1), justify=side, no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
+        shown = [[plain(cell, self._rich.encoding) for cell in row] for row in (header, *rows)]
         self._rich.print()
-        self._rich.print(table)
-        self._rich.print()
+        title = plain(title, self._rich.encoding)
+        for table in tables(title, shown[0], shown[1:], text, self._width):
+            self._rich.print(table)
+            self._rich.print()
 
 
 @contextmanager

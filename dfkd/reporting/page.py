@@ -9,7 +9,7 @@ from importlib.resources import files
 
 def page(title: str, parts: Iterable[str]) -> str:
     """Return the whole document. Parts that are empty are left out."""
-    style = files("dfkd.reporting").joinpath("page.css").read_text()
+    style = files("dfkd.reporting").joinpath("page.css").read_text(encoding="utf-8")
     body = "\n".join(part for part in parts if part)
     # the icon is empty: a browser would otherwise ask for one
     return (

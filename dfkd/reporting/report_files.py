@@ -30,4 +30,4 @@ def _holds(storage: Storage, key: Key, text: str) -> bool:
 
 def digest_of(files: Mapping[str, Path | str]) -> str:
     """Return the digest of what these files hold."""
-    return digest({name: Path(file).read_text() for name, file in files.items()})
+    return digest({name: Path(file).read_text(encoding="utf-8") for name, file in files.items()})

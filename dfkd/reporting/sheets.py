@@ -100,7 +100,7 @@ def column(label: int | str, pictures: Sequence[Picture]) -> str:
     """Return the pictures of a pseudo-class, or of what the label names, one below the other."""
     what = label if isinstance(label, str) else f"taken for class {label}"
     shown = "".join(_picture(what, picture) for picture in pictures) or '<p class="none">none</p>'
-    return f'<div class="class"><p class="label">{label}</p>{shown}</div>'
+    return f'<div class="class"><p class="label">{escape(str(label))}</p>{shown}</div>'
 
 
 def _picture(what: str, picture: Picture) -> str:

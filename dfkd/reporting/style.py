@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from matplotlib import style
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from dfkd.reporting.fonts import families
 
 BLUE, ORANGE, GREY, FAINT = "#0072b2", "#d55e00", "#595959", "#b5b5b5"
 COLOURS = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#f0e442", "#000000")
@@ -26,7 +29,6 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "dfkd",  # otherwise ids are random
     "svg.fonttype": "path",  # looks the same where the font is not installed
     "text.parse_math": False,  # a "$" in the name of a variant is a "$"
-    "font.family": "DejaVu Sans",  # matplotlib's own, on every machine
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -52,7 +54,9 @@ def svg(figure: Figure) -> str:
     Without XML header, date, version and the ids of groups.
     """
     text = io.StringIO()
-    with styled():
+    with styled(), warnings.catch_warnings():
+        # one for each sign and drawing; `fonts.note_of_missing` says it once
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     element = text.getvalue()
     element = element[element.index("<svg") :]
@@ -62,7 +66,7 @@ def svg(figure: Figure) -> str:
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw with our style inside, whatever the user's own is."""
-    with style.context(STYLE, after_reset=True):
+    with style.context({**STYLE, "font.family": families()}, after_reset=True):
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dfkd.reporting.nearest import nearest
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.tracking import Tracker
+from dfkd.tracking import Tracker, database_uri
 from dfkd.tracking.reading import Tracked
 
 SHORTEST = 4  # characters of a name's beginning
@@ -49,7 +49,7 @@ def find_outcome(run: str, storage: Storage, tracking_uri: str | None) -> Outcom
         return outcome
     uri = Tracker(storage, tracking_uri).uri
     database = storage.local(layout.DATABASE).resolve()
-    if uri == f"sqlite:///{database}" and not database.exists():
+    if uri == database_uri(database) and not database.exists():
         raise ValueError(f"there is no cell {run!r} in {storage}: {nearest_cells(run, storage)}")
     tracked = Tracked(uri)
     try:

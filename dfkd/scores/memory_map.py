@@ -91,7 +91,11 @@ def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     """Return images [N, H, W, C] and scores, read-only; what is not looked at is not read."""
     files = folder.glob("*.npy")
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
-    note = json.loads((folder / layout.PACK_NOTE).read_text()) if "logits_NK" not in maps else {}
+    note = (
+        json.loads((folder / layout.PACK_NOTE).read_text(encoding="utf-8"))
+        if "logits_NK" not in maps
+        else {}
+    )
     return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))
 
 
@@ -107,7 +111,7 @@ def stored_note(folder: Path) -> dict[str, Any] | None:
     if any(path not in ours and path.suffix != ".npy" and not is_half(path.name) for path in files):
         return None
     try:
-        note = json.loads((folder / layout.PACK_NOTE).read_text())
+        note = json.loads((folder / layout.PACK_NOTE).read_text(encoding="utf-8"))
         return note if {"teacher", "pool", "shards", "scores"} <= note.keys() else None
     except (OSError, ValueError, AttributeError):
         return None

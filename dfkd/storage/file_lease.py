@@ -143,7 +143,7 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
 def _other_record(path: Path) -> _Record | None:
     """Read an empty file, or one of an earlier version; filelock takes care of all others."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if not text:
             name = "a process that has not given its name"
             return _Record(name=name, process="unknown", gone_after_s=HEARTBEAT_S)
@@ -167,7 +167,9 @@ def _process(pid: int, start: int, boot: str) -> str:
     if boot != _boot():
         return "gone"
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        state, *fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        )
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
     if int(fields[18]) != start:
@@ -179,7 +181,7 @@ def _process(pid: int, start: int, boot: str) -> str:
 def _boot() -> str | None:
     """Return the identity of the boot; None where the system cannot be asked for processes."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
     except OSError:
         return None
     return boot.strip().replace("-", "")

@@ -54,7 +54,9 @@ def is_half(name: str) -> bool:
 
 def write_json(path: Path, value: Any) -> None:
     """Put a value in place as indented JSON."""
-    replace_file(path, lambda half: half.write_text(json.dumps(value, indent=1) + "\n"))
+    replace_file(
+        path, lambda half: half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    )
 
 
 def check_writable(folder: Path) -> None:

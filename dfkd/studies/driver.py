@@ -94,7 +94,7 @@ def run_study(
             if not next_jobs(plan, known):
                 _say_changes(plan, earlier, console)
                 console.line(f"nothing to compute: the study {name} is done already")
-                result = conclude(plan, known, earlier, compute.storage, sync)
+                result = conclude(plan, known, earlier, compute.storage, sync, console)
                 _say_registered(sync, console)
                 return result
         with open_executor(inputs.values(), compute, console) as executor:
@@ -108,7 +108,7 @@ def run_study(
             tell = partial(sync_cell, sync, plan)
             limit = options.max_device_hours
             computed = compute_missing(plan, known, executor, compute, limit, console, tell)
-        result = conclude(computed.plan, computed.done, earlier, compute.storage, sync)
+        result = conclude(computed.plan, computed.done, earlier, compute.storage, sync, console)
     new = len(computed.done) - len(known)
     _say_registered(sync, console)
     return replace(result, computed=new, stopped=computed.stopped)
@@ -138,6 +138,7 @@ def conclude(
     earlier: StudyRecord | None,
     storage: Storage,
     sync: RunSync,
+    console: Console,
 ) -> StudyResult:
     """Return what the cells say, as if none was computed by this call.
 
@@ -150,6 +151,6 @@ def conclude(
     findings = find(data_of(plan.record, done.get))
     if plan.record != earlier:
         studies.write(storage, plan.record)
-    files, _ = write_report(findings, storage)
+    files, _ = write_report(findings, storage, console.warn)
     sync_findings(sync, plan, done, findings, files)
     return StudyResult(findings=findings, page=Path(files[f"{layout.REPORT}/{layout.PAGE}"]))

@@ -159,7 +159,7 @@ def cost(findings: Findings) -> Plot | None:
             100 * row["mean"],
             xerr=[[middle - low], [high - middle]],
             yerr=None if pd.isna(row["low"]) else 100 * (row["high"] - row["mean"]),
-            label=row["variant"],
+            label=str(i),
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i % len(MARKERS)],
             markersize=6,
@@ -170,7 +170,10 @@ def cost(findings: Findings) -> Plot | None:
     axes.set_xlabel("seconds per cell, as measured where it ran")
     axes.set_ylabel("test accuracy, %")
     axes.set_xlim(left=0)
-    figure.legend(loc="outside right upper", fontsize=8)
+    legend = figure.legend(loc="outside right upper", fontsize=8)
+    # set afterwards: a label that begins with "_" would be left out
+    for text, name in zip(legend.get_texts(), summary["variant"], strict=True):
+        text.set_text(name)
     return figure
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dfkd.reporting.numbers import counted
 from dfkd.stats.aliases import column, resolution_of
 from dfkd.stats.comparisons import Comparison, compare
 from dfkd.stats.designs import Levels
@@ -68,10 +69,8 @@ class Findings:
 def find(data: StudyData) -> Findings:
     """Analyse a study. Raises ValueError where nothing can be compared yet."""
     cells = data.cells
-    if not (cells["variant"] == data.baseline).any():
-        raise ValueError(
-            f"the study {data.name} has no cell of its baseline {data.baseline!r} yet: run it first"
-        )
+    if not ((cells["variant"] == data.baseline) & (cells["state"] != "errored")).any():
+        raise ValueError(_nothing_to_compare(data))
     varies, conditions = _what_blocks_hold(data)
     comparisons = _compared(data)
     return Findings(
@@ -82,6 +81,20 @@ def find(data: StudyData) -> Findings:
         varies=varies,
         conditions=conditions,
         notes=(*_notes(data), *(f"{c.variant}: {c.note}" for c in comparisons if c.note)),
+    )
+
+
+def _nothing_to_compare(data: StudyData) -> str:
+    """Return why a study without a cell of its baseline says nothing, with the first cause."""
+    missing = f"the study {data.name} has no cell of its baseline {data.baseline!r}"
+    if not data.errors:
+        return f"{missing} yet: run it first"
+    cell, reason = next(iter(data.errors.items()))
+    finished = int((data.cells["state"] != "errored").sum())
+    kept = f"; {finished} of other variants are kept" if finished else ""
+    return (
+        f"{missing}: {counted(len(data.errors), 'cell')} failed{kept}. The first one: {reason}; "
+        f"its log:  python -m platform.show {cell}. The same command tries again"
     )
 
 

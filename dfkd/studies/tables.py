@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfkd.reporting import latex as booktabs
 from dfkd.reporting.latex import NEEDS
-from dfkd.reporting.markdown import markdown_table
+from dfkd.reporting.markdown import as_text, markdown_table
 from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.stats.comparisons import UNDECIDED, Comparison, frame
 from dfkd.stats.factorial import Effect
@@ -85,20 +85,28 @@ def _short(text: str) -> str:
 def markdown(findings: Findings) -> str:
     """Return a section that can be pasted into a README."""
     data = findings.data
-    lines = [f"## {data.question}", "", *markdown_table(HEADER, rows(findings)), "", CAPTION, ""]
+    lines = [
+        f"## {as_text(data.question)}",
+        "",
+        *markdown_table(HEADER, rows(findings)),
+        "",
+        CAPTION,
+        "",
+    ]
     if findings.effects:
         lines += ["Effects, averaged over the other factors:", ""]
         lines += [*markdown_table(EFFECTS_HEADER, effect_rows(findings.effects)), ""]
     found = by_class(data)
     if found is not None:
         lines += [
-            f"Accuracy per class in per cent (difference to {found.baseline}). "
+            f"Accuracy per class in per cent (difference to {as_text(found.baseline)}). "
             f"{found.which()}".rstrip(),
             "",
         ]
         lines += [*markdown_table(*class_rows(found)), ""]
-    lines += [f"- {note}" for note in (findings.varies, findings.conditions, *findings.notes)]
-    lines += [f"- {name}: {', '.join(values)}" for name, values in data.provenance.items()]
+    facts = [findings.varies, findings.conditions, *findings.notes]
+    facts += [f"{name}: {', '.join(values)}" for name, values in data.provenance.items()]
+    lines += [f"- {as_text(fact)}" for fact in facts]
     return "\n".join(lines) + "\n"
 
 

@@ -78,10 +78,12 @@ def _detectable(f: Forecast) -> str:
 def print_findings(findings: Findings, console: Console) -> None:
     """Print the table of the study and what has to be known beside it."""
     data = findings.data
-    console.table(f"{data.question} ({data.name})", tables.HEADER, tables.rows(findings))
+    title, verdict = f"{data.question} ({data.name})", tables.HEADER[-1:]
+    console.table(title, tables.HEADER, tables.rows(findings), text=verdict)
     if findings.effects:
         rows = tables.effect_rows(findings.effects)
-        console.table("Effects, averaged over the other factors", tables.EFFECTS_HEADER, rows)
+        title, mixed = "Effects, averaged over the other factors", tables.EFFECTS_HEADER[-1:]
+        console.table(title, tables.EFFECTS_HEADER, rows, text=mixed)
     console.line(
         "differences to the baseline, paired by block, in points of test accuracy; p corrected by "
         "Holm"

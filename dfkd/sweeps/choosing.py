@@ -6,14 +6,16 @@ reads the test set.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
+from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all, reason_in
 from dfkd.experiment import Cell, Experiment
 from dfkd.seeding import Block
+from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Confirmation, Trial
@@ -31,6 +33,20 @@ class Confirmed:
     experiment: Experiment
     student: Outcome  # nothing was chosen on its block
     confirmation: Confirmation
+
+
+def nothing_to_choose(name: str, trials: Sequence[Trial], ledger: Ledger) -> str:
+    """Return why a sweep has no winner, with the first cause where trials failed."""
+    counts = ", ".join(f"{n} {state}" for state, n in Counter(t.state for t in trials).items())
+    said = f"no trial finished ({counts}), so there is nothing to choose from"
+    failed = [t for t in trials if t.state == "errored"]
+    if not failed:
+        return f"{said}: the journal is {layout.sweep(name) / layout.TRIALS}"
+    cell = failed[0].cell
+    return (
+        f"{said}. The first failure: {reason_in(ledger.error(cell) or '')}; its log:  "
+        f"python -m platform.show {cell}. The same command tries again"
+    )
 
 
 def choose(

@@ -23,7 +23,15 @@ from dfkd.storage import layout
 from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps import record
-from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed, choose, confirm, read_cells
+from dfkd.sweeps.choosing import (
+    DEFAULT,
+    WINNER,
+    Confirmed,
+    choose,
+    confirm,
+    nothing_to_choose,
+    read_cells,
+)
 from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
 from dfkd.sweeps.findings import SweepData, Trial, best_first
 from dfkd.sweeps.journal import Journal
@@ -140,10 +148,7 @@ def _conclude(
     name = sweep.name()
     best = best_first(trials)
     if not best:
-        journal = layout.sweep(name) / layout.TRIALS
-        raise ValueError(
-            f"no trial finished, so there is nothing to choose from: the journal is {journal}"
-        )
+        raise ValueError(nothing_to_choose(name, trials, Ledger(context.compute.storage)))
     track_trials(sync, name, trials, Ledger(context.compute.storage))
     candidate = partial(track_candidate, sync, name)
     winner = choose(best, context, compute, sweep.choice_blocks, candidate)

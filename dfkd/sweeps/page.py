@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfkd.reporting import latex as booktabs
 from dfkd.reporting.latex import NEEDS
-from dfkd.reporting.markdown import markdown_table
+from dfkd.reporting.markdown import as_text, markdown_table
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.reporting.report_files import write_report_files
 from dfkd.storage import Storage, layout
@@ -70,7 +70,7 @@ def html(data: SweepData, drawn: dict[str, str], notes: Sequence[str] = ()) -> s
 def markdown(data: SweepData) -> str:
     """Return the report without its figures as Markdown."""
     title, lead = said(data)
-    lines = [f"## {title}", "", lead, ""]
+    lines = [f"## {as_text(title)}", "", as_text(lead), ""]
     if data.confirmation is not None:
         rows = tables.confirmed(data.confirmation)
         lines += [*markdown_table(tables.CONFIRMED, rows), ""]
@@ -80,8 +80,8 @@ def markdown(data: SweepData) -> str:
         shares = [[name, f"{100 * share:.0f}"] for name, share in data.importance.shares.items()]
         lines += [READING["importance"], ""]
         lines += [*markdown_table(("parameter", "share %"), shares), ""]
-    lines += [f"- {fact}" for fact in facts(data)]
-    lines += [f"- {name}: {values}" for name, values in tables.provenance(data)]
+    said_of = [*facts(data), *(f"{name}: {values}" for name, values in tables.provenance(data))]
+    lines += [f"- {as_text(fact)}" for fact in said_of]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dfkd.execution.executor import note_failure
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.storage.layout import Key
@@ -69,11 +70,16 @@ def search_trials(
         with console.progress(title, left, "trials") as advance:
             probes = [0.0]
 
-            def note(result: dict[str, Any] | None) -> None:
-                probes.append(result["probe"] if result else 0.0)
+            def note(result: dict[str, Any]) -> None:
+                probes.append(result["probe"])
                 advance(1, f"best probe {max(probes):.3f}")
 
-            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
+            def failed(cell: str, log: str) -> None:
+                note_failure(cell, log, storage, console)
+                advance(1)
+
+            on_end = OnEnd(note, failed)
+            tune_trials(search, left, evaluations, mapped, context.compute, on_end, groups)
     return journal.read()
 
 

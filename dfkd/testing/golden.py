@@ -43,7 +43,7 @@ def update(file: Path, now: Mapping[str, str], accepted: Iterable[str] = ()) -> 
 
     ValueError, and nothing written, where a recorded identity has changed that is not accepted.
     """
-    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     refused = [name for name in changed(known, now) if name not in set(accepted)]
     if refused:
         raise ValueError(
@@ -52,7 +52,7 @@ def update(file: Path, now: Mapping[str, str], accepted: Iterable[str] = ()) -> 
             f"numbers do change, raise `version` and repeat with --accept {' '.join(refused)}"
         )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(now, indent=1) + "\n")
+    file.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
     return [name for name in now if name not in known]
 
 

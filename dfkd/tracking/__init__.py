@@ -14,7 +14,7 @@ and whatever is missing at the end is written by the next run. Of a finished stu
 command does that: the sync state beside its record says which address has been sent all of it.
 """
 
-from dfkd.tracking.address import is_database, knock, settle, without_credentials
+from dfkd.tracking.address import database_uri, is_database, knock, settle, without_credentials
 from dfkd.tracking.entries import FACTOR, in_points
 from dfkd.tracking.registry import check_model_name
 from dfkd.tracking.store import Parent
@@ -33,6 +33,7 @@ __all__ = [
     "SyncState",
     "Tracker",
     "check_model_name",
+    "database_uri",
     "hint",
     "in_points",
     "is_database",

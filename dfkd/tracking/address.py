@@ -6,8 +6,11 @@ import logging
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SQLITE = "sqlite:///"
+READ_BY_URIS = re.compile(r"[?#%@]")  # signs that mean something else in a URI
 SETTINGS = {  # unless the user has set them
     # MLflow's own patience with an absent server is minutes for every call
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -16,6 +19,23 @@ SETTINGS = {  # unless the user has set them
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+
+def database_uri(path: Path) -> str:
+    """Return the URI of an SQLite database at an absolute path, whatever signs are in that.
+
+    From the first folder with such a sign on, all is encoded and decoded by SQLAlchemy (from 2.1
+    on), "/" as well: MLflow makes the folders of the path as it stands in the URI.
+    """
+    plain = next(parent for parent in path.parents if not READ_BY_URIS.search(str(parent)))
+    return f"{SQLITE}{plain / quote(str(path.relative_to(plain)), safe='')}"
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of an SQLite database, None for any other address."""
+    if not uri.startswith(SQLITE):
+        return None
+    return Path(unquote(uri.removeprefix(SQLITE).split("?")[0]))
 
 
 def is_database(uri: str) -> bool:
@@ -50,8 +70,8 @@ def knock(uri: str) -> None:
     """
     import sqlalchemy
 
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///").split("?")[0]).parent.mkdir(parents=True, exist_ok=True)
+    if (file := database_file(uri)) is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
     timeout = {"connect_timeout": 10} if uri.startswith(("postgresql", "mysql")) else {}
     engine = sqlalchemy.create_engine(uri, connect_args=timeout)
     engine.connect().close()

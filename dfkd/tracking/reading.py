@@ -14,6 +14,7 @@ from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.ledger import MEASURES, Outcome
 from dfkd.tracking import is_database, knock, settle, without_credentials
+from dfkd.tracking.address import database_file
 from dfkd.tracking.entries import CURVE, finals_in, recipe_of
 from dfkd.tracking.runs import runs_that
 
@@ -44,8 +45,8 @@ class Tracked:
         """
         from sqlalchemy.exc import SQLAlchemyError
 
-        file = self.uri.removeprefix("sqlite:///").split("?")[0]
-        if self.uri.startswith("sqlite:///") and not Path(file).exists():
+        file = database_file(self.uri)
+        if file is not None and not file.exists():
             raise ValueError(f"there is no database {file}")
         try:
             knock(self.uri)
@@ -80,7 +81,9 @@ class Tracked:
                 )
             return ""
         with tempfile.TemporaryDirectory() as folder:
-            return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text()
+            return Path(self._client.download_artifacts(run.info.run_id, file, folder)).read_text(
+                encoding="utf-8"
+            )
 
     def runs_of_study(self, name: str) -> dict[str, Run]:
         """Return every run of the study's cells by the cell's name."""

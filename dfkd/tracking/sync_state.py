@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
+from dfkd.tracking.address import database_file
 
 
 class SyncState:
@@ -20,10 +19,8 @@ class SyncState:
 
     def of(self, address: str) -> dict[str, str]:
         """Return what was sent to this address; {} where it was never sent in full, or is lost."""
-        if (
-            address.startswith("sqlite:///")
-            and not Path(address.removeprefix("sqlite:///")).exists()
-        ):
+        file = database_file(address)
+        if file is not None and not file.exists():
             return {}
         return self._all().get(address, {})
 

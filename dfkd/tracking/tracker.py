@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import Storage, layout
 from dfkd.storage.variables import variable
-from dfkd.tracking.address import is_database, settle, without_credentials
+from dfkd.tracking.address import database_uri, is_database, settle, without_credentials
 from dfkd.tracking.failures import failures, is_refusal, of_stores
 from dfkd.tracking.origin import origin
 from dfkd.tracking.store import Parent, Store
@@ -46,7 +46,7 @@ class Tracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.storage = storage
-        database = f"sqlite:///{storage.local(layout.DATABASE).resolve()}"
+        database = database_uri(storage.local(layout.DATABASE).resolve())
         self.uri = uri or variable("MLFLOW_TRACKING_URI") or database
         self.experiment = experiment
         self._clock = clock

@@ -22,7 +22,7 @@ from dfkd.experiment.rebuild import changed, experiment, parse_changes
 from dfkd.experiment.recipes import RECIPES, digits
 from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
 from dfkd.method.sampling import ClassBalanced
-from dfkd.method.selection import Balanced, Dynamic
+from dfkd.method.selection import Balanced, Confident, Dynamic, Random
 from dfkd.models.networks import CifarResNet, SmallResNet, WideResNet
 from dfkd.models.teachers import TeacherFile
 from dfkd.runs.finding import find_cell, find_outcome
@@ -128,6 +128,30 @@ def test_a_run_of_another_version_is_not_taken_for_what_it_is_not() -> None:
         name: value for name, value in params.items() if name != "selection.rows"
     }  # before there were rows
     assert experiment(old) == digits()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["selection.rows=99"], Balanced(rows=99)),
+        (["selection=random", "selection.rows=99"], Random(rows=99)),
+        (["selection=confident", "selection.ratio=0.2"], Confident(ratio=0.2)),
+        (["selection.rows=99", "selection.ratio=none"], Balanced(rows=99)),
+        (["selection.threshold=0.5"], Balanced(ratio=0.1, threshold=0.5)),
+    ],
+)
+def test_of_two_ways_to_say_one_thing_the_changed_one_counts(
+    given: list[str], expected: object
+) -> None:
+    assert changed(digits(), parse_changes(given)).selection == expected
+
+
+def test_a_way_that_was_changed_gives_way_also_inside_another_rule() -> None:
+    e = replace(digits(), selection=Dynamic(rule=Balanced(rows=300), every=2))
+    by_ratio = changed(e, {"selection.rule.ratio": "0.2"})
+    assert by_ratio.selection == Dynamic(rule=Balanced(ratio=0.2), every=2)
+    with pytest.raises(ValueError, match=r"either selection\.ratio or"):
+        changed(digits(), {"selection.ratio": "0.2", "selection.rows": "9"})
 
 
 def test_set_takes_name_and_value() -> None:

@@ -92,6 +92,32 @@ def test_a_cell_that_fails_is_said_left_out_and_tried_again(
     assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
 
 
+@pytest.mark.parametrize("blocks", [2, 5])
+def test_a_study_in_which_everything_failed_says_why(
+    pretend: Callable[..., StudyResult], blocks: int
+) -> None:
+    jobs = jobs_of(replace(components, blocks=blocks))
+    failing = frozenset(job.name for job in jobs.values())
+    first = jobs["full", 0].name
+    line = (
+        rf"^the study made has no cell of its baseline 'full': {5 * blocks} cells "
+        rf"failed\. The first one: killed; its log:  python -m platform.show {first}\. The same "
+        r"command tries again$"
+    )
+    with pytest.raises(ValueError, match=line):
+        pretend(blocks=blocks, executor={"failing": failing})
+    assert pretend(blocks=blocks).computed == len(failing)
+
+
+def test_a_study_without_its_baseline_keeps_the_rest(pretend: Callable[..., StudyResult]) -> None:
+    failing = frozenset(jobs_of(components)["full", seed].name for seed in range(5))
+    with pytest.raises(
+        ValueError, match=r"5 cells failed; 20 of other variants are kept\. The fir"
+    ):
+        pretend(executor={"failing": failing})
+    assert pretend().computed == 5
+
+
 def test_cells_of_other_work_are_marked_and_one_is_computed_again(
     pretend: Callable[..., StudyResult], tmp_path: Path
 ) -> None:

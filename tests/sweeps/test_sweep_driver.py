@@ -11,7 +11,10 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.local_executor import local_executor
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
+from dfkd.storage.ledger import Ledger
+from dfkd.sweeps.choosing import nothing_to_choose
 from dfkd.sweeps.driver import run_sweep
+from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.sweep import Sweep
 
 SPACE = """
@@ -70,3 +73,23 @@ def test_a_search_without_ray_is_refused_in_one_line(
     compute = Compute(storage=FolderStorage(tmp_path / "runs"))
     with pytest.raises(ValueError, match="a search runs on Ray Tune"):
         run_sweep(sweep_of("return default"), compute, Console(quiet=True), local_executor)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ('x\n  File "a.py", line 3\nmine.Odd: boom\nand more', "The first failure: Odd: boom; "),
+        ("ValueError: no rows", "The first failure: no rows; its log:  python -m platform.show b."),
+        ("", "The first failure: it left no log"),
+    ],
+)
+def test_a_sweep_in_which_everything_failed_says_why(
+    tmp_path: Path, log: str, expected: str
+) -> None:
+    ledger = Ledger(FolderStorage(tmp_path))
+    ledger.write_error("b", log)
+    states = ("diverged", "errored", "errored")
+    trials = [Trial(number=i, params={}, cell="abc"[i], state=s) for i, s in enumerate(states)]
+    line = nothing_to_choose("digits-1", trials, ledger)
+    assert line.startswith("no trial finished (1 diverged, 2 errored), so") and expected in line
+    assert "sweeps/digits-1/trials" in nothing_to_choose("digits-1", trials[:1], ledger)

@@ -44,7 +44,7 @@ def remembered(key: str, find: Callable[[], Any]) -> Any:
         value = find()
         with _said(path):
             write_json(path, value)
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def decoded(
@@ -112,7 +112,7 @@ def _check_room(folder: Path, size: int) -> None:
 def _alone(path: Path) -> Iterator[None]:
     """Let one process of this machine in at a time; the others wait for what it makes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
+    with path.with_suffix(".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -40,7 +40,7 @@ def intact(path: Path) -> dict[str, Any] | None:
     """Return a record, or None unless all shards that it names are there in their size."""
     if not path.is_file():
         return None
-    written: dict[str, Any] = json.loads(path.read_text())
+    written: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for entry in written["shards"]:
         shard = path.parent / entry["file"]
         if not shard.is_file() or shard.stat().st_size != entry["bytes"]:

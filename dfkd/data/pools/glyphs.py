@@ -140,7 +140,7 @@ def _finished(manifest: Path) -> PoolFiles | None:
     """Return what the manifest lists, or None unless all of that is there in its size."""
     if not manifest.is_file():
         return None
-    entries = json.loads(manifest.read_text())["shards"]
+    entries = json.loads(manifest.read_text(encoding="utf-8"))["shards"]
     for entry in entries:
         path = manifest.parent / entry["file"]
         if not path.is_file() or path.stat().st_size != entry["bytes"]:

@@ -42,7 +42,9 @@ def remembered(memory: Path, paths: list[Path]) -> dict[str, dict[str, Any]]:
 
     ValueError where all files together have no rows, or number two rows alike.
     """
-    known: dict[str, dict[str, Any]] = json.loads(memory.read_text()) if memory.is_file() else {}
+    known: dict[str, dict[str, Any]] = (
+        json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    )
     stamps = {path: _stamp(path) for path in paths}
     changed = [path for path in paths if known.get(path.name, {}).get("stamp") != stamps[path]]
     if not changed and len(known) == len(paths):

@@ -55,7 +55,7 @@ def _stored(pools: Iterable[PoolFiles]) -> StoredPools:
 
 def _record(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         return record if isinstance(record["shards"], list) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -108,6 +108,8 @@ class Budget(BaseSelection):
     The base of most rules: `count` says how many rows to take.
     """
 
+    either: ClassVar = ("ratio", "rows")  # to give one by `--set` takes the other one away
+
     ratio: float | None = None
     rows: int | None = later(None)
 

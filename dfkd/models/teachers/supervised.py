@@ -128,7 +128,7 @@ def stored_digest(folder: Path) -> str | None:
     if {path.name for path in folder.iterdir() if not is_half(path.name)} != ours:
         return None
     try:
-        note = json.loads((folder / layout.TEACHER_NOTE).read_text())
+        note = json.loads((folder / layout.TEACHER_NOTE).read_text(encoding="utf-8"))
         weights = load_file(folder / layout.TEACHER_WEIGHTS)
         return digest_by_spec(note["teacher"]["network"], weights)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):

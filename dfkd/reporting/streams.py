@@ -1,0 +1,65 @@
+"""Terminals and logs of any encoding: a sign that one cannot show is written in another way."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import unicodedata
+
+SIGNS = {
+    **{"–": "-", "—": "-", "−": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'"},
+    **{"≥": ">=", "≤": "<=", "≈": "~", "×": "x", "±": "+/-", "→": "->", "·": "-", "•": "*"},
+}
+LOWEST_RAW, HIGHEST_RAW = 0xDC80, 0xDCFF  # bytes of an argument that Python could not decode
+REPLACING = "dfkd.replacing"  # the name of our handler among Python's codecs
+
+
+def show_everything() -> None:
+    """Let stdout and stderr take any text, whatever the locale: nothing printed is an error."""
+    register()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=REPLACING)
+
+
+def register() -> None:
+    """Make `replacement` known to Python under the name REPLACING."""
+    codecs.register_error(REPLACING, replacement)
+
+
+def replacement(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for text that an encoding has no signs for, and where to go on.
+
+    Known signs and accented letters become ASCII, raw bytes stay, all else becomes an escape.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if LOWEST_RAW <= ord(sign) <= HIGHEST_RAW:
+        return bytes([ord(sign) - LOWEST_RAW + 0x80]), error.start + 1
+    plain = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode("ascii")
+    escape = sign.encode("ascii", "backslashreplace").decode("ascii")
+    return SIGNS.get(sign) or plain or escape, error.start + 1
+
+
+def leave_closed_output() -> None:
+    """Send what is still to be written to nowhere, after the reader of stdout has gone away."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def plain(text: str, encoding: str = "utf-8") -> str:
+    """Return a text as a terminal of this encoding can show it.
+
+    What would steer the terminal becomes visible. `register` was called before.
+    """
+    visible = "".join(_visible(sign) for sign in text)
+    return visible.encode(encoding, REPLACING).decode(encoding, "surrogateescape")
+
+
+def _visible(sign: str) -> str:
+    if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf") or sign == "\u200d":
+        return sign
+    return sign.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,101 @@
+"""Any locale, and a reader that goes away: what commands print is no error."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import PROJECTS, ROOT, environment
+
+from dfkd.reporting.streams import replacement
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+TEXTS = {
+    "≥ 3 ± 1 – “so”…": '>= 3 +/- 1 - "so"...',
+    "é ü ﬁ": "e u fi",
+    "没有": "\\u6ca1\\u6709",
+    "caf\udcc3\udca9": "café",  # bytes of an argument that an ASCII locale cannot read
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_sign_that_a_stream_cannot_show_is_written_otherwise(tmp_path: Path, text: str) -> None:
+    code = (
+        "from dfkd.reporting.streams import show_everything\n"
+        "from dfkd.reporting.console import Console\n"
+        f"show_everything(); print({text!a}); Console().line({text!a})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(**C_LOCALE), capture_output=True, check=True
+    )
+    assert done.stdout.decode().splitlines() == [TEXTS[text]] * 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "gbk"])
+def test_every_encoding_takes_every_text(encoding: str) -> None:
+    import codecs
+
+    codecs.register_error("dfkd.test", replacement)
+    for text in TEXTS:
+        assert text.encode(encoding, "dfkd.test")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("ablate", 1), ("show --help", 0), ("distill --help", 0)],  # argparse says 0
+)
+def test_a_closed_output_is_no_traceback(tmp_path: Path, arguments: str, code: int) -> None:
+    """The pipe's reading end is closed before the command begins: every write fails."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command, *options = arguments.split()
+    done = subprocess.run(
+        [sys.executable, "-m", f"platform.{command}", *options],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_a_command_in_a_locale_without_signs(tmp_path: Path) -> None:
+    (tmp_path / "question.py").write_text(
+        (PROJECTS / "tiny_study.py").read_text(encoding="utf-8").replace("anything", "≥ 1 中文"),
+        encoding="utf-8",
+    )
+    (tmp_path / "tiny_space.py").write_bytes((PROJECTS / "tiny_space.py").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "platform.ablate", "question", "--dry-run", "--storage", "ré"],
+        cwd=tmp_path,
+        env=environment(**C_LOCALE),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0 and b"4 cells" in done.stdout and done.stderr == b""
+
+
+def text_calls(path: Path) -> list[str]:
+    """Return the calls in a file that read or write text in the encoding of the locale."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or any(k.arg == "encoding" for k in node.keywords):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        whose = ast.unparse(node.func)
+        of_storage = whose.endswith(("storage.write_text", "self.write_text"))
+        modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        as_text = name == "open" and any(m in ("r", "w", "a", "x", "r+", "w+") for m in modes)
+        if (name in ("read_text", "write_text") and not of_storage) or as_text:
+            found.append(f"{path}:{node.lineno} {whose}")
+    return found
+
+
+def test_every_file_is_read_and_written_as_utf_8() -> None:
+    folders = ("dfkd", "platform", "ablations", "search_spaces", "docs")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert [call for path in paths for call in text_calls(path)] == []
