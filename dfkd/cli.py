@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import dfkd
-from dfkd.reporting.failures import in_a_line, origin, outside
-from dfkd.reporting.streams import leave_closed_output, show_everything
+from dfkd.reporting.command import Output as Output
+from dfkd.reporting.command import run as run
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
@@ -21,12 +19,16 @@ if TYPE_CHECKING:
     from dfkd.reporting.console import Console
     from dfkd.storage import Storage
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError: bad options are bad input like any other."""
+        raise ValueError(f"{message}: see {self.prog} --help")
 
 
 def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
     """Return a parser with the options that all commands have."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         prog=f"python -m platform.{command}",
         description=purpose,
         epilog=f"example:\n  {example}",
@@ -39,6 +41,15 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
         help="folder for teachers, scores, cells and MLflow's database; on a cluster one that "
         "every node sees "
         "(default: $DFKD_STORAGE, else ./runs, in a Ray job ~/dfkd-runs)",
+    )
+    result.add_argument(
+        "--quiet", action="store_true", help="print nothing but notes and errors, both on stderr"
+    )
+    result.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON document (dfkd/reporting/output.schema.json) on stdout; all else goes "
+        "to stderr",
     )
     return result
 
@@ -218,10 +229,9 @@ def arguments_of(arguments: argparse.Namespace) -> str:
     return " ".join([*start, *modules, *changes])
 
 
-def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console]:
+def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Compute, Console]:
     """Return what the options say of where to compute, checked, and the terminal."""
     from dfkd.execution.compute import Compute
-    from dfkd.reporting.console import Console
 
     compute = Compute(
         storage=chosen_storage(arguments.storage),
@@ -233,40 +243,12 @@ def compute_and_console(arguments: argparse.Namespace) -> tuple[Compute, Console
         concurrency=arguments.concurrency,
         accept_changed_code=arguments.accept_changed_code,
     )
-    return compute, Console()
+    output.document.storage = str(compute.storage)
+    return compute, output.console(arguments)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command: whatever ends it but a mistake in a program is one line.
-
-    Exit code 2 is bad input, 1 what the world did: a full disk, no memory, a cluster that is gone.
-    Ctrl-C says how to go on. Where nobody reads any more (`| head -1`), nothing is said.
-    """
-    show_everything()
-    try:
-        _run(main)
-    except BrokenPipeError:
-        leave_closed_output()
-        sys.exit(FAILED)
-
-
-def _run(main: Callable[[], None]) -> None:
-    try:
-        main()
-    except BrokenPipeError:
-        raise
-    except ValueError as error:
-        print(f"error: {in_a_line(error)}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except outside() as error:
-        print(f"error: {in_a_line(error)}", file=sys.stderr)
-        sys.exit(BAD_INPUT if isinstance(origin(error), ValueError) else FAILED)
-    except KeyboardInterrupt:
-        print(
-            "\nstopped; everything that was finished is kept. Go on with the same command.",
-            file=sys.stderr,
-        )
-        sys.exit(INTERRUPTED)
-    finally:
-        if sys.stdout is not None:
-            sys.stdout.flush()  # else Python complains of a closed pipe after the end
+def storage_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Storage, Console]:
+    """Return the storage that the options name, and the terminal."""
+    storage = chosen_storage(arguments.storage)
+    output.document.storage = str(storage)
+    return storage, output.console(arguments)

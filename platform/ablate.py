@@ -61,10 +61,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     arguments = _arguments()
     if arguments.study is None:
-        return list_studies()
+        return list_studies(arguments, output)
 
     from dataclasses import replace
 
@@ -73,7 +73,7 @@ def main() -> None:
     from dfkd.studies.terminal import print_forecast, print_result
     from dfkd.user_modules import load
 
-    compute, console = cli.compute_and_console(arguments)
+    compute, console = cli.compute_and_console(arguments, output)
     name = arguments.study.split(".")[-1]
     if arguments.recipe is None:
         study = load(arguments.study, "study", "ablations")
@@ -106,17 +106,19 @@ def main() -> None:
     print_result(result, compute, console)
 
 
-def list_studies() -> None:
+def list_studies(arguments: argparse.Namespace, output: cli.Output) -> None:
     """Print the studies that there are, each with its question. Nothing heavy is imported."""
     from dfkd.user_modules import argument_in, modules_in
 
-    if sys.argv[1:]:
+    if set(sys.argv[1:]) - {"--json", "--quiet"}:
         raise ValueError("name a study; `python -m platform.ablate` alone lists them")
-    studies = modules_in("ablations")
+    console, studies = output.console(arguments), modules_in("ablations")
     width = max(map(len, studies), default=0)
     for name, path in studies.items():
-        print(f"{name:<{width}}  {argument_in(path, 'question')}")
-    print("what one costs:  python -m platform.ablate ablations.components --dry-run")
+        question = argument_in(path, "question")
+        console.document.add("modules", {"name": name, "question": question})
+        console.line(f"{name:<{width}}  {question}")
+    console.line("what one costs:  python -m platform.ablate ablations.components --dry-run")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser("clean", str(__doc__), "python -m platform.clean --older-than 72")
     parser.add_argument(
         "--remove", action="store_true", help="remove what is shown; without it nothing is changed"
@@ -22,10 +22,9 @@ def main() -> None:
         raise ValueError(f"--older-than must be 0 hours or more, but got {arguments.older_than}")
 
     from dfkd.cleaning.terminal import clean
-    from dfkd.reporting.console import Console
 
-    storage = cli.chosen_storage(arguments.storage)
-    clean(storage, arguments.older_than, arguments.remove, arguments.paths, Console())
+    storage, console = cli.storage_and_console(arguments, output)
+    clean(storage, arguments.older_than, arguments.remove, arguments.paths, console)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser("compare", str(__doc__), "python -m platform.compare components")
     parser.add_argument(
         "names",
@@ -24,15 +24,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from dfkd.comparison.comparing import compare
-    from dfkd.reporting.console import Console
 
-    storage = cli.chosen_storage(arguments.storage)
+    storage, console = cli.storage_and_console(arguments, output)
     compare(
-        arguments.names,
-        storage,
-        arguments.tracking_uri,
-        log=not arguments.no_log,
-        console=Console(),
+        arguments.names, storage, arguments.tracking_uri, log=not arguments.no_log, console=console
     )
 
 

@@ -3,7 +3,7 @@
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser(
         "distill",
         str(__doc__),
@@ -20,7 +20,7 @@ def main() -> None:
     from dfkd.training.inputs import check
 
     cell = cli.cell_of(arguments)
-    compute, console = cli.compute_and_console(arguments)
+    compute, console = cli.compute_and_console(arguments, output)
     if arguments.run or arguments.set:
         print_difference(cli.origin_of(arguments), cell, console)
     check(cell, compute.storage, arguments.test)

@@ -5,7 +5,7 @@ from pathlib import Path
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser("export", str(__doc__), "python -m platform.export 3f9a1c --out my-student")
     parser.add_argument(
         "cell",
@@ -34,16 +34,15 @@ def main() -> None:
     import torch
 
     from dfkd.export.handover import export, student_of
-    from dfkd.reporting.console import Console
     from dfkd.runs.finding import find_outcome
     from dfkd.storage import layout
 
-    storage = cli.chosen_storage(arguments.storage)
+    storage, console = cli.storage_and_console(arguments, output)
     torch.set_num_threads(arguments.threads)
     outcome = find_outcome(arguments.cell, storage, arguments.tracking_uri)
     student = student_of(outcome, storage, arguments.module)
     out = arguments.out or storage.local(layout.export(outcome.cell))
-    export(student, outcome, storage, out.expanduser().absolute(), Console())
+    export(student, outcome, storage, out.expanduser().absolute(), console)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if (
     _meant.loader.exec_module(sys.modules[__name__])
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser(
         "inspect", str(__doc__), "python -m platform.inspect digits --set selection.ratio=0.2"
     )
@@ -28,11 +28,12 @@ def main() -> None:
     from dfkd.storage import layout
 
     cell = cli.cell_of(arguments)
-    compute, console = cli.compute_and_console(arguments)
+    compute, console = cli.compute_and_console(arguments, output)
     with prepared_cell(cell, compute, console) as prepared:
         folder = inspect(
             cell, arguments.recipe or arguments.run or "digits", prepared, compute, console
         )
+    console.document.wrote(folder)
     console.line(
         f"written to {folder}: {layout.PAGE} (open it in a browser), classes.csv, duplicates.csv"
     )

@@ -3,16 +3,15 @@
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser("show", str(__doc__), "python -m platform.show 3f9a1c")
     parser.add_argument("cell", help="the cell's name in the ledger, or the beginning of it")
     arguments = parser.parse_args()
 
-    from dfkd.reporting.console import Console
     from dfkd.runs.finding import find_cell, nearest_cells
     from dfkd.runs.terminal import print_cell
 
-    storage = cli.chosen_storage(arguments.storage)
+    storage, console = cli.storage_and_console(arguments, output)
     cell = find_cell(arguments.cell, storage)
     if cell is None:
         raise ValueError(
@@ -20,7 +19,7 @@ def main() -> None:
             "characters of its beginning, as in a report's table of cells or MLflow's tag cell_key "
             f"({nearest_cells(arguments.cell, storage)})"
         )
-    print_cell(cell, storage, Console())
+    print_cell(cell, storage, console)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from dfkd import cli
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser(
         "sweep", str(__doc__), "python -m platform.sweep search_spaces.digits --trials 24"
     )
@@ -39,7 +39,7 @@ def main() -> None:
     from dfkd.sweeps.sweep import Sweep
     from dfkd.sweeps.terminal import print_result
 
-    compute, console = cli.compute_and_console(arguments)
+    compute, console = cli.compute_and_console(arguments, output)
     sweep = Sweep(
         space=arguments.space,
         trials=arguments.trials,

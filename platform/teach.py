@@ -9,28 +9,26 @@ EXAMPLE = """python -m platform.teach digits
     teacher.network.width=16 task=labelled_folder task.path=photographs task.image_shape=32,32,1"""
 
 
-def main() -> None:
+def main(output: cli.Output) -> None:
     parser = cli.parser("teach", str(__doc__), EXAMPLE)
     cli.add_recipe(parser)
     arguments = parser.parse_args()
 
-    from dfkd.reporting.console import Console
     from dfkd.runs.teacher import print_teacher
     from dfkd.seeding import use_deterministic
     from dfkd.storage import layout
     from dfkd.training.inputs import check
 
-    cell, storage, console = (
-        cli.cell_of(arguments),
-        cli.chosen_storage(arguments.storage),
-        Console(),
-    )
+    cell = cli.cell_of(arguments)
+    storage, console = cli.storage_and_console(arguments, output)
     check(cell, storage)
     use_deterministic(1)
     with console.step("teacher"):
         teacher = cell.experiment.teacher.obtain(cell.experiment.task, storage, cell.block.teacher)
     print_teacher(teacher, cell, storage, console)
     trained = cell.experiment.teacher.trained_here
+    if trained:
+        console.document.wrote(storage.local(layout.TEACHERS))
     console.line(
         f"teacher {teacher.digest[:12]}"
         + (f" written to {storage.local(layout.TEACHERS)}" if trained else "")

@@ -26,6 +26,8 @@ def clean(
     users = Users(storage)
     users.settle(console.warn)
     items = unreferenced(storage, older_than_h * HOUR_S, users)
+    said = [{"kind": i.kind, "key": i.key, "bytes": i.bytes, "why": i.why} for i in items]
+    console.document.put("unused", said)
     _print_users(users.now(), storage, console)
     if not items:
         console.line(
@@ -35,7 +37,9 @@ def clean(
         return
     _print_items(items, storage, paths, console)
     if removes:
-        console.line(f"removed: {size(remove(items, storage, users))}")
+        removed = remove(items, storage, users)
+        console.document.put("removed_bytes", removed)
+        console.line(f"removed: {size(removed)}")
     else:
         older = f" --older-than {older_than_h:g}"
         console.line(

@@ -63,10 +63,12 @@ def compare(
             report = _Report(kind=kind, name=name, files=files, is_new=is_new)
             if log:
                 _log(report, tracker)
+            console.document.wrote(report.page)
             console.line(f"{'written to' if is_new else 'unchanged:'} {report.page.parent}")
             console.line(f"open:  {report.page}\n")
     if len(kinds) > 1:
         page = write_overview(studies, sweeps, storage)
+        console.document.wrote(page)
         console.line(f"side by side, with what they share:  {page}\n")
     cell = studies[0].data.cells["cell"].iloc[0] if studies else sweeps[0].trials[0].cell
     console.line(

@@ -61,6 +61,7 @@ def export(
     Raises ValueError where the student cannot be exported: nothing is left then.
     """
     if is_export_of(folder, student.cell):
+        console.document.put("export", {"cell": student.cell, "folder": folder, "formats": None})
         console.line(f"it is there: {folder}; delete it to have it written again")
         return
     images_NHWC, images_are = images_to_compare(student.experiment, outcome, storage)
@@ -80,6 +81,17 @@ def export(
             f"{folder} cannot be written ({error.strerror}): name another folder with --out"
         ) from error
     _print_formats(student, checked, images_are, machine, console)
+    said = [
+        {
+            "file": one.format.file,
+            "bytes": one.bytes,
+            "agreement": one.agreement,
+            "speed": one.speed,
+        }
+        for one in checked
+    ]
+    console.document.put("export", {"cell": student.cell, "folder": folder, "formats": said})
+    console.document.wrote(folder)
     console.line(
         f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
     )

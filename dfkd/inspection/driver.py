@@ -34,7 +34,9 @@ def inspect(
     folder = layout.inspection(inspection_key(cell, recipe, prepared.source))
     if not compute.storage.exists(folder / layout.INSPECTION_SUMMARY):
         _compute(cell, recipe, prepared, compute, folder, console)
-    print_summary(compute.storage.read_json(folder / layout.INSPECTION_SUMMARY), console)
+    found = compute.storage.read_json(folder / layout.INSPECTION_SUMMARY)
+    console.document.put("inspection", found)
+    print_summary(found, console)
     return compute.storage.local(folder)
 
 

@@ -6,6 +6,7 @@ Without a terminal, as in a log file, progress is a line now and then.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +16,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from dfkd.reporting.columns import tables
+from dfkd.reporting.document import Document
 from dfkd.reporting.streams import plain, register
 
 LINE_EVERY_S = 15.0  # without a terminal
 
 
 class Console:
-    """Where commands and drivers print. quiet: print nothing, for tests and notebooks."""
+    """Where commands and drivers print. quiet: print nothing, for tests and notebooks.
 
-    def __init__(self, quiet: bool = False) -> None:
+    document: gathers what --json says. notes: where it is quiet, notes go to stderr all the same.
+    """
+
+    def __init__(
+        self, quiet: bool = False, document: Document | None = None, notes: bool = False
+    ) -> None:
+        self.document = document or Document()
+        self._notes = notes and quiet
         register()
         # names that people give are never read as rich's markup or emoji
         self._rich = RichConsole(
@@ -39,6 +48,9 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print one line that stands out; the work goes on."""
+        self.document.notes.append(text)
+        if self._notes:
+            print(plain(f"note: {text}"), file=sys.stderr)
         self._rich.print(self._text(f"note: {text}", style="yellow"))
 
     def _text(self, text: str, style: str = "") -> Text:

@@ -5,6 +5,8 @@ With labels that is its accuracy, without labels its confidence. N images, K cla
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,17 +34,21 @@ def print_teacher(teacher: TrainedNetwork, cell: Cell, storage: Storage, console
     task = cell.experiment.task
     module = teacher.build(task)
     parameters = sum(p.numel() for p in module.parameters())
+    said: dict[str, Any] = {"digest": teacher.digest, "network": str(teacher.network)}
+    said |= {"parameters": parameters, "origin": teacher.origin, "accuracy": {}}
     console.line(f"teacher: {teacher.network}, {parameters:,} parameters, {teacher.origin}")
     console.line(f"images: {wanted(task)}, {task.classes} classes")
     for name, split in (("validation", task.validation()), ("test", _test(task))):
         if split is not None:
             answer_N = predict(module, split.images, task)
             right = float((answer_N == split.labels).mean())
+            said["accuracy"][name] = {"value": right, "images": len(split)}
             console.line(f"{name} accuracy: {100 * right:.1f} %, n {len(split)}")
             if (other := other_order(answer_N, split, task)) is not None:
                 console.warn(other)
             elif right < 2 / task.classes and task.classes > 4:
                 console.warn(f"that is hardly better than a guess: {ADVICE}")
+    console.document.put("teacher", said)
     if task.validation() is None:
         console.line(
             "the task has no validation split: recipes are compared without labels, by the probe"
@@ -57,6 +63,7 @@ def print_scores(source: InputSource, storage: Storage, console: Console) -> Non
     scores = read_scores(paths)
     print_by_class(f"Pool of {len(scores)} rows by pseudo-class", scores, source.task, console)
     console.line(profile(scores))
+    console.document.wrote(paths[0].parent)
     console.line(f"written to {paths[0].parent}")
 
 
@@ -152,6 +159,9 @@ def print_by_class(title: str, scores: Scores, task: Task, console: Console) -> 
         shown = np.argsort(-rows_K, kind="stable")
         shown = np.delete(shown, np.s_[MOST_CLASSES // 2 : -(MOST_CLASSES // 2)])
         title += f", the largest and smallest {MOST_CLASSES // 2} of {scores.classes} classes"
+    console.document.put(
+        "scores", {"rows": len(scores), "rows_by_class": dict(zip(names, rows_K, strict=True))}
+    )
     header = ["class", "rows", *(f"conf >= {100 * level:.0f} %" for level in LEVELS)]
     console.table(
         title, header, [[str(names[label]), *_row(scores, label)] for label in shown.tolist()]

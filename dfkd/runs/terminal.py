@@ -25,6 +25,8 @@ def print_outcome(
 
     hint: lines that say how to see it in MLflow.
     """
+    console.document.add("cells", outcome)
+    console.document.wrote(compute.storage.local(layout.cell(outcome.cell)))
     _print_curve(outcome, console)
     if "test" in outcome.metrics:
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
@@ -44,6 +46,7 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
     if outcome is None:
         _print_unfinished(cell, ledger, console)
     else:
+        console.document.add("cells", outcome)
         _print_curve(outcome, console)
         _print_facts(outcome, console)
     for line in _uses(cell, storage):
@@ -93,6 +96,7 @@ def _print_pairs(pairs: dict[str, Any], console: Console) -> None:
 
 def _print_unfinished(cell: str, ledger: Ledger, console: Console) -> None:
     error = ledger.error(cell)
+    console.document.put("unfinished", {"cell": cell, "error": error})
     if error is not None:
         console.line(f"Cell {cell} could not be computed; the next call tries again. Its log:")
         console.line(error.rstrip())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console, duration
 from dfkd.storage import layout
@@ -20,6 +22,10 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
         f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the "
         "ledger" + (f", {reused} of these computed by other work" if reused else "")
     )
+    call = {"computed": result.computed, "reused": reused, "stopped": result.stopped}
+    console.document.put("call", call)
+    folders = [compute.storage.local(key) for key in (layout.study(result.name), layout.CELLS)]
+    console.document.wrote(*folders, result.page)
     if result.stopped:
         console.warn(f"{result.stopped}; the same command goes on")
     console.line(f"written to {compute.storage}: {layout.CELLS}/, {layout.study(result.name)}/")
@@ -30,6 +36,7 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
 
 def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> None:
     """Print what a study would cost and could find; every line says what it rests on."""
+    console.document.put("forecast", forecast)
     missing = forecast.cells - forecast.done
     known = (
         ""
@@ -75,9 +82,27 @@ def _detectable(f: Forecast) -> str:
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"
 
 
+def values(findings: Findings) -> dict[str, Any]:
+    """Return what a study found for --json. Accuracies and differences are fractions."""
+    data = findings.data
+    columns = ["variant", "block", "state", "value", "seconds", "cell", "reused"]
+    return {
+        "name": data.name,
+        "question": data.question,
+        "baseline": data.baseline,
+        "variants": findings.summary.to_dict("records"),
+        "comparisons": findings.comparisons,
+        "effects": findings.effects,
+        "cells": data.cells[columns].to_dict("records"),
+        "conditions": [findings.varies, findings.conditions],
+        "notes": list(findings.notes),
+    }
+
+
 def print_findings(findings: Findings, console: Console) -> None:
     """Print the table of the study and what has to be known beside it."""
     data = findings.data
+    console.document.add("studies", values(findings))
     title, verdict = f"{data.question} ({data.name})", tables.HEADER[-1:]
     console.table(title, tables.HEADER, tables.rows(findings), text=verdict)
     if findings.effects:

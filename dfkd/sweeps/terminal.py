@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import facts
-from dfkd.sweeps.findings import SweepData, verdict
+from dfkd.sweeps.findings import RECORDED, SweepData, verdict
 from dfkd.tracking import hint
 
 
 def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     """Print what a call found: the best trials, the confirmed difference, where all of it lies."""
+    console.document.add("sweeps", values(data))
     # its own mark, where it has no parameters that say what it is
     marks = tables.marks(data) if data.trials[0].is_default else {}
     console.table("Best trials, by the probe", *tables.best(data, marks))
@@ -25,17 +28,41 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     for line in verdict(data.confirmation) if data.confirmation else ():
         console.line(line)
     sweep = layout.sweep(data.name)
+    page = compute.storage.local(sweep / layout.REPORT / layout.PAGE)
+    written = (compute.storage.local(sweep), page, compute.storage.local(layout.CELLS))
+    console.document.wrote(*written)
     console.line(
         f"written to {compute.storage}: {layout.CELLS}/, {sweep}/ "
         f"({layout.OPTUNA_LOG} opens in optuna-dashboard)"
     )
-    console.line(f"report:  {compute.storage.local(sweep / layout.REPORT / layout.PAGE)}")
+    console.line(f"report:  {page}")
     for line in hint(compute.storage, compute.tracking_uri, layout.sweep(data.name)):
         console.line(line)
 
 
+def values(data: SweepData) -> dict[str, Any]:
+    """Return what a sweep found for --json. Accuracies and differences are fractions."""
+    found = data.confirmation
+    confirmation = None
+    if found is not None:
+        confirmation = {
+            "winner": found.winner,
+            "winner_trial": found.winner_trial,
+            "winner_test": found.winner_test,
+            "default_test": found.default_test,
+            "difference": found.difference() if found.winner else None,
+        }
+    return {
+        "name": data.name,
+        "trials": [{n: getattr(t, n) for n in (*RECORDED, "validation")} for t in data.trials],
+        "confirmation": confirmation,
+        "correlation": data.correlation,
+    }
+
+
 def print_sweep(data: SweepData, console: Console) -> None:
     """Print a sweep that is compared: the best trials, what was confirmed, and facts beside it."""
+    console.document.add("sweeps", values(data))
     best = tables.best(data, tables.marks(data))
     console.table(f"Best trials of {data.name}, by the probe", *best)
     if data.confirmation is not None:

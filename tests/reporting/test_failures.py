@@ -81,12 +81,12 @@ def test_a_mistake_in_a_program_keeps_its_traceback(kind: type[Exception]) -> No
 
 def test_numpy_tells_how_much_memory_it_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.run(lambda: np.empty(10**18, dtype=np.uint8))
+        cli.run(lambda _: np.empty(10**18, dtype=np.uint8))
     assert ended.value.code == 1 and "out of memory (Unable to allocate" in capsys.readouterr().err
 
 
 def ended_by(error: BaseException) -> object:
-    def main() -> None:
+    def main(_: cli.Output) -> None:
         raise error
 
     with pytest.raises(SystemExit) as ended:
