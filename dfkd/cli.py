@@ -100,6 +100,19 @@ def add_register(result: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_note(result: argparse.ArgumentParser) -> None:
+    """Add the options by which people say something of a study or sweep."""
+    said = result.add_argument_group("what you say of it, shown in lists, reports and MLflow")
+    said.add_argument("--note", default=None, help="one line; an empty one takes it away")
+    said.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a word to find it by, more by further --tag; --tag=-WORD takes it away",
+    )
+
+
 def add_accept(result: argparse.ArgumentParser) -> None:
     """Add the option of commands that use cells which were computed before."""
     result.add_argument(

@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     cli.add_register(parser, "the student that stands for the best variant")
     cli.add_compute(parser)
     cli.add_accept(parser)
+    cli.add_note(parser)
     return parser.parse_args()
 
 
@@ -94,6 +95,8 @@ def main(output: cli.Output) -> None:
         check=not arguments.no_check,
         max_device_hours=arguments.max_device_hours,
         register=arguments.register,
+        note=arguments.note,
+        tags=tuple(arguments.tag),
     )
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100

@@ -1,4 +1,4 @@
-"""`python -m platform.clean`: say what nothing in the storage refers to; `--remove` removes it."""
+"""`python -m platform.clean`: say what nothing refers to, or what a study has; `--remove` it."""
 
 from dfkd import cli
 
@@ -17,13 +17,24 @@ def main(output: cli.Output) -> None:
         help="leave alone what was written since: a pool may just have been scored for a study "
         "(default: 24)",
     )
+    named = parser.add_mutually_exclusive_group()
+    for kind in ("study", "sweep"):
+        named.add_argument(
+            f"--{kind}",
+            metavar="NAME",
+            help=f"instead: this {kind}, with the cells that nothing else uses",
+        )
     arguments = parser.parse_args()
     if not arguments.older_than >= 0:
         raise ValueError(f"--older-than must be 0 hours or more, but got {arguments.older_than}")
 
     from dfkd.cleaning.terminal import clean
+    from dfkd.runs.removing import remove_by_name
 
     storage, console = cli.storage_and_console(arguments, output)
+    for kind in ("study", "sweep"):
+        if name := getattr(arguments, kind):
+            return remove_by_name(kind, name, storage, arguments.remove, console)
     clean(storage, arguments.older_than, arguments.remove, arguments.paths, console)
 
 

@@ -21,13 +21,20 @@ def main(output: cli.Output) -> None:
     parser.add_argument(
         "--no-log", action="store_true", help="do not log the report to the run in MLflow"
     )
+    cli.add_note(parser)
     arguments = parser.parse_args()
 
     from dfkd.comparison.comparing import compare
 
     storage, console = cli.storage_and_console(arguments, output)
     compare(
-        arguments.names, storage, arguments.tracking_uri, log=not arguments.no_log, console=console
+        arguments.names,
+        storage,
+        arguments.tracking_uri,
+        log=not arguments.no_log,
+        note=arguments.note,
+        tags=arguments.tag,
+        console=console,
     )
 
 

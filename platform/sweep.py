@@ -33,6 +33,7 @@ def main(output: cli.Output) -> None:
     cli.add_register(parser, "the winner's student")
     cli.add_compute(parser)
     cli.add_accept(parser)
+    cli.add_note(parser)
     arguments = parser.parse_args()
 
     from dfkd.sweeps.driver import run_sweep
@@ -48,7 +49,8 @@ def main(output: cli.Output) -> None:
         sampler=arguments.sampler,
         confirmation_blocks=arguments.blocks,
     )
-    data = run_sweep(sweep, compute, console, register=arguments.register)
+    said = {"note": arguments.note, "tags": arguments.tag}
+    data = run_sweep(sweep, compute, console, register=arguments.register, **said)
     print_result(data, compute, console)
 
 

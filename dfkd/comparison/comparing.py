@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from dfkd.comparison.reports import Kind, kinds_of, read_study, read_sweep, writ
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
+from dfkd.storage.notes import annotate, read_note
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
 from dfkd.studies.terminal import print_findings
@@ -35,13 +37,20 @@ class _Report:
 
 
 def compare(
-    names: Sequence[str], storage: Storage, tracking_uri: str | None, *, log: bool, console: Console
+    names: Sequence[str],
+    storage: Storage,
+    tracking_uri: str | None,
+    *,
+    log: bool,
+    console: Console,
+    note: str | None = None,
+    tags: Sequence[str] = (),
 ) -> None:
     """Print and write the report of each study and sweep of these names, and one of them all.
 
     names: studies also as modules; none means all in the storage, or in MLflow if its URI is given.
-    log: put the reports into MLflow, too. Raises ValueError for a name that there is not, before
-    anything is written.
+    log: put the reports into MLflow, too. note, tags: of the one that is named. Raises ValueError
+    for a name that there is not, before anything is written.
     """
     kinds = kinds_of([name.split(".")[-1] for name in names], storage, tracking_uri)
     if not kinds:
@@ -49,6 +58,8 @@ def compare(
             f"there is no study in {storage}: run one with python -m platform.ablate, or name "
             "--storage"
         )
+    if note is not None or tags:
+        _annotate(kinds, storage, note, tags)
     studies, sweeps = list[Findings](), list[SweepData]()
     with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
         for name, kind in kinds.items():
@@ -77,15 +88,27 @@ def compare(
     )
 
 
+def _annotate(
+    kinds: Mapping[str, Kind], storage: Storage, note: str | None, tags: Sequence[str]
+) -> None:
+    if len(kinds) != 1:
+        raise ValueError(f"a note is of one study or sweep: name one of {', '.join(kinds)}")
+    [(name, kind)] = kinds.items()
+    annotate(storage, _folder(kind, name), note, tags)
+
+
+def _folder(kind: Kind, name: str) -> Key:
+    return layout.study(name) if kind == "study" else layout.sweep(name)
+
+
 def _log(report: _Report, tracker: Tracker) -> None:
     """Add the report to the run of the study or sweep in MLflow.
 
     A report that is not new is sent only to an MLflow that has been told of the study before.
     """
-    is_study = report.kind == "study"
-    folder = layout.study(report.name) if is_study else layout.sweep(report.name)
-    identity = f"study {report.name}" if is_study else report.name
-    tags = {report.kind: report.name}
+    folder = _folder(report.kind, report.name)
+    identity = f"study {report.name}" if report.kind == "study" else report.name
+    tags = {report.kind: report.name, **read_note(tracker.storage, folder).in_mlflow()}
     sync = RunSync(
         tracker, folder, kind=report.kind, name=report.name, identity=identity, params={}, tags=tags
     )

@@ -165,6 +165,7 @@ STUDY = "study.json"  # what a study is and which cells it has
 CHECK = "check"  # in a study's folder: a ledger for a cell that is computed again
 TRIALS = "trials"  # in the folder of a sweep or retuning: a file for each trial
 OPTUNA_LOG = "optuna.log"
+NOTE = "note.json"  # what people say of a study or sweep, in its folder
 SYNC_STATE = "tracked.json"  # which MLflow was told what
 REPORT = "report"  # in the folder of a study or sweep
 PAGE = "index.html"

@@ -18,6 +18,7 @@ from dfkd.execution.ray_executor import ray_executor
 from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.notes import annotate, read_note
 from dfkd.studies import record as studies
 from dfkd.studies.computing import check_reused, compute_missing
 from dfkd.studies.findings import find
@@ -48,13 +49,16 @@ class StudyOptions:
     race: stop computing variants that are decided, at planned looks. check: compute one reused cell
     again. max_device_hours: of the cells of this call; no block is begun that would go beyond it,
     going by what cells took so far. register: the name under which MLflow's model registry gets
-    the student that stands for the best variant; None registers nothing.
+    the student that stands for the best variant; None registers nothing. note, tags: as for
+    `storage.notes.annotate`.
     """
 
     race: bool = False
     check: bool = True
     max_device_hours: float | None = None
     register: str | None = None
+    note: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.register is not None:
@@ -85,6 +89,7 @@ def run_study(
     earlier = studies.read(compute.storage, name)
     check_looks(study, options.race, earlier)
     plan_for = partial(plan_study, name, study, race=options.race, retuned=retuned, earlier=earlier)
+    annotate(compute.storage, layout.study(name), options.note, options.tags)
     sync = sync_of(name, study, compute, console, options.register)
     with closing(sync.tracker):
         run_context = kept_run_context(name, compute, inputs)
@@ -148,7 +153,8 @@ def conclude(
     blocks = int(data_of(plan.record, done.get).cells["block"].nunique())
     if blocks not in plan.record.looked[-1:]:
         plan = plan.with_look(blocks)
-    findings = find(data_of(plan.record, done.get))
+    note = read_note(storage, layout.study(plan.name))
+    findings = find(data_of(plan.record, done.get, note))
     if plan.record != earlier:
         studies.write(storage, plan.record)
     files, _ = write_report(findings, storage, console.warn)

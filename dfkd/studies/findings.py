@@ -19,6 +19,7 @@ from dfkd.stats.designs import Levels
 from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.summaries import summarise
+from dfkd.storage.notes import NO_NOTE, Note
 
 PER_CLASS = (
     "test.class."  # prefix of the accuracy on one class of the test set, where cells recorded it
@@ -51,6 +52,7 @@ class StudyData:
     errors: Mapping[str, str]
     check: str
     remarks: tuple[str, ...] = ()  # of the study itself
+    note: Note = NO_NOTE  # what people say of it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,8 @@ def _facts(findings: Findings) -> list[str]:
     states = data.cells["state"].value_counts().sort_index()
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     size = f"{len(data.params)} variants in {data.cells['block'].nunique()} blocks; cells: {counts}"
-    return [size, findings.varies, f"conclusions are {findings.conditions}", *findings.notes]
+    note = data.note.lines()
+    return [*note, size, findings.varies, f"conclusions are {findings.conditions}", *findings.notes]
 
 
 def _results(findings: Findings) -> str:

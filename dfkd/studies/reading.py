@@ -13,6 +13,7 @@ from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import MEASURES, Ledger, Outcome
+from dfkd.storage.notes import NO_NOTE, Note, parsed, read_note
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, author, read, recorded
 from dfkd.tracking.reading import Tracked
@@ -28,7 +29,7 @@ def from_ledger(storage: Storage, name: str) -> StudyData:
         raise ValueError(
             f"there is no study {name!r} in {storage}: {nearest(name, recorded(storage))}"
         )
-    return data_of(record, ledger.read)
+    return data_of(record, ledger.read, read_note(storage, layout.study(name)))
 
 
 def from_mlflow(tracked: Tracked, name: str) -> StudyData:
@@ -41,10 +42,13 @@ def from_mlflow(tracked: Tracked, name: str) -> StudyData:
     def read_cell(cell: str) -> Outcome | None:
         return tracked.outcome(runs[cell], curves.get(cell)) if cell in runs else None
 
-    return data_of(record, read_cell)
+    note = parsed(tracked.record("study", name, layout.NOTE, needed=False))
+    return data_of(record, read_cell, note)
 
 
-def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> StudyData:
+def data_of(
+    record: StudyRecord, read_cell: Callable[[str], Outcome | None], note: Note = NO_NOTE
+) -> StudyData:
     """Return the study with its cells as `read_cell` gives them.
 
     A cell without an outcome is errored if the record says why; otherwise it is left out.
@@ -81,6 +85,7 @@ def data_of(record: StudyRecord, read_cell: Callable[[str], Outcome | None]) -> 
         errors=record.errors,
         check=record.check.line() if record.check else "",
         remarks=tuple(record.retuned.lines()) if record.retuned else (),
+        note=note,
     )
 
 

@@ -12,6 +12,7 @@ from dfkd.reporting.report_files import digest_of
 from dfkd.stats.comparisons import frame
 from dfkd.storage import layout
 from dfkd.storage.ledger import Outcome
+from dfkd.storage.notes import read_note
 from dfkd.studies import tables
 from dfkd.studies.findings import Findings, levels_of
 from dfkd.studies.plan import StudyPlan
@@ -36,7 +37,7 @@ def sync_of(
         name=name,
         identity=f"study {name}",
         params={"question": study.question, "baseline": study.baseline, "blocks": study.blocks},
-        tags={"study": name},
+        tags={"study": name, **read_note(compute.storage, layout.study(name)).in_mlflow()},
     )
 
 
@@ -89,6 +90,7 @@ def sync_findings(
             "variants": findings.summary,
             RECORD: record,
             CURVES: curves_text(done.values()),
+            layout.NOTE: findings.data.note.json(),
         },
         files=files,
         description=tables.markdown(findings),

@@ -104,7 +104,7 @@ def markdown(findings: Findings) -> str:
             "",
         ]
         lines += [*markdown_table(*class_rows(found)), ""]
-    facts = [findings.varies, findings.conditions, *findings.notes]
+    facts = [*data.note.lines(), findings.varies, findings.conditions, *findings.notes]
     facts += [f"{name}: {', '.join(values)}" for name, values in data.provenance.items()]
     lines += [f"- {as_text(fact)}" for fact in facts]
     return "\n".join(lines) + "\n"

@@ -96,6 +96,7 @@ def values(findings: Findings) -> dict[str, Any]:
         "cells": data.cells[columns].to_dict("records"),
         "conditions": [findings.varies, findings.conditions],
         "notes": list(findings.notes),
+        "note": data.note,
     }
 
 
@@ -114,5 +115,5 @@ def print_findings(findings: Findings, console: Console) -> None:
         "Holm"
     )
     console.line(f"{findings.varies}; {findings.conditions}")
-    for note in findings.notes:
-        console.line(note)
+    for line in (*findings.notes, *data.note.lines()):
+        console.line(line)

@@ -77,7 +77,7 @@ def facts(data: SweepData) -> list[str]:
             "too few trials reached one step, or their probe did not vary, to say what was "
             "important"
         )
-    return lines
+    return [*data.note.lines(), *lines]
 
 
 def conclusion(name: str, data: SweepData) -> str:

@@ -112,6 +112,19 @@ def confirm(
     )
 
 
+def noting(compute: ComputeCells, names: set[str]) -> ComputeCells:
+    """Return a function that computes as `compute` does, and adds the cells' names to `names`."""
+
+    def noted(
+        title: str, jobs: Iterable[Job], on_outcome: OnOutcome
+    ) -> tuple[dict[str, Outcome], list[Failure]]:
+        listed = list(jobs)
+        names.update(job.name for job in listed)
+        return compute(title, listed, on_outcome)
+
+    return noted
+
+
 def read_cells(ledger: Ledger) -> ComputeCells:
     """Return a function that computes nothing: it reads the cells of finished work.
 

@@ -22,6 +22,7 @@ from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger
+from dfkd.storage.notes import annotate
 from dfkd.sweeps import record
 from dfkd.sweeps.choosing import (
     DEFAULT,
@@ -30,6 +31,7 @@ from dfkd.sweeps.choosing import (
     choose,
     confirm,
     nothing_to_choose,
+    noting,
     read_cells,
 )
 from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
@@ -59,11 +61,14 @@ def run_sweep(
     console: Console,
     open_executor: OpenExecutor = ray_executor,
     register: str | None = None,
+    note: str | None = None,
+    tags: Sequence[str] = (),
 ) -> SweepData:
     """Run the whole sweep, or what is left of it, and return what it found.
 
-    register: the name under which MLflow's model registry gets the winner's student. Raises
-    ValueError with one line for input that cannot work, before anything is computed.
+    register: the name under which MLflow's model registry gets the winner's student. note, tags: as
+    for `storage.notes.annotate`. Raises ValueError with one line for input that cannot work, before
+    anything is computed.
     """
     name, storage = sweep.name(), compute.storage
     begun = recorded_experiments(sweep.space, Journal(storage, layout.sweep(name)).read())
@@ -72,6 +77,7 @@ def run_sweep(
     )
     if register is not None:
         check_model_name(register)
+    annotate(storage, layout.sweep(name), note, tags)
     sync = sync_of(sweep, name, compute, console, register)
     with closing(sync.tracker):
         known = _known_context(sweep, compute)
@@ -122,7 +128,9 @@ def _search_and_confirm(
         run_id=sync.parent.run_id if sync.parent else "",
     )
     trials = _with_curves(trials, compute)
-    confirmed = _conclude(sweep, context, trials, executor.compute, sync)
+    cells = set[str]()
+    compute_and_note = noting(executor.compute, cells)
+    confirmed = _conclude(sweep, context, trials, compute_and_note, sync)
     record.write_result(
         compute.storage,
         name,
@@ -130,6 +138,7 @@ def _search_and_confirm(
         confirmed.confirmation,
         context.run_context,
         time.monotonic() - started,
+        cells,
     )
     data = record.read(compute.storage, name)
     files, _ = write_report(data, compute.storage, console.warn)

@@ -12,6 +12,7 @@ import numpy as np
 
 from dfkd.identity import Scalar
 from dfkd.stats.paired import Interval, paired_interval
+from dfkd.storage.notes import NO_NOTE, Note
 
 SHOWN = 10  # trials in the table of the best
 ENDS = ("finished", "pruned", "diverged")  # states of trials that are not asked for again
@@ -99,6 +100,7 @@ class SweepData:
     confirmation: Confirmation | None  # None while the sweep is under way
     provenance: Mapping[str, tuple[str, ...]]
     has_default: bool = True
+    note: Note = NO_NOTE  # what people say of it
 
     def default(self) -> Trial | None:
         """Return the trial in which the default was tried, if any was."""

@@ -17,6 +17,7 @@ from dfkd.stats.summaries import rank_correlation
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
+from dfkd.storage.notes import parsed, read_note
 from dfkd.sweeps.findings import (
     SHOWN,
     Confirmation,
@@ -62,6 +63,7 @@ def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> Sw
         confirmation=_confirmation(saved["result"]) if saved else None,
         provenance=_provenance(saved["setting"]) if saved else {},
         has_default=_is_default(trials[0], ledger),
+        note=read_note(storage, layout.sweep(name)),
     )
 
 
@@ -112,8 +114,12 @@ def write_result(
     confirmation: Confirmation,
     run_context: RunContext,
     seconds: float,
+    cells: Iterable[str] = (),
 ) -> None:
-    """Write down how a call ended. The trials come with their curves."""
+    """Write down how a call ended. The trials come with their curves.
+
+    cells: those in which the winner was chosen and confirmed.
+    """
     correlation = correlation_of(trials)
     result = {
         "name": name,
@@ -124,7 +130,8 @@ def write_result(
         "seconds": seconds,
     }
     key = _result_key(name, len(trials), len(confirmation.default_test))
-    storage.write_json(key, {"setting": run_context.saved(), "result": result})
+    saved = {"setting": run_context.saved(), "result": result, "cells": sorted(cells)}
+    storage.write_json(key, saved)
 
 
 def best_rows(trials: Iterable[Trial]) -> list[dict[str, Scalar]]:
@@ -205,12 +212,14 @@ def from_mlflow(tracked: Tracked, name: str) -> SweepData:
 
     Raises ValueError where MLflow has no such sweep.
     """
-    return parse(tracked.record("sweep", name, RECORD))
+    note = parsed(tracked.record("sweep", name, layout.NOTE, needed=False))
+    return replace(parse(tracked.record("sweep", name, RECORD)), note=note)
 
 
 def text(data: SweepData) -> str:
-    """Return the sweep as JSON, for `parse`."""
+    """Return the sweep as JSON, for `parse`; its note is a file of its own."""
     facts = asdict(data)
+    del facts["note"]
     for part in (facts, *facts["trials"], facts["confirmation"] or {}):
         for name, usual in USUAL.items():  # older records do without these
             if name in part and part[name] == usual:

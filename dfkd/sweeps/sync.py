@@ -16,6 +16,7 @@ from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.notes import read_note
 from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed
 from dfkd.sweeps.findings import SweepData, Trial
 from dfkd.sweeps.record import RECORD, best_rows, correlation_of, text
@@ -41,7 +42,7 @@ def sync_of(
         name=name,
         identity=name,
         params=asdict(sweep),
-        tags={"space": sweep.space},
+        tags={"space": sweep.space, **read_note(compute.storage, layout.sweep(name)).in_mlflow()},
     )
 
 
@@ -94,6 +95,7 @@ def tell(
     tables: dict[str, str | pd.DataFrame] = {
         "best_trials": pd.DataFrame(best_rows(trials)),
         RECORD: text(data),
+        layout.NOTE: data.note.json(),
     }
     sync.tracker.finish(
         sync.parent,

@@ -57,6 +57,7 @@ def values(data: SweepData) -> dict[str, Any]:
         "trials": [{n: getattr(t, n) for n in (*RECORDED, "validation")} for t in data.trials],
         "confirmation": confirmation,
         "correlation": data.correlation,
+        "note": data.note,
     }
 
 

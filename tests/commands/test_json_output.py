@@ -52,6 +52,8 @@ def test_the_schema_is_one() -> None:
 
 COMMANDS = {
     "compare all": ("compare", ("--no-log",), "sweeps"),
+    "list": ("show", (), "listing"),
+    "plan of a removal": ("clean", ("--study", "components"), "unused"),
     "clean": ("clean", ("--older-than", "0"), "unused"),
     "plan of a study": ("ablate", ("tiny_study", "--dry-run"), "forecast"),
 }
