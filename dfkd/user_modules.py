@@ -6,40 +6,33 @@ import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dfkd.reporting.nearest import nearest
 
-EXAMPLES = ("study", "study_of", "space", "default")  # what our own modules define
-PACKAGES = ("ablations", "search_spaces")  # ours; a project may have folders of these names, too
 
-
-def load(name: str, attribute: str, folder: str, known: Iterable[str] | None = None) -> Any:
+def load(name: str, attribute: str, folder: str) -> Any:
     """Return an attribute of a module that is named as in an import.
 
     The working directory is on the path, as for `python -m`. folder: where ours lie, to name the
-    nearest ones; known: other names than these. Raises ValueError with one line if there is no such
-    module or attribute.
+    nearest ones. Raises ValueError with one line if there is no such module or attribute.
     """
     _find_in_working_directory()
-    known = modules_in(folder) if known is None else known
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not all(part.isidentifier() for part in name.split(".")):  # a path, say
         raise ValueError(
-            f"a module is named as in an import, but got {name!r}: "
-            f"{_as_module(name) or nearest(name, known)}"
+            f"a module is named as in an import, but got {name!r}: {_nearest(name, folder)}"
         )
-    _join_folders(name.split(".")[0])
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise  # the module is there, but something that it imports is not
-        raise ValueError(f"there is no module {name}: {nearest(name, known)}") from error
+        raise ValueError(f"there is no module {name}: {_nearest(name, folder)}") from error
     if not hasattr(module, attribute):
-        ours = f", as in {folder}/" if attribute in EXAMPLES else ""
-        raise ValueError(f"the module {name} has no `{attribute}`: define it there{ours}")
+        raise ValueError(
+            f"the module {name} has no `{attribute}`: define it there, as in {folder}/"
+        )
     return getattr(module, attribute)
 
 
@@ -54,46 +47,12 @@ def _find_in_working_directory() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
-def _as_module(path: str) -> str:
-    """Return what to write for a path of a file, "" for what is none."""
-    if not path.endswith(".py"):
-        return ""
-    parts = [part for part in Path(path).with_suffix("").parts if part != "."]
-    if not all(part.isidentifier() for part in parts):  # an absolute path, or one with ".."
-        return "go to the folder of your project, and write its package.module"
-    return f"write {'.'.join(parts)}"
-
-
-def _join_folders(package: str) -> None:
-    """Let a package of PACKAGES hold the project's modules and ours; the project's come first.
-
-    Python would take the first one that it finds, and hide the other.
-    """
-    if package not in PACKAGES:
-        return
-    module = importlib.import_module(package)
-    module.__path__ = list(dict.fromkeys(map(str, _roots(package))))
-
-
-def _roots(package: str) -> list[Path]:
-    """Return the folders in which the modules of this package lie."""
-    found = importlib.util.find_spec(package)
-    known = (found and found.submodule_search_locations) or ()
-    around = [Path.cwd()] if package in PACKAGES else []
-    ours = [Path(__file__).parents[1]] if package in PACKAGES else []
-    roots = [
-        *(folder / package for folder in around),
-        *map(Path, known),
-        *(folder / package for folder in ours),
-    ]
-    return [root for root in dict.fromkeys(roots) if root.is_dir()]
-
-
 def modules_in(folder: str) -> dict[str, Path]:
-    """Return the modules of a package, such as "ablations", by name with their files."""
-    paths = [path for root in _roots(folder) for path in sorted(root.glob("[!_]*.py"))]
-    names = {f"{folder}.{path.stem}": path for path in reversed(paths)}
-    return dict(sorted(names.items()))
+    """Return the modules of a package of ours, such as "ablations", by name with their files."""
+    found = importlib.util.find_spec(folder)
+    roots = (found and found.submodule_search_locations) or ()
+    paths = [path for root in roots for path in sorted(Path(root).glob("[!_]*.py"))]
+    return {f"{folder}.{path.stem}": path for path in paths}
 
 
 def argument_in(path: Path, name: str) -> str:
@@ -107,3 +66,7 @@ def argument_in(path: Path, name: str) -> str:
                 if argument == name:
                     return text
     return ""
+
+
+def _nearest(name: str, folder: str) -> str:
+    return nearest(name, modules_in(folder))

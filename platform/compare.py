@@ -22,11 +22,30 @@ def main(output: cli.Output) -> None:
         "--no-log", action="store_true", help="do not log the report to the run in MLflow"
     )
     cli.add_note(parser)
+    own = parser.add_argument_group("results from elsewhere")
+    own.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE.csv",
+        help="a table with the columns variant, block (or seed) and a metric, the more the better; "
+        "or mlflow:EXPERIMENT, whose runs have these as params, tags and metrics",
+    )
+    own.add_argument("--variant", default="variant", help="its column (default: variant)")
+    own.add_argument("--block", default="", help="its column (default: block, seed or fold)")
+    own.add_argument("--metric", default="", help="its column (default: the only other one)")
+    own.add_argument("--baseline", default="", help="the variant that is it (default: the first)")
     arguments = parser.parse_args()
 
-    from dfkd.comparison.comparing import compare
+    from dfkd.comparison.comparing import compare, compare_own
+    from dfkd.comparison.own_results import Columns
 
     storage, console = cli.storage_and_console(arguments, output)
+    if arguments.source is not None:
+        if arguments.names:
+            raise ValueError("name studies, or results with --from, not both")
+        names = ("variant", "block", "metric", "baseline")
+        columns = Columns(**{name: getattr(arguments, name) for name in names})
+        return compare_own(arguments.source, columns, storage, arguments.tracking_uri, console)
     compare(
         arguments.names,
         storage,

@@ -7,14 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfkd.comparison.own_results import Columns, read_own
+from dfkd.comparison.page import folder_name
 from dfkd.comparison.reports import Kind, kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
-from dfkd.reporting.report_files import digest_of
+from dfkd.reporting.report_files import digest_of, write_report_files
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.notes import annotate, read_note
 from dfkd.studies.findings import Findings, find
 from dfkd.studies.page import write_report
+from dfkd.studies.page import written as report_of
 from dfkd.studies.terminal import print_findings
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report as write_sweep_report
@@ -86,6 +89,21 @@ def compare(
         f"next:  python -m platform.show {cell}    a cell: its record, its curve, how to compute "
         "it again"
     )
+
+
+def compare_own(
+    source: str, columns: Columns, storage: Storage, tracking_uri: str | None, console: Console
+) -> None:
+    """Print and write the report of results from elsewhere; see `own_results.read_own`."""
+    data = read_own(source, columns, Tracker(storage, tracking_uri).uri)
+    findings = find(data)
+    print_findings(findings, console)
+    folder = layout.overview(folder_name([data.name]))
+    _, is_new = write_report_files(storage, folder, report_of(findings, warn=console.warn))
+    page = storage.local(folder / layout.PAGE)
+    console.document.wrote(page)
+    console.line(f"{'written to' if is_new else 'unchanged:'} {page.parent}")
+    console.line(f"open:  {page}")
 
 
 def _annotate(

@@ -37,7 +37,7 @@ NOT_TESTED = (
 
 def folder_name(names: Sequence[str]) -> str:
     """Return a folder's name, the same for the same names in the same order."""
-    joined = "+".join(names)
+    joined = "+".join(names).replace("/", "-")  # an experiment of MLflow may be called "a/b"
     return (
         joined
         if len(joined) <= LONGEST

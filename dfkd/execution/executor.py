@@ -8,8 +8,6 @@ A driver takes a function that opens an executor, so that another one can be giv
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from dfkd.execution.group import Group
 
 OnOutcome = Callable[[Outcome], None]
-FRAME = re.compile(r'\s+File ".*", line \d+')
-MODULE = re.compile(r"^(\w+\.)+(?=\w+: )")  # before the name of an exception
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,30 +40,10 @@ class Failure:
 
 def failure_of(job: Job, log: str, storage: Storage, console: Console) -> Failure:
     """Keep the log of a failed cell in the ledger, say the failure, and return it."""
-    return Failure(job=job, reason=note_failure(job.name, log, storage, console))
-
-
-def note_failure(cell: str, log: str, storage: Storage, console: Console) -> str:
-    """Keep the log of a failed cell in the ledger, say why it failed, and return that.
-
-    On a full disk there is no log, but the reason is said.
-    """
-    reason = reason_in(log)
-    console.warn(f"the cell {cell} failed: {reason}")
-    with contextlib.suppress(OSError):
-        Ledger(storage).write_error(cell, log)
-    return reason
-
-
-def reason_in(log: str) -> str:
-    """Return the line of a log that says why: the one after the last frame of a traceback.
-
-    Without a frame that is the last line. The module of the exception is left out.
-    """
-    lines = log.strip().splitlines() or ["it left no log"]
-    frames = [i for i, line in enumerate(lines) if FRAME.match(line)]
-    after = [line for line in lines[frames[-1] + 1 :] if line[:1].strip()] if frames else []
-    return MODULE.sub("", after[0] if after else lines[-1]).removeprefix("ValueError: ")
+    Ledger(storage).write_error(job.name, log)
+    reason = log.strip().splitlines()[-1].removeprefix("ValueError: ")
+    console.warn(f"the cell {job.name} failed: {reason}")
+    return Failure(job=job, reason=reason)
 
 
 class Executor(Protocol):

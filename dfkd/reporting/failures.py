@@ -23,6 +23,7 @@ LIBRARIES = {
 }
 KEPT = "what was finished is kept, and the same command goes on"
 FULL = "No space left on device"  # also within the messages of libraries
+MODULE = re.compile(r"^(\w+\.)+(?=\w+: )")  # before the name of an exception
 LONGEST = 400  # characters of a message of others
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
@@ -60,6 +61,17 @@ def in_a_line(error: BaseException) -> str:
     frames = FRAME.findall(str(error)) if first is not error else []
     place = f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""
     return f"{type(first).__name__}: {_first_line(first)}{place}"
+
+
+def reason_in(log: str) -> str:
+    """Return the line of a log that says why: the one after the last frame of a traceback.
+
+    Without a frame that is the last line. The module of the exception is left out.
+    """
+    lines = log.strip().splitlines() or ["it left no log"]
+    frames = [i for i, line in enumerate(lines) if FRAME.match(line.strip())]
+    after = [line for line in lines[frames[-1] + 1 :] if line[:1].strip()] if frames else []
+    return MODULE.sub("", after[0] if after else lines[-1]).removeprefix("ValueError: ")
 
 
 def _where(error: BaseException) -> str:

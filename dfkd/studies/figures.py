@@ -77,7 +77,7 @@ def effects(findings: Findings) -> Plot | None:
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"difference to {findings.data.baseline}, points of test accuracy")
+    axes.set_xlabel(f"difference to {findings.data.baseline}, points of {findings.data.measure}")
     return figure
 
 
@@ -148,6 +148,8 @@ def cost(findings: Findings) -> Plot | None:
 
     Whiskers: the interval of the mean, and the quartiles of the seconds.
     """
+    if findings.data.cells["seconds"].isna().all():
+        return None
     summary = findings.summary[findings.summary["n"] > 0]
     figure = blank(3.1)
     axes = figure.subplots()

@@ -27,6 +27,14 @@ PER_CLASS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Results that are no cells of ours. metric: what was measured; block: what a block is."""
+
+    metric: str
+    block: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyData:
     """What a study is and what its cells gave.
 
@@ -53,6 +61,12 @@ class StudyData:
     check: str
     remarks: tuple[str, ...] = ()  # of the study itself
     note: Note = NO_NOTE  # what people say of it
+    elsewhere: Elsewhere | None = None  # of results that are no cells of ours
+
+    @property
+    def measure(self) -> str:
+        """What the values are, such as "test accuracy"."""
+        return "test accuracy" if self.elsewhere is None else self.elsewhere.metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +128,11 @@ def _what_blocks_hold(data: StudyData) -> tuple[str, str]:
 
     On the second every conclusion is conditional.
     """
+    if data.elsewhere is not None:
+        return (
+            f"blocks are the rows with one {data.elsewhere.block}",
+            "conditional on what these runs share",
+        )
     words = {"seed": "the student's seed", "draw": "the draw of the pool", "teacher": "the teacher"}
     varying = [word for part, word in words.items() if data.cells[part].nunique() > 1]
     fixed = [
@@ -158,7 +177,7 @@ def _notes(data: StudyData) -> list[str]:
     notes += data.remarks
     if data.check:
         notes.append(data.check)
-    return [*notes, *_per_class(data.cells)]
+    return notes if data.elsewhere else [*notes, *_per_class(data.cells)]
 
 
 def _per_class(cells: pd.DataFrame) -> list[str]:

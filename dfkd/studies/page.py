@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from math import isnan
 from pathlib import Path
 
 from dfkd.reporting import sheets
@@ -90,6 +91,7 @@ def html(
 ) -> str:
     """Return the whole page. drawn: the figures as SVG by name, if they are drawn already."""
     data = findings.data
+    kind = "Results" if data.elsewhere else "Ablation study"
     if drawn is None:
         drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     figures = {
@@ -103,7 +105,7 @@ def html(
         else folded("the same as a table", _classes(findings), printed=False)
     }
     parts = [
-        head(f"Ablation study {data.name}", data.question, headline(findings), _facts(findings)),
+        head(f"{kind} {data.name}", data.question, headline(findings), _facts(findings)),
         section(
             "Result",
             _results(findings),
@@ -115,10 +117,10 @@ def html(
             _effects(findings) if findings.effects else "",
         ),
         section("Selected images, as the teacher saw them", sheets.html(selected)),
-        section("What each variant changes", _changes(findings)),
+        section("What each variant changes", "" if data.elsewhere else _changes(findings)),
         section("Provenance", _provenance(findings)),
         section("Cells", _cells(findings)),
-        section("How to read this", _reading()),
+        section("How to read this", _reading(data.elsewhere is None)),
     ]
     return page(f"{data.name}: {data.question}", parts)
 
@@ -132,10 +134,8 @@ def headline(findings: Findings) -> str:
         )
     said = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items()]
     baseline = findings.summary.set_index("variant").loc[findings.data.baseline]
-    return (
-        f"Against {findings.data.baseline} ({percent(baseline['mean'])} % test accuracy), in "
-        f"points: {'; '.join(said)}."
-    )
+    measured = f"{percent(baseline['mean'])} % {findings.data.measure}"
+    return f"Against {findings.data.baseline} ({measured}), in points: {'; '.join(said)}."
 
 
 def _facts(findings: Findings) -> list[str]:
@@ -154,7 +154,7 @@ def _results(findings: Findings) -> str:
         (kind, [escape(text) for text in row])
         for kind, row in zip(kinds, tables.rows(findings), strict=True)
     ]
-    return table(tables.HEADER, body, "results")
+    return table([escape(name) for name in tables.header(findings)], body, "results")
 
 
 def _kind(c: Comparison) -> str:
@@ -192,10 +192,10 @@ def _more(findings: Findings) -> str:
             [row["variant"], _points_of(row["sd"]), _points_of(row.get("test_se")), *beside]
         )
     return plain_table(header, body) + paragraph(
-        "In points of test accuracy. The standard error of the test set is what its finite size "
-        "alone leaves open of a variant's mean, the same in every block. Effect size: Hedges' g of "
-        "the pairs. P(better): the share of blocks in which the variant was better. Sign flips are "
-        "a sensitivity, shown from 8 blocks on."
+        f"In points of {findings.data.measure}. The standard error of the test set is what its "
+        "finite size alone leaves open of a variant's mean, the same in every block. Effect size: "
+        "Hedges' g of the pairs. P(better): the share of blocks in which the variant was better. "
+        "Sign flips are a sensitivity, shown from 8 blocks on."
     )
 
 
@@ -242,18 +242,18 @@ def _changes(findings: Findings) -> str:
 
 
 def _provenance(findings: Findings) -> str:
-    facts = {
-        **findings.data.provenance,
-        "blocks": tuple(str(block) for block in findings.data.blocks),
-        "test images": (str(findings.data.test_images or "not recorded"),),
-    }
+    data = findings.data
+    facts = {**data.provenance, "blocks": tuple(str(block) for block in data.blocks)}
+    if data.elsewhere is None:
+        facts["test images"] = (str(data.test_images or "not recorded"),)
     return plain_table(
         ("what", "value"), [(name, ", ".join(values)) for name, values in facts.items()], "text"
     )
 
 
 def _cells(findings: Findings) -> str:
-    header = ("variant", "block", "state", "test %", "seconds", "cell", "")
+    column = tables.header(findings)[1]
+    header = ("variant", "block", "state", escape(column), "seconds", "cell", "")
     body = [
         (
             "",
@@ -262,7 +262,7 @@ def _cells(findings: Findings) -> str:
                 escape(str(row["block"])),
                 row["state"],
                 percent(row["value"]),
-                f"{row['seconds']:.1f}",
+                "" if isnan(row["seconds"]) else f"{row['seconds']:.1f}",
                 f"<code>{row['cell']}</code>",
                 "reused" if row["reused"] else "",
             ],
@@ -270,21 +270,17 @@ def _cells(findings: Findings) -> str:
         for row in findings.data.cells.to_dict("records")
     ]
     reused = int(findings.data.cells["reused"].sum())
-    return folded(
-        f"{len(body)} cells, {reused} of them reused from earlier work",
-        table(header, body, "cells"),
-    )
+    earlier = "" if findings.data.elsewhere else f", {reused} of them reused from earlier work"
+    return folded(f"{len(body)} cells{earlier}", table(header, body, "cells"))
 
 
-def _reading() -> str:
-    return listed(
-        (
-            "Every variant was computed in the same blocks; a difference is taken within each "
-            "block, so that what the blocks share cancels. The interval is a t-interval of these "
-            "differences.",
-            "The verdict follows p after Holm's correction over all comparisons of this study. "
-            '"Not distinguishable at this n" does not say that there is no difference: '
-            "the interval says how large it may be.",
-            "A cell can be looked at and computed again by its name: python -m platform.show CELL.",
-        )
+def _reading(has_cells: bool) -> str:
+    again = "A cell can be looked at and computed again by its name: python -m platform.show CELL."
+    lines = (
+        "Every variant was computed in the same blocks; a difference is taken within each block, "
+        "so that what the blocks share cancels. The interval is a t-interval of these differences.",
+        "The verdict follows p after Holm's correction over all comparisons of this study. "
+        '"Not distinguishable at this n" does not say that there is no difference: the interval '
+        "says how large it may be.",
     )
+    return listed((*lines, again) if has_cells else lines)

@@ -24,6 +24,18 @@ CAPTION = (
 )
 
 
+def header(findings: Findings) -> tuple[str, ...]:
+    """Return HEADER, with the metric's own name where results come from elsewhere."""
+    own = findings.data.elsewhere
+    return HEADER if own is None else (HEADER[0], f"{own.metric} %", *HEADER[2:])
+
+
+def caption(findings: Findings) -> str:
+    """Return CAPTION, with the metric's own name where results come from elsewhere."""
+    measure = findings.data.measure
+    return CAPTION.replace("Test accuracy", measure[:1].upper() + measure[1:])
+
+
 def rows(findings: Findings) -> list[list[str]]:
     """Return rows of HEADER: the baseline first, then the comparisons in the study's order."""
     baseline = findings.data.baseline
@@ -88,9 +100,9 @@ def markdown(findings: Findings) -> str:
     lines = [
         f"## {as_text(data.question)}",
         "",
-        *markdown_table(HEADER, rows(findings)),
+        *markdown_table(header(findings), rows(findings)),
         "",
-        CAPTION,
+        as_text(caption(findings)),
         "",
     ]
     if findings.effects:
@@ -113,13 +125,13 @@ def markdown(findings: Findings) -> str:
 def latex(findings: Findings) -> str:
     """Return tables for a paper; they need the package booktabs."""
     conditions = f"{findings.varies}; {findings.conditions}."
-    said = f"{findings.data.question} {CAPTION} {conditions[0].upper()}{conditions[1:]}"
+    said = f"{findings.data.question} {caption(findings)} {conditions[0].upper()}{conditions[1:]}"
     body = [["n.d." if cell == UNDECIDED else cell for cell in row] for row in rows(findings)]
     if any("n.d." in row for row in body):
         said += f" n.d.: {UNDECIDED}."
     last = len(HEADER) - 1
     text = booktabs.table(
-        caption=said, label=findings.data.name, header=HEADER, body=body, left=(0, last)
+        caption=said, label=findings.data.name, header=header(findings), body=body, left=(0, last)
     )
     if findings.effects:
         text += "\n" + booktabs.table(

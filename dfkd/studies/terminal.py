@@ -104,15 +104,15 @@ def print_findings(findings: Findings, console: Console) -> None:
     """Print the table of the study and what has to be known beside it."""
     data = findings.data
     console.document.add("studies", values(findings))
-    title, verdict = f"{data.question} ({data.name})", tables.HEADER[-1:]
-    console.table(title, tables.HEADER, tables.rows(findings), text=verdict)
+    title, header = f"{data.question} ({data.name})", tables.header(findings)
+    console.table(title, header, tables.rows(findings), text=header[-1:])
     if findings.effects:
         rows = tables.effect_rows(findings.effects)
         title, mixed = "Effects, averaged over the other factors", tables.EFFECTS_HEADER[-1:]
         console.table(title, tables.EFFECTS_HEADER, rows, text=mixed)
     console.line(
-        "differences to the baseline, paired by block, in points of test accuracy; p corrected by "
-        "Holm"
+        f"differences to the baseline, paired by block, in points of {data.measure}; p corrected "
+        "by Holm"
     )
     console.line(f"{findings.varies}; {findings.conditions}")
     for line in (*findings.notes, *data.note.lines()):

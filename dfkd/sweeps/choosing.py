@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all, reason_in
+from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
 from dfkd.experiment import Cell, Experiment
+from dfkd.reporting.failures import reason_in
 from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dfkd.execution.executor import note_failure
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.storage.layout import Key
@@ -70,16 +69,11 @@ def search_trials(
         with console.progress(title, left, "trials") as advance:
             probes = [0.0]
 
-            def note(result: dict[str, Any]) -> None:
-                probes.append(result["probe"])
+            def note(result: dict[str, Any] | None) -> None:
+                probes.append(result["probe"] if result else 0.0)
                 advance(1, f"best probe {max(probes):.3f}")
 
-            def failed(cell: str, log: str) -> None:
-                note_failure(cell, log, storage, console)
-                advance(1)
-
-            on_end = OnEnd(note, failed)
-            tune_trials(search, left, evaluations, mapped, context.compute, on_end, groups)
+            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
     return journal.read()
 
 

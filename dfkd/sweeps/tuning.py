@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,7 +18,7 @@ from dfkd.storage import layout
 from dfkd.storage.scratch import scratch_folder
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.trials import CellTrial, GroupTrial, trial_in
+from dfkd.sweeps.trials import CellTrial, GroupTrial
 from dfkd.training.inputs import MappedInputs
 
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
@@ -31,22 +29,15 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: it ends the sweep in order
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is thrown away
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a user's space stay those of the driver
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the driver says a line of each, the ledger has their logs
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no walls of boxes
 }
 
 
 class OnEnd(tune.Callback):
-    """Calls a function with the last result of each trial that ended, or with its log.
+    """Calls a function with the last result of each trial that ended; None for an error."""
 
-    The log is that of its last attempt, after ATTEMPTS of them; "" where there is none.
-    """
-
-    def __init__(
-        self, function: Callable[[dict[str, Any]], None], failed: Callable[[str, str], None]
-    ) -> None:
-        """`failed` is called with a trial's cell and its log."""
-        self.function, self.failed = function, failed
+    def __init__(self, function: Callable[[dict[str, Any] | None], None]) -> None:
+        self.function = function
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing for Tune to write to disk: its state is never read."""
@@ -61,11 +52,8 @@ class OnEnd(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Pass on the log."""
-        # not get_error(): Tune has not yet copied the file to where that looks
-        file = Path(trial.error_file or "")
-        log = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        self.failed(trial_in(trial.config).cell, log)
+        """Pass on that there is none."""
+        self.function(None)
 
 
 def tune_trials(
@@ -85,7 +73,6 @@ def tune_trials(
     if not ray.is_initialized():
         raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
     os.environ |= ENVIRONMENT
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # as above: its log is tracebacks
     with scratch_folder(compute.storage, layout.TUNE_SCRATCH) as scratch:
         tuner = tune.Tuner(
             _trainable(search, mapped, compute, groups),

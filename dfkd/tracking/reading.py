@@ -99,6 +99,10 @@ class Tracked:
         runs = self._search(f"tags.kind = '{kind}'{condition}")
         return [run.data.tags.get("identity", "").removeprefix("study ") for run in runs]
 
+    def finished(self) -> Iterator[Run]:
+        """Yield every finished run of the experiment, whoever made it."""
+        return self._search("attributes.status = 'FINISHED'")
+
     def run(self, id_or_cell: str) -> Run:
         """Return a run by MLflow's id of it, or by the cell's name."""
         run = next(self._search(f"tags.cell_key = '{id_or_cell}'"), None)

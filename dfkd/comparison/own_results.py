@@ -1,0 +1,212 @@
+"""Results from elsewhere, a table or an experiment in MLflow, as a study that can be analysed.
+
+One row is one run: which variant it is, in which block (what its partners share, such as a seed or
+a fold), and a metric of which more is better.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dfkd.identity import digest
+from dfkd.reporting.nearest import nearest
+from dfkd.storage.ledger import MEASURES
+from dfkd.studies.findings import Elsewhere, StudyData
+from dfkd.studies.reading import ROW
+from dfkd.tracking.reading import Tracked
+
+MLFLOW = "mlflow:"  # before an experiment's name
+BLOCKS = ("block", "seed", "fold")  # names that are looked for, in this order
+LONG = ("metric", "value")  # columns of a table with one row per metric
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns (in MLflow params, tags and metrics) say what; "" is looked for.
+
+    baseline: the variant that all others are compared with; "" is that of the first row.
+    """
+
+    variant: str = "variant"
+    block: str = ""
+    metric: str = ""
+    baseline: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text by the names of their columns. metrics: columns that may be the metric."""
+
+    name: str
+    where: str
+    rows: Sequence[Row]
+    metrics: Sequence[str]
+
+
+def read_own(source: str, columns: Columns, tracking_uri: str) -> StudyData:
+    """Return the study in a CSV file, or in "mlflow:EXPERIMENT" of a tracking server.
+
+    Raises ValueError with one line for what cannot be a table of results.
+    """
+    if source.startswith(MLFLOW):
+        table = from_mlflow(source.removeprefix(MLFLOW), tracking_uri)
+    else:
+        table = from_csv(Path(source).expanduser())
+    return study_of(table, columns)
+
+
+def from_csv(path: Path) -> Table:
+    """Return the table in a file in UTF-8: a line of names, then rows; "," ";" or tab between."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ValueError(f"the results {path} cannot be read: {why}") from error
+    first = text.split("\n", 1)[0]
+    between = max(",;\t", key=first.count)
+    rows = list(csv.DictReader(io.StringIO(text), delimiter=between, strict=True))
+    ragged = [i for i, row in enumerate(rows, start=2) if None in row or None in row.values()]
+    if ragged or not rows:
+        said = f"line {ragged[0]} has another number of columns" if rows else "it has no rows"
+        raise ValueError(f"the results {path} cannot be read: {said}")
+    kept = [{name.strip(): text.strip() for name, text in row.items()} for row in rows]
+    names = list(kept[0])
+    if set(LONG) <= set(names):
+        return _widened(path, kept)
+    return Table(name=path.stem, where=str(path), rows=kept, metrics=names)
+
+
+def _widened(path: Path, rows: Sequence[Row]) -> Table:
+    """Return a table with a row per metric as one with a column for each."""
+    names = list(dict.fromkeys(row["metric"] for row in rows))
+    wide = [
+        {**{n: v for n, v in row.items() if n not in LONG}, row["metric"]: row["value"]}
+        for row in rows
+    ]
+    return Table(name=path.stem, where=str(path), rows=wide, metrics=names)
+
+
+def from_mlflow(experiment: str, tracking_uri: str) -> Table:
+    """Return the finished runs of an experiment, each with its params, tags and metrics."""
+    tracked = Tracked(tracking_uri, experiment)
+    rows, metrics = list[Row](), dict[str, None]()
+    for run in tracked.finished():
+        numbers = {name: repr(value) for name, value in run.data.metrics.items()}
+        metrics |= dict.fromkeys(numbers)
+        rows.append({**run.data.tags, **run.data.params, **numbers})
+    if not rows:
+        raise ValueError(f"{tracked.where} has no finished run")
+    return Table(name=experiment, where=tracked.where, rows=rows, metrics=list(metrics))
+
+
+def study_of(table: Table, columns: Columns) -> StudyData:
+    """Return the rows that have all three columns as a study."""
+    block = columns.block or next((n for n in BLOCKS if any(n in r for r in table.rows)), "block")
+    for name in (columns.variant, block):
+        if not any(name in row for row in table.rows):
+            raise ValueError(_lacks(name, table, columns.variant))
+    metric = columns.metric or _only_metric(table, {columns.variant, block})
+    if metric not in table.metrics:
+        raise ValueError(_lacks(metric, table, columns.variant, table.metrics))
+    wanted = (columns.variant, block, metric)
+    used = [row for row in table.rows if all(row.get(name, "") != "" for name in wanted)]
+    if not used:
+        raise ValueError(f"{table.where} has no row with {', '.join(wanted)}")
+    cells = _cells(used, table, *wanted)
+    variants = list(cells["variant"].cat.categories)
+    baseline = columns.baseline or variants[0]
+    if baseline not in variants:
+        raise ValueError(f"there is no variant {baseline!r}: {nearest(baseline, variants)}")
+    left_out = len(table.rows) - len(used)
+    remarks = (f"{left_out} rows lack one of {', '.join(wanted)}",) if left_out else ()
+    blocks = tuple(sorted(cells["block"].unique()))
+    return StudyData(
+        name=table.name,
+        question=f"What differs in {table.name}?",
+        baseline=baseline,
+        params={name: {} for name in variants},
+        changes={name: {} for name in variants},
+        blocks=blocks,
+        cells=cells,
+        curves=pd.DataFrame(columns=["variant", "block", "step", *MEASURES]),
+        provenance={"results": (table.where,), "content": (digest([dict(r) for r in used])[:12],)},
+        test_images=None,
+        looks=None,
+        looked=(len(blocks),),
+        errors={},
+        check="",
+        remarks=remarks,
+        elsewhere=Elsewhere(metric=metric, block=block),
+    )
+
+
+def _lacks(name: str, table: Table, variant: str, known: Sequence[str] = ()) -> str:
+    names = known or list(dict.fromkeys(n for row in table.rows for n in row))
+    option = "--variant" if name == variant else "--metric" if known else "--block"
+    return f"{table.where} has no column {name!r} ({option}): {nearest(name, names)}"
+
+
+def _only_metric(table: Table, others: set[str]) -> str:
+    found = [name for name in table.metrics if name not in others]
+    if len(found) != 1:
+        raise ValueError(
+            f"{table.where} has {len(found)} columns that may be the metric"
+            + (f" ({', '.join(found[:20])})" if found else "")
+            + ": name one with --metric"
+        )
+    return found[0]
+
+
+def _cells(
+    rows: Sequence[Row], table: Table, variant: str, block: str, metric: str
+) -> pd.DataFrame:
+    """Return a row of `StudyData.cells` for each row, values as fractions."""
+    values = [_number(row[metric], metric, table) for row in rows]
+    if not all(0 <= value <= 100 for value in values):
+        odd = next(value for value in values if not 0 <= value <= 100)
+        raise ValueError(
+            f"{metric} in {table.where} must lie between 0 and 1, or 0 and 100 per cent, the more "
+            f"the better, but got {odd:g}"
+        )
+    scale = 1.0 if max(values) <= 1 else 100.0
+    labels = _labels([row[block] for row in rows])
+    seen = dict[tuple[str, str], None]()
+    made = []
+    for row, value, label in zip(rows, values, labels, strict=True):
+        at = (row[variant], row[block])
+        if at in seen:
+            raise ValueError(
+                f"{table.where} has two rows of {variant} {at[0]!r} in {block} {at[1]!r}: keep one"
+            )
+        seen[at] = None
+        made.append(
+            {"variant": row[variant], "block": label, "seed": label, "draw": 0, "teacher": 0}
+            | {"cell": "", "state": "finished", "value": value / scale}
+            | {"seconds": math.nan, "reused": False}
+        )
+    frame = pd.DataFrame(made, columns=[*ROW])
+    order = list(dict.fromkeys(frame["variant"]))
+    return frame.assign(variant=pd.Categorical(frame["variant"], order))
+
+
+def _number(text: str, metric: str, table: Table) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{metric} in {table.where} must be a number, but got {text!r}")
+    return value
+
+
+def _labels(texts: Sequence[str]) -> list[int] | list[str]:
+    """Return blocks as numbers where all of them are, so that 10 comes after 9."""
+    return [int(text) for text in texts] if all(t.isdecimal() for t in texts) else list(texts)
