@@ -74,7 +74,9 @@ def use_deterministic(threads: int) -> None:
     # without it cuBLAS refuses to be deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # As torch.use_deterministic_algorithms(True), which also loads PyTorch's compiler: a second and
+    # more in each process. What is compiled would have to be told by itself
+    torch.set_deterministic_debug_mode("error")
     # PyTorch would also fill whatever it allocates; no kernel of ours reads before it writes
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
