@@ -144,23 +144,31 @@ class RayExecutor:
         task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
         waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | _Held]", Job]()
         held = set[str]()  # by other commands, and said
-        while waiting or running:
+
+        def start() -> None:
             while waiting and len(running) < slots(where):
                 job = waiting.popleft()
                 mapped = self.prepared[inputs_key(job.cell)].mapped
                 running[task.remote(job, mapped, where, job.name in held)] = job
+
+        start()
+        while running:
             done, _ = ray.wait(list(running), num_returns=1)
             job = running.pop(done[0])
+            ended: Outcome | Failure | None = None
             try:
                 outcome = ray.get(done[0])
                 if isinstance(outcome, Outcome):
-                    yield outcome
-                    continue
-                held.add(job.name)
-                self.console.warn(outcome.line)
-                waiting.append(job)  # the others first
+                    ended = outcome
+                else:
+                    held.add(job.name)
+                    self.console.warn(outcome.line)
+                    waiting.append(job)  # the others first
             except (RayError, RuntimeError, ValueError) as error:
-                yield failure_of(job, str(error), where.storage, self.console)
+                ended = failure_of(job, str(error), where.storage, self.console)
+            start()  # before the outcome is told: no worker waits for MLflow
+            if ended is not None:
+                yield ended
 
 
 @dataclass(frozen=True)
