@@ -1,5 +1,6 @@
 # make sweep   sets up, then runs the sweep: `python -m platform.sweep`; its options: make sweep ARGS="--help"
 # make test    sets up, then checks everything: ruff, mypy, import-linter, pytest
+# make bench   sets up, then measures the platform beside other ways to do the same: minutes; make bench ARGS="cell startup"
 # make docs    makes the README's table of pieces again, from their cards
 # make golden  adds the identities of new pieces to tests/golden; refuses where a recorded one has changed
 #
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: sweep test golden docs
+.PHONY: sweep test bench golden docs
 sweep: .venv/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
 
@@ -20,6 +21,9 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
+
+bench: .venv/installed
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: .venv/installed
 	@PYTHONPATH=. $(BIN)/python docs/tables.py

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
@@ -52,7 +53,7 @@ COMPARED = 5_000_000  # rows up to which a full sort is affordable
 LIMIT = 6e9  # bytes
 RULES: tuple[type, ...] = (Balanced, Confident, Entropy, Margin, Hardest, Mixture, Random)
 
-Table = dict[str, NDArray]
+Table = dict[str, NDArray[Any]]
 
 
 def shard(index: int, rows: int) -> Table:
@@ -97,8 +98,8 @@ class Selected:
     peak_bytes: int
 
 
-@ray.remote(num_cpus=1, max_calls=1)  # a process of its own: its memory is measured
 def selected(rule: Selection, folder: Path) -> Selected:
+    """What a rule chooses of the table in this folder."""
     started = time.monotonic()
     columns = {f"{name}_N": values for name, values in table_of(folder).items()}
     rows = len(columns["row_id_N"])
@@ -112,6 +113,11 @@ def selected(rule: Selection, folder: Path) -> Selected:
     return Selected(chosen, time.monotonic() - started, peak)
 
 
+@ray.remote(num_cpus=1, max_calls=1)  # a process of its own: its memory is measured
+def selected_apart(rule: Selection, folder: Path) -> Selected:
+    return selected(rule, folder)
+
+
 def expected(rule: Selection, table: Table) -> NDArray[np.int64]:
     """The exact choice by stable sorts of the rows without the probe."""
     held_out = probe_rows(len(table["row_id"]))
@@ -121,7 +127,7 @@ def expected(rule: Selection, table: Table) -> NDArray[np.int64]:
     return np.sort(others[EXACT[type(rule)](part, count)])
 
 
-def first(values: NDArray, count: int) -> NDArray[np.int64]:
+def first(values: NDArray[Any], count: int) -> NDArray[np.int64]:
     return np.argsort(values, kind="stable")[:count]
 
 
@@ -194,7 +200,7 @@ def main() -> int:
         with session(Compute(storage=open_storage(Path(name) / "storage"))):
             for kind in RULES:
                 rule = kind(ratio=RATIO)
-                found = ray.get(selected.remote(rule, folder))
+                found = ray.get(selected_apart.remote(rule, folder))
                 result = verdict(rule, found, table)
                 failed |= result == "DIFFERENT" or found.peak_bytes > LIMIT
                 cost = f"{found.seconds:.1f} | {found.peak_bytes / 1e9:.2f}"
