@@ -35,20 +35,24 @@ def main() -> int:
     if arguments.alone is not None:
         return _measure(arguments.workloads[0], arguments.alone, arguments.quick)
     path = arguments.out or HERE / "results" / f"{machine_name()}.json"
-    before, results = Results.committed(path), Results.read(path)
-    measured = list[str]()
+    before = Results() if arguments.quick else Results.committed(path)
+    results = Results.read(path)
+    measured, failed = list[str](), list[str]()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         for workload in arguments.workloads or WORKLOADS:
             say(f"{workload}:")
             if not _in_a_process(workload, Path(name), arguments.quick):
-                say(f"{workload} failed")
-                return 1
+                failed.append(workload)
+                continue
             results.records[workload] = Record.read(Path(name) / f"{workload}.json")
             measured.append(workload)
             if not arguments.quick or arguments.out:
                 results.write(path)
     print(table(results, before, measured))
-    return int(any(not check.holds for w in measured for check in results.records[w].checks))
+    failed += [w for w in measured if not all(c.holds for c in results.records[w].checks)]
+    if failed:
+        print(f"failed, or its sides differ: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
 
 
 def _arguments() -> argparse.Namespace:

@@ -38,17 +38,16 @@ PLATFORM, RAY, OPTUNA, BARE = "platform", "Ray's guide", "Optuna alone", "bare l
 
 def measure(bench: Bench) -> Found:
     use_deterministic(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     first = Cell(experiment=recipe(bench), block=BLOCK)
     compute = Compute(storage=inputs_storage(bench))
     with ray_executor([first], compute, Console(quiet=True)) as executor:
         searches = Searches(bench, executor, first)
-        searches.platform()  # not timed: it says which trials there are
-        cells = searches.cells()
         with BareProcesses(executor.inputs(first)) as bare:
-            bare.train(cells[:2])  # not timed: it starts the processes
+            bare.train(searches.cells[:2])  # not timed: it starts the processes
             sides = {
                 PLATFORM: searches.platform,
-                BARE: lambda: bare.seconds(cells),
+                BARE: lambda: bare.seconds(searches.cells),
                 OPTUNA: searches.optuna,
             }
             taken = bench.in_turn(ROUNDS, sides)
@@ -70,6 +69,8 @@ class Searches:
         self.first, self.mapped = first, executor.inputs(first)
         self.inputs = self.mapped.open()
         self.change = Change.of(first.experiment, recipes.digits()) if bench.quick else None
+        self.space = self._context(Compute(storage=inputs_storage(bench)))
+        self.cells = self._cells()
         self.searched = list[list[Trial]]()
         self.optuna_probes, self.ray_reports = list[float](), list[dict[str, float]]()
 
@@ -102,19 +103,24 @@ class Searches:
             sampler="random",
         )
 
-    def cells(self) -> list[Cell]:
-        """Return the cells of the trials that the platform has searched."""
-        context = self._context(Compute(storage=inputs_storage(self.bench)))
-        made = [context.made_of(trial) for trial in self.searched[0]]
+    def _study(self) -> optuna.Study:
+        """Return Optuna's study of the trials, of which the first is the default."""
+        sampler = optuna.samplers.RandomSampler(seed=SEED)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.enqueue_trial(dict(self.space.first_trial().params))
+        return study
+
+    def _cells(self) -> list[Cell]:
+        study = self._study()
+        made = [self.space.ask(study.ask()) for _ in range(self.count)]
         return [Cell(experiment=experiment, block=BLOCK) for experiment in made]
 
     def optuna(self) -> float:
         """Let Optuna search with the bare loop in this process, on one thread."""
-        context = self._context(Compute(storage=inputs_storage(self.bench)))
         self.optuna_probes.clear()
 
         def objective(trial: optuna.Trial) -> float:
-            experiment, probe = context.ask(trial), 0.0
+            experiment, probe = self.space.ask(trial), 0.0
             loop = BareLoop(Cell(experiment=experiment, block=BLOCK), self.inputs, fused=False)
             for step in experiment.schedule.evaluation_steps():
                 loop.advance(step)
@@ -123,20 +129,14 @@ class Searches:
             self.optuna_probes.append(probe)
             return probe
 
-        def search() -> None:
-            sampler = optuna.samplers.RandomSampler(seed=SEED)
-            study = optuna.create_study(direction="maximize", sampler=sampler)
-            study.enqueue_trial(dict(self.searched[0][0].params))
-            study.optimize(objective, n_trials=self.count)
-
-        return seconds_of(search)
+        return seconds_of(lambda: self._study().optimize(objective, n_trials=self.count))
 
     def ray(self) -> float:
         """Let Tune run the same trials, a process and a live teacher each."""
-        cells, folder = self.cells(), self.bench.folder / "tune"
+        folder = self.bench.folder / "tune"
 
         def search() -> None:
-            self.ray_reports = tune_cells(cells, self.inputs, folder)
+            self.ray_reports = tune_cells(self.cells, self.inputs, folder)
 
         return seconds_of(search)
 
