@@ -120,8 +120,9 @@ def selected_apart(rule: Selection, folder: Path) -> Selected:
 
 def expected(rule: Selection, table: Table) -> NDArray[np.int64]:
     """The exact choice by stable sorts of the rows without the probe."""
-    held_out = probe_rows(len(table["row_id"]))
-    others = np.setdiff1d(np.arange(len(table["row_id"])), held_out)
+    keep = np.ones(len(table["row_id"]), dtype=np.bool_)
+    keep[probe_rows(len(keep))] = False
+    others = np.flatnonzero(keep)
     part = {name: values[others] for name, values in table.items()}
     count = max(1, round(RATIO * len(others)))
     return np.sort(others[EXACT[type(rule)](part, count)])
