@@ -1,34 +1,43 @@
-"""Loads the user's modules: a space or a study is named as in an import, `my_project.my_space`."""
+"""Loads the user's modules, named as in an import: `my_project.my_space`. Tells their mistakes."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import importlib.util
+import re
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import sep
 from pathlib import Path
 from typing import Any
 
 from dfkd.reporting.nearest import nearest
+
+FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')
 
 
 def load(name: str, attribute: str, folder: str) -> Any:
     """Return an attribute of a module that is named as in an import.
 
     The working directory is on the path, as for `python -m`. folder: where ours lie, to name the
-    nearest ones. Raises ValueError with one line if there is no such module or attribute.
+    nearest ones. Raises ValueError with one line if there is no such module or attribute, or if the
+    module itself fails.
     """
     _find_in_working_directory()
     if not all(part.isidentifier() for part in name.split(".")):  # a path, say
         raise ValueError(
             f"a module is named as in an import, but got {name!r}: {_nearest(name, folder)}"
         )
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise  # the module is there, but something that it imports is not
-        raise ValueError(f"there is no module {name}: {_nearest(name, folder)}") from error
+    with users_code():
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+                raise  # the module is there, but something that it imports is not
+            raise ValueError(f"there is no module {name}: {_nearest(name, folder)}") from error
     if not hasattr(module, attribute):
         raise ValueError(
             f"the module {name} has no `{attribute}`: define it there, as in {folder}/"
@@ -70,3 +79,36 @@ def argument_in(path: Path, name: str) -> str:
 
 def _nearest(name: str, folder: str) -> str:
     return nearest(name, modules_in(folder))
+
+
+@contextmanager
+def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Run code of the user's; whatever it raises is a ValueError of one line, with file and line.
+
+    ValueErrors are lines for users already and stay as they are, as does what is in `passing`.
+    """
+    lines: tuple[type[Exception], ...] = (ValueError, *passing)
+    try:
+        yield
+    except lines:
+        raise
+    except Exception as error:
+        raise ValueError(fault_in(traceback.format_exc())) from error
+
+
+def fault_in(log: str) -> str:
+    """Return one line for a traceback: what was raised, and where in the user's own code."""
+    words = log.strip().splitlines()[-1].removeprefix("ValueError: ")
+    frames = [found for found in FRAME.findall(log) if _is_users(found[0])]
+    if not frames:
+        return words
+    file, line, function = frames[-1]
+    inside = f" in {function}" if function else ""  # a mistake in the syntax is in no function
+    return f"{Path(file).name}:{line}{inside}: {words}"
+
+
+def _is_users(file: str) -> bool:
+    """Return whether a file is neither ours nor of Python or an installed package."""
+    ours = str(Path(__file__).parent)
+    installed = ("site-packages", f"{sep}lib{sep}python", "<")
+    return not file.startswith(ours) and not any(part in file for part in installed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfkd.user_modules import load
+from dfkd.user_modules import load, users_code
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,25 @@ def test_a_module_without_what_is_looked_for_is_refused():
 
 
 def test_a_module_that_is_there_but_fails_says_so_itself():
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_has"):
+    missing = r"^needs_more\.py:1 in <module>: ModuleNotFoundError: .*a_module_that_nobody_has"
+    with pytest.raises(ValueError, match=missing):
         load("needs_more", "space", "our_spaces")
-    with pytest.raises(SyntaxError):
+    with pytest.raises(ValueError, match=r"^broken\.py:1: SyntaxError: "):
         load("broken", "space", "our_spaces")
+
+
+def test_a_mistake_in_the_users_code_is_one_line_with_its_place(project: Path) -> None:
+    (project / "my_project" / "wrong.py").write_text(
+        "def space(trial):\n    return trial.nothing\n"
+    )
+    space = load("my_project.wrong", "space", "our_spaces")
+    told = r"^wrong\.py:2 in space: AttributeError: .*'nothing'$"
+    with pytest.raises(ValueError, match=told), users_code():
+        space(None)
+
+
+def test_lines_for_users_and_what_is_passing_stay_as_they_are() -> None:
+    with pytest.raises(ValueError, match=r"^ratio must be 1$"), users_code():
+        raise ValueError("ratio must be 1")
+    with pytest.raises(KeyError), users_code(passing=(KeyError,)):
+        raise KeyError("pruned")

@@ -20,6 +20,7 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs
+from dfkd.user_modules import fault_in
 
 if TYPE_CHECKING:
     from dfkd.execution.group import Group
@@ -41,7 +42,7 @@ class Failure:
 def failure_of(job: Job, log: str, storage: Storage, console: Console) -> Failure:
     """Keep the log of a failed cell in the ledger, say the failure, and return it."""
     Ledger(storage).write_error(job.name, log)
-    reason = log.strip().splitlines()[-1].removeprefix("ValueError: ")
+    reason = fault_in(log)
     console.warn(f"the cell {job.name} failed: {reason}")
     return Failure(job=job, reason=reason)
 

@@ -19,7 +19,7 @@ from dfkd.sweeps.rehearsal import first_trial
 from dfkd.sweeps.spaces import SpaceTrial
 from dfkd.sweeps.variants import Change
 from dfkd.training.cells import Job, RunContext
-from dfkd.user_modules import load
+from dfkd.user_modules import load, users_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,9 @@ def ask(
 
     Raises ValueError where that is no experiment.
     """
-    made = load(space, "space", "search_spaces")(SpaceTrial(trial, fixed))
+    make = load(space, "space", "search_spaces")
+    with users_code(passing=(optuna.TrialPruned,)):
+        made = make(SpaceTrial(trial, fixed))
     if not isinstance(made, Experiment):
         raise ValueError(f"{space}.space(trial) must return an Experiment, but got {made!r}")
     return made if change is None else change(made)

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from dfkd.storage import layout
 from dfkd.storage.lease import Say, log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
@@ -71,6 +72,7 @@ class SweepSearch(OptunaSearch):
     ) -> None:
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
+        self.stopped = ""  # why no more trials are asked for
         self._told = 0
         self._live: dict[str, _Live] = {}  # by Tune's id, trials that were not told yet
         self._defaults: list[Trial] = []  # the default as it is, while it is to be asked for
@@ -152,7 +154,7 @@ class SweepSearch(OptunaSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return the next trial for Tune; None until trials in progress, or their batch, end."""
-        while self._told < self.total:
+        while self._told < self.total and not self.stopped:
             if len(self._live) >= self._room():
                 return None
             trial, asked = self._next_trial()
@@ -231,10 +233,12 @@ class SweepSearch(OptunaSearch):
         (trial, asked), result = self._live.pop(trial_id), self._ends[trial_id]
         points = self._points.pop(trial_id, [])
         self._told += 1
-        if result is None:
+        if result is None or result["state"] == "errored":
             if asked is not None:
                 self._ot_study.tell(asked, state=TrialState.FAIL)
             self.journal.write(replace(trial, state="errored"))
+            if result is not None:
+                self._say_fault(trial, result["line"], result["log"])
             return
         state = "pruned" if result["state"] == "running" else result["state"]
         if state == "pruned":
@@ -246,6 +250,19 @@ class SweepSearch(OptunaSearch):
             self._tell_optuna(asked, state, points)
         step, value = int(points[-1]["step"]), points[-1]["probe"]
         self.journal.write(replace(trial, state=state, step=step, value=value))
+
+    def _say_fault(self, trial: Trial, line: str, log: str) -> None:
+        """Keep the log of a trial whose code raised an error, and say it in one line.
+
+        The default's ends the search: without it there is nothing to compare a winner with, and all
+        trials share most of its code.
+        """
+        Ledger(self.context.compute.storage).write_error(trial.cell, log)
+        line += f"; the whole log is {layout.cell(trial.cell) / layout.ERROR}"
+        if trial.number == 0:
+            self.stopped = f"the default could not be computed, so the search stops: {line}"
+        else:
+            self.say(f"trial {trial.number} failed: {line}")
 
     def _tell_optuna(self, asked: optuna.Trial, state: str, points: list[dict[str, float]]) -> None:
         for point in points:

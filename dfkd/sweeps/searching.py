@@ -37,7 +37,7 @@ def search_trials(
 
     groups: starts those that trials on several workers share. run_id: of the sweep in MLflow, which
     Optuna's view names. A deterministic search is replayed from its start: finished cells are read
-    from the ledger.
+    from the ledger. ValueError with one line where the default's own code fails.
     """
     from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
     from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
@@ -74,6 +74,8 @@ def search_trials(
                 advance(1, f"best probe {max(probes):.3f}")
 
             tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
+        if search.stopped:
+            raise ValueError(search.stopped)
     return journal.read()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import ray
 from ray import tune
 
 from dfkd.execution.board import SharedCell
-from dfkd.execution.group import CellInGroup, Group, claim
+from dfkd.execution.group import CellFailed, CellInGroup, Group, claim
 from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import log
 from dfkd.storage.ledger import Ledger
@@ -19,6 +20,7 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
 from dfkd.training.cells import Computation
 from dfkd.training.inputs import MappedInputs
+from dfkd.user_modules import fault_in, users_code
 
 
 def config_of(trial: Trial) -> dict[str, Any]:
@@ -29,6 +31,11 @@ def config_of(trial: Trial) -> dict[str, Any]:
 def trial_in(config: dict[str, Any]) -> Trial:
     """Return the trial that `config_of` wrote."""
     return Trial(**json.loads(config["trial"]))
+
+
+def failed(line: str, log: str) -> dict[str, Any]:
+    """Return the result of a trial whose code raised an error: the lowest probe there can be."""
+    return {"probe": 0.0, "state": "errored", "line": line, "log": log, "done": True}
 
 
 class CellTrial(tune.Trainable):
@@ -57,8 +64,17 @@ class CellTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Return the next point, and whether it was the last."""
-        report = self.computation.report()
+        """Return the next point, and whether it was the last.
+
+        A mistake in the cell's code is told as the trial's end. Raised, it would be tried again as
+        if the worker had died, and Tune would print it each time.
+        """
+        try:
+            with users_code():
+                report = self.computation.report()
+        except ValueError as error:
+            self.computation.close()
+            return failed(str(error), traceback.format_exc())
         return report | {"done": self.computation.ended}
 
     def cleanup(self) -> None:
@@ -94,7 +110,10 @@ class GroupTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Return the next point, and whether it was the last."""
-        report = self.group.next_report(self.cell, log)
+        try:
+            report = self.group.next_report(self.cell, log)
+        except CellFailed as error:  # after attempts of its own
+            return failed(fault_in(str(error)), str(error))
         return report | {"done": self.cell.outcome is not None}
 
     def cleanup(self) -> None:

@@ -25,6 +25,7 @@ from dfkd.scores.memory_map import open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
 from dfkd.storage import FolderStorage, Storage, layout
+from dfkd.training.own_losses import check_own_losses
 from dfkd.training.probe import Probe, draw_probe
 
 
@@ -139,6 +140,7 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
     e.teacher.check(e.task)
     if reads_bn_distances(e.selection):
         check_has_statistics(e.teacher.network, e.task)
+    check_own_losses(e)
     storage.check_writable()
     e.pool.check(e.task.image_shape)
 

@@ -24,7 +24,7 @@ from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.trials import trial_in
+from dfkd.sweeps.trials import failed, trial_in
 from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
@@ -212,3 +212,38 @@ def test_a_trial_whose_cell_another_command_computes_says_so(context: TrialConte
     [line] = said
     assert line.startswith(f"trial 0 waits for the cell {cell}: process {os.getpid()} on host ")
     lease.release()
+
+
+def failure() -> dict[str, Any]:
+    return failed("my_loss.py:9 in forward: KeyError: 'x'", "the whole traceback")
+
+
+def test_a_trial_whose_code_fails_is_said_in_a_line_kept_with_its_log_and_not_asked_again(
+    context: TrialContext,
+) -> None:
+    said: list[str] = []
+    made = search(context)
+    made.say = said.append
+    for name in "ab":
+        drawn(made, name)
+    made.on_trial_complete("a", ended(0.5))
+    made.on_trial_complete("b", failure())
+    [_, trial] = journal_of(context).read()
+    assert (trial.state, trial.value) == ("errored", None)
+    assert Ledger(context.compute.storage).error(trial.cell) == "the whole traceback\n"
+    [line] = said
+    assert line.startswith(
+        "trial 1 failed: my_loss.py:9 in forward: KeyError: 'x'; the whole log is"
+    )
+    assert made._ot_study.trials[-1].state.name == "FAIL"
+    assert not made.stopped and drawn(made, "c") is not None
+
+
+def test_where_the_defaults_code_fails_no_more_trials_are_asked_for(context: TrialContext) -> None:
+    made = search(context)
+    drawn(made, "a")
+    made.on_trial_complete("a", failure())
+    assert made.stopped.startswith(
+        "the default could not be computed, so the search stops: my_loss"
+    )
+    assert made.suggest("b") == SweepSearch.FINISHED
