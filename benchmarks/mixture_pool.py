@@ -37,7 +37,7 @@ from dfkd.method.selection import Balanced, Confident, Random
 from dfkd.method.selection.selecting import select
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
-from dfkd.scores.memory_map import memory_map_folder, open_memory_map
+from dfkd.scores.memory_map import memory_map_key, open_memory_map
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage, open_storage
 from dfkd.training.inputs import InputSource, memory_map_of, score_here
@@ -133,7 +133,7 @@ def mapped(source: InputSource, storage: Storage) -> None:
 
 def choose(source: InputSource, storage: Storage, rule: Any) -> int:
     _, scores = open_memory_map(
-        memory_map_folder(storage, source.teacher.digest, source.pool, source.task)
+        storage.cache_path(memory_map_key(source.teacher.digest, source.pool, source.task))
     )
     return len(select(rule, scores, draw_probe(scores).rows_P, 0))
 

@@ -38,8 +38,8 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
     result.add_argument(
         "--storage",
         default=None,
-        help="folder for teachers, scores, cells and MLflow's database; on a cluster one that "
-        "every node sees "
+        help="folder or s3://, gs://, az:// address for teachers, scores, cells and, in a folder, "
+        "MLflow's database; on a cluster one that every node sees "
         "(default: $DFKD_STORAGE, else ./runs, in a Ray job ~/dfkd-runs)",
     )
     result.add_argument(

@@ -35,14 +35,16 @@ def main(output: cli.Output) -> None:
 
     from dfkd.export.handover import export, student_of
     from dfkd.runs.finding import find_outcome
-    from dfkd.storage import layout
+    from dfkd.storage import FolderStorage, layout
 
     storage, console = cli.storage_and_console(arguments, output)
     torch.set_num_threads(arguments.threads)
     outcome = find_outcome(arguments.cell, storage, arguments.tracking_uri)
     student = student_of(outcome, storage, arguments.module)
-    out = arguments.out or storage.local(layout.export(outcome.cell))
-    export(student, outcome, storage, out.expanduser().absolute(), console)
+    target = storage.below(layout.export(outcome.cell))
+    if arguments.out is not None:
+        target = FolderStorage(arguments.out.expanduser().absolute())
+    export(student, outcome, storage, target, console)
 
 
 if __name__ == "__main__":

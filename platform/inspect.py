@@ -25,18 +25,16 @@ def main(output: cli.Output) -> None:
 
     from dfkd.execution.preparing import prepared_cell
     from dfkd.inspection.driver import inspect
-    from dfkd.storage import layout
 
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments, output)
     with prepared_cell(cell, compute, console) as prepared:
-        folder = inspect(
+        page = inspect(
             cell, arguments.recipe or arguments.run or "digits", prepared, compute, console
         )
-    console.document.wrote(folder)
-    console.line(
-        f"written to {folder}: {layout.PAGE} (open it in a browser), classes.csv, duplicates.csv"
-    )
+    console.document.wrote(page)
+    folder, name = page.rsplit("/", 1)
+    console.line(f"written to {folder}: {name} (open it in a browser), classes.csv, duplicates.csv")
     console.line(f"next:  python -m platform.distill {cli.arguments_of(arguments)}")
 
 

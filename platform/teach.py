@@ -28,10 +28,10 @@ def main(output: cli.Output) -> None:
     print_teacher(teacher, cell, storage, console)
     trained = cell.experiment.teacher.trained_here
     if trained:
-        console.document.wrote(storage.local(layout.TEACHERS))
+        console.document.wrote(storage.address(layout.TEACHERS))
     console.line(
         f"teacher {teacher.digest[:12]}"
-        + (f" written to {storage.local(layout.TEACHERS)}" if trained else "")
+        + (f" written to {storage.address(layout.TEACHERS)}" if trained else "")
     )
     console.line(f"next:  python -m platform.score {cli.arguments_of(arguments)}")
 

@@ -15,7 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +23,10 @@ import pytest
 from dfkd.storage import FolderStorage
 
 if TYPE_CHECKING:
+    from object_server import ObjectServer
+
     from dfkd.experiment import Experiment
+    from dfkd.storage.object_store import ObjectStorage
     from dfkd.training.cells import Job
     from dfkd.training.distill import Inputs
     from dfkd.training.inputs import InputSource
@@ -56,6 +59,28 @@ def run_command() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
 
     with in_forks() as run:
         yield run
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """Return an object store that speaks S3, on loopback."""
+    from object_server import object_server
+
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def object_storage(
+    object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ObjectStorage:
+    """Return an empty storage in a bucket of its own; the node's cache is `tmp_path / "cache"`."""
+    from dfkd.storage.object_store import ObjectStorage
+
+    for name, value in object_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
+    return ObjectStorage(f"s3://{object_server.bucket()}", PurePosixPath("some/runs"))
 
 
 @pytest.fixture(scope="session")

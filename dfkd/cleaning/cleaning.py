@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from dfkd.cleaning.items import ALWAYS, Item
 from dfkd.cleaning.leftovers import leftovers
-from dfkd.cleaning.references import references
+from dfkd.cleaning.references import References, references
 from dfkd.cleaning.sources import unused_sources
 from dfkd.cleaning.users import Users, mapped_files
 from dfkd.storage import Storage, layout
@@ -36,9 +37,7 @@ def unreferenced(storage: Storage, older_than_s: float, users: Users) -> list[It
         for item in (*unused_sources(known), *leftovers(storage, users))
         if (item.touched <= newest or item.kind == "lease")  # its holder was watched
         and not (busy and item.kind not in ALWAYS)
-        and _lies_in(storage, item.key)
-        and not known.protects(storage.local(item.key))
-        and not any(path.is_relative_to(storage.local(item.key).resolve()) for path in mapped)
+        and not _is_elsewhere_or_used(storage.path(item.key), storage, known, mapped)
     ]
 
 
@@ -71,11 +70,22 @@ def _remove_lease(storage: Storage, key: Key) -> None:
 
 
 def _remove_if_empty(storage: Storage, folder: Key) -> None:
-    if folder != layout.ROOT:
+    path = storage.path(folder)
+    if path is not None and folder != layout.ROOT:
         with contextlib.suppress(OSError):  # there is more in it
-            storage.local(folder).rmdir()
+            path.rmdir()
 
 
-def _lies_in(storage: Storage, key: Key) -> bool:
-    root, path = storage.local(layout.ROOT), storage.local(key)
-    return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
+def _is_elsewhere_or_used(
+    path: Path | None, storage: Storage, known: References, mapped: Iterable[Path]
+) -> bool:
+    """Return whether a thing lies outside the storage, or a cell or a process uses its place.
+
+    path: None in an object store, where nothing else than this storage can be.
+    """
+    root = storage.path(layout.ROOT)
+    if path is None or root is None:
+        return False
+    if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
+        return True
+    return known.protects(path) or any(one.is_relative_to(path.resolve()) for one in mapped)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dfkd.storage import Storage
 from dfkd.storage.layout import Key
@@ -36,21 +35,14 @@ class Item:
 
 def item(storage: Storage, kind: str, key: Key, why: str) -> Item:
     """Return the file or folder with this key as something that may go."""
-    stats = [path.lstat() for path in files_of(storage.local(key))]
+    entries = list(storage.walk(key))
     return Item(
         kind=kind,
         key=key,
-        bytes=sum(stat.st_size for stat in stats),
-        touched=max(stat.st_mtime for stat in stats),
+        bytes=sum(entry.bytes for entry in entries),
+        touched=max((entry.modified for entry in entries), default=0.0),
         why=why,
     )
-
-
-def files_of(path: Path) -> Iterator[Path]:
-    """Yield a path and, of a folder, all that is in it."""
-    yield path
-    if path.is_dir() and not path.is_symlink():
-        yield from path.rglob("*")
 
 
 def as_young_as(items: Iterable[Item], others: Iterable[Item]) -> list[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 from dfkd.scores.memory_map import stored_note
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
+from dfkd.storage.storage import Unreachable
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class References:
     def packs(self) -> dict[Key, dict[str, Any]]:
         """The notes of all memory maps; what is no memory map of ours has none."""
         keys = [layout.pack(name) for name in self.storage.list(layout.PACKS)]
-        notes = {key: stored_note(self.storage.local(key)) for key in keys}
+        notes = {key: stored_note(self.storage.below(key)) for key in keys}
         return {key: note for key, note in notes.items() if note is not None}
 
     def uses_pack(self, key: Key) -> bool:
@@ -118,6 +118,8 @@ def read_record(storage: Storage, key: Key) -> dict[str, Any]:
     """Return a record, {} where there is none or it is damaged."""
     try:
         value = storage.read_json(key)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except Unreachable:
+        raise
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -46,7 +46,7 @@ def _scores(known: References) -> Iterator[Item]:
         items = [
             item(known.storage, "scores", key, why)
             for key in keys
-            if key.name not in used and holds_scores(known.storage.local(key))
+            if key.name not in used and holds_scores(known.storage.file(key))
         ]
         yield from as_young_as(items, items)  # a pool is scored for hours, and is of one piece
 
@@ -55,7 +55,7 @@ def _pools(known: References) -> Iterator[Item]:
     pools = {use.pool for use in known.uses}
     for name in known.storage.list(layout.POOLS):
         key = layout.pool(name)
-        stored = stored_pools(known.storage.local(key))
+        stored = stored_pools(known.storage.below(key))
         if stored is not None and not (known.shards & stored.shards or pools & stored.digests):
             yield item(known.storage, "pool", key, NOBODY)
 
@@ -65,7 +65,7 @@ def _teachers(known: References, scores: Iterable[Item]) -> Iterator[Item]:
     teachers = {use.teacher for use in known.uses}
     for name in known.storage.list(layout.TEACHERS):
         key = layout.teacher(name)
-        digest = stored_digest(known.storage.local(key))
+        digest = stored_digest(known.storage.below(key))
         if digest is not None and digest not in teachers:
             folder = layout.scores_of_teacher(digest)
             own = [one for one in scores if one.key.parent == folder]

@@ -21,7 +21,8 @@ def clean(
 
     paths: print the path of each thing as well.
     """
-    if not storage.local(layout.ROOT).is_dir():
+    folder = storage.path(layout.ROOT)
+    if folder is not None and not folder.is_dir():
         raise ValueError(f"there is no storage folder {storage}: name one with --storage")
     users = Users(storage)
     users.settle(console.warn)

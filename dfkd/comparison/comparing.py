@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfkd.comparison.own_results import Columns, read_own
+from dfkd.comparison.own_results import MLFLOW, Columns, read_own
 from dfkd.comparison.page import folder_name
 from dfkd.comparison.reports import Kind, kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
@@ -23,6 +23,7 @@ from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.page import write_report as write_sweep_report
 from dfkd.sweeps.terminal import print_sweep
 from dfkd.tracking import RunSync, Tracker
+from dfkd.tracking.address import required_tracking_uri, tracking_uri_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,9 @@ class _Report:
     is_new: bool
 
     @property
-    def page(self) -> Path:
-        return Path(self.files[f"{layout.REPORT}/{layout.PAGE}"])
+    def folder(self) -> Key:
+        """Where the study or sweep lies."""
+        return _folder(self.kind, self.name)
 
 
 def compare(
@@ -64,7 +66,7 @@ def compare(
     if note is not None or tags:
         _annotate(kinds, storage, note, tags)
     studies, sweeps = list[Findings](), list[SweepData]()
-    with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
+    with _tracker(storage, tracking_uri, log, console) as tracker:
         for name, kind in kinds.items():
             if kind == "study":
                 studies.append(find(read_study(name, storage, tracking_uri)))
@@ -75,11 +77,14 @@ def compare(
                 print_sweep(sweeps[-1], console)
                 files, is_new = write_sweep_report(sweeps[-1], storage, console.warn)
             report = _Report(kind=kind, name=name, files=files, is_new=is_new)
-            if log:
+            if tracker is not None:
                 _log(report, tracker)
-            console.document.wrote(report.page)
-            console.line(f"{'written to' if is_new else 'unchanged:'} {report.page.parent}")
-            console.line(f"open:  {report.page}\n")
+            written = report.folder / layout.REPORT
+            page = storage.address(written / layout.PAGE)
+            console.document.wrote(page)
+            said = "written to" if is_new else "unchanged:"
+            console.line(f"{said} {storage.address(written)}")
+            console.line(f"open:  {page}\n")
     if len(kinds) > 1:
         page = write_overview(studies, sweeps, storage)
         console.document.wrote(page)
@@ -95,14 +100,17 @@ def compare_own(
     source: str, columns: Columns, storage: Storage, tracking_uri: str | None, console: Console
 ) -> None:
     """Print and write the report of results from elsewhere; see `own_results.read_own`."""
-    data = read_own(source, columns, Tracker(storage, tracking_uri).uri)
+    in_mlflow = source.startswith(MLFLOW)
+    data = read_own(
+        source, columns, required_tracking_uri(storage, tracking_uri) if in_mlflow else ""
+    )
     findings = find(data)
     print_findings(findings, console)
     folder = layout.overview(folder_name([data.name]))
     _, is_new = write_report_files(storage, folder, report_of(findings, warn=console.warn))
-    page = storage.local(folder / layout.PAGE)
+    page = storage.address(folder / layout.PAGE)
     console.document.wrote(page)
-    console.line(f"{'written to' if is_new else 'unchanged:'} {page.parent}")
+    console.line(f"{'written to' if is_new else 'unchanged:'} {storage.address(folder)}")
     console.line(f"open:  {page}")
 
 
@@ -119,16 +127,33 @@ def _folder(kind: Kind, name: str) -> Key:
     return layout.study(name) if kind == "study" else layout.sweep(name)
 
 
+@contextmanager
+def _tracker(
+    storage: Storage, tracking_uri: str | None, log: bool, console: Console
+) -> Iterator[Tracker | None]:
+    """Give what puts reports into MLflow; None where that is not wanted, or there is no MLflow."""
+    if not log or tracking_uri_of(storage, tracking_uri) is None:
+        yield None
+        return
+    with closing(Tracker(storage, tracking_uri, warn=console.warn)) as tracker:
+        yield tracker
+
+
 def _log(report: _Report, tracker: Tracker) -> None:
     """Add the report to the run of the study or sweep in MLflow.
 
     A report that is not new is sent only to an MLflow that has been told of the study before.
     """
-    folder = _folder(report.kind, report.name)
     identity = f"study {report.name}" if report.kind == "study" else report.name
-    tags = {report.kind: report.name, **read_note(tracker.storage, folder).in_mlflow()}
+    tags = {report.kind: report.name, **read_note(tracker.storage, report.folder).in_mlflow()}
     sync = RunSync(
-        tracker, folder, kind=report.kind, name=report.name, identity=identity, params={}, tags=tags
+        tracker,
+        report.folder,
+        kind=report.kind,
+        name=report.name,
+        identity=identity,
+        params={},
+        tags=tags,
     )
     told = {"report": digest_of(report.files)}
     if sync.is_due(told) and (report.is_new or sync.is_known()):

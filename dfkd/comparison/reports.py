@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from dfkd.comparison import page as overview
@@ -57,9 +56,9 @@ def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -
 
 def write_overview(
     found: Sequence[Findings], searches: Sequence[SweepData], storage: Storage
-) -> Path:
-    """Write the page of several reports and return its path."""
+) -> str:
+    """Write the page of several reports and return its path or URI."""
     names = [findings.data.name for findings in found] + [data.name for data in searches]
     folder = layout.overview(overview.folder_name(names))
     write_report_files(storage, folder, overview.written(found, searches))
-    return storage.local(folder / layout.PAGE)
+    return storage.address(folder / layout.PAGE)

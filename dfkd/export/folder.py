@@ -5,7 +5,6 @@ N images, H height, W width, C channels.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from dfkd.export.checks import Agreement, Speed, agreement, speed
 from dfkd.export.formats import CONFIG, Format, NotExported, formats, write, write_config
 from dfkd.export.standalone import Standalone, standalone
 from dfkd.identity import flat
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +52,23 @@ class Student:
         return standalone(self.experiment, self.weights)
 
 
-def is_export_of(folder: Path, cell: str) -> bool:
+def is_export_of(target: Storage, cell: str) -> bool:
     """Return whether this cell's student lies there; False for an empty folder or none.
 
     Raises ValueError where something else lies there.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    path = target.path(layout.ROOT)
+    is_file = path is not None and path.is_file()
+    if not is_file and not target.list(layout.ROOT):
         return False
     try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("cell")
-    except (OSError, ValueError, AttributeError):
+        found = target.read_json(Key(CONFIG)).get("cell")
+    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError):
         found = None
     if found == cell:
         return True
     what = f"the student of the cell {found}" if found else "something else"
-    raise ValueError(f"{folder} holds {what}: name another folder with --out")
+    raise ValueError(f"{target} holds {what}: name another folder with --out")
 
 
 def write_formats(student: Student, images_NHWC: NDArray[np.uint8], half: Path) -> list[Checked]:

@@ -6,7 +6,6 @@ N images, H height, W width, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ from dfkd.export.folder import Checked, Student, is_export_of, write_formats
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import counted
 from dfkd.seeding import Block
-from dfkd.storage import Storage
-from dfkd.storage.files import whole_folder
+from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.environment import this_environment
 from dfkd.training.recorded_inputs import probe_images
@@ -54,22 +52,24 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
 
 
 def export(
-    student: Student, outcome: Outcome, storage: Storage, folder: Path, console: Console
+    student: Student, outcome: Outcome, storage: Storage, target: Storage, console: Console
 ) -> None:
-    """Write the folder, unless it is there, and print what it holds.
+    """Write the student into `target`, a storage of its own, unless it is there; print what it is.
 
     Raises ValueError where the student cannot be exported: nothing is left then.
     """
-    if is_export_of(folder, student.cell):
-        console.document.put("export", {"cell": student.cell, "folder": folder, "formats": None})
-        console.line(f"it is there: {folder}; delete it to have it written again")
+    if is_export_of(target, student.cell):
+        console.document.put(
+            "export", {"cell": student.cell, "folder": str(target), "formats": None}
+        )
+        console.line(f"it is there: {target}; delete it to have it written again")
         return
     images_NHWC, images_are = images_to_compare(student.experiment, outcome, storage)
     threads = counted(torch.get_num_threads(), "thread")
     machine = f"{this_environment('cpu').device}, {threads}"
     try:
         with (
-            whole_folder(folder) as half,
+            target.writing_folder(layout.ROOT) as half,
             console.step("written, opened again, compared and measured"),
         ):
             checked = write_formats(student, images_NHWC, half)
@@ -78,7 +78,8 @@ def export(
             )
     except OSError as error:
         raise ValueError(
-            f"{folder} cannot be written ({error.strerror}): name another folder with --out"
+            f"{target} cannot be written ({error.strerror or error}): name another folder with "
+            "--out"
         ) from error
     _print_formats(student, checked, images_are, machine, console)
     said = [
@@ -90,12 +91,10 @@ def export(
         }
         for one in checked
     ]
-    console.document.put("export", {"cell": student.cell, "folder": folder, "formats": said})
-    console.document.wrote(folder)
-    console.line(
-        f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    )
-    console.line(f"next:  read {folder / 'README.md'}, which says how to load each file")
+    console.document.put("export", {"cell": student.cell, "folder": str(target), "formats": said})
+    console.document.wrote(target)
+    console.line(f"written to {target}: {', '.join(target.list(layout.ROOT))}")
+    console.line(f"next:  read {target}/README.md, which says how to load each file")
 
 
 def images_to_compare(

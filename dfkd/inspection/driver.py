@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -29,15 +28,15 @@ TERMINAL_CLASSES = 20  # rows of the table in the terminal
 
 def inspect(
     cell: Cell, recipe: str, prepared: PreparedInputs, compute: Compute, console: Console
-) -> Path:
-    """Inspect unless the same was inspected before, print the result, return the page's folder."""
+) -> str:
+    """Inspect unless the same was inspected before, print it, and return where its page lies."""
     folder = layout.inspection(inspection_key(cell, recipe, prepared.source))
     if not compute.storage.exists(folder / layout.INSPECTION_SUMMARY):
         _compute(cell, recipe, prepared, compute, folder, console)
     found = compute.storage.read_json(folder / layout.INSPECTION_SUMMARY)
     console.document.put("inspection", found)
     print_summary(found, console)
-    return compute.storage.local(folder)
+    return compute.storage.address(folder / layout.PAGE)
 
 
 def _compute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dfkd.reporting.nearest import nearest
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.tracking import Tracker, database_uri
+from dfkd.tracking.address import database_uri, own_database, tracking_uri_of
 from dfkd.tracking.reading import Tracked
 
 SHORTEST = 4  # characters of a name's beginning
@@ -47,9 +47,9 @@ def find_outcome(run: str, storage: Storage, tracking_uri: str | None) -> Outcom
     outcome = None if cell is None else Ledger(storage).read(cell)
     if outcome is not None:
         return outcome
-    uri = Tracker(storage, tracking_uri).uri
-    database = storage.local(layout.DATABASE).resolve()
-    if uri == database_uri(database) and not database.exists():
+    uri, database = tracking_uri_of(storage, tracking_uri), own_database(storage)
+    is_own = database is not None and uri == database_uri(database)
+    if uri is None or (database is not None and is_own and not database.exists()):
         raise ValueError(f"there is no cell {run!r} in {storage}: {nearest_cells(run, storage)}")
     tracked = Tracked(uri)
     try:

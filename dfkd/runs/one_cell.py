@@ -23,11 +23,11 @@ def compute_one(
     """
     ledger = Ledger(compute.storage)
     require_same_code([cell.experiment], ledger, compute.accept_changed_code, console.line)
+    tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
     title = "distill" if compute.workers == 1 else f"distill with {compute.workers} workers"
     with _executor(compute)([cell], compute, console) as executor:
         job = executor.run_context.job(cell, read_test)
         outcome = compute_all(executor.compute, title, [job], lambda outcome: None)[job.name]
-    tracker = Tracker(compute.storage, compute.tracking_uri, warn=console.warn)
     tracker.cell(outcome, None, role="single", name=f"cell {cell.block}", tags={})
     tracker.close()
     return outcome, tracker.hint()

@@ -15,7 +15,7 @@ from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork, predict
 from dfkd.reporting.console import Console
 from dfkd.scores import Scores, read_scores, score_images, score_path, scores_of
-from dfkd.storage import Storage
+from dfkd.storage import Storage, layout
 from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
@@ -63,8 +63,9 @@ def print_scores(source: InputSource, storage: Storage, console: Console) -> Non
     scores = read_scores(paths)
     print_by_class(f"Pool of {len(scores)} rows by pseudo-class", scores, source.task, console)
     console.line(profile(scores))
-    console.document.wrote(paths[0].parent)
-    console.line(f"written to {paths[0].parent}")
+    where = storage.address(layout.scores_of_teacher(digest))
+    console.document.wrote(where)
+    console.line(f"written to {where}")
 
 
 def wanted(task: Task) -> str:

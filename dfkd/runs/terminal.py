@@ -26,11 +26,11 @@ def print_outcome(
     hint: lines that say how to see it in MLflow.
     """
     console.document.add("cells", outcome)
-    console.document.wrote(compute.storage.local(layout.cell(outcome.cell)))
+    console.document.wrote(compute.storage.address(layout.cell(outcome.cell)))
     _print_curve(outcome, console)
     if "test" in outcome.metrics:
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
-    console.line(f"written to {Ledger(compute.storage).folder(outcome.cell)}")
+    console.line(f"written to {Ledger(compute.storage).address(outcome.cell)}")
     if outcome.state == "finished":
         console.line(
             f"hand it over:  python -m platform.export {outcome.cell} --storage {compute.storage}"
@@ -42,7 +42,7 @@ def print_outcome(
 def print_cell(cell: str, storage: Storage, console: Console) -> None:
     """Print all that the ledger knows of a cell; of one without an outcome, why it has none."""
     ledger = Ledger(storage)
-    outcome, folder = ledger.read(cell), ledger.folder(cell)
+    outcome, folder = ledger.read(cell), ledger.address(cell)
     if outcome is None:
         _print_unfinished(cell, ledger, console)
     else:

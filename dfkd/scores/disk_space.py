@@ -15,7 +15,7 @@ from dfkd.data.tasks import Task
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
-from dfkd.scores.memory_map import memory_map_folder
+from dfkd.scores.memory_map import memory_map_key
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
@@ -69,7 +69,7 @@ class Need:
 
     def check(self, storage: Storage) -> None:
         """Raise ValueError in one line if the disk of the storage has less than that free."""
-        packs = storage.local(layout.PACKS)  # the larger part
+        packs = storage.cache_path(layout.PACKS)  # the larger part
         there = next(path for path in packs.parents if path.exists())
         free = shutil.disk_usage(there).free
         if self.scores + self.memory_map <= free:
@@ -77,17 +77,23 @@ class Need:
         fewer = (
             f", keep fewer logits with --set {_setting(SUGGESTED)}" if self.cache is None else ""
         )
-        raise ValueError(
-            f"{self.line()}, but {storage} has {size(free)} free: see what may go with python -m "
-            f"platform.clean{fewer} or name another folder with --storage"
-        )
+        if storage.path(layout.PACKS) is None:
+            where = f"the node's cache {there}"
+            mend = f"set DFKD_CACHE to a folder on a larger disk{fewer}"
+        else:
+            where = str(storage)
+            mend = (
+                f"see what may go with python -m platform.clean{fewer} or name another folder with "
+                "--storage"
+            )
+        raise ValueError(f"{self.line()}, but {where} has {size(free)} free: {mend}")
 
 
 def need(
     teacher: TrainedNetwork, pool: PoolFiles, task: Task, cache: TopK | None, storage: Storage
 ) -> Need:
     """Return what is not there yet of the scores and of the memory map made from them."""
-    mapped = memory_map_folder(storage, teacher.digest, pool, task, cache).exists()
+    mapped = storage.cache_path(memory_map_key(teacher.digest, pool, task, cache)).exists()
     return Need(
         rows=sum(
             shard.rows for shard in missing_shards(storage, teacher.digest, pool, task, cache)

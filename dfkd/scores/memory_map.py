@@ -15,46 +15,86 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.pools import PoolFiles, read_shard
+from dfkd.data.pools import PoolFiles
 from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
 from dfkd.scores.scores import score_key
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
-from dfkd.storage.files import is_half, whole_folder, write_json
+from dfkd.storage.files import write_json
+from dfkd.storage.layout import Key
+from dfkd.storage.node_cache import digest_of
 
 VERSION = 1  # raised when the files in a memory map change
 
 
-def memory_map_folder(
-    storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
-) -> Path:
-    """Return where the memory map lies, named by all that it is made from."""
+def memory_map_key(
+    teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
+) -> Key:
+    """Return the key of the memory map, named by all that it is made from."""
     answers = [score_key(teacher_digest, shard, task, cache).stem for shard in pool.shards]
-    return storage.local(layout.pack(digest([VERSION, pool.digest, *answers])))
+    return layout.pack(digest([VERSION, pool.digest, *answers]))
 
 
 def write_memory_map(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> Path:
-    """Return the memory map's folder, written where it is missing; scores must be there."""
-    folder = memory_map_folder(storage, teacher_digest, pool, task, cache)
-    if folder.exists():
-        return folder
-    scores = [score_path(storage, teacher_digest, shard, task, cache) for shard in pool.shards]
-    note = {  # what it was made from, for whoever cleans up: its own name is a digest of all that
-        "teacher": teacher_digest,
-        "pool": pool.digest,
-        "classes": task.classes,
-        "shards": [shard.digest for shard in pool.shards],
-        "scores": [path.name for path in scores],
-        "kept": 0 if cache is None else cache.canonical(task.classes).k,
-    }
-    with whole_folder(folder) as half:
-        _write(half, _arrays(scores, pool, task), pool.rows)
-        write_json(half / layout.PACK_NOTE, note)
+    """Return the memory map's folder, written where it is missing; scores must be there.
+
+    The storage gets its note, also where the arrays lie in the node's cache: it tells whoever
+    cleans up which scores are in use.
+    """
+    key = memory_map_key(teacher_digest, pool, task, cache)
+    folder = memory_map_here(key, storage, teacher_digest, pool, task, cache)
+    if storage.path(key) is None:
+        storage.put_if_absent(key / layout.PACK_NOTE, (folder / layout.PACK_NOTE).read_bytes())
     return folder
+
+
+def memory_map_here(
+    key: Key,
+    storage: Storage,
+    teacher_digest: str,
+    pool: PoolFiles,
+    task: Task,
+    cache: TopK | None = None,
+) -> Path:
+    """Return the memory map's folder on this machine, made where it is missing or damaged.
+
+    key: as from `memory_map_key`, which looks at every shard.
+    """
+
+    def make(half: Path) -> None:
+        scores = [score_path(storage, teacher_digest, shard, task, cache) for shard in pool.shards]
+        _write(half, _arrays(scores, pool, task), pool.rows)
+        note = {  # what it was made from, for whoever cleans up: its own name is a digest of that
+            "teacher": teacher_digest,
+            "pool": pool.digest,
+            "classes": task.classes,
+            "shards": [shard.digest for shard in pool.shards],
+            "scores": [path.name for path in scores],
+            "kept": 0 if cache is None else cache.canonical(task.classes).k,
+            "files": {path.name: digest_of(path) for path in sorted(half.glob("*.npy"))},
+        }
+        write_json(half / layout.PACK_NOTE, note)
+
+    return storage.make_here(key, make, _is_intact)
+
+
+def _is_intact(folder: Path) -> bool:
+    """Return whether the arrays are as they were written; each process reads them once for that.
+
+    Memory maps of earlier versions do not say.
+    """
+    note = folder / layout.PACK_NOTE
+    if not note.exists():
+        return True
+    try:
+        files = json.loads(note.read_text()).get("files", {})
+        return all(digest_of(folder / name) == written for name, written in files.items())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _arrays(
@@ -62,10 +102,7 @@ def _arrays(
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Yield the images and all columns of the scores, shard by shard."""
     for path, shard in zip(scores, pool.shards, strict=True):
-        yield {
-            "images_NHWC": read_shard(shard.path, task.image_shape)[1],
-            **read_scores([path]).columns(),
-        }
+        yield {"images_NHWC": shard.read(task.image_shape)[1], **read_scores([path]).columns()}
 
 
 def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: int) -> None:
@@ -99,19 +136,17 @@ def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
     return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))
 
 
-def stored_note(folder: Path) -> dict[str, Any] | None:
+def stored_note(folder: Storage) -> dict[str, Any] | None:
     """Return what a memory map was made from: digests of teacher, pool and shards, and scores.
 
     None where the folder says nothing of it, or holds anything else than a memory map.
     """
-    if not folder.is_dir() or folder.is_symlink():
-        return None
-    files = [*folder.glob("*"), *(folder / layout.SELECTIONS).glob("*")]
-    ours = {folder / layout.PACK_NOTE, folder / layout.SELECTIONS}
-    if any(path not in ours and path.suffix != ".npy" and not is_half(path.name) for path in files):
+    ours = {layout.PACK_NOTE, layout.SELECTIONS}
+    names = [*folder.list(layout.ROOT), *folder.list(Key(layout.SELECTIONS))]
+    if any(name not in ours and not name.endswith(".npy") for name in names):
         return None
     try:
-        note = json.loads((folder / layout.PACK_NOTE).read_text(encoding="utf-8"))
+        note = folder.read_json(Key(layout.PACK_NOTE))
         return note if {"teacher", "pool", "shards", "scores"} <= note.keys() else None
-    except (OSError, ValueError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError):
         return None

@@ -7,6 +7,7 @@ and an interrupted scoring goes on where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.images.transforms import normalised, on_device
-from dfkd.data.pools import PoolFiles, Shard, read_shard
+from dfkd.data.pools import PoolFiles, Shard
 from dfkd.data.tasks import Task
 from dfkd.identity import Json, digest, spec
 from dfkd.models.networks import Tapped
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.not_finite import check_finite
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
-from dfkd.storage import Storage, layout
+from dfkd.storage import Storage, StoredFile, layout
 from dfkd.storage.layout import Key
+from dfkd.storage.storage import DAMAGED, Damaged
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
 BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
@@ -248,27 +250,30 @@ def missing_shards(
     storage: Storage, teacher_digest: str, pool: PoolFiles, task: Task, cache: TopK | None = None
 ) -> list[Shard]:
     """Return the shards of the pool that have no scores yet."""
+    there = set(storage.list(layout.scores_of_teacher(teacher_digest)))
     return [
         shard
         for shard in pool.shards
-        if not storage.exists(score_key(teacher_digest, shard, task, cache))
+        if score_key(teacher_digest, shard, task, cache).name not in there
     ]
 
 
-def score_shard(storage: Storage, scorer: Scorer, shard: Shard, cache: TopK | None = None) -> Path:
-    """Score one pool shard, put its file in place, whole or not at all, and return its path.
+def score_shard(
+    storage: Storage, scorer: Scorer, shard: Shard, cache: TopK | None = None
+) -> StoredFile:
+    """Score one pool shard, put its file in place, whole or not at all, and return it.
 
     Raises NotFinite, and writes no file, where the teacher answers NaN or infinity for some images.
     """
     task = scorer.task
-    row_id_N, images_NHWC = read_shard(shard.path, task.image_shape)
+    row_id_N, images_NHWC = shard.read(task.image_shape)
     logits_NK, features_ND = scorer(images_NHWC)
     scores = scores_of(row_id_N, logits_NK, features_ND)
     if cache is not None:
         scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))
-    key = score_key(scorer.teacher.digest, shard, task, cache)
-    storage.replace(key, lambda half: pq.write_table(_table(scores), half))
-    return storage.local(key)
+    file = storage.file(score_key(scorer.teacher.digest, shard, task, cache))
+    file.replace(lambda half: pq.write_table(_table(scores), half))
+    return file
 
 
 def _table(scores: Scores) -> pa.Table:
@@ -278,22 +283,51 @@ def _table(scores: Scores) -> pa.Table:
         columns[name.rsplit("_", 1)[0]] = (
             flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         )
-    return pa.table(columns).replace_schema_metadata({"classes": str(scores.classes)})
+    table = pa.table(columns)
+    metadata = {"classes": str(scores.classes), "digest": _content_digest(table)}
+    return table.replace_schema_metadata(metadata)
 
 
 def read_scores(paths: Sequence[Path]) -> Scores:
-    """Return the scores of these files, in the order of the pool's shards."""
-    table = pa.concat_tables(pq.read_table(path) for path in paths).combine_chunks()
+    """Return the scores of these files, in the order of the pool's shards.
+
+    Raises Damaged, a ValueError in one line, for a file that is not as it was written.
+    """
+    table = pa.concat_tables(_read(path) for path in paths).combine_chunks()
     names = {name.rsplit("_", 1)[0]: name for name in (*Scores.__dataclass_fields__, *COLUMNS)}
     columns = {names[name]: _array(table.column(name)) for name in table.column_names}
     classes = (table.schema.metadata or {}).get(b"classes", 0)  # files of whole logits need none
     return Scores.of(columns, int(classes))
 
 
-def holds_scores(path: Path) -> bool:
+def _read(path: Path) -> pa.Table:
+    """Return the table of one file; those of earlier versions have no digest."""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Damaged(f"the scores {path} {DAMAGED}") from error
+    metadata = table.schema.metadata or {}
+    written = metadata.pop(b"digest", None)
+    if written is not None and written.decode() != _content_digest(table):
+        raise Damaged(f"the scores {path} {DAMAGED}")
+    return table.replace_schema_metadata(metadata)
+
+
+def _content_digest(table: pa.Table) -> str:
+    """Return a SHA-256 of all columns."""
+    content = hashlib.sha256()
+    for name in sorted(table.column_names):
+        values = np.ascontiguousarray(_array(table.column(name)))
+        content.update(f"{name} {values.dtype} {values.shape} ".encode())
+        content.update(values.data)
+    return content.hexdigest()
+
+
+def holds_scores(file: StoredFile) -> bool:
     """Return whether `score_shard` wrote this file; looks at the footer only."""
     try:
-        names = pq.read_schema(path).names
+        with file.open() as opened:
+            names = pq.read_schema(opened).names
     except (pa.ArrowInvalid, OSError):
         return False
     return {"row_id", "pseudo_label", "confidence", "entropy", "margin", "features"} <= set(names)

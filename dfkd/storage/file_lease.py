@@ -15,18 +15,15 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import SoftFileLease, Timeout
 
-from dfkd.storage import layout
 from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, Holder
+from dfkd.storage.processes import GONE, name_of_this_host, process_state
 
 ANOTHER_PROCESS = b"start=1\n"  # the last one counts: the number is that of a later process
 UNREADABLE = b"gone\n"
-GONE = ("gone", "zombie")
 TRY_S = 0.1  # where the disk knows no exchange, filelock needs a second try
 HEAL_S = 4.0  # what filelock cannot read it takes over when it has watched it for 2 s
 
@@ -87,8 +84,8 @@ class FileLease:
         start = owner.start or 0
         return _Record(
             name=f"process {owner.pid} on host {owner.hostname}",
-            process=_process(owner.pid, start % 2**64, f"{start >> 64:032x}")
-            if owner.hostname == _name_of_this_host()
+            process=process_state(owner.pid, start % 2**64, f"{start >> 64:032x}")
+            if owner.hostname == name_of_this_host()
             else "unknown",
             of_filelock=True,
         )
@@ -154,42 +151,7 @@ def _other_record(path: Path) -> _Record | None:
         return None
     return _Record(
         name=f"process {pid} on host {host}",
-        process=_process(pid, start, boot.replace("-", ""))
+        process=process_state(pid, start, boot.replace("-", ""))
         if host == socket.gethostname()
         else "unknown",
     )
-
-
-def _process(pid: int, start: int, boot: str) -> str:
-    """Say what has become of a process of this host that began at a tick after a boot."""
-    if not start or not int(boot or "0", 16) or _boot() is None:
-        return "unknown"
-    if boot != _boot():
-        return "gone"
-    try:
-        state, *fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-        )
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone"
-    if int(fields[18]) != start:
-        return "gone"  # and its number is that of a later process
-    return "zombie" if state in ("Z", "X") else "alive"
-
-
-@cache
-def _boot() -> str | None:
-    """Return the identity of the boot; None where the system cannot be asked for processes."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return boot.strip().replace("-", "")
-
-
-@cache
-def _name_of_this_host() -> str:
-    """Return what filelock calls this host: its name, and the namespace of its processes."""
-    with TemporaryDirectory() as folder, SoftFileLease(Path(folder) / layout.LEASE) as lease:
-        assert lease.owner is not None
-        return lease.owner.hostname

@@ -20,7 +20,7 @@ object store mean the same by it. Names in capital letters stand for files insid
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 Key = PurePosixPath
 
@@ -39,6 +39,12 @@ FOLDERS = (
 SCRATCH_NOTE = "scratch.txt"  # in a folder of scratch: it may go when nobody works here
 LEASE = "lease"  # in the folder of a cell, a sweep or a retuning: who computes it now
 IN_USE = ".in-use-"  # how the leases of commands begin
+
+
+def check_below(key: Key) -> None:
+    """Raise ValueError for a key that would lead out of the storage."""
+    if key.is_absolute() or ".." in key.parts:
+        raise ValueError(f"a name must lie below the storage, but got {str(key)!r}")
 
 
 def in_use(identity: str) -> Key:
@@ -154,7 +160,7 @@ def listing(digest: str) -> str:
     return f"listing-{digest}.parquet"
 
 
-def pool_memory(folder: Path) -> Path:
+def pool_memory(folder: Key) -> Key:
     """Return what is known of a user's own Parquet files: beside the folder of the pool."""
     return folder.with_suffix(".json")
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
 import pickle
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,7 +31,7 @@ from torch import Tensor
 from dfkd.identity import Scalar
 from dfkd.storage import layout
 from dfkd.storage.lease import Lease
-from dfkd.storage.storage import Storage
+from dfkd.storage.storage import Storage, Unreachable
 
 FINAL = ("finished", "diverged")
 MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow gives back
@@ -68,9 +68,9 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
-    def folder(self, cell: str) -> Path:
-        """Return the path at which people find the cell's files."""
-        return self.storage.local(layout.cell(cell))
+    def address(self, cell: str) -> str:
+        """Return the path or URI at which people find the cell's files."""
+        return self.storage.address(layout.cell(cell))
 
     def read(self, cell: str) -> Outcome | None:
         """Return the cell's outcome, or None while it has none.
@@ -83,6 +83,8 @@ class Ledger:
             curve = pd.read_parquet(io.BytesIO(self.storage.get(folder / layout.CURVE)))
             points = [_without_gaps(point) for point in curve.to_dict("records")]
             outcome = Outcome(**record, points=points)
+        except Unreachable:
+            raise
         except (OSError, ValueError, TypeError):  # not there, or not what `write` wrote
             return None
         with contextlib.suppress(FileNotFoundError, ValueError):
@@ -92,13 +94,14 @@ class Ledger:
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every cell that has one, pruned ones included, without its curve."""
         for cell in self.storage.list(layout.CELLS):
-            with contextlib.suppress(OSError, ValueError):  # as for `read`
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
                 yield self.storage.read_json(layout.cell(cell) / layout.RECORD)
 
     def write(self, outcome: Outcome, weights: dict[str, Tensor] | None) -> None:
         """Keep an outcome, and the weights of a finished one.
 
-        A final outcome that is there stays; a pruned one gives way to one that went further.
+        A final outcome that is there stays, whichever process was first; a pruned one gives way to
+        one that went further.
         """
         known = self.read(outcome.cell)
         if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
@@ -109,7 +112,10 @@ class Ledger:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
             self.storage.replace(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
         record = {name: value for name, value in asdict(outcome).items() if name != "points"}
-        self.storage.write_json(folder / layout.RECORD, record)
+        text = json.dumps(record, indent=1) + "\n"
+        first = known is None and self.storage.put_if_absent(folder / layout.RECORD, text.encode())
+        if not first and (known is not None or self.read(outcome.cell) is None):
+            self.storage.write_text(folder / layout.RECORD, text)  # over a pruned or a damaged one
         for leftover in (layout.CHECKPOINT, layout.ERROR):
             self.storage.delete(folder / leftover)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dfkd.storage.folder import FolderStorage
-from dfkd.storage.storage import Storage
+from dfkd.storage.layout import Key
+from dfkd.storage.storage import Storage, Unreachable
 from dfkd.storage.variables import variable
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # "s3://", and "s3:/" as pathlib shortens it
@@ -25,14 +27,31 @@ def chosen_storage(place: str | Path | None) -> Storage:
 
 
 def open_storage(place: str | Path) -> Storage:
-    """Return the storage with this address, made absolute so that every worker means the same.
+    """Return the storage with this address: a folder, "s3://bucket/prefix", "gs://..." or "az://".
 
-    Raises ValueError for an address that is no folder: an object store cannot be one yet.
+    A folder is made absolute, so that every worker means the same. Raises ValueError for what is
+    neither, and within seconds for a bucket that is not there or does not answer.
     """
     text = str(place)
-    if not text or SCHEME.match(text):
+    if not text:
         raise ValueError(
-            f"the storage must be a folder, but got {text!r}: name one that every node sees, "
-            "such as --storage /mnt/shared/runs; object stores cannot be used yet"
+            "the storage must be a folder or a URI, but got '': name one such as /mnt/shared/runs "
+            "or s3://bucket/runs"
         )
-    return FolderStorage(Path(text).expanduser().absolute())
+    if not SCHEME.match(text):
+        return FolderStorage(Path(text).expanduser().absolute())
+    return _in_object_store(re.sub(r":/(?!/)", "://", text, count=1))
+
+
+def _in_object_store(uri: str) -> Storage:
+    from dfkd.storage.object_client import check_address
+    from dfkd.storage.object_store import ObjectStorage
+
+    check_address(uri)
+    parts = urlsplit(uri)
+    storage = ObjectStorage(f"{parts.scheme}://{parts.netloc}", Key(parts.path.strip("/")))
+    try:
+        storage.check_reachable()
+    except Unreachable as error:
+        raise ValueError(str(error)) from None
+    return storage

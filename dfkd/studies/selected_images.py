@@ -7,7 +7,6 @@ pseudo-classes.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from dfkd.scores import Scores
 from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
 from dfkd.studies.findings import StudyData
 from dfkd.training.probe import draw_probe
@@ -76,7 +76,7 @@ def _sheet(
     teacher, pool_digest = _digests(data, cell, storage)
     folder = recorded_memory_map(e, block, teacher, pool_digest, storage)
     images_NHWC, scores = open_memory_map(folder)
-    rows_N = _rows(e, block, scores, folder / layout.SELECTIONS)
+    rows_N = _rows(e, block, scores, layout.pack(folder.name) / layout.SELECTIONS, storage)
     return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
 
 
@@ -94,8 +94,10 @@ def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:
     return shared[0][0], shared[1][0]
 
 
-def _rows(e: Experiment, block: Block, scores: Scores, kept: Path) -> NDArray[np.int64]:
+def _rows(
+    e: Experiment, block: Block, scores: Scores, kept: Key, storage: Storage
+) -> NDArray[np.int64]:
     """Return rows_N as a run takes them; a choice that was kept is read."""
     probe_P = draw_probe(scores).rows_P
-    found = kept if kept.exists() else None
+    found = storage.below(kept) if storage.exists(kept) else None
     return rows_taken(e.selection, e.dropping, scores, probe_P, block.seed, found)

@@ -24,7 +24,7 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     )
     call = {"computed": result.computed, "reused": reused, "stopped": result.stopped}
     console.document.put("call", call)
-    folders = [compute.storage.local(key) for key in (layout.study(result.name), layout.CELLS)]
+    folders = [compute.storage.address(key) for key in (layout.study(result.name), layout.CELLS)]
     console.document.wrote(*folders, result.page)
     if result.stopped:
         console.warn(f"{result.stopped}; the same command goes on")

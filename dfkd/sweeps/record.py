@@ -53,7 +53,8 @@ def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> Sw
     if not found:
         raise ValueError(f"the sweep {name} has no trial yet: run it first")
     trials = tuple(with_curve(trial, ledger) for trial in found)
-    seen = read_view(storage.local(layout.sweep(name) / layout.OPTUNA_LOG))
+    view = layout.sweep(name) / layout.OPTUNA_LOG
+    seen = read_view(storage.local(view)) if storage.exists(view) else {}
     return SweepData(
         name=name,
         trials=trials,

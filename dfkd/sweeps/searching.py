@@ -43,7 +43,7 @@ def search_trials(
     from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
 
     storage = context.compute.storage
-    journal, view = Journal(storage, folder), storage.local(folder / layout.OPTUNA_LOG)
+    journal = Journal(storage, folder)
     note_changes(journal, context, console)
     if deterministic:
         journal.clear()
@@ -53,29 +53,30 @@ def search_trials(
             "names, other choices, or values outside their ranges), so the sampler does not see it"
         )
     batch = BATCH if deterministic else None
-    search = SweepSearch(
-        context,
-        journal,
-        view,
-        seed=seed,
-        total=trials,
-        batch=batch,
-        sampler=sampler,
-        say=console.warn,
-        run_id=run_id,
-    )
-    left = trials - sum(trial.ended for trial in journal.read())
-    if left > 0:
-        with console.progress(title, left, "trials") as advance:
-            probes = [0.0]
+    with storage.growing_file(folder / layout.OPTUNA_LOG) as view:
+        search = SweepSearch(
+            context,
+            journal,
+            view,
+            seed=seed,
+            total=trials,
+            batch=batch,
+            sampler=sampler,
+            say=console.warn,
+            run_id=run_id,
+        )
+        left = trials - sum(trial.ended for trial in journal.read())
+        if left > 0:
+            with console.progress(title, left, "trials") as advance:
+                probes = [0.0]
 
-            def note(result: dict[str, Any] | None) -> None:
-                probes.append(result["probe"] if result else 0.0)
-                advance(1, f"best probe {max(probes):.3f}")
+                def note(result: dict[str, Any] | None) -> None:
+                    probes.append(result["probe"] if result else 0.0)
+                    advance(1, f"best probe {max(probes):.3f}")
 
-            tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
-        if search.stopped:
-            raise ValueError(search.stopped)
+                tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
+            if search.stopped:
+                raise ValueError(search.stopped)
     return journal.read()
 
 

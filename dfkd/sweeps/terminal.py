@@ -28,8 +28,9 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     for line in verdict(data.confirmation) if data.confirmation else ():
         console.line(line)
     sweep = layout.sweep(data.name)
-    page = compute.storage.local(sweep / layout.REPORT / layout.PAGE)
-    written = (compute.storage.local(sweep), page, compute.storage.local(layout.CELLS))
+    address = compute.storage.address
+    page = address(sweep / layout.REPORT / layout.PAGE)
+    written = (address(sweep), page, address(layout.CELLS))
     console.document.wrote(*written)
     console.line(
         f"written to {compute.storage}: {layout.CELLS}/, {sweep}/ "

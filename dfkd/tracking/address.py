@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from dfkd.storage import Storage, layout
+from dfkd.storage.variables import variable
+
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SQLITE = "sqlite:///"
 READ_BY_URIS = re.compile(r"[?#%@]")  # signs that mean something else in a URI
@@ -36,6 +39,42 @@ def database_file(uri: str) -> Path | None:
     if not uri.startswith(SQLITE):
         return None
     return Path(unquote(uri.removeprefix(SQLITE).split("?")[0]))
+
+
+def own_database(storage: Storage) -> Path | None:
+    """Return the file of the database in a storage; None where a file has no path there."""
+    path = storage.path(layout.DATABASE)
+    return None if path is None else path.resolve()
+
+
+def tracking_uri_of(storage: Storage, uri: str | None) -> str | None:
+    """Return the URI that was given, by $MLFLOW_TRACKING_URI otherwise, or the storage's own.
+
+    None where nothing is named and the storage cannot hold a database.
+    """
+    database = own_database(storage)
+    own = None if database is None else database_uri(database)
+    return uri or variable("MLFLOW_TRACKING_URI") or own
+
+
+def required_tracking_uri(storage: Storage, uri: str | None) -> str:
+    """Return the same. ValueError in one line where there is none."""
+    found = tracking_uri_of(storage, uri)
+    if found is None:
+        raise ValueError(
+            f"MLflow needs a server beside {storage}, which cannot hold its database: name one by "
+            "--tracking-uri or MLFLOW_TRACKING_URI, such as http://HOST:5000, or a file on this "
+            "machine, such as sqlite:////home/me/runs.db"
+        )
+    return found
+
+
+def artifacts_of(storage: Storage, uri: str) -> Path:
+    """Return where the files of a database's runs lie: in the storage, or beside the database."""
+    path = storage.path(layout.ARTIFACTS)
+    if path is None:
+        path = (database_file(uri) or Path(layout.DATABASE)).parent / layout.ARTIFACTS.name
+    return path.resolve()
 
 
 def is_database(uri: str) -> bool:

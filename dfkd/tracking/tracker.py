@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import Storage, layout
 from dfkd.storage.variables import variable
-from dfkd.tracking.address import database_uri, is_database, settle, without_credentials
+from dfkd.tracking.address import (
+    artifacts_of,
+    is_database,
+    required_tracking_uri,
+    settle,
+    without_credentials,
+)
 from dfkd.tracking.failures import failures, is_refusal, of_stores
 from dfkd.tracking.origin import origin
 from dfkd.tracking.store import Parent, Store
@@ -46,8 +52,7 @@ class Tracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.storage = storage
-        database = database_uri(storage.local(layout.DATABASE).resolve())
-        self.uri = uri or variable("MLFLOW_TRACKING_URI") or database
+        self.uri = required_tracking_uri(storage, uri)
         self.experiment = experiment
         self._clock = clock
         self._warn = warn or logging.getLogger(__name__).warning
@@ -165,8 +170,8 @@ class Tracker:
 
     def _ended(self, outcome: Outcome) -> float:
         """Return when the cell was computed, also if it is written much later."""
-        record = self.storage.local(layout.cell(outcome.cell) / layout.RECORD)
-        return record.stat().st_mtime if record.exists() else time.time()
+        record = self.storage.walk(layout.cell(outcome.cell) / layout.RECORD)
+        return next((entry.modified for entry in record), time.time())
 
     def _soon(self, work: Callable[[Store], None]) -> None:
         self._waiting.append(work)
@@ -188,7 +193,7 @@ class Tracker:
 
         try:
             self._store = self._store or Store(
-                self.uri, self.experiment, self.storage.local(layout.ARTIFACTS).resolve()
+                self.uri, self.experiment, artifacts_of(self.storage, self.uri)
             )
             self._experiment_id = self._store.experiment_id
             result = work(self._store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,11 @@ from dfkd.models.teachers import TrainedNetwork, accuracy
 from dfkd.scores import Scorer, Scores, missing_shards, score_shard
 from dfkd.scores.bn_distance import BN_DISTANCES, bn_distances, check_has_statistics
 from dfkd.scores.disk_space import Need, need
-from dfkd.scores.memory_map import open_memory_map, write_memory_map
+from dfkd.scores.memory_map import memory_map_here, open_memory_map, write_memory_map
 from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
-from dfkd.storage import FolderStorage, Storage, layout
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 from dfkd.training.own_losses import check_own_losses
 from dfkd.training.probe import Probe, draw_probe
 
@@ -34,7 +34,7 @@ class Inputs:
     """What a run reads: the pool's images, the teacher's answers to them, and the probe's rows.
 
     Arrays may be memory maps of what is larger than memory. validation: only looked at, nothing is
-    chosen by it. teacher: for what asks it more than its cached answers. selections: the folder
+    chosen by it. teacher: for what asks it more than its cached answers. selections: the storage
     where choices from these scores are kept.
     """
 
@@ -43,7 +43,7 @@ class Inputs:
     probe: Probe
     validation: Split | None
     teacher: TrainedNetwork | None = None
-    selections: Path | None = None
+    selections: Storage | None = None
 
     def scores_for(self, selection: Selection, task: Task, device: str = "cpu") -> Scores:
         """Return the scores with what the rule reads beside the teacher's answers.
@@ -59,7 +59,7 @@ class Inputs:
         """Read them, or put them there: where two processes compute them, both read the first's."""
         if self.selections is None:
             return bn_distances(self._present_teacher(), self.images_NHWC, task, device)
-        kept, key = FolderStorage(self.selections), PurePosixPath(BN_DISTANCES)
+        kept, key = self.selections, Key(BN_DISTANCES)
         if not kept.exists(key):
             file = io.BytesIO()
             np.save(file, bn_distances(self._present_teacher(), self.images_NHWC, task, device))
@@ -188,21 +188,27 @@ def check_space(source: InputSource, storage: Storage) -> Need:
 
 @dataclass(frozen=True, kw_only=True)
 class MappedInputs:
-    """Inputs as they travel to a worker: where the arrays lie, and what is small."""
+    """Inputs as they travel to a worker: by what the arrays are known, and what is small."""
 
-    folder: Path
+    key: Key
+    storage: Storage
+    source: InputSource
     validation: Split | None
-    teacher: TrainedNetwork
 
     def open(self) -> Inputs:
-        images_NHWC, scores = open_memory_map(self.folder)
+        """Map the arrays, which are made on this node where they are not here yet."""
+        source = self.source
+        folder = memory_map_here(
+            self.key, self.storage, source.teacher.digest, source.pool, source.task, source.cache
+        )
+        images_NHWC, scores = open_memory_map(folder)
         return Inputs(
             images_NHWC=images_NHWC,
             scores=scores,
             probe=draw_probe(scores),
             validation=self.validation,
-            teacher=self.teacher,
-            selections=self.folder / layout.SELECTIONS,
+            teacher=source.teacher,
+            selections=self.storage.below(self.key / layout.SELECTIONS),
         )
 
 
@@ -214,7 +220,12 @@ def memory_map_of(source: InputSource, storage: Storage) -> MappedInputs:
     folder = write_memory_map(
         storage, source.teacher.digest, source.pool, source.task, source.cache
     )
-    return MappedInputs(folder=folder, validation=source.task.validation(), teacher=source.teacher)
+    return MappedInputs(
+        key=layout.pack(folder.name),
+        storage=storage,
+        source=source,
+        validation=source.task.validation(),
+    )
 
 
 def load(source: InputSource, storage: Storage) -> Inputs:

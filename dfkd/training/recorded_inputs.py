@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles
 from dfkd.experiment import Experiment
-from dfkd.scores.memory_map import memory_map_folder, open_memory_map
+from dfkd.scores import missing_shards
+from dfkd.scores.memory_map import memory_map_here, memory_map_key, open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.training.probe import draw_probe
@@ -43,12 +44,14 @@ def recorded_memory_map(
     e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Storage
 ) -> Path:
     """Return the folder of the arrays that a cell was computed from. Absent where it is gone."""
-    folder = memory_map_folder(
-        storage, teacher, _pool(e, block, pool_digest, storage), e.task, e.cache
-    )
-    if not folder.exists():
+    pool = _pool(e, block, pool_digest, storage)
+    key = memory_map_key(teacher, pool, e.task, e.cache)
+    if not storage.exists(key):
         raise Absent(GONE)
-    return folder
+    is_here = storage.cache_path(key).exists()
+    if not is_here and missing_shards(storage, teacher, pool, e.task, e.cache):
+        raise Absent(GONE)
+    return memory_map_here(key, storage, teacher, pool, e.task, e.cache)
 
 
 def _pool(e: Experiment, block: Block, digest: str, storage: Storage) -> PoolFiles:

@@ -111,7 +111,7 @@ def test_a_cell_that_is_not_there_is_left_out_and_one_that_failed_is_errored(
     record = write_study(tmp_path, "parts", STUDY, {})
     gone, failed = record.cells["without implicit"][2:]
     for cell in (gone, failed):
-        shutil.rmtree(Ledger(FolderStorage(tmp_path)).folder(cell))
+        shutil.rmtree(Path(Ledger(FolderStorage(tmp_path)).address(cell)))
     (tmp_path / "studies" / "parts" / "study.json").write_text(
         replace(record, errors={failed: "killed"}).text()
     )

@@ -254,7 +254,7 @@ def test_pools_of_other_files_or_shares_lie_apart(tmp_path: Path) -> None:
     pools = [
         WildGarments(rows=100, task=task, share=share) for task in tasks for share in (0.2, 0.3)
     ]
-    assert len({pool.folder(SHAPE, FolderStorage(tmp_path)) for pool in pools}) == 4
+    assert len({pool.place(SHAPE) for pool in pools}) == 4
     assert len({pool.files(SHAPE, FolderStorage(tmp_path)).digest for pool in pools}) == 4
 
 

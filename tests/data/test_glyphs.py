@@ -109,7 +109,7 @@ def test_other_sizes_and_three_equal_channels():
 
 def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("dfkd.data.pools.glyphs.ROWS_PER_SHARD", 50)
-    pool, folder = Glyphs(rows=220), Glyphs(rows=220).folder(SHAPE, FolderStorage(tmp_path))
+    pool, folder = Glyphs(rows=220), tmp_path / Glyphs(rows=220).place(SHAPE)
     kept, cut, damaged = (
         pool.make_shard(index, SHAPE, FolderStorage(tmp_path)).path for index in (4, 0, 1)
     )

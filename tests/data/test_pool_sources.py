@@ -111,7 +111,7 @@ def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monk
     whole = pool.files(SHAPE, FolderStorage(tmp_path / "whole"))
     work = pool.builder(SHAPE, FolderStorage(tmp_path / "parts"))
     work.make(2)
-    made = {path: path.stat().st_mtime_ns for path in work.folder.glob("*-0000.parquet")}
+    made = {path: path.stat().st_mtime_ns for path in work.folder.root.glob("*-0000.parquet")}
     assert list(next(work.rounds())) == [0, 1]
     files = pool.files(SHAPE, FolderStorage(tmp_path / "parts"))
     assert files.digest == whole.digest

@@ -27,10 +27,10 @@ def test_a_folder_of_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds something else: name another folder with --out"):
-        is_export_of(tmp_path, "any")
+        is_export_of(FolderStorage(tmp_path), "any")
     with pytest.raises(ValueError, match="holds the student of the cell"):
-        is_export_of(exported[0], "another")
-    assert not is_export_of(tmp_path / "new", "any")
+        is_export_of(FolderStorage(exported[0]), "another")
+    assert not is_export_of(FolderStorage(tmp_path / "new"), "any")
 
 
 def test_an_unknown_cell_is_one_line_with_the_nearest(
@@ -130,7 +130,7 @@ def test_an_export_that_does_not_agree_leaves_nothing(
             student,
             outcome,
             FolderStorage(storage),
-            tmp_path / "exports" / "one",
+            FolderStorage(tmp_path / "exports" / "one"),
             Console(quiet=True),
         )
     assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before

@@ -11,6 +11,7 @@ from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Prototype, Rand
 from dfkd.method.selection.budget import Budget
 from dfkd.method.selection.selecting import columns_of, select
 from dfkd.scores import Scores, scores_of
+from dfkd.storage import FolderStorage
 from dfkd.training.probe import probe_rows
 
 
@@ -53,13 +54,16 @@ def test_only_the_columns_asked_for_of_the_rows_that_are_kept(scores):
 
 def test_a_choice_is_made_once(scores, tmp_path: Path):
     probe_P = probe_rows(7000)
-    first = select(Balanced(ratio=0.2), scores, probe_P, 3, tmp_path)
+    first = select(Balanced(ratio=0.2), scores, probe_P, 3, FolderStorage(tmp_path))
     (file,) = tmp_path.iterdir()
     np.save(file, first[:5])
-    assert select(Balanced(ratio=0.2), scores, probe_P, 3, tmp_path).tolist() == first[:5].tolist()
-    select(Balanced(ratio=0.3), scores, probe_P, 3, tmp_path)
-    select(Random(ratio=0.2), scores, probe_P, 3, tmp_path)
-    select(Random(ratio=0.2), scores, probe_P, 4, tmp_path)
+    assert (
+        select(Balanced(ratio=0.2), scores, probe_P, 3, FolderStorage(tmp_path)).tolist()
+        == first[:5].tolist()
+    )
+    select(Balanced(ratio=0.3), scores, probe_P, 3, FolderStorage(tmp_path))
+    select(Random(ratio=0.2), scores, probe_P, 3, FolderStorage(tmp_path))
+    select(Random(ratio=0.2), scores, probe_P, 4, FolderStorage(tmp_path))
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -75,5 +79,5 @@ class FirstRows(Budget):
 
 @pytest.mark.parametrize("rule", [FirstRows(rows=5), Dynamic(rule=FirstRows(rows=5))])
 def test_the_choice_of_an_own_rule_is_never_read_again(rule, scores, tmp_path: Path):
-    assert len(select(rule, scores, probe_rows(7000), 3, tmp_path)) == 5
+    assert len(select(rule, scores, probe_rows(7000), 3, FolderStorage(tmp_path))) == 5
     assert list(tmp_path.iterdir()) == []

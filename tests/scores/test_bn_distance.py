@@ -86,7 +86,7 @@ def test_they_are_computed_once_beside_the_choices_and_read_again(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = BatchNormNearest(rows=40)
-    given = replace(inputs, selections=tmp_path / "selections")
+    given = replace(inputs, selections=FolderStorage(tmp_path / "selections"))
     first = run_of(replace(small_experiment(), selection=rule), given)
     names = {path.name for path in (tmp_path / "selections").iterdir()}
     assert BN_DISTANCES in names and len(names) == 2
@@ -99,7 +99,7 @@ def test_they_are_computed_once_beside_the_choices_and_read_again(
 
 def test_where_nothing_is_kept_they_are_the_same(inputs: Inputs, tmp_path: Path) -> None:
     experiment = replace(small_experiment(), selection=BatchNormNearest(rows=40))
-    kept = run_of(experiment, replace(inputs, selections=tmp_path))
+    kept = run_of(experiment, replace(inputs, selections=FolderStorage(tmp_path)))
     assert kept.rows_N.tolist() == run_of(experiment, inputs).rows_N.tolist()
 
 

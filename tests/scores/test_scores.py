@@ -27,7 +27,7 @@ from dfkd.scores import (
     score_shard,
     scores_of,
 )
-from dfkd.storage import FolderStorage
+from dfkd.storage import FolderStorage, file_at
 
 TASK = Digits()
 NAMES = [  # what score files hold
@@ -48,12 +48,9 @@ def pool(tmp_path_factory) -> PoolFiles:
 
 
 def scored(pool: PoolFiles, source, storage: Path) -> Scores:
-    return read_scores(
-        [
-            score_shard(FolderStorage(storage), Scorer(source.teacher, TASK), shard)
-            for shard in pool.shards
-        ]
-    )
+    where = FolderStorage(storage)
+    files = [score_shard(where, Scorer(source.teacher, TASK), shard) for shard in pool.shards]
+    return read_scores([file.path for file in files])
 
 
 def equal(one: Scores, other: Scores) -> bool:
@@ -168,7 +165,7 @@ def test_the_same_shard_and_teacher_elsewhere_have_the_same_scores(pool, source,
         for name in "ab"
     )
     assert one.relative_to(tmp_path / "a") == other.relative_to(tmp_path / "b")
-    moved = replace(pool.shards[0], path=tmp_path / "moved")
+    moved = replace(pool.shards[0], file=file_at(tmp_path / "moved"))
     assert score_path(FolderStorage(tmp_path / "a"), source.teacher.digest, moved, TASK) == one
 
 
@@ -203,7 +200,7 @@ def test_the_same_weights_with_another_stride_have_other_scores(
         for stride in (1, 2)
     ]
     first, second = (
-        read_scores([score_shard(FolderStorage(tmp_path), Scorer(t, TASK), pool.shards[1])])
+        read_scores([score_shard(FolderStorage(tmp_path), Scorer(t, TASK), pool.shards[1]).path])
         for t in teachers
     )
     assert not equal(first, second)

@@ -1,4 +1,4 @@
-"""A lease's place, other processes that hold it, and a clock."""
+"""A lease's place, other processes that hold it, a clock, and an object store."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def files(ledger: Ledger) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(ledger.folder(CELL).iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(Path(ledger.address(CELL)).iterdir())}
 
 
 # ---- outcomes
@@ -103,7 +103,7 @@ def test_a_pruned_record_is_replaced_by_one_that_went_further_only(ledger):
 @pytest.mark.parametrize("damage", ["emptied", "cut off", "overwritten", "removed"])
 def test_a_damaged_record_counts_as_none_and_is_written_again(ledger, name, damage):
     ledger.write(FINISHED, WEIGHTS)
-    path = ledger.folder(CELL) / name
+    path = Path(ledger.address(CELL)) / name
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(
         {"emptied": b"", "cut off": half, "overwritten": b"\xff" * 100, "removed": b""}[damage]
@@ -118,13 +118,13 @@ def test_a_damaged_record_counts_as_none_and_is_written_again(ledger, name, dama
 @pytest.mark.parametrize("record", [None, [], 3, {}, {"cell": CELL}, {"unknown": 1}])
 def test_a_record_of_another_kind_counts_as_none(ledger, record):
     ledger.write(FINISHED, WEIGHTS)
-    write_json(ledger.folder(CELL) / "record.json", record)
+    write_json(Path(ledger.address(CELL)) / "record.json", record)
     assert ledger.read(CELL) is None
 
 
 def test_the_record_is_written_last(ledger, monkeypatch):
     """A process that dies in between leaves no record."""
-    monkeypatch.setattr(FolderStorage, "write_json", _dies)
+    monkeypatch.setattr(FolderStorage, "put_if_absent", _dies)
     with pytest.raises(KeyboardInterrupt):
         ledger.write(FINISHED, WEIGHTS)
     assert set(files(ledger)) == {"curve.parquet", "student.safetensors"}
@@ -141,7 +141,7 @@ def test_the_test_metric_is_added_to_the_others(ledger):
     ledger.write_test(CELL, 0.75)
     assert ledger.read(CELL) == replace(FINISHED, metrics=FINISHED.metrics | {"test": 0.75})
     assert files(ledger)["record.json"] == before
-    (ledger.folder(CELL) / "test.json").write_text("")  # damaged: read again
+    (Path(ledger.address(CELL)) / "test.json").write_text("")  # damaged: read again
     assert ledger.read(CELL) == FINISHED
 
 
@@ -162,13 +162,13 @@ def test_checkpoints_come_back_and_go_with_the_record(ledger):
 @pytest.mark.parametrize("size", [0, 10, 500])
 def test_a_damaged_checkpoint_counts_as_none(ledger, size):
     ledger.checkpoint(CELL, {"run": {"weights": torch.ones(1000)}})
-    path = ledger.folder(CELL) / "checkpoint.pt"
+    path = Path(ledger.address(CELL)) / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:size])
     assert ledger.restore(CELL) is None
 
 
 def test_a_checkpoint_runs_no_code(ledger):
-    path = ledger.folder(CELL) / "checkpoint.pt"
+    path = Path(ledger.address(CELL)) / "checkpoint.pt"
     path.parent.mkdir(parents=True)
     torch.save({"run": os.getcwd}, path)
     assert ledger.restore(CELL) is None
@@ -177,7 +177,7 @@ def test_a_checkpoint_runs_no_code(ledger):
 def test_an_error_is_no_record(ledger):
     ledger.write_error(CELL, "out of memory")
     assert ledger.read(CELL) is None
-    assert (ledger.folder(CELL) / "error.txt").read_text() == "out of memory\n"
+    assert (Path(ledger.address(CELL)) / "error.txt").read_text() == "out of memory\n"
 
 
 # ---- files

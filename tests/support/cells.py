@@ -13,7 +13,8 @@ def everything(storage: Path) -> dict[Path, int]:
 
 
 def student(storage: Path, job: Job) -> bytes:
-    return (Ledger(FolderStorage(storage)).folder(job.name) / "student.safetensors").read_bytes()
+    folder = Path(Ledger(FolderStorage(storage)).address(job.name))
+    return (folder / "student.safetensors").read_bytes()
 
 
 def told(outcome: Outcome) -> Outcome:
@@ -22,4 +23,4 @@ def told(outcome: Outcome) -> Outcome:
 
 
 def files(storage: Path, job: Job) -> set[str]:
-    return {path.name for path in Ledger(FolderStorage(storage)).folder(job.name).iterdir()}
+    return {path.name for path in Path(Ledger(FolderStorage(storage)).address(job.name)).iterdir()}

@@ -14,6 +14,7 @@ from dfkd.inspection.fitness import Choice, ClassFit, Copies, Fitness, Profile
 from dfkd.inspection.inspecting import Found, Subject, inspect_parts
 from dfkd.scores import scores_of
 from dfkd.seeding import Block
+from dfkd.storage import file_at
 from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource
 from dfkd.training.probe import draw_probe
@@ -57,7 +58,7 @@ def made(source: InputSource, folder: Path) -> tuple[InputSource, Inputs]:
     of_seven = np.setdiff1d(np.flatnonzero(label_N == 7), probe.rows_P)
     logits[of_seven[4:]] *= UNSURE / SURE
     scores = scores_of(np.arange(ROWS), logits, scores.features_ND)
-    set_aside = SetAside(folder / "rejected.parquet", (("truncated", 3),))
+    set_aside = SetAside(file_at(folder / "rejected.parquet"), (("truncated", 3),))
     pool = PoolFiles((write_shard(folder / "a.parquet", np.arange(ROWS), images),), set_aside)
     validation = source.task.validation()
     inputs = Inputs(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dfkd.storage import FolderStorage
+from dfkd.storage import Storage
 from dfkd.storage.layout import Key
 from dfkd.storage.lease import LEASE_S
 
@@ -23,6 +25,15 @@ import sys, time
 from pathlib import Path
 from dfkd.storage.file_lease import FileLease
 lease = FileLease(Path(sys.argv[1]))
+print(lease.acquire(), flush=True)
+time.sleep(600)
+"""
+
+
+STORAGE_HOLDER = """
+import base64, pickle, sys, time
+storage, key = pickle.loads(base64.b64decode(sys.argv[1]))
+lease = storage.lease(key)
 print(lease.acquire(), flush=True)
 time.sleep(600)
 """
@@ -67,6 +78,28 @@ def start_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
 
 
-def first_to_put(root: Path, key: Key, content: bytes) -> bool:
-    """Put into a folder, in a process that is started for it: its module is light."""
-    return FolderStorage(root).put_if_absent(key, content)
+def first_to_put(storage: Storage, key: Key, content: bytes) -> bool:
+    """Put into a storage, in a process that is started for it: its module is light."""
+    return storage.put_if_absent(key, content)
+
+
+class StorageHolder:
+    """Another process that tries to get a lease of a storage and then does nothing."""
+
+    def __init__(self, storage: Storage, key: Key) -> None:
+        sent = base64.b64encode(pickle.dumps((storage, key))).decode()
+        command = [sys.executable, "-c", STORAGE_HOLDER, sent]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert self.process.stdout is not None
+        self.got_it = self.process.stdout.readline() == "True\n"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> StorageHolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()

@@ -16,8 +16,8 @@ class Restless(Noise):
 
     def files(self, image_shape, storage, draw=0):
         images = np.random.default_rng().integers(0, 256, (9, *image_shape), np.uint8)
-        path = storage.local(layout.pool("noise")) / "0.parquet"
-        return PoolFiles((write_shard(path, np.arange(9), images),))
+        file = storage.file(layout.pool("noise") / "0.parquet")
+        return PoolFiles((write_shard(file, np.arange(9), images),))
 
 
 class Alike(Noise):
@@ -25,8 +25,8 @@ class Alike(Noise):
 
     def files(self, image_shape, storage, draw=0):
         images = np.zeros((9, *image_shape), np.uint8)
-        path = storage.local(layout.pool("noise")) / "0.parquet"
-        return PoolFiles((write_shard(path, np.zeros(9, int), images),))
+        file = storage.file(layout.pool("noise") / "0.parquet")
+        return PoolFiles((write_shard(file, np.zeros(9, int), images),))
 
 
 class Unlabelled(Bright):

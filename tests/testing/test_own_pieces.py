@@ -26,12 +26,12 @@ class Noise(BasePool):
     version: ClassVar[int] = 1
 
     def files(self, image_shape, storage, draw=0) -> PoolFiles:
-        path = storage.local(layout.pool(f"noise-{self.rows}-{draw}")) / "0.parquet"
-        if not path.exists():
+        file = storage.file(layout.pool(f"noise-{self.rows}-{draw}") / "0.parquet")
+        if not file.exists():
             rng = np.random.default_rng(draw)
             images = rng.integers(0, 256, (self.rows, *image_shape), np.uint8)
-            write_shard(path, np.arange(self.rows), images)
-        return PoolFiles((written_shard(path),))
+            write_shard(file, np.arange(self.rows), images)
+        return PoolFiles((written_shard(file),))
 
 
 @dataclass(frozen=True, kw_only=True)

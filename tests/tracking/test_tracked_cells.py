@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mlflow_records import Record, outcome
@@ -62,7 +63,7 @@ def test_commits_and_the_code_of_own_classes_are_tags_and_come_back(record: Reco
 def test_the_times_are_those_of_the_computation(record: Record) -> None:
     cell = outcome("timed")
     Ledger(FolderStorage(record.storage)).write(cell, None)
-    kept = Ledger(FolderStorage(record.storage)).folder("timed") / "record.json"
+    kept = Path(Ledger(FolderStorage(record.storage)).address("timed")) / "record.json"
     os.utime(kept, (1_700_000_000, 1_700_000_000))
     record.cell(cell)
     run = record.run(cell)

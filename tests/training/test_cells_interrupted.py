@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_costs_time_only(job, inputs, tmp_path, monkeypatch
     first = Computation(job, inputs, Ledger(FolderStorage(tmp_path)))
     first.advance()
     first.close()
-    (Ledger(FolderStorage(tmp_path)).folder(job.name) / "checkpoint.pt").write_bytes(b"half")
+    (Path(Ledger(FolderStorage(tmp_path)).address(job.name)) / "checkpoint.pt").write_bytes(b"half")
     assert compute(job, inputs, FolderStorage(tmp_path)).state == "finished"
     assert steps == [*range(5), *range(20)]
 
@@ -129,7 +129,9 @@ def test_a_damaged_checkpoint_costs_time_only(job, inputs, tmp_path, monkeypatch
 def test_a_damaged_record_is_computed_again(job, inputs, tmp_path, steps):
     first = compute(job, inputs, FolderStorage(tmp_path))
     weights = student(tmp_path, job)
-    (Ledger(FolderStorage(tmp_path)).folder(job.name) / "record.json").write_text('{"cell": ')
+    (Path(Ledger(FolderStorage(tmp_path)).address(job.name)) / "record.json").write_text(
+        '{"cell": '
+    )
     assert told(compute(job, inputs, FolderStorage(tmp_path))) == told(first)
     assert len(steps) == 40
     assert student(tmp_path, job) == weights

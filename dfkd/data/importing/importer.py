@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,15 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected
 from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
-from dfkd.data.importing.records import entry_of, entry_without_repeats, intact, shard_of
+from dfkd.data.importing.records import entry_of, entry_without_repeats, intact, shard_of, sizes_in
 from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.importing.repeats import Repeats, find_repeats
 from dfkd.data.importing.rows import Rows, readable_images
 from dfkd.data.importing.samples import note, several_images
 from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
 from dfkd.data.importing.sources import Source, shown
-from dfkd.storage import layout
-from dfkd.storage.files import write_json
+from dfkd.storage import Storage, StoredFile, layout
+from dfkd.storage.layout import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class Importer(PoolBuilder):
 
     source: Source
     keys: tuple[str, ...]
-    folder: Path
+    folder: Storage
     image_shape: ImageShape
     most_pixels: int
     most_rejected: float
@@ -49,10 +48,10 @@ class Importer(PoolBuilder):
     def rounds(self) -> Iterator[Sequence[int | Repeats]]:
         if self._manifest() is not None:
             return
-        yield [part for part in range(len(self.keys)) if self._record(part) is None]
-        yield [
-            repeats for repeats in self._repeats()[0] if not (self.folder / repeats.rest).is_file()
-        ]
+        sizes = sizes_in(self.folder)
+        yield [part for part in range(len(self.keys)) if self._record(part, sizes) is None]
+        there = sizes_in(self.folder)
+        yield [repeats for repeats in self._repeats()[0] if repeats.rest not in there]
 
     def make(self, step: int | Repeats) -> None:
         if isinstance(step, Repeats):
@@ -98,17 +97,17 @@ class Importer(PoolBuilder):
         if len(rows):
             shards.append(rows.write(self._shard(part, len(shards))))
         key = self.keys[part]
-        write_rejects(self.folder / layout.part_rejects(key), rejects)
+        write_rejects(self.folder.file(layout.part_rejects(key)), rejects)
         counts = Counter(reason for _, reason, _ in rejects)
         record = {"shards": [entry_of(shard) for shard in shards], "counts": counts}
         record |= {"together": several_images(names)} if self.by_sample else {}
-        write_json(self.folder / layout.part_record(key), record)
+        self.folder.write_json(Key(layout.part_record(key)), record)
 
-    def _shard(self, part: int, index: int) -> Path:
-        return self.folder / layout.imported_shard(self.keys[part], index)
+    def _shard(self, part: int, index: int) -> StoredFile:
+        return self.folder.file(layout.imported_shard(self.keys[part], index))
 
-    def _record(self, part: int) -> dict[str, Any] | None:
-        return intact(self.folder / layout.part_record(self.keys[part]))
+    def _record(self, part: int, sizes: Mapping[str, int]) -> dict[str, Any] | None:
+        return intact(self.folder, layout.part_record(self.keys[part]), sizes)
 
     # ---- all parts
 
@@ -117,18 +116,18 @@ class Importer(PoolBuilder):
         return hashlib.sha256("".join(self.keys).encode()).hexdigest()[:20]
 
     @property
-    def _rejected(self) -> Path:
-        return self.folder / layout.pool_rejects(self._key)
-
-    @property
-    def _manifest_path(self) -> Path:
-        return self.folder / layout.pool_manifest(self._key)
+    def _rejected(self) -> StoredFile:
+        return self.folder.file(layout.pool_rejects(self._key))
 
     def _manifest(self) -> dict[str, Any] | None:
-        return intact(self._manifest_path) if self._rejected.is_file() else None
+        sizes = sizes_in(self.folder)
+        if self._rejected.name not in sizes:
+            return None
+        return intact(self.folder, layout.pool_manifest(self._key), sizes)
 
     def _records(self) -> list[dict[str, Any]]:
-        records = [self._record(part) for part in range(len(self.keys))]
+        sizes = sizes_in(self.folder)
+        records = [self._record(part, sizes) for part in range(len(self.keys))]
         return [record for record in records if record is not None]
 
     def _write_manifest(self) -> dict[str, Any]:
@@ -144,11 +143,11 @@ class Importer(PoolBuilder):
         for record in records:
             counts.update(record["counts"])
             together.update(record.get("together", {}))
-        parts = (self.folder / layout.part_rejects(key) for key in self.keys)
+        parts = (self.folder.file(layout.part_rejects(key)) for key in self.keys)
         join_rejects(self._rejected, parts, rejects)
         manifest = {"shards": [entry for entry in entries if entry["rows"]], "counts": counts}
         manifest |= {"together": together} if together else {}
-        write_json(self._manifest_path, manifest)
+        self.folder.write_json(Key(layout.pool_manifest(self._key)), manifest)
         return manifest
 
     def _repeats(self) -> tuple[list[Repeats], list[Reject]]:
@@ -156,9 +155,10 @@ class Importer(PoolBuilder):
         return find_repeats(self.folder, names)
 
     def _leave_out(self, repeats: Repeats) -> None:
-        path = self.folder / repeats.shard
+        path = self.folder.file(repeats.shard).path
         row_id_N, images_NHWC = read_shard(path, self.image_shape)
         keep = np.setdiff1d(np.arange(len(row_id_N)), repeats.rows)
         known = pq.read_table(path, columns=["name", "content"]).take(keep).combine_chunks()
         columns = {name: known[name].combine_chunks() for name in known.column_names}
-        write_shard(self.folder / repeats.rest, row_id_N[keep], images_NHWC[keep], columns=columns)
+        rest = self.folder.file(repeats.rest)
+        write_shard(rest, row_id_N[keep], images_NHWC[keep], columns=columns)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from dfkd.data.importing.shards import Shard, written_shard
+from dfkd.storage import Storage, layout
+from dfkd.storage.layout import Key
 
 
 def entry_of(shard: Shard) -> dict[str, Any]:
     """Return what a record says of a shard."""
     return {
-        "file": shard.path.name,
+        "file": shard.file.name,
         "digest": shard.digest,
         "rows": shard.rows,
-        "bytes": shard.path.stat().st_size,
+        "bytes": shard.file.entry().bytes,
     }
 
 
-def shard_of(entry: dict[str, Any], folder: Path) -> Shard:
+def shard_of(entry: dict[str, Any], folder: Storage) -> Shard:
     """Return the shard that an entry of a record in this folder stands for."""
-    return Shard(folder / entry["file"], entry["digest"], entry["rows"])
+    return Shard(folder.file(entry["file"]), entry["digest"], entry["rows"])
 
 
 def entry_without_repeats(
-    folder: Path, entry: dict[str, Any], rest: dict[str, str]
+    folder: Storage, entry: dict[str, Any], rest: dict[str, str]
 ) -> dict[str, Any]:
     """Return the entry of the shard, or of the file that has what is left of it.
 
@@ -33,16 +34,26 @@ def entry_without_repeats(
     """
     if entry["file"] not in rest:
         return entry
-    return entry_of(written_shard(folder / rest[entry["file"]]))
+    return entry_of(written_shard(folder.file(rest[entry["file"]])))
 
 
-def intact(path: Path) -> dict[str, Any] | None:
-    """Return a record, or None unless all shards that it names are there in their size."""
-    if not path.is_file():
+def sizes_in(folder: Storage) -> dict[str, int]:
+    """Return the bytes of all files directly in a folder, by name: one look for many shards."""
+    return {str(entry.key): entry.bytes for entry in folder.walk(layout.ROOT)}
+
+
+def intact(
+    folder: Storage, record: str, sizes: Mapping[str, int] | None = None
+) -> dict[str, Any] | None:
+    """Return a record, or None unless all shards that it names are there in their size.
+
+    sizes: what `sizes_in` has said of the folder, where several records are looked at.
+    """
+    there = sizes_in(folder) if sizes is None else sizes
+    if record not in there:
         return None
-    written: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    written: dict[str, Any] = folder.read_json(Key(record))
     for entry in written["shards"]:
-        shard = path.parent / entry["file"]
-        if not shard.is_file() or shard.stat().st_size != entry["bytes"]:
+        if there.get(entry["file"]) != entry["bytes"]:
             return None
     return written

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfkd.storage.files import replace_file
+from dfkd.storage import StoredFile
 
 Reject = tuple[str, str, str]  # name, reason, detail
 SCHEMA = pa.schema([("name", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
@@ -24,9 +24,14 @@ class SetAside:
     note: what else people should know of the images, in words that begin with ";"; mostly "".
     """
 
-    path: Path
+    file: StoredFile
     counts: tuple[tuple[str, int], ...]
     note: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where the table can be read on this machine."""
+        return self.file.path
 
     def line(self, rows: int) -> str:
         """Return a line for people; rows: those that are used."""
@@ -34,7 +39,7 @@ class SetAside:
             return f"pool: {rows} images, none set aside{self.note}"
         return (
             f"pool: {rows} images, {sum(count for _, count in self.counts)} set aside "
-            f"({self.why}): {self.path}{self.note}"
+            f"({self.why}): {self.file}{self.note}"
         )
 
     @property
@@ -54,25 +59,27 @@ class SetAside:
         rule = f"more than {most_rejected=:g} allows" if rows else "so there is no image"
         raise ValueError(
             f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): "
-            f"{self.path} names each; mend them, or name another pool"
+            f"{self.file} names each; mend them, or name another pool"
         )
 
 
-def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+def write_rejects(file: StoredFile, rejects: Sequence[Reject]) -> None:
     """Write a table of rejects, whole or not at all."""
-    replace_file(path, lambda half: pq.write_table(_table(rejects), half))
+    file.replace(lambda half: pq.write_table(_table(rejects), half))
 
 
-def join_rejects(path: Path, parts: Iterable[Path], more: Sequence[Reject] = ()) -> None:
+def join_rejects(
+    file: StoredFile, parts: Iterable[StoredFile], more: Sequence[Reject] = ()
+) -> None:
     """Write several tables and some rows more as one, table by table: there may be millions."""
 
     def write(half: Path) -> None:
         with pq.ParquetWriter(half, SCHEMA, compression="zstd") as writer:
             for part in parts:
-                writer.write_table(pq.read_table(part))
+                writer.write_table(pq.read_table(part.path))
             writer.write_table(_table(more))
 
-    replace_file(path, write)
+    file.replace(write)
 
 
 def _table(rejects: Sequence[Reject]) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.importing.rejects import Reject
-from dfkd.storage import layout
+from dfkd.storage import Storage, layout
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Repeats:
         return layout.shard_without_repeats(self.shard, told_apart)
 
 
-def find_repeats(folder: Path, shards: Sequence[str]) -> tuple[list[Repeats], list[Reject]]:
+def find_repeats(folder: Storage, shards: Sequence[str]) -> tuple[list[Repeats], list[Reject]]:
     """Return the repeats of each shard, and what the table of rejects says of them.
 
     It takes 16 bytes of memory a row, and the names of those in some shards.
     """
     if not shards:
         return [], []
-    parts = [_columns(folder / shard) for shard in shards]
+    parts = [_columns(folder.file(shard).path) for shard in shards]
     start_S = np.cumsum([0, *(len(part[0]) for part in parts)])
     row_id_N, content_N = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     row_R, first_R, same_id_R = repeated(row_id_N, content_N)
@@ -89,13 +89,14 @@ def _columns(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 class _Names:
     """Names of rows by their place in the pool, read shard by shard when they are asked for."""
 
-    def __init__(self, folder: Path, shards: Sequence[str], start_S: NDArray[np.int64]) -> None:
+    def __init__(self, folder: Storage, shards: Sequence[str], start_S: NDArray[np.int64]) -> None:
         self.folder, self.shards, self.start_S = folder, shards, start_S
         self.read: dict[int, list[str]] = {}
 
     def __getitem__(self, row: int) -> str:
         index = int(np.searchsorted(self.start_S, row, side="right")) - 1
         if index not in self.read:
-            table = pq.read_table(self.folder / self.shards[index], columns=["name"])
+            path = self.folder.file(self.shards[index]).path
+            table = pq.read_table(path, columns=["name"])
             self.read[index] = table["name"].to_pylist()
         return self.read[index][row - int(self.start_S[index])]

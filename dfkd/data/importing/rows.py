@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from PIL import Image
 from dfkd.data.images.decoding import ImageShape, Rejected, decode, fitted
 from dfkd.data.importing.shards import Shard, write_shard
 from dfkd.data.importing.sources import Item, rows_per_shard, shown
+from dfkd.storage import StoredFile
 
 
 class Rows:
@@ -46,14 +46,14 @@ class Rows:
         self.contents.append(_content_hash(content))
         self.names.append(shown(item.name))
 
-    def write(self, path: Path) -> Shard:
+    def write(self, file: StoredFile) -> Shard:
         """Write the rows as a shard, and begin the next one."""
         columns = {
             "name": pa.array(self.names, pa.string()),
             "content": pa.array(self.contents, pa.int64()),
         }
         shard = write_shard(
-            path, np.array(self.row_ids, np.int64), np.stack(self.images), columns=columns
+            file, np.array(self.row_ids, np.int64), np.stack(self.images), columns=columns
         )
         self._clear()
         return shard

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape as ImageShape
 from dfkd.data.importing.rejects import SetAside
-from dfkd.storage.files import replace_file
+from dfkd.storage import StoredFile, file_at
+from dfkd.storage.storage import DAMAGED, Damaged
 
 ROW_ID_STRIDE = 2**32
 ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not load the whole
@@ -34,9 +35,28 @@ ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not
 class Shard:
     """One file of a pool and how many rows it has."""
 
-    path: Path
+    file: StoredFile
     digest: str  # of pixels, row ids and their shape; not of the path or the compression
     rows: int
+
+    @property
+    def path(self) -> Path:
+        """Where the file can be read on this machine."""
+        return self.file.path
+
+    def read(self, image_shape: ImageShape) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return row ids [N] and raw pixels [N, H, W, C], as `read_shard` does.
+
+        Raises Damaged, a ValueError in one line, where they are not those that were written.
+        """
+        path = self.path
+        try:
+            row_id_N, images_NHWC = read_shard(path, image_shape)
+        except OSError as error:  # what is compressed cannot be opened
+            raise Damaged(f"the shard {self.file} {DAMAGED}") from error
+        if _written_digest(path) == self.digest != content_digest(row_id_N, images_NHWC):
+            raise Damaged(f"the shard {self.file} {DAMAGED}")
+        return row_id_N, images_NHWC
 
 
 @dataclass(frozen=True)
@@ -66,7 +86,7 @@ def content_digest(row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8]) 
 
 
 def write_shard(
-    path: Path,
+    where: StoredFile | Path,
     row_id_N: NDArray[np.int64],
     images_NHWC: NDArray[np.uint8],
     characters_N: Sequence[str] | None = None,
@@ -74,7 +94,8 @@ def write_shard(
 ) -> Shard:
     """Write raw pixels [N, H, W, C], whole or not at all, and return the shard.
 
-    Its digest goes into the file, so that a damaged one can be told.
+    where: `storage.file(key)`, or a path. The digest goes into the file, so that a damaged one can
+    be told.
     characters_N: what was drawn, in a drawn pool. columns: what else is known of the rows, for
     people and reports; no part of the digest.
     """
@@ -83,19 +104,32 @@ def write_shard(
     if characters_N is not None:
         known["character"] = pa.array(list(characters_N), pa.string())
     table = raw_table(row_id_N, images_NHWC, known).replace_schema_metadata({"digest": digest})
-    replace_file(
-        path,
-        lambda temporary: pq.write_table(
-            table, temporary, compression="zstd", row_group_size=ROW_GROUP
-        ),
+    file = file_at(where) if isinstance(where, Path) else where
+    file.replace(
+        lambda half: pq.write_table(table, half, compression="zstd", row_group_size=ROW_GROUP)
     )
-    return Shard(path, digest, len(row_id_N))
+    return Shard(file, digest, len(row_id_N))
 
 
-def written_shard(path: Path) -> Shard:
-    """Return the shard that `write_shard` wrote to this path; looks at the footer only."""
-    footer = pq.read_metadata(path)
-    return Shard(path, footer.metadata[b"digest"].decode(), footer.num_rows)
+def written_shard(where: StoredFile | Path) -> Shard:
+    """Return the shard that `write_shard` wrote there; looks at the footer only."""
+    file = file_at(where) if isinstance(where, Path) else where
+    with file.open() as opened:
+        footer = pq.read_metadata(opened)
+    return Shard(file, footer.metadata[b"digest"].decode(), footer.num_rows)
+
+
+def rows_of(file: StoredFile) -> int:
+    """Return how many rows a file has; looks at the footer only."""
+    with file.open() as opened:
+        rows: int = pq.read_metadata(opened).num_rows
+    return rows
+
+
+def _written_digest(path: Path) -> str:
+    """Return the digest in a file's footer, "" where there is none: a user's own."""
+    metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
+    return metadata.get(b"digest", b"").decode()
 
 
 def raw_table(

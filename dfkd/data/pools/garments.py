@@ -6,7 +6,6 @@ Legend: H height, W width, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from dfkd.data.importing.shards import ImageShape
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.tasks.fashion_mnist import FashionMnist
 from dfkd.identity import digest, spec
-from dfkd.storage import Storage
+from dfkd.storage.layout import Key
 
 # How often each; at least one
 SHIFTS = {"rotated": 0.5, "textured": 0.5, "blurred": 0.3, "inverted": 0.3}
@@ -68,10 +67,10 @@ class WildGarments(Glyphs):
         image_HW = shifted(generator, held_out.images[one, :, :, 0])
         return image_HW[:, :, None], f"garment {held_out.labels[one]}"
 
-    def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
+    def place(self, image_shape: ImageShape, draw: int = 0) -> Key:
         """Return where the pool lies, named by its identity and so by its files' content."""
         self.check(image_shape)
-        plain = super().folder(image_shape, storage, draw)
+        plain = super().place(image_shape, draw)
         return plain.with_name(f"garments-{digest(spec(self))}-draw{draw}")
 
 

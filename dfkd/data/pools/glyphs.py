@@ -3,28 +3,19 @@
 Nothing is downloaded. Legend: N rows, H height, W width, C channels.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dfkd.data.importing.shards import (
-    ImageShape,
-    PoolFiles,
-    Shard,
-    content_digest,
-    read_shard,
-    write_shard,
-)
+from dfkd.data.importing.records import entry_of, intact, shard_of
+from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, write_shard, written_shard
 from dfkd.data.pools.drawing import draw_row
 from dfkd.data.pools.sharded import ShardedPool
-from dfkd.storage import Storage, layout
-from dfkd.storage.files import write_json
+from dfkd.storage import Storage, StoredFile, layout
+from dfkd.storage.layout import Key
 
 # A constant, not a field: a larger pool begins with the shards, and so the teacher's cached
 # answers, of a smaller.
@@ -64,16 +55,16 @@ class Glyphs(ShardedPool):
         _check(image_shape)
 
     def missing(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Sequence[int]:
-        manifest = self.folder(image_shape, storage, draw) / layout.POOL_MANIFEST
-        return range(self.shard_count) if _finished(manifest) is None else ()
+        folder = storage.below(self.place(image_shape, draw))
+        return range(self.shard_count) if _finished(folder) is None else ()
 
     def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         """Return the shards, drawn where they are missing; the manifest comes last."""
-        manifest = self.folder(image_shape, storage, draw) / layout.POOL_MANIFEST
-        finished = _finished(manifest)
+        folder = storage.below(self.place(image_shape, draw))
+        finished = _finished(folder)
         if finished is None:
             finished = super().files(image_shape, storage, draw)
-            _write_manifest(manifest, finished.shards)
+            _write_manifest(folder, finished.shards)
         return finished
 
     def make_shard(
@@ -83,13 +74,14 @@ class Glyphs(ShardedPool):
 
         Several processes may each make some shards, and one of them then call `files`.
         """
-        path = self.folder(image_shape, storage, draw) / layout.drawn_shard(index)
+        folder = storage.below(self.place(image_shape, draw))
+        file = folder.file(layout.drawn_shard(index))
         start, stop = self._range_of(index)
-        kept = _intact(path, image_shape, stop - start)
+        kept = _intact(file, image_shape, stop - start)
         if kept is not None:
             return kept
         row_id_N, images_NHWC, characters = self.render_shard(index, image_shape, draw)
-        return write_shard(path, row_id_N, images_NHWC, characters)
+        return write_shard(file, row_id_N, images_NHWC, characters)
 
     def render_shard(
         self, index: int, image_shape: ImageShape, draw: int = 0
@@ -113,11 +105,11 @@ class Glyphs(ShardedPool):
         """Return an image [H, W, C] and what it shows; a pool that adds others overrides this."""
         return draw_row(generator, image_shape)
 
-    def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
+    def place(self, image_shape: ImageShape, draw: int = 0) -> Key:
         """Return where the pool lies. Raises ValueError for an impossible shape or draw."""
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
-        return storage.local(layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}"))
+        return layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
 
     def _range_of(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.shard_count:
@@ -136,39 +128,27 @@ def _check(image_shape: ImageShape, draw: int = 0) -> None:
         raise ValueError(f"draw must be 0 or more, but got {draw=}")
 
 
-def _finished(manifest: Path) -> PoolFiles | None:
+def _finished(folder: Storage) -> PoolFiles | None:
     """Return what the manifest lists, or None unless all of that is there in its size."""
-    if not manifest.is_file():
+    manifest = intact(folder, layout.POOL_MANIFEST)
+    if manifest is None:
         return None
-    entries = json.loads(manifest.read_text(encoding="utf-8"))["shards"]
-    for entry in entries:
-        path = manifest.parent / entry["file"]
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            return None
-    return PoolFiles(
-        tuple(Shard(manifest.parent / e["file"], e["digest"], e["rows"]) for e in entries)
-    )
+    return PoolFiles(tuple(shard_of(entry, folder) for entry in manifest["shards"]))
 
 
-def _write_manifest(manifest: Path, shards: tuple[Shard, ...]) -> None:
-    entries = [
-        {"file": s.path.name, "digest": s.digest, "rows": s.rows, "bytes": s.path.stat().st_size}
-        for s in shards
-    ]
-    write_json(manifest, {"digest": PoolFiles(shards).digest, "shards": entries})
+def _write_manifest(folder: Storage, shards: tuple[Shard, ...]) -> None:
+    manifest = {"digest": PoolFiles(shards).digest, "shards": [entry_of(s) for s in shards]}
+    folder.write_json(Key(layout.POOL_MANIFEST), manifest)
 
 
-def _intact(path: Path, image_shape: ImageShape, rows: int) -> Shard | None:
+def _intact(file: StoredFile, image_shape: ImageShape, rows: int) -> Shard | None:
     """Return the file's shard if it holds what was written into it, else None.
 
     Its content is hashed again for that: a file that was interrupted is not trusted.
     """
-    if not path.is_file():
-        return None
     try:
-        row_id_N, images_NHWC = read_shard(path, image_shape)
-        recorded = (pq.read_schema(path).metadata or {}).get(b"digest", b"").decode()
-    except (ValueError, OSError):  # cut off or overwritten: it is drawn again
+        found = written_shard(file)
+        found.read(image_shape)
+    except (ValueError, OSError, KeyError, TypeError):  # not there, cut off or overwritten
         return None
-    digest = content_digest(row_id_N, images_NHWC)
-    return Shard(path, digest, rows) if digest == recorded and len(row_id_N) == rows else None
+    return found if found.rows == rows else None

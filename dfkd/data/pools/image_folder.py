@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ from dfkd.data.importing.sources import (
 )
 from dfkd.data.pools.pool import BasePool
 from dfkd.identity import limit, location
-from dfkd.storage import Storage, layout
+from dfkd.storage import Storage, StoredFile, layout
 
 LISTING = pa.schema(
     [
@@ -80,7 +81,7 @@ class ImageFolder(BasePool):
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Importer:
         check_pool(image_shape, draw)
         place = listable(self.path)
-        folder = storage.local(
+        folder = storage.below(
             layout.pool(f"folder-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
         )
         listing, contents = _write_listing(folder, walk(place), rows_per_shard(image_shape))
@@ -99,11 +100,11 @@ class _Files:
     """The files of a listing as a source; its row groups are the parts."""
 
     place: Place
-    listing: Path
+    listing: StoredFile
     most_pixels: int
 
     def items(self, part: int) -> Iterator[Item]:
-        for row in pq.ParquetFile(self.listing).read_row_group(part).to_pylist():
+        for row in pq.ParquetFile(self.listing.path).read_row_group(part).to_pylist():
             entry = Entry(**row)
             if not is_companion(entry.name):  # here, as each shard begins where it always did
                 yield Item(entry.name, row_id_of(entry.name), partial(self._read, entry))
@@ -130,27 +131,25 @@ def listable(path: str) -> Place:
     return place
 
 
-def _write_listing(folder: Path, entries: Iterator[Entry], rows: int) -> tuple[Path, list[str]]:
+def _write_listing(
+    folder: Storage, entries: Iterator[Entry], rows: int
+) -> tuple[StoredFile, list[str]]:
     """Write a Parquet file with `rows` files in each row group, once for each state of the folder.
 
-    Returns its path and a digest of what may be images in each group.
+    Returns it and a digest of what may be images in each group.
     """
-    half = folder / f".{uuid.uuid4().hex}"
     contents = []
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with pq.ParquetWriter(half, LISTING, compression="zstd") as writer:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "listing"
+        with pq.ParquetWriter(path, LISTING, compression="zstd") as writer:
             while some := tuple(islice(entries, rows)):
                 writer.write_table(_table(some))
                 images = tuple(entry for entry in some if not is_companion(entry.name))
                 contents.append(hashlib.sha256(repr(images).encode()).hexdigest())
-        listing = folder / layout.listing(
-            hashlib.sha256("".join(contents).encode()).hexdigest()[:20]
-        )
+        name = layout.listing(hashlib.sha256("".join(contents).encode()).hexdigest()[:20])
+        listing = folder.file(name)
         if not listing.exists():
-            half.rename(listing)
-    finally:
-        half.unlink(missing_ok=True)
+            listing.replace(lambda half: copyfile(path, half))
     return listing, contents
 
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +23,6 @@ from dfkd.data.importing.shards import (
     PoolFiles,
     Shard,
     read_row_ids,
-    read_shard,
     write_shard,
     written_shard,
 )
@@ -94,7 +92,7 @@ class MixedPool(BasePool):
 
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> MixtureBuilder:
         members = tuple(pool.builder(image_shape, storage, draw) for pool in self.pools)
-        return MixtureBuilder(self, members, image_shape, storage.local(layout.mixtures()), draw)
+        return MixtureBuilder(self, members, image_shape, storage.below(layout.mixtures()), draw)
 
 
 @dataclass(frozen=True)
@@ -122,17 +120,14 @@ class MixtureBuilder(PoolBuilder):
     pool: MixedPool
     members: tuple[PoolBuilder, ...]
     image_shape: ImageShape
-    folder: Path
+    folder: Storage
     draw: int
 
     def rounds(self) -> Iterator[Sequence[tuple[int, Any] | Taking]]:
         for todo in zip_longest(*(member.rounds() for member in self.members), fillvalue=()):
             yield [(index, one) for index, of_member in enumerate(todo) for one in of_member]
-        yield [
-            taking
-            for taking in self._plan(self._member_files())
-            if not (self.folder / taking.file).is_file()
-        ]
+        there = set(self.folder.list(layout.ROOT))
+        yield [taking for taking in self._plan(self._member_files()) if taking.file not in there]
 
     def make(self, step: tuple[int, Any] | Taking) -> None:
         if isinstance(step, Taking):
@@ -179,7 +174,7 @@ class MixtureBuilder(PoolBuilder):
             )
 
     def _take(self, taking: Taking) -> None:
-        row_id_M, images_MHWC = read_shard(taking.shard.path, self.image_shape)
+        row_id_M, images_MHWC = taking.shard.read(self.image_shape)
         own_id_M = row_id_M[taking.place_M]
         columns = {
             "member": pa.array(np.full(len(own_id_M), taking.member, np.int16)),
@@ -187,28 +182,28 @@ class MixtureBuilder(PoolBuilder):
         }
         images_MHWC = images_MHWC[taking.place_M]
         write_shard(
-            self.folder / taking.file,
+            self.folder.file(taking.file),
             mixed_ids(taking.member, own_id_M),
             images_MHWC,
             columns=columns,
         )
 
     def _shard(self, taking: Taking) -> Shard:
-        return written_shard(self.folder / taking.file)
+        return written_shard(self.folder.file(taking.file))
 
     def _set_aside(self, members: list[PoolFiles]) -> SetAside | None:
         """Return what all imported members set aside, in one table."""
         found = [files.set_aside for files in members if files.set_aside is not None]
         if not found:
             return None
-        name = hashlib.sha256("".join(str(one.path) for one in found).encode()).hexdigest()[:20]
-        path = self.folder / layout.pool_rejects(name)
-        if not path.is_file():
-            join_rejects(path, [one.path for one in found])
+        name = hashlib.sha256("".join(str(one.file) for one in found).encode()).hexdigest()[:20]
+        file = self.folder.file(layout.pool_rejects(name))
+        if not file.exists():
+            join_rejects(file, [one.file for one in found])
         counts: dict[str, int] = {}
         for reason, count in (pair for one in found for pair in one.counts):
             counts[reason] = counts.get(reason, 0) + count
-        return SetAside(path, tuple(sorted(counts.items())))
+        return SetAside(file, tuple(sorted(counts.items())))
 
 
 def mixed_ids(member: int, row_id_M: NDArray[np.int64]) -> NDArray[np.int64]:

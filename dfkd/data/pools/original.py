@@ -5,7 +5,6 @@ Legend: N images, H height, W width, C channels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from dfkd.data.importing.shards import ImageShape, Shard, content_digest, write_
 from dfkd.data.pools.sharded import ShardedPool
 from dfkd.data.tasks import Digits, Task
 from dfkd.identity import digest, spec
-from dfkd.storage import Storage, layout
+from dfkd.storage import Storage, StoredFile, layout
 
 ROWS_PER_SHARD = 10_000
 
@@ -56,18 +55,18 @@ class TrainingImages(ShardedPool):
 
     def missing(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Sequence[int]:
         self._check(image_shape, draw)
-        paths = [self._part(i, storage)[0] for i in range(self.shard_count)]
-        return [i for i, path in enumerate(paths) if not path.is_file()]
+        files = [self._part(i, storage)[0] for i in range(self.shard_count)]
+        return [i for i, file in enumerate(files) if not file.exists()]
 
     def make_shard(
         self, index: int, image_shape: ImageShape, storage: Storage, draw: int = 0
     ) -> Shard:
         """Return one shard; it is hashed again, and written where it is not there."""
         self._check(image_shape, draw)
-        path, row_id_N, images_NHWC = self._part(index, storage)
-        if path.is_file():
-            return written_shard(path)
-        return write_shard(path, row_id_N, images_NHWC)
+        file, row_id_N, images_NHWC = self._part(index, storage)
+        if file.exists():
+            return written_shard(file)
+        return write_shard(file, row_id_N, images_NHWC)
 
     def _check(self, image_shape: ImageShape, draw: int) -> None:
         if draw != 0:
@@ -78,14 +77,14 @@ class TrainingImages(ShardedPool):
 
     def _part(
         self, index: int, storage: Storage
-    ) -> tuple[Path, NDArray[np.int64], NDArray[np.uint8]]:
+    ) -> tuple[StoredFile, NDArray[np.int64], NDArray[np.uint8]]:
         """Return where a shard lies, its row ids and its images; its content names the file."""
         start = index * ROWS_PER_SHARD
         images_NHWC = self.task.train().images[start : start + ROWS_PER_SHARD]
         row_id_N = start + np.arange(len(images_NHWC), dtype=np.int64)
         name = layout.training_shard(index, content_digest(row_id_N, images_NHWC))
         return (
-            storage.local(layout.pool(f"training-{digest(spec(self))}")) / name,
+            storage.file(layout.pool(f"training-{digest(spec(self))}") / name),
             row_id_N,
             images_NHWC,
         )

@@ -19,11 +19,11 @@ from dfkd.data.importing.rejects import Reject
 from dfkd.data.importing.shards import raw_table, read_row_ids
 from dfkd.data.importing.sources import rows_per_shard
 from dfkd.data.pools.parquet_columns import ImageColumn, is_list
-from dfkd.storage.files import replace_file
+from dfkd.storage import StoredFile
 
 
 def decode_file(
-    source: Path, target: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
+    source: Path, target: StoredFile, column: ImageColumn, image_shape: ImageShape, most_pixels: int
 ) -> tuple[list[Reject], list[int]]:
     """Write the images that can be read, whole or not at all; return rejects and rows left out."""
     rejects: list[Reject] = []
@@ -52,7 +52,7 @@ def decode_file(
                     flush()
             flush()
 
-    replace_file(target, write)
+    target.replace(write)
     return rejects, lost
 
 

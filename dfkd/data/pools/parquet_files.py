@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.places import Place
 from dfkd.data.importing.shards import ImageShape, has_row_ids, read_row_ids
-from dfkd.storage.files import write_json
+from dfkd.storage import StoredFile
 
 
 def parquet_files(place: Place, path: str) -> dict[str, tuple[int, int]]:
@@ -37,22 +37,22 @@ def parquet_files(place: Place, path: str) -> dict[str, tuple[int, int]]:
     )
 
 
-def remembered(memory: Path, paths: list[Path]) -> dict[str, dict[str, Any]]:
+def remembered(memory: StoredFile, files: Sequence[StoredFile]) -> dict[str, dict[str, Any]]:
     """Return what is known of each file by its name; what is new or has changed is looked at.
 
     ValueError where all files together have no rows, or number two rows alike.
     """
-    known: dict[str, dict[str, Any]] = (
-        json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
-    )
-    stamps = {path: _stamp(path) for path in paths}
-    changed = [path for path in paths if known.get(path.name, {}).get("stamp") != stamps[path]]
-    if not changed and len(known) == len(paths):
+    known: dict[str, dict[str, Any]] = {}
+    if memory.exists():
+        known = memory.storage.read_json(memory.key)
+    stamps = {file.name: _stamp(file) for file in files}
+    changed = [file for file in files if known.get(file.name, {}).get("stamp") != stamps[file.name]]
+    if not changed and len(known) == len(files):
         return known
-    _check_rows(paths)
-    fresh = {path.name: _described(path, stamps[path]) for path in changed}
-    entries = {path.name: fresh.get(path.name) or known[path.name] for path in paths}
-    write_json(memory, entries)
+    _check_rows([file.path for file in files])
+    fresh = {file.name: _described(file.path, stamps[file.name]) for file in changed}
+    entries = {file.name: fresh.get(file.name) or known[file.name] for file in files}
+    memory.storage.write_json(memory.key, entries)
     return entries
 
 
@@ -73,9 +73,9 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def _stamp(file: StoredFile) -> list[int]:
+    entry = file.entry()
+    return [entry.bytes, entry.modified_ns]
 
 
 def _described(path: Path, stamp: list[int]) -> dict[str, Any]:

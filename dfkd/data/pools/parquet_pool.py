@@ -16,7 +16,7 @@ from dfkd.data.pools.parquet_columns import image_column
 from dfkd.data.pools.parquet_files import parquet_files, sha256
 from dfkd.data.pools.pool import BasePool
 from dfkd.identity import later, limit, location
-from dfkd.storage import Storage, layout
+from dfkd.storage import Storage, file_at, layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +66,21 @@ class ParquetPool(BasePool):
         place = listable(self.path)
         files = parquet_files(place, self.path)
         told_apart = place.root if isinstance(place, Local) else self.path
-        folder = storage.local(layout.pool(f"parquet-{sha256(told_apart)[:16]}"))
+        key = layout.pool(f"parquet-{sha256(told_apart)[:16]}")
+        folder = storage.below(key)
         if isinstance(place, Local):
-            paths = tuple(Path(place.root, name) for name in files)
-            for path in paths:
-                image_column(path, image_shape, self.column)
+            own = tuple(file_at(Path(place.root, name)) for name in files)
+            for file in own:
+                image_column(file.path, image_shape, self.column)
         else:  # a copy keeps its name, by which rows are numbered
-            paths = tuple(folder / sha256(repr(at))[:12] / name for name, at in files.items())
+            own = tuple(
+                folder.file(f"{sha256(repr(at))[:12]}/{name}") for name, at in files.items()
+            )
         return ParquetBuilder(
             place=place,
-            paths=paths,
+            files_there=own,
             folder=folder,
+            memory=storage.file(layout.pool_memory(key)),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,

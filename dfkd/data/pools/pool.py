@@ -18,9 +18,9 @@ class Pool(Protocol):
     """Unlabelled images, as a frozen dataclass that an experiment can hold.
 
     A pool of your own inherits BasePool, has a `version` and one of two methods: `files`, which
-    writes shards (`dfkd.data.importing.shards.write_shard`) into the folder
-    `storage.local(layout.pool("its-own-name"))` and returns them, or `builder`, where shards can
-    be made side by side. Everything else has a default there.
+    writes shards (`dfkd.data.importing.shards.write_shard`) to files of the storage,
+    `storage.file(layout.pool("its-own-name") / "0.parquet")`, and returns them, or `builder`, where
+    shards can be made side by side. Everything else has a default there.
     """
 
     version: ClassVar[int]  # raised when the same fields begin to give other images

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +13,7 @@ from dfkd.data.importing.records import shard_of
 from dfkd.data.importing.rejects import SCHEMA as REJECTS
 from dfkd.data.importing.shards import PoolFiles, Shard, written_shard
 from dfkd.data.pools.image_folder import LISTING
-from dfkd.storage.files import is_half
+from dfkd.storage import Storage, StoredFile, layout
 
 
 @dataclass(frozen=True)
@@ -26,21 +24,19 @@ class StoredPools:
     shards: frozenset[str]
 
 
-def stored_pools(folder: Path) -> StoredPools | None:
+def stored_pools(folder: Storage) -> StoredPools | None:
     """Return what lies in a folder, or None unless every file in it was written by us.
 
     Ours are records, the shards that they name, shards with our digest in the footer, listings of
     files and tables of rejects. Copies of a user's own files are not, nor is a folder without any.
     """
-    if not folder.is_dir() or folder.is_symlink():
-        return None
-    paths = sorted(path for path in folder.iterdir() if not is_half(path.name))
-    records = {path: _record(path) for path in paths if path.suffix == ".json"}
+    files = [folder.file(name) for name in folder.list(layout.ROOT)]
+    records = {file: _record(file) for file in files if file.key.suffix == ".json"}
     pools = [_pool(record, folder) for record in records.values() if record is not None]
-    named = {shard.path for pool in pools for shard in pool.shards}
-    written = {path: _written(path) for path in paths if path.suffix == ".parquet"}
-    ours = {*named, *(path for path in paths if records.get(path) or written.get(path))}
-    others = [path for path in paths if path not in ours and not _is_table(path)]
+    named = {shard.file for pool in pools for shard in pool.shards}
+    written = {file: _written(file) for file in files if file.key.suffix == ".parquet"}
+    ours = {*named, *(file for file in files if records.get(file) or written.get(file))}
+    others = [file for file in files if file not in ours and not _is_table(file)]
     if others or not ours:
         return None
     shards = tuple(shard for shard in written.values() if shard is not None)
@@ -53,28 +49,31 @@ def _stored(pools: Iterable[PoolFiles]) -> StoredPools:
     return StoredPools(frozenset(digests), frozenset(shards))
 
 
-def _record(path: Path) -> dict[str, Any] | None:
+def _record(file: StoredFile) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = file.storage.read_json(file.key)
         return record if isinstance(record["shards"], list) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _pool(record: dict[str, Any], folder: Path) -> PoolFiles:
+def _pool(record: dict[str, Any], folder: Storage) -> PoolFiles:
     return PoolFiles(tuple(shard_of(entry, folder) for entry in record["shards"]))
 
 
-def _written(path: Path) -> Shard | None:
+def _written(file: StoredFile) -> Shard | None:
     try:
-        return written_shard(path)
+        return written_shard(file)
     except (pa.ArrowInvalid, OSError, KeyError, TypeError):  # no Parquet, or a user's
         return None
 
 
-def _is_table(path: Path) -> bool:
+def _is_table(file: StoredFile) -> bool:
     """Return whether a file is a listing of files or a table of rejects."""
+    if file.key.suffix != ".parquet":
+        return False
     try:
-        return path.suffix == ".parquet" and pq.read_schema(path) in (REJECTS, LISTING)
+        with file.open() as opened:
+            return pq.read_schema(opened) in (REJECTS, LISTING)
     except (pa.ArrowInvalid, OSError):
         return False

@@ -79,7 +79,7 @@ class TorchvisionPool(BasePool):
                 part_key(f"{content} {of_part}", image_shape, self.most_pixels)
                 for of_part in ranges
             ),
-            folder=storage.local(layout.pool(f"torchvision-{self.name.lower()}")),
+            folder=storage.below(layout.pool(f"torchvision-{self.name.lower()}")),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,

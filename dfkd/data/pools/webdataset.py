@@ -77,7 +77,7 @@ class WebDatasetTars(BasePool):
         return Importer(
             source=_Members(place, tars, self.most_pixels, self.unique_names, self.member),
             keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
-            folder=storage.local(
+            folder=storage.below(
                 layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
             ),
             image_shape=image_shape,

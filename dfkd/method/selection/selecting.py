@@ -7,6 +7,7 @@ a rule works once per teacher and pool.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.selection import BaseSelection, Rows, Selection
 from dfkd.scores import Columns, Scores
 from dfkd.seeding import stream
-from dfkd.storage.files import replace_file
+from dfkd.storage import Storage
+from dfkd.storage.layout import Key
 
 VERSION = 1  # raised when the probe's rows or the meaning of a seed change
 
@@ -29,7 +31,7 @@ def rows_taken(
     scores: Scores,
     probe_P: Rows,
     block_seed: int,
-    kept: Path | None = None,
+    kept: Storage | None = None,
 ) -> Rows:
     """Return the rows that a run trains on: those selected, less what the dropping takes out.
 
@@ -42,20 +44,20 @@ def rows_taken(
 
 
 def select(
-    selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Path | None = None
+    selection: Selection, scores: Scores, probe_P: Rows, seed: int, kept: Storage | None = None
 ) -> Rows:
     """Return positions in the pool, sorted and distinct, none of the probe's.
 
-    kept: a folder that belongs to these scores; a choice that lies there is read, a new one is
+    kept: a storage that belongs to these scores; a choice that lies there is read, a new one is
     written. A rule of the user's own is always asked: its code may have changed.
     """
     if kept is None or any(own_pieces(selection)):
         return _selected(selection, scores, probe_P, seed)
-    path = kept / f"{digest([VERSION, spec(selection), seed])}.npy"
-    if not path.exists():
+    key = Key(f"{digest([VERSION, spec(selection), seed])}.npy")
+    if not kept.exists(key):
         rows = _selected(selection, scores, probe_P, seed)
-        replace_file(path, lambda half: _write(half, rows))
-    chosen: Rows = np.load(path, allow_pickle=False)
+        kept.replace(key, lambda half: _write(half, rows))
+    chosen: Rows = np.load(io.BytesIO(kept.get(key)), allow_pickle=False)
     return chosen
 
 

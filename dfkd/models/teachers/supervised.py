@@ -5,28 +5,26 @@ B batch, K classes.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import nn
 
 from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, SmallResNet
-from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_spec
+from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_spec, network_digest
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
 from dfkd.storage import Storage, layout
-from dfkd.storage.files import is_half
+from dfkd.storage.layout import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +76,32 @@ class SupervisedTeacher(BaseTeacher):
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         """Return the teacher, trained unless the same was trained in this storage before."""
         folder = layout.teacher(digest([spec(self), spec(task), seed]))
-        if not storage.exists(folder / layout.TEACHER_NOTE):
+        found = self._stored(folder, task, storage)
+        if found is None:
             weights = self._train(task, seed).state_dict()
             tensors = {name: value.contiguous() for name, value in weights.items()}
             storage.replace(folder / layout.TEACHER_WEIGHTS, lambda half: save_file(tensors, half))
             note = {"teacher": spec(self), "task": spec(task), "seed": seed}
+            note |= {"digest": network_digest(self.network, tensors)}
             storage.write_json(folder / layout.TEACHER_NOTE, note)  # last: it is complete
-        file = TeacherFile(
-            path=str(storage.local(folder / layout.TEACHER_WEIGHTS)), network=self.network
-        )
-        return replace(file.obtain(task, storage), origin="trained here")
+            found = self._stored(folder, task, storage)
+        assert found is not None  # it was just written
+        return found
+
+    def _stored(self, folder: Key, task: Task, storage: Storage) -> TrainedNetwork | None:
+        """Return the teacher that lies in the storage, None where there is none or a damaged one.
+
+        Teachers of earlier versions have no digest in their note.
+        """
+        try:
+            note = storage.read_json(folder / layout.TEACHER_NOTE)
+            path = storage.local(folder / layout.TEACHER_WEIGHTS)
+            found = TeacherFile(path=str(path), network=self.network).obtain(task, storage)
+        except (FileNotFoundError, ValueError):
+            return None
+        if note.get("digest") not in (None, found.digest):
+            return None
+        return replace(found, origin="trained here")
 
     def _train(self, task: Task, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -117,19 +131,17 @@ class SupervisedTeacher(BaseTeacher):
         return module
 
 
-def stored_digest(folder: Path) -> str | None:
+def stored_digest(folder: Storage) -> str | None:
     """Return the digest of the teacher that was trained into a folder.
 
     None where there is no complete one, or anything else beside it.
     """
     ours = {layout.TEACHER_NOTE, layout.TEACHER_WEIGHTS}
-    if not folder.is_dir():
-        return None
-    if {path.name for path in folder.iterdir() if not is_half(path.name)} != ours:
+    if set(folder.list(layout.ROOT)) != ours:
         return None
     try:
-        note = json.loads((folder / layout.TEACHER_NOTE).read_text(encoding="utf-8"))
-        weights = load_file(folder / layout.TEACHER_WEIGHTS)
+        note = folder.read_json(Key(layout.TEACHER_NOTE))
+        weights = load(folder.get(Key(layout.TEACHER_WEIGHTS)))
         return digest_by_spec(note["teacher"]["network"], weights)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None

@@ -1,0 +1,184 @@
+"""Leases in an object store: one holder, taken over when it is gone, and no other one removed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+
+import pytest
+from leases import Clock, StorageHolder
+
+from dfkd.storage.layout import Key
+from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, SAY_AFTER_S, Wait
+from dfkd.storage.object_lease import ObjectLease
+from dfkd.storage.object_store import ObjectStorage
+
+KEY = Key("cells/a/lease")
+
+
+@pytest.fixture
+def lease(object_storage: ObjectStorage) -> Iterator[ObjectLease]:
+    made = object_storage.lease(KEY)
+    assert isinstance(made, ObjectLease)
+    yield made
+    made.release()
+
+
+def of_another_host(storage: ObjectStorage, beat: int = 0, token: str = "theirs") -> None:
+    """What a holder elsewhere has written."""
+    content = {"name": "process 7 on host elsewhere", "host": "elsewhere", "pid": 7, "start": 1}
+    content |= {"boot": "1", "token": token, "beat": beat}
+    storage.write_text(KEY, json.dumps(content))
+
+
+def test_one_holder_at_a_time(object_storage: ObjectStorage, lease: ObjectLease) -> None:
+    other = object_storage.lease(KEY)
+    assert lease.holder() is None and lease.acquire() and not other.acquire()
+    holder = other.holder()
+    assert holder is not None and holder.alive and "process" in holder.name
+    lease.release()
+    assert other.holder() is None and not object_storage.exists(KEY)
+    assert other.acquire() and not lease.acquire()
+    other.release()
+
+
+def test_any_thread_may_release_it_and_twice(
+    object_storage: ObjectStorage, lease: ObjectLease
+) -> None:
+    assert lease.acquire()
+    for _ in range(2):
+        thread = threading.Thread(target=lease.release)
+        thread.start()
+        thread.join()
+    assert not object_storage.exists(KEY)
+
+
+def test_a_killed_holder_on_this_host_holds_nothing(
+    object_storage: ObjectStorage, lease: ObjectLease
+) -> None:
+    with StorageHolder(object_storage, KEY) as first:
+        assert not lease.acquire()
+        first.kill()
+        assert lease.holder() is None and lease.acquire()
+
+
+def test_a_holder_elsewhere_is_believed_while_it_is_renewed(
+    object_storage: ObjectStorage, lease: ObjectLease, clock: Clock
+) -> None:
+    of_another_host(object_storage)
+    for beat in range(1, 4):
+        assert not lease.acquire()
+        clock.ahead_s += LEASE_S - 1
+        holder = lease.holder()
+        assert holder is not None and holder.name == "process 7 on host elsewhere"
+        of_another_host(object_storage, beat)
+    assert not lease.acquire() and lease.holder().alive  # type: ignore[union-attr]
+    clock.ahead_s += LEASE_S + 1
+    assert lease.holder() is None and lease.acquire()
+
+
+def test_who_comes_later_watches_anew(
+    object_storage: ObjectStorage, lease: ObjectLease, clock: Clock
+) -> None:
+    of_another_host(object_storage)
+    assert not lease.acquire()
+    clock.ahead_s += LEASE_S + 1
+    assert not object_storage.lease(KEY).acquire()
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "[]", '{"token": 1}'])
+def test_a_damaged_object_blocks_nobody_for_long(
+    object_storage: ObjectStorage, lease: ObjectLease, clock: Clock, text: str
+) -> None:
+    object_storage.write_text(KEY, text)
+    assert not lease.acquire() and lease.holder() is not None
+    clock.ahead_s += LEASE_S + 1
+    assert lease.acquire()
+
+
+def test_a_held_lease_beats_until_another_one_has_it(
+    object_storage: ObjectStorage, lease: ObjectLease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfkd.storage.object_lease.HEARTBEAT_S", 0.01)
+    assert lease.acquire()
+    deadline = time.monotonic() + 20
+    while object_storage.read_json(KEY)["beat"] < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert object_storage.read_json(KEY)["beat"] >= 3
+    of_another_host(object_storage)  # which took it over while we were stopped
+    lease._beats.join(20)  # type: ignore[union-attr]
+    lease.release()
+    assert object_storage.read_json(KEY)["token"] == "theirs"  # not removed
+
+
+def test_one_that_is_being_released_is_left_to_its_holder(
+    object_storage: ObjectStorage, lease: ObjectLease, clock: Clock
+) -> None:
+    of_another_host(object_storage, beat=-1)
+    assert lease.holder() is None and not lease.acquire()
+    clock.ahead_s += LEASE_S + 1
+    assert lease.acquire()  # its holder was killed before it could remove it
+
+
+def test_who_waits_says_for_what_since_when_and_held_by_whom(
+    object_storage: ObjectStorage, lease: ObjectLease, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
+    of_another_host(object_storage)
+    said = list[str]()
+    wait = Wait(lease, "the cell abc", said.append)
+    while not lease.acquire():
+        assert not said or clock.ahead_s > SAY_AFTER_S
+        clock.ahead_s += 4
+        wait.poll()
+    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
+    [line] = said
+    assert line.startswith(f"waiting since {wait.began} for the cell abc: process 7 on host else")
+    assert line.endswith("where holds it, taken for gone after 60 s without a sign of life")
+    assert HEARTBEAT_S < LEASE_S
+
+
+def contend(
+    storage: ObjectStorage, rounds: int, barrier: Barrier, won: multiprocessing.Queue
+) -> None:
+    """In every round: try with all others at once, keep what was got until all have tried."""
+    for number in range(rounds):
+        lease = storage.lease(Key(f"lease-{number}"))
+        barrier.wait()
+        got_it = lease.acquire()
+        barrier.wait()
+        won.put((number, got_it))
+        lease.release()
+        barrier.wait()
+
+
+def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(
+    object_storage: ObjectStorage,
+) -> None:
+    contenders, rounds = 3, 8
+    with StorageHolder(object_storage, KEY) as holder:
+        left_behind = object_storage.get(KEY).decode()
+        holder.kill()
+    spawn = multiprocessing.get_context("spawn")
+    barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
+    processes = [
+        spawn.Process(target=contend, args=(object_storage, rounds, barrier, won), daemon=True)
+        for _ in range(contenders)
+    ]
+    for process in processes:
+        process.start()
+    for number in range(rounds):
+        object_storage.write_text(Key(f"lease-{number}"), left_behind)
+        barrier.wait(60)
+        barrier.wait(60)
+        found = [won.get(timeout=60) for _ in range(contenders)]
+        assert {at for at, _ in found} == {number}
+        assert sum(got_it for _, got_it in found) == 1, found
+        barrier.wait(60)
+    for process in processes:
+        process.join(60)
+    assert object_storage.list(Key(".")) == ["cells"]
