@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dfkd.execution.board import Answer, Board, Held, SharedCell
 from dfkd.execution.compute import Compute
@@ -50,7 +51,10 @@ def worker_groups(where: Compute) -> Iterator[list[Group]]:
 
 def _start(where: Compute, scratch: str, name: str) -> Group:
     board = ray.remote(num_cpus=0)(Board).remote()
-    return Group(board, _fit.remote(where, board, scratch, name))
+    # on this node, where the scratch folder is: beside an object store no other one has it
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    run = _fit.options(scheduling_strategy=here).remote(where, board, scratch, name)
+    return Group(board, run)
 
 
 @ray.remote(num_cpus=0, max_retries=0)
