@@ -91,7 +91,7 @@ def _is_intact(folder: Path) -> bool:
     if not note.exists():
         return True
     try:
-        files = json.loads(note.read_text()).get("files", {})
+        files = json.loads(note.read_text(encoding="utf-8")).get("files", {})
         return all(digest_of(folder / name) == written for name, written in files.items())
     except (OSError, ValueError, AttributeError):
         return False

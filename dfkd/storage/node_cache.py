@@ -190,7 +190,7 @@ def _digest_of(path: Path, *state: int) -> str:
 def _intact_tag(path: Path) -> str:
     """Return the tag of a file that holds what was fetched; "" where it is not here, or damaged."""
     try:
-        note = json.loads(_beside(path, NOTE).read_text())
+        note = json.loads(_beside(path, NOTE).read_text(encoding="utf-8"))
         return str(note["tag"]) if digest_of(path) == note["digest"] else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""

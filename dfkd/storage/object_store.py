@@ -25,6 +25,7 @@ from dfkd.storage.object_lease import ObjectLease
 from dfkd.storage.storage import DAMAGED, Damaged, Entry, Storage
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 DIGEST = "sha256"  # the attribute of an object
@@ -104,19 +105,22 @@ class ObjectStorage(Storage):
         return sorted({Key(path).name for path in (*objects, *found["common_prefixes"])})
 
     def walk(self, key: Key) -> Iterator[Entry]:
+        """Look for a folder only where more is asked for than a file of this name."""
         import obstore
 
+        metas: list[ObjectMeta] = []
+        if key != layout.ROOT:
+            with contextlib.suppress(FileNotFoundError), told(self.address(key)):
+                metas.append(obstore.head(self._client(), self._name(key)))
+        yield from map(self._entry, metas)
         with told(self.address(key)):
-            metas = []
-            if key != layout.ROOT:
-                with contextlib.suppress(FileNotFoundError):
-                    metas.append(obstore.head(self._client(), self._name(key)))
             folder = self._folder(key)
-            metas += obstore.list(self._client(), folder, chunk_size=PAGE).collect()
-        for meta in metas:
-            inside = Key(meta["path"]).relative_to(self.prefix)
-            modified_ns = int(meta["last_modified"].timestamp() * 1e9)
-            yield Entry(inside, meta["size"], modified_ns)
+            inside = obstore.list(self._client(), folder, chunk_size=PAGE).collect()
+        yield from map(self._entry, inside)
+
+    def _entry(self, meta: ObjectMeta) -> Entry:
+        key = Key(meta["path"]).relative_to(self.prefix)
+        return Entry(key, meta["size"], int(meta["last_modified"].timestamp() * 1e9))
 
     def delete(self, key: Key) -> None:
         """Remove records and manifests first: they say that the rest is there."""

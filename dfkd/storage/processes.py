@@ -20,7 +20,9 @@ def process_state(pid: int, start: int, boot: str) -> str:
     if boot != boot_of_this_host():
         return "gone"
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        state, *fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        )
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
     if int(fields[18]) != start:
@@ -32,7 +34,7 @@ def process_state(pid: int, start: int, boot: str) -> str:
 def boot_of_this_host() -> str | None:
     """Return the identity of the boot; None where the system cannot be asked for processes."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
     except OSError:
         return None
     return boot.strip().replace("-", "")
@@ -49,7 +51,7 @@ def name_of_this_host() -> str:
 def start_of(pid: int) -> int:
     """Return the tick after the boot at which a process began; 0 where that cannot be told."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
     except OSError:
         return 0
     return int(fields[19])

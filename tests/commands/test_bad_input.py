@@ -32,9 +32,9 @@ CASES = {
         "name another one with --storage",
     ),
     "storage elsewhere": (
-        ("sweep", "tiny_space", "--storage", "s3://bucket/runs"),
+        ("sweep", "tiny_space", "--storage", "hdfs://host/runs"),
         {},
-        "the storage must be a folder, but got 's3://bucket/runs': ",
+        "az://CONTAINER/PREFIX, but got 'hdfs://host/runs'",
     ),
     "no pool": (("score", "bad_recipes"), {"BAD": "no pool"}, "nowhere"),
     "empty pool": (("score", "bad_recipes"), {"BAD": "empty pool"}, "empty"),

@@ -13,12 +13,19 @@ from dataclasses import dataclass
 import obstore
 from obstore.store import S3Store
 
+# One request at a time: moto looks at a condition and writes in two steps, so that of 1,200 swaps
+# by three processes at once two were won by two of them. A real store does that in one step.
 SERVE = """
-import sys, time
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
+import sys, threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+application, one_by_one = DomainDispatcherApplication(create_backend_app), threading.Lock()
+def answer(environ, start_response):
+    with one_by_one:
+        return list(application(environ, start_response))
+server = make_server(sys.argv[1], int(sys.argv[2]), answer, threaded=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
 sys.stdin.read()  # until whoever started it is gone
 """
 SECRET = "not-to-be-shown-anywhere"
@@ -66,7 +73,7 @@ class ObjectServer:
 @contextmanager
 def object_server() -> Iterator[ObjectServer]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [sys.executable, "-c", SERVE]
+    command = [sys.executable, "-c", SERVE, "127.0.0.1", "0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=clean

@@ -177,7 +177,7 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
     storage: Path, data: SweepData
 ) -> None:
     long = [replace(data, name=f"{'x' * 60}-{i}") for i in range(2)]
-    page = write_overview([], long, FolderStorage(storage))
+    page = Path(write_overview([], long, FolderStorage(storage)))
     assert len(page.parent.name) < 20 and "Cells in common" not in page.read_text()
 
 
