@@ -16,6 +16,7 @@ from dfkd.reporting.command import run as run
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
     from dfkd.experiment import Cell, Experiment
+    from dfkd.experiment.settings import Settings
     from dfkd.reporting.console import Console
     from dfkd.storage import Storage
 
@@ -172,6 +173,39 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         default=None,
         help="of the block's teacher (default: as for --seed)",
     )
+
+
+def add_settings(result: argparse.ArgumentParser, of_all: str) -> None:
+    """Add the options that change parameters of every experiment of a study or sweep."""
+    result.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"parameters to change in {of_all}, as they are named in MLflow; what one of them "
+        "changes itself it keeps. Other values are another name",
+    )
+    result.add_argument(
+        "--steps", type=int, default=None, help="the same as --set schedule.steps=..."
+    )
+
+
+def settings_of(arguments: argparse.Namespace, base: Experiment) -> Settings | None:
+    """Return what --set and --steps say of a recipe; None where they say nothing.
+
+    Raises ValueError for a parameter that the recipe has not.
+    """
+    from dfkd.experiment.rebuild import parse_changes
+    from dfkd.experiment.settings import Settings, values_of
+
+    values = values_of(parse_changes(arguments.set), arguments.steps)
+    if not values:
+        return None
+    settings = Settings(values=values, base=base)
+    if not settings.lines():
+        raise ValueError(f"--set changes nothing: the recipe has {', '.join(values)} as it is")
+    return settings
 
 
 def recipe(name: str) -> Experiment:

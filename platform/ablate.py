@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-device-hours", type=float, default=None, help="begin no block that would go beyond"
     )
+    cli.add_settings(parser, "every variant")
     cli.add_register(parser, "the student that stands for the best variant")
     cli.add_compute(parser)
     cli.add_accept(parser)
@@ -83,6 +84,11 @@ def main(output: cli.Output) -> None:
         name = f"{name}-{arguments.recipe.split('.')[-1]}"
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
+    settings = cli.settings_of(arguments, study.variants[study.baseline])
+    if settings is not None:
+        study, name = study.changed(settings), f"{name}-{settings.suffix()}"
+        for line in settings.lines():
+            console.line(f"set  {line}")
     retuning = None
     if arguments.retune is not None:
         from dfkd.studies.retuning import run_retuned_study  # Optuna takes seconds to import

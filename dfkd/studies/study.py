@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dfkd.experiment import Cell, Experiment
+from dfkd.experiment.settings import Settings
 from dfkd.seeding import Block
 
 
@@ -37,6 +38,10 @@ class Study:
                     f"the variants {twin!r} and {name!r} are one experiment: the study changes "
                     "nothing"
                 )
+
+    def changed(self, settings: Settings) -> Study:
+        """Return the study with the settings in every variant, where it does not change them."""
+        return replace(self, variants={n: settings(e) for n, e in self.variants.items()})
 
     def cells(self) -> dict[tuple[str, int], Cell]:
         """Return the cell of each variant and block: (variant, block's number) -> cell.

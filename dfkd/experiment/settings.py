@@ -1,0 +1,66 @@
+"""Parameters set on the command line, for every variant of a study or every trial of a sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dfkd.experiment.experiment import Experiment
+from dfkd.experiment.rebuild import changed
+from dfkd.identity import digest
+
+PLAIN = re.compile(r"[\w.=,+-]+")  # what may stand in a folder's name and an address
+LONGEST = 60  # characters of a name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Called with an experiment, it returns that with these values.
+
+    values: parameter -> text, as for `rebuild.changed`. base: the recipe that they are set in. What
+    an experiment itself changes in the base it keeps: the variant without dropping has no dropping
+    rate to set, and a study of that rate keeps its rates.
+    """
+
+    values: Mapping[str, str]
+    base: Experiment
+
+    def __call__(self, experiment: Experiment) -> Experiment:
+        return changed(experiment, self._own(experiment))
+
+    def _own(self, experiment: Experiment) -> dict[str, str]:
+        """Return the values that are set in this experiment."""
+        here, there = experiment.params(), self.base.params()
+        same = {name for name in self.values if here.get(name) == there.get(name)}
+        kept = {
+            name: value
+            for name, value in self.values.items()
+            if name in same and all(piece in same for piece in self._pieces(name))
+        }
+        return kept
+
+    def _pieces(self, name: str) -> list[str]:
+        """Return the pieces around a parameter that are set as well: "dropping" of its rate."""
+        return [piece for piece in self.values if name.startswith(f"{piece}.")]
+
+    def lines(self) -> list[str]:
+        """Return what is set, a line for each parameter of the base that it changes."""
+        new = self(self.base)
+        pairs = new.diff(self.base).items()
+        return [f"{name}: {here} instead of {before}" for name, (here, before) in pairs]
+
+    def suffix(self) -> str:
+        """Return what a study's or sweep's name ends in, the same for the same values."""
+        text = ",".join(f"{name}={value}" for name, value in sorted(self.values.items()))
+        readable = len(text) <= LONGEST and PLAIN.fullmatch(text)
+        return text if readable else digest(dict(sorted(self.values.items())), 8)
+
+
+def values_of(given: Mapping[str, str], steps: int | None) -> dict[str, str]:
+    """Return what is set, `--steps` included. Raises ValueError where both name the steps."""
+    if steps is None:
+        return dict(given)
+    if "schedule.steps" in given:
+        raise ValueError("name the steps once: --steps or --set schedule.steps")
+    return {**given, "schedule.steps": str(steps)}
