@@ -9,7 +9,7 @@ from importlib.resources import files
 
 def page(title: str, parts: Iterable[str]) -> str:
     """Return the whole document. Parts that are empty are left out."""
-    style = files("dfkd.reporting").joinpath("page.css").read_text(encoding="utf-8")
+    style, script = (_own(name) for name in ("page.css", "page.js"))
     body = "\n".join(part for part in parts if part)
     # the icon is empty: a browser would otherwise ask for one
     return (
@@ -17,8 +17,13 @@ def page(title: str, parts: Iterable[str]) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n</main>\n"
+        f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _own(name: str) -> str:
+    return files("dfkd.reporting").joinpath(name).read_text(encoding="utf-8")
 
 
 def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
@@ -75,12 +80,14 @@ def _class(names: str) -> str:
 def figure(label: str, drawing: str, conclusion: str, reading: str) -> str:
     """Return a figure: below the drawing first what to conclude, then how to read it.
 
-    drawing: an SVG element. label: for those who cannot see it.
+    drawing: an SVG element, which scrolls where the page is too narrow to read it. label: for those
+    who cannot see it, followed by the conclusion.
     """
-    labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    said = f"{label}. {conclusion}" if conclusion else label
+    labelled = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(said)}"', 1)
     said = f"<strong>{escape(conclusion)}</strong> " if conclusion else ""
     caption = f"<figcaption>{said}{escape(reading)}</figcaption>"
-    return f'<figure class="plot">\n{labelled}{caption}\n</figure>'
+    return f'<figure class="plot">\n<div class="wide">{labelled}</div>{caption}\n</figure>'
 
 
 def folded(summary: str, content: str, *, printed: bool = False) -> str:

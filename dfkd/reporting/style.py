@@ -11,7 +11,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from html import escape
 from typing import Any
+from urllib.parse import quote, unquote
 
 from matplotlib import style
 from matplotlib.colors import LinearSegmentedColormap
@@ -38,6 +41,8 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 WIDTH = 8.2  # inches: the page's text width
+TIP = "tip:"  # how the id of a thing begins that says something
+MARK = re.compile(r"<use ([^>]*[^>/])/>")
 NUMBERED = 24  # columns of tiles that have room for numbers
 
 
@@ -60,7 +65,31 @@ def svg(figure: Figure) -> str:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     element = text.getvalue()
     element = element[element.index("<svg") :]
-    return re.sub(r'<g id="[^"]*"', "<g", element)
+    return re.sub(r'<g id="[^"]*"', "<g", _titled(element))
+
+
+def tell(artist: Any, *texts: str) -> None:
+    """Let a drawn thing say a text when a pointer rests on it; one text for each of its marks."""
+    artist.set_gid(TIP + quote("\n".join(texts), safe=""))
+
+
+def _titled(element: str) -> str:
+    """Return the SVG with the texts of `tell` as titles, which browsers show."""
+    first, *told = re.split(rf'<g id="{TIP}([^"]*)">', element)
+    parts = [first]
+    for texts, rest in zip(told[::2], told[1::2], strict=True):
+        titles = [f"<title>{escape(text)}</title>" for text in unquote(texts).split("\n")]
+        if len(titles) == 1:
+            parts.append(f"<g>{titles[0]}{rest}")
+            continue
+        for title in titles:  # of a scatter each mark is a <use>, in their order
+            rest = MARK.sub(partial(_with_title, title), rest, count=1)
+        parts.append(f"<g>{rest}")
+    return "".join(parts)
+
+
+def _with_title(title: str, mark: re.Match[str]) -> str:
+    return f"<use {mark[1]}>{title}</use>"
 
 
 @contextmanager

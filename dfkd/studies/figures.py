@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.colors import Colormap
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.reporting.numbers import interval, points
+from dfkd.reporting.numbers import interval, percent, points
 from dfkd.reporting.style import (
     ACCURACY,
     BLUE,
@@ -30,6 +30,7 @@ from dfkd.reporting.style import (
     blank,
     label_tile,
     styled,
+    tell,
 )
 from dfkd.stats.comparisons import BETTER, WORSE
 from dfkd.studies.findings import Findings, dose
@@ -63,8 +64,11 @@ def effects(findings: Findings) -> Plot | None:
             )
         if c.wide_low is not None and c.wide_high is not None:
             axes.plot([100 * c.wide_low, 100 * c.wide_high], [y, y], color=colour, linewidth=1)
-        axes.plot(100 * c.difference, y, "o", color=colour, markersize=6.5, markeredgecolor="white")
+        [mark] = axes.plot(
+            100 * c.difference, y, "o", color=colour, markersize=6.5, markeredgecolor="white"
+        )
         text = f"{points(c.difference)}  ({interval(c.low, c.high)})  {c.verdict}"
+        tell(mark, f"{c.variant}: {text}, {c.n} blocks")
         axes.annotate(
             text,
             (1.02, y),
@@ -92,7 +96,12 @@ def doses(findings: Findings) -> Plot | None:
     figure = blank(3.1)
     axes = figure.subplots()
     axes.fill_between(table["x"], *_band(table), color=BLUE, alpha=0.18, linewidth=0)
-    axes.plot(table["x"], 100 * table["mean"], "-o", color=BLUE, markersize=4)
+    axes.plot(table["x"], 100 * table["mean"], "-", color=BLUE)
+    marks = axes.scatter(table["x"], 100 * table["mean"], color=BLUE, s=16)
+    tell(
+        marks,
+        *(f"{x:g}: {percent(mean)} %" for x, mean in zip(table["x"], table["mean"], strict=True)),
+    )
     base = found.values[findings.data.baseline]
     axes.axvline(base, color=GREY, linewidth=1, linestyle=":")
     axes.set_xlabel(f"{found.parameter} (dotted: the baseline)")
@@ -156,7 +165,7 @@ def cost(findings: Findings) -> Plot | None:
     for i, row in enumerate(summary.to_dict("records")):
         own = findings.data.cells["variant"] == row["variant"]
         low, middle, high = findings.data.cells.loc[own, "seconds"].quantile([0.25, 0.5, 0.75])
-        axes.errorbar(
+        drawn = axes.errorbar(
             middle,
             100 * row["mean"],
             xerr=[[middle - low], [high - middle]],
@@ -167,6 +176,7 @@ def cost(findings: Findings) -> Plot | None:
             markersize=6,
             linewidth=1,
         )
+        tell(drawn[0], f"{row['variant']}: {percent(row['mean'])} %, {middle:.1f} s a cell")
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.5), min(high, 100.5))  # an interval may reach beyond what there is
     axes.set_xlabel("seconds per cell, as measured where it ran")

@@ -16,7 +16,7 @@ from dfkd.reporting.fonts import note_of_missing
 from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled, svg
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.parameter_figures import parallel, slices
-from dfkd.sweeps.trial_marks import STATES, mark_trials, scatter
+from dfkd.sweeps.trial_marks import STATES, mark_trials, said_of, scatter
 
 Made = TypeVar("Made")
 
@@ -146,6 +146,7 @@ def trust(data: SweepData) -> Plot | None:
             axes,
             state,
             [(t.value or 0.0, 100 * (t.validation or 0.0)) for t in shown if t.state == state],
+            [said_of(t, data) for t in shown if t.state == state],
         )
     axes.set_xlabel("probe at the trial's last step")
     axes.set_ylabel("validation accuracy, %")

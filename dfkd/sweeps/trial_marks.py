@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dfkd.reporting.style import BLUE, GREY, ORANGE
-from dfkd.sweeps.findings import SweepData, Trial
+from dfkd.reporting.style import BLUE, GREY, ORANGE, tell
+from dfkd.sweeps.findings import SweepData, Trial, short
 
 STATES: dict[str, dict[str, Any]] = {
     "finished": {"marker": "o", "color": BLUE},
@@ -18,11 +18,9 @@ STATES: dict[str, dict[str, Any]] = {
 def mark_trials(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequence[float]) -> None:
     """Draw each trial's probe at its place `xs`; the default and the winner are ringed."""
     for state in STATES:
-        scatter(
-            axes,
-            state,
-            [(x, t.value or 0.0) for x, t in zip(xs, trials, strict=True) if t.state == state],
-        )
+        own = [(x, t) for x, t in zip(xs, trials, strict=True) if t.state == state]
+        said = [said_of(t, data) for _, t in own]
+        scatter(axes, state, [(x, t.value or 0.0) for x, t in own], said)
     special = {"the default": (data.default(), "s"), "the winner": (data.winner(), "D")}
     for name, (trial, marker) in special.items():
         at = [(x, t.value) for x, t in zip(xs, trials, strict=True) if t is trial]
@@ -39,9 +37,22 @@ def mark_trials(axes: Any, data: SweepData, trials: Sequence[Trial], xs: Sequenc
             )
 
 
-def scatter(axes: Any, state: str, points: Sequence[tuple[float, float]]) -> None:
-    """Draw points (x, y) with the mark of this state; nothing where there are none."""
+def said_of(trial: Trial, data: SweepData) -> str:
+    """Return what a trial's mark says: its number, probe and parameters, in a line."""
+    params = [f"{n} {short(trial.params[n])}" for n in data.scales if n in trial.params]
+    return ", ".join([f"trial {trial.number}: probe {short(trial.value)}", *params])
+
+
+def scatter(
+    axes: Any, state: str, points: Sequence[tuple[float, float]], said: Sequence[str]
+) -> None:
+    """Draw points (x, y) with the mark of this state; nothing where there are none.
+
+    said: what each says when a pointer rests on it.
+    """
     if points:
-        axes.scatter(
-            *zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **STATES[state]
+        style = STATES[state]
+        marks = axes.scatter(
+            *zip(*points, strict=True), s=22, linewidth=1, label=state, zorder=3, **style
         )
+        tell(marks, *said)
