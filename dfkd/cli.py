@@ -222,7 +222,7 @@ def recipe(name: str) -> Experiment:
             f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
         )
     experiment: Experiment = (
-        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations")
+        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations", RECIPES)
     )
     return experiment
 

@@ -8,40 +8,47 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import sep
 from pathlib import Path
 from typing import Any
 
+from dfkd.reporting.failures import reason_in
 from dfkd.reporting.nearest import nearest
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')
 
 
-def load(name: str, attribute: str, folder: str) -> Any:
+EXAMPLES = ("study", "study_of", "space", "default")  # what our own modules define
+PACKAGES = ("ablations", "search_spaces")  # ours; a project may have folders of these names, too
+
+
+def load(name: str, attribute: str, folder: str, known: Iterable[str] | None = None) -> Any:
     """Return an attribute of a module that is named as in an import.
 
     The working directory is on the path, as for `python -m`. folder: where ours lie, to name the
-    nearest ones. Raises ValueError with one line if there is no such module or attribute, or if the
-    module itself fails.
+    nearest ones; known: other names than these. Raises ValueError with one line if there is no such
+    module or attribute, or if the module itself fails.
     """
     _find_in_working_directory()
-    if not all(part.isidentifier() for part in name.split(".")):  # a path, say
+    known = modules_in(folder) if known is None else known
+    if not all(part.isidentifier() for part in name.split(".")):
         raise ValueError(
-            f"a module is named as in an import, but got {name!r}: {_nearest(name, folder)}"
+            f"a module is named as in an import, but got {name!r}: "
+            f"{_as_module(name) or nearest(name, known)}"
         )
     with users_code():
         try:
+            _join_folders(name.split(".")[0])
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
                 raise  # the module is there, but something that it imports is not
-            raise ValueError(f"there is no module {name}: {_nearest(name, folder)}") from error
+            raise ValueError(f"there is no module {name}: {nearest(name, known)}") from error
     if not hasattr(module, attribute):
-        raise ValueError(
-            f"the module {name} has no `{attribute}`: define it there, as in {folder}/"
-        )
+        ours = f", as in {folder}/" if attribute in EXAMPLES else ""
+        raise ValueError(f"the module {name} has no `{attribute}`: define it there{ours}")
     return getattr(module, attribute)
 
 
@@ -56,12 +63,46 @@ def _find_in_working_directory() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
+def _as_module(path: str) -> str:
+    """Return what to write for a path of a file, "" for what is none."""
+    if not path.endswith(".py"):
+        return ""
+    parts = [part for part in Path(path).with_suffix("").parts if part != "."]
+    if not all(part.isidentifier() for part in parts):  # an absolute path, or one with ".."
+        return "go to the folder of your project, and write its package.module"
+    return f"write {'.'.join(parts)}"
+
+
+def _join_folders(package: str) -> None:
+    """Let a package of PACKAGES hold the project's modules and ours; the project's come first.
+
+    Python would take the first one that it finds, and hide the other.
+    """
+    if package not in PACKAGES:
+        return
+    module = importlib.import_module(package)
+    module.__path__ = list(dict.fromkeys(map(str, _roots(package))))
+
+
+def _roots(package: str) -> list[Path]:
+    """Return the folders in which the modules of this package lie."""
+    found = importlib.util.find_spec(package)
+    known = (found and found.submodule_search_locations) or ()
+    around = [Path.cwd()] if package in PACKAGES else []
+    ours = [Path(__file__).parents[1]] if package in PACKAGES else []
+    roots = [
+        *(folder / package for folder in around),
+        *map(Path, known),
+        *(folder / package for folder in ours),
+    ]
+    return [root for root in dict.fromkeys(roots) if root.is_dir()]
+
+
 def modules_in(folder: str) -> dict[str, Path]:
-    """Return the modules of a package of ours, such as "ablations", by name with their files."""
-    found = importlib.util.find_spec(folder)
-    roots = (found and found.submodule_search_locations) or ()
-    paths = [path for root in roots for path in sorted(Path(root).glob("[!_]*.py"))]
-    return {f"{folder}.{path.stem}": path for path in paths}
+    """Return the modules of a package, such as "ablations", by name with their files."""
+    paths = [path for root in _roots(folder) for path in sorted(root.glob("[!_]*.py"))]
+    names = {f"{folder}.{path.stem}": path for path in reversed(paths)}
+    return dict(sorted(names.items()))
 
 
 def argument_in(path: Path, name: str) -> str:
@@ -75,10 +116,6 @@ def argument_in(path: Path, name: str) -> str:
                 if argument == name:
                     return text
     return ""
-
-
-def _nearest(name: str, folder: str) -> str:
-    return nearest(name, modules_in(folder))
 
 
 @contextmanager
@@ -98,7 +135,7 @@ def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
 
 def fault_in(log: str) -> str:
     """Return one line for a traceback: what was raised, and where in the user's own code."""
-    words = log.strip().splitlines()[-1].removeprefix("ValueError: ")
+    words = reason_in(log)
     frames = [found for found in FRAME.findall(log) if _is_users(found[0])]
     if not frames:
         return words

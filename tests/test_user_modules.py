@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfkd.user_modules import load, users_code
+from dfkd.user_modules import load, modules_in, users_code
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +23,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(
         sys, "path", [path for path in sys.path if path not in ("", str(Path.cwd()))]
     )
-    known = set(sys.modules)
+    known = dict(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - known:
+    sys.modules |= known  # those of ours that a test has taken out
+    for name in sys.modules.keys() - known.keys():
         del sys.modules[name]
 
 
@@ -90,3 +91,45 @@ def test_lines_for_users_and_what_is_passing_stay_as_they_are() -> None:
         raise ValueError("ratio must be 1")
     with pytest.raises(KeyError), users_code(passing=(KeyError,)):
         raise KeyError("pruned")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("my_project/my_space.py", "write my_project.my_space"),
+        ("./needs_more.py", "write needs_more"),
+        ("/home/me/rec.py", "go to the folder of your project, and write its package.module"),
+        ("../rec.py", "go to the folder of your project"),
+    ],
+)
+def test_for_a_path_the_module_is_named(path, expected):
+    with pytest.raises(ValueError, match=rf"as in an import, but got '{path}': {expected}"):
+        load(path, "experiment", "our_spaces", known=["digits"])
+
+
+@pytest.mark.parametrize("package", ["ablations", "search_spaces"])
+@pytest.mark.parametrize("regular", [True, False])
+def test_a_package_of_the_user_with_our_name_hides_nothing(project, package, regular):
+    """With `__init__.py` Python finds theirs alone, without it ours alone."""
+    ours = {"ablations": ("components", "study"), "search_spaces": ("digits", "space")}
+    module, attribute = ours[package]
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]
+    (project / package).mkdir()
+    (project / package / "mine.py").write_text("study = space = 7\n")
+    (project / package / "_private.py").write_text("study = space = 8\n")
+    if regular:
+        (project / package / "__init__.py").touch()
+    assert load(f"{package}.mine", attribute, package) == 7
+    assert load(f"{package}.{module}", attribute, package) != 7
+    assert {f"{package}.mine", f"{package}.{module}"} <= modules_in(package).keys()
+    with pytest.raises(ValueError, match=f"did you mean {package}.mine"):
+        load(f"{package}.minee", attribute, package)
+
+
+def test_a_module_of_the_user_wins_over_ours_of_the_same_name(project):
+    for name in [name for name in sys.modules if name.split(".")[0] == "ablations"]:
+        del sys.modules[name]
+    (project / "ablations").mkdir()
+    (project / "ablations" / "components.py").write_text("study = 7\n")
+    assert load("ablations.components", "study", "ablations") == 7

@@ -14,7 +14,6 @@ import numpy as np
 
 from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
 from dfkd.experiment import Cell, Experiment
-from dfkd.reporting.failures import reason_in
 from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
@@ -22,6 +21,7 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Confirmation, Trial
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
 from dfkd.training.cells import Job, RunContext, look_up
+from dfkd.user_modules import fault_in
 
 CANDIDATES = 3
 WINNER, DEFAULT = SIDES = ("winner", "default")  # where the default won, its cells are DEFAULT's
@@ -45,7 +45,7 @@ def nothing_to_choose(name: str, trials: Sequence[Trial], ledger: Ledger) -> str
         return f"{said}: the journal is {layout.sweep(name) / layout.TRIALS}"
     cell = failed[0].cell
     return (
-        f"{said}. The first failure: {reason_in(ledger.error(cell) or '')}; its log:  "
+        f"{said}. The first failure: {fault_in(ledger.error(cell) or '')}; its log:  "
         f"python -m platform.show {cell}. The same command tries again"
     )
 

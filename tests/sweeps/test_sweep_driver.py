@@ -49,9 +49,8 @@ def test_a_space_that_raises_stops_with_its_own_line_before_anything_is_spent(
     sweep_of: Callable[[str], Sweep], tmp_path: Path
 ) -> None:
     compute = Compute(storage=FolderStorage(tmp_path / "runs"))
-    with pytest.raises(KeyError, match="gone") as raised:
+    with pytest.raises(ValueError, match=r"^space_of_mine\.py:8 in space: KeyError: 'gone'$"):
         run_sweep(sweep_of('return {}["gone"]'), compute, Console(quiet=True), never)
-    assert raised.traceback[-1].path == tmp_path / "space_of_mine.py"
     assert not (tmp_path / "runs").exists()
 
 
@@ -78,7 +77,10 @@ def test_a_search_without_ray_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
-        ('x\n  File "a.py", line 3\nmine.Odd: boom\nand more', "The first failure: Odd: boom; "),
+        (
+            'x\n  File "a.py", line 3\nmine.Odd: boom\nand more',
+            "The first failure: a.py:3: Odd: boom; ",
+        ),
         ("ValueError: no rows", "The first failure: no rows; its log:  python -m platform.show b."),
         ("", "The first failure: it left no log"),
     ],
