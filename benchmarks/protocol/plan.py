@@ -75,9 +75,9 @@ def tasks() -> dict[str, TaskPlan]:
     )
     return {
         "digits": TaskPlan(old=digits, blocks=8),
-        "letters": TaskPlan(old=letters, blocks=8),
-        "fashion": TaskPlan(old=fashion, blocks=5),
-        "tops": TaskPlan(old=tops, blocks=5),
+        "letters": TaskPlan(old=letters, blocks=6),
+        "fashion": TaskPlan(old=fashion, blocks=4),
+        "tops": TaskPlan(old=tops, blocks=4),
     }
 
 

@@ -15,7 +15,8 @@ from dfkd.data.tasks import Digits, FashionMnist
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix, Tail
 from dfkd.method.losses import KD, OriginalLabels, PooledFeatures, Similarity
-from dfkd.method.selection import Balanced, Confident, Random
+from dfkd.method.sampling import ClassBalanced
+from dfkd.method.selection import Balanced, Confident, Energy, Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
 
@@ -52,6 +53,23 @@ def fashion() -> Experiment:
         teacher=SupervisedTeacher(network=SmallResNet(width=16, stem_stride=2), steps=3_000),
         schedule=Schedule(steps=1_000, batch=64),
     )
+
+
+def energy(full: Experiment) -> Experiment:
+    """Return the full method as docs/protocol.md found it: other rows, batches, learning rate.
+
+    Of each pseudo-class the rows with the lowest free energy, quotas unfilled, twice as many as
+    before; batches with all pseudo-classes equally often; eight times the learning rate. Student,
+    steps, losses and dropping are those of `full`, which keeps its name and its identity.
+    """
+    ratio, rows = full.selection.ratio, full.selection.rows
+    selection = Energy(
+        ratio=None if ratio is None else min(1.0, 2 * ratio),
+        rows=None if rows is None else 2 * rows,
+        fill=False,
+    )
+    schedule = replace(full.schedule, learning_rate=8 * full.schedule.learning_rate)
+    return replace(full, selection=selection, sampling=ClassBalanced(), schedule=schedule)
 
 
 def balanced(full: Experiment) -> Experiment:
@@ -124,4 +142,6 @@ def _with_baselines(
 RECIPES: dict[str, Callable[[], Experiment]] = {
     **_with_baselines("digits", digits),
     **_with_baselines("fashion", fashion),
+    "digits_energy": lambda: energy(digits()),
+    "fashion_energy": lambda: energy(fashion()),
 }

@@ -14,7 +14,7 @@ from dfkd.data.images.transforms import Crop
 from dfkd.data.pools import TrainingImages, WildGarments, read_shard
 from dfkd.data.tasks import Digits
 from dfkd.experiment import Cell, Experiment
-from dfkd.experiment.recipes import BASELINES, RECIPES, digits, fashion, labels
+from dfkd.experiment.recipes import BASELINES, RECIPES, digits, energy, fashion, labels
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
 from dfkd.method.dropping import Random as RandomClasses
 from dfkd.method.losses import OriginalLabels, PooledFeatures
@@ -148,7 +148,23 @@ def test_the_study_of_baselines_asks_them_of_any_recipe():
             e.selection.rows for e in variants.values() if not isinstance(e.pool, TrainingImages)
         }
         assert rows == {full.selection.rows}
-    assert set(baselines.study.variants.values()) == {RECIPES[name]() for name in ON_DIGITS}
+    on_digits = {RECIPES[name]() for name in ON_DIGITS}
+    assert set(baselines.study.variants.values()) == on_digits - {RECIPES["digits_energy"]()}
+
+
+def test_the_recipe_by_energy_has_other_rows_batches_and_rate_and_nothing_else():
+    changed = energy(fashion()).diff(fashion())
+    assert changed.keys() == {
+        "selection",
+        "selection.ratio",
+        "selection.threshold",
+        "selection.fill",
+        "sampling",
+        "sampling.most_repeats",
+        "schedule.learning_rate",
+    }
+    assert changed["selection.ratio"] == (0.2, 0.1) and changed["selection.fill"] == (False, True)
+    assert energy(replace(digits(), selection=Balanced(rows=300))).selection.rows == 600
 
 
 def test_the_student_on_labels_asks_no_teacher_about_its_views():
