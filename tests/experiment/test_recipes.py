@@ -153,7 +153,7 @@ def test_the_study_of_baselines_asks_them_of_any_recipe():
 
 
 def test_the_recipe_by_energy_has_other_rows_batches_and_rate_and_nothing_else():
-    changed = energy(fashion()).diff(fashion())
+    changed = RECIPES["digits_energy"]().diff(digits())
     assert changed.keys() == {
         "selection",
         "selection.ratio",
@@ -164,7 +164,9 @@ def test_the_recipe_by_energy_has_other_rows_batches_and_rate_and_nothing_else()
         "schedule.learning_rate",
     }
     assert changed["selection.ratio"] == (0.2, 0.1) and changed["selection.fill"] == (False, True)
-    assert energy(replace(digits(), selection=Balanced(rows=300))).selection.rows == 600
+    assert changed["schedule.learning_rate"] == (0.04, 0.005)
+    of_rows = replace(digits(), selection=Balanced(rows=300))
+    assert energy(of_rows, rate=1, budget=2, temperature=4.0).selection.rows == 600
 
 
 def test_the_student_on_labels_asks_no_teacher_about_its_views():
