@@ -73,6 +73,7 @@ class SweepSearch(OptunaSearch):
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
         self.stopped = ""  # why no more trials are asked for
+        self.broken: OSError | None = None  # a full disk, say: nothing more is told
         self._told = 0
         self._live: dict[str, _Live] = {}  # by Tune's id, trials that were not told yet
         self._defaults: list[Trial] = []  # the default as it is, while it is to be asked for
@@ -154,7 +155,14 @@ class SweepSearch(OptunaSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return the next trial for Tune; None until trials in progress, or their batch, end."""
-        while self._told < self.total and not self.stopped:
+        try:
+            return self._suggested(trial_id)
+        except OSError as error:  # Tune would log it and lose the cause
+            self.broken = self.broken or error
+            return cast(dict[str, Any], self.FINISHED)
+
+    def _suggested(self, trial_id: str) -> dict[str, Any] | None:
+        while self._told < self.total and not self.stopped and not self.broken:
             if len(self._live) >= self._room():
                 return None
             trial, asked = self._next_trial()
@@ -216,10 +224,15 @@ class SweepSearch(OptunaSearch):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell Optuna and the journal how a trial ended, or its whole batch once that has."""
+        if self.broken:
+            return
         self._ends[trial_id] = None if error else result
         if result and not error:
             self._points[trial_id].append(_point(result))  # the last result comes here only
-        self._tell_batch()
+        try:
+            self._tell_batch()
+        except OSError as error:  # as in `suggest`
+            self.broken = self.broken or error
 
     def _tell_batch(self) -> None:
         """Tell how trials ended; where they come in batches, once all of the batch have."""

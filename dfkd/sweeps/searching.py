@@ -75,6 +75,8 @@ def search_trials(
                     advance(1, f"best probe {max(probes):.3f}")
 
                 tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
+            if search.broken:
+                raise search.broken
             if search.stopped:
                 raise ValueError(search.stopped)
     return journal.read()

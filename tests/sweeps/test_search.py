@@ -247,3 +247,26 @@ def test_where_the_defaults_code_fails_no_more_trials_are_asked_for(context: Tri
         "the default could not be computed, so the search stops: my_loss"
     )
     assert made.suggest("b") == SweepSearch.FINISHED
+
+
+class FullDisk(Journal):
+    """A journal on a disk that is full from some record on."""
+
+    left = 2
+
+    def write(self, trial: Trial) -> None:
+        if not self.left:
+            raise OSError(28, "No space left on device")
+        self.left -= 1
+        super().write(trial)
+
+
+def test_a_full_disk_ends_the_search_with_its_own_error(context: TrialContext) -> None:
+    """Tune would log what a search raises, go on, and end with an error of its own."""
+    made = search(context)
+    made.journal = FullDisk(context.compute.storage, FOLDER)
+    assert made.suggest("a") is not None and made.suggest("b") is not None
+    made.on_trial_complete("a", ended(0.9))
+    assert made.broken is not None and made.broken.errno == 28
+    made.on_trial_complete("b", ended(0.8))
+    assert made.suggest("c") == SweepSearch.FINISHED
