@@ -11,6 +11,7 @@ import os
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it: tables would wrap as in a terminal
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -112,6 +112,7 @@ def test_an_error_is_a_document_too(case: str, project: Path, run_command: Run) 
     assert document["error"]["message"] in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("ablate",), ("clean", "--storage", "runs"), ("show", "CELL", "--storage", "runs")],
