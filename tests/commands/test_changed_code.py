@@ -57,6 +57,7 @@ def test_an_edited_body_is_one_line_and_nothing_is_spent(project: Path, distill)
     assert records(project) == before
 
 
+@pytest.mark.slow
 def test_a_comment_is_no_change(project: Path, distill) -> None:
     before = records(project)
     edit(project, BODY, f"{BODY}  # squared")
@@ -66,6 +67,7 @@ def test_a_comment_is_no_change(project: Path, distill) -> None:
     assert records(project) == before
 
 
+@pytest.mark.slow
 def test_an_accepted_change_is_reused_and_said(project: Path, distill) -> None:
     before = records(project)
     edit(project, BODY, BODY.replace("2", "4"))
@@ -85,6 +87,7 @@ def test_a_raised_version_is_computed_anew(project: Path, distill) -> None:
     assert before.items() < records(project).items() and len(records(project)) == 2
 
 
+@pytest.mark.slow
 def test_another_experiment_with_the_changed_class_is_none_of_them(project: Path, distill) -> None:
     edit(project, BODY, BODY.replace("2", "4"))
     done = distill("--set", "explicit.weight=1.5")

@@ -102,7 +102,13 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("case", ERRORS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if i > 1 else [])
+        for i, case in enumerate(ERRORS)
+    ],
+)
 def test_an_error_is_a_document_too(case: str, project: Path, run_command: Run) -> None:
     (command, *arguments), expected = ERRORS[case]
     done = run_command(command, *arguments, "--json", folder=project)

@@ -89,6 +89,7 @@ def test_a_teacher_file_without_labels_all_the_way_to_a_student(
     assert "validation" not in done.stdout and "test accuracy" not in done.stdout
 
 
+@pytest.mark.slow
 def test_what_a_task_without_labels_cannot_do_is_said_before_anything_is_spent(
     project: Path, run: Callable[..., Any]
 ) -> None:

@@ -122,6 +122,7 @@ experiment = replace(
 """
 
 
+@pytest.mark.slow
 def test_a_command_says_it_in_one_line(run_command: Callable[..., Any], tmp_path: Path) -> None:
     """On Ray's workers, whose traceback would be the first thing that is seen otherwise."""
     shutil.copy(PROJECTS / "tiny_space.py", tmp_path)

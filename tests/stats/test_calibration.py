@@ -60,7 +60,14 @@ def test_bands_catch_an_analysis_that_peeks() -> None:
     assert row.alarms_peeked > 0.055 + 3 * ALARM_SE
 
 
-@pytest.mark.parametrize("world", calibration.WORLDS, ids=lambda world: world.__name__)
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(world, marks=[pytest.mark.slow] if i else [])
+        for i, world in enumerate(calibration.WORLDS)
+    ],
+    ids=lambda world: world.__name__,
+)
 def test_the_product_itself_says_the_same(world: object) -> None:
     assert calibration.disagreements(world, 12, studies=4, seed=1) == []
 

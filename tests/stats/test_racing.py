@@ -97,6 +97,7 @@ def test_race_stops_what_is_decided_and_runs_the_rest_to_the_end() -> None:
     assert found["v0"].note.startswith("5 of 20 blocks")
 
 
+@pytest.mark.slow
 def test_race_does_not_depend_on_cells_beyond_a_look_or_on_their_order() -> None:
     study = random_study(20, effects=(0.12, 0.0, -0.012), seed=4)
     variants = ["base", "v0", "v1", "v2"]

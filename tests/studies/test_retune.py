@@ -163,6 +163,7 @@ def test_a_forecast_counts_the_searches(few: Study, tmp_path: Path) -> None:
     ).exists()
 
 
+@pytest.mark.slow
 def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) -> None:
     searches = {
         found["variant"]: found for found in map(_json, project.glob("s/retunings/*/result-3.json"))
@@ -187,6 +188,7 @@ def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) 
     )
 
 
+@pytest.mark.slow
 def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) -> None:
     client = MlflowClient(f"sqlite:///{project}/s/mlflow.db")
     experiment = client.get_experiment_by_name("dfkd").experiment_id
@@ -198,6 +200,7 @@ def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) ->
         assert {file.path for file in client.list_artifacts(search.info.run_id)} == {"trials.json"}
 
 
+@pytest.mark.slow
 def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: Study) -> None:
     where = Compute(storage=FolderStorage(project / "s"))
     kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}

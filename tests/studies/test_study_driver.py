@@ -42,6 +42,7 @@ def pretend(tmp_path: Path) -> Callable[..., StudyResult]:
     return call
 
 
+@pytest.mark.slow
 def test_a_race_stops_what_is_decided_and_computes_no_more_for_it(
     pretend: Callable[..., StudyResult],
 ) -> None:
