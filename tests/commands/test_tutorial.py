@@ -49,8 +49,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@LONG
 @pytest.mark.parametrize(
-    "left_out", [pytest.param(ON_MANY_CELLS, id="short"), pytest.param((), id="whole", marks=LONG)]
+    "left_out", [pytest.param(ON_MANY_CELLS, id="short"), pytest.param((), id="whole")]
 )
 def test_the_page_runs_as_it_is_written(
     left_out: tuple[str, ...], files: Path, tmp_path: Path, run_command: Callable[..., Any]
