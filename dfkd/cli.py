@@ -147,14 +147,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--from", dest="source", help="the storage that knows the run (default: --storage)"
     )
-    result.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="parameters to change, as they are named in MLflow: selection.ratio=0.3 dropping=none",
-    )
+    _add_set(result, "as they are named in MLflow: selection.ratio=0.3 dropping=none")
     result.add_argument(
         "--module", action="append", default=[], help="a module of yours with classes of the run"
     )
@@ -175,16 +168,23 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(result: argparse.ArgumentParser, of_all: str) -> None:
-    """Add the options that change parameters of every experiment of a study or sweep."""
+def _add_set(result: argparse.ArgumentParser, which: str) -> None:
     result.add_argument(
         "--set",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help=f"parameters to change in {of_all}, as they are named in MLflow; what one of them "
-        "changes itself it keeps. Other values are another name",
+        help=f"parameters to change, {which}",
+    )
+
+
+def add_settings(result: argparse.ArgumentParser, of_all: str) -> None:
+    """Add the options that change parameters of every experiment of a study or sweep."""
+    _add_set(
+        result,
+        f"in {of_all}, as they are named in MLflow; what one of them changes itself it keeps. "
+        "Other values are another name",
     )
     result.add_argument(
         "--steps", type=int, default=None, help="the same as --set schedule.steps=..."

@@ -40,7 +40,7 @@ from dfkd.experiment import Cell
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import ModuleTeacher
 from dfkd.scores import read_scores, score_path
-from dfkd.scores.scores import BATCH
+from dfkd.scores.scorer import BATCH
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import open_storage
 from dfkd.training.inputs import InputSource

@@ -1,13 +1,12 @@
 """The teacher's answer to every row of a pool: scored once, stored, mapped into memory."""
 
+from dfkd.scores.scorer import Scorer, score_images
 from dfkd.scores.scores import (
     Columns,
-    Scorer,
     Scores,
     Summary,
     missing_shards,
     read_scores,
-    score_images,
     score_path,
     score_shard,
     scores_of,

@@ -15,7 +15,7 @@ from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Task
 from dfkd.models.networks import Network
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.scores.scores import BATCH
+from dfkd.scores.scorer import BATCH
 
 BN_DISTANCES = "bn_distance-1.npy"  # the file; its number is raised when the meaning changes
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -8,7 +8,7 @@ and an interrupted scoring goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,25 +16,19 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dfkd.data.images.transforms import normalised, on_device
 from dfkd.data.pools import PoolFiles, Shard
 from dfkd.data.tasks import Task
 from dfkd.identity import Json, digest, spec
-from dfkd.models.networks import Tapped
-from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.not_finite import check_finite
+from dfkd.scores.scorer import BATCH, Scorer
 from dfkd.scores.top_k import COLUMNS, TopK, TopLogits
 from dfkd.storage import Storage, StoredFile, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.storage import DAMAGED, Damaged
 
 VERSION = 1  # raised when the numbers in a score file change their meaning
-BATCH = 256  # fixed: the size of a batch changes the last bits of a matrix product
-SENT_TOGETHER = 16 * BATCH
 
 
 class Summary(Protocol):
@@ -168,41 +162,6 @@ class Columns:
     @property
     def bn_distance_N(self) -> NDArray[np.float32] | None:
         return self.arrays.get("bn_distance")
-
-
-class Scorer:
-    """Has a teacher's network on a device, and answers with it to as many images as are wanted."""
-
-    def __init__(self, teacher: TrainedNetwork, task: Task, device: str = "cpu") -> None:
-        self.teacher, self.task, self.device = teacher, task, device
-        self.network = Tapped(teacher.build(task).to(device)).eval()
-
-    def __call__(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return logits [N, K] and pooled features [N, D] of clean images, without gradients."""
-        logits, features = [], []
-        with torch.inference_mode():
-            for images_BCHW in self._batches(images_NHWC):
-                logits_BK, features_BD = self.network(images_BCHW)
-                logits.append(logits_BK.float())
-                features.append(features_BD.float())
-            # read back at the end: a GPU would have to stop for each
-            return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
-
-    def _batches(self, images_NHWC: NDArray[np.uint8]) -> Iterator[Tensor]:
-        """Yield the images as the network reads them; many batches travel to a GPU at a time."""
-        for start in range(0, len(images_NHWC), SENT_TOGETHER):
-            sent = np.require(images_NHWC[start : start + SENT_TOGETHER], requirements=["C", "W"])
-            for part_BHWC in on_device(sent, self.device).split(BATCH):  # type: ignore[no-untyped-call]
-                yield normalised(part_BHWC, self.task)
-
-
-def score_images(
-    teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits [N, K] and pooled features [N, D] of clean images; see `Scorer`."""
-    return Scorer(teacher, task, device)(images_NHWC)
 
 
 def scores_of(

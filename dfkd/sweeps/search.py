@@ -72,8 +72,8 @@ class SweepSearch(OptunaSearch):
     ) -> None:
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
-        self.stopped = ""  # why no more trials are asked for
-        self.broken: OSError | None = None  # a full disk, say: nothing more is told
+        # why no more trials are asked for: a full disk, say, or the default's own code
+        self.stopped: OSError | ValueError | None = None
         self._told = 0
         self._live: dict[str, _Live] = {}  # by Tune's id, trials that were not told yet
         self._defaults: list[Trial] = []  # the default as it is, while it is to be asked for
@@ -158,11 +158,11 @@ class SweepSearch(OptunaSearch):
         try:
             return self._suggested(trial_id)
         except OSError as error:  # Tune would log it and lose the cause
-            self.broken = self.broken or error
+            self.stopped = self.stopped or error
             return cast(dict[str, Any], self.FINISHED)
 
     def _suggested(self, trial_id: str) -> dict[str, Any] | None:
-        while self._told < self.total and not self.stopped and not self.broken:
+        while self._told < self.total and self.stopped is None:
             if len(self._live) >= self._room():
                 return None
             trial, asked = self._next_trial()
@@ -224,7 +224,7 @@ class SweepSearch(OptunaSearch):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell Optuna and the journal how a trial ended, or its whole batch once that has."""
-        if self.broken:
+        if isinstance(self.stopped, OSError):
             return
         self._ends[trial_id] = None if error else result
         if result and not error:
@@ -232,7 +232,7 @@ class SweepSearch(OptunaSearch):
         try:
             self._tell_batch()
         except OSError as error:  # as in `suggest`
-            self.broken = self.broken or error
+            self.stopped = self.stopped or error
 
     def _tell_batch(self) -> None:
         """Tell how trials ended; where they come in batches, once all of the batch have."""
@@ -273,7 +273,9 @@ class SweepSearch(OptunaSearch):
         Ledger(self.context.compute.storage).write_error(trial.cell, log)
         line += f"; the whole log is {layout.cell(trial.cell) / layout.ERROR}"
         if trial.number == 0:
-            self.stopped = f"the default could not be computed, so the search stops: {line}"
+            self.stopped = ValueError(
+                f"the default could not be computed, so the search stops: {line}"
+            )
         else:
             self.say(f"trial {trial.number} failed: {line}")
 

@@ -37,7 +37,8 @@ def search_trials(
 
     groups: starts those that trials on several workers share. run_id: of the sweep in MLflow, which
     Optuna's view names. A deterministic search is replayed from its start: finished cells are read
-    from the ledger. ValueError with one line where the default's own code fails.
+    from the ledger. Raises ValueError with one line where the default's own code fails, and OSError
+    where the storage cannot be written.
     """
     from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
     from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
@@ -68,18 +69,23 @@ def search_trials(
         left = trials - sum(trial.ended for trial in journal.read())
         if left > 0:
             with console.progress(title, left, "trials") as advance:
-                probes = [0.0]
-
-                def note(result: dict[str, Any] | None) -> None:
-                    probes.append(result["probe"] if result else 0.0)
-                    advance(1, f"best probe {max(probes):.3f}")
-
-                tune_trials(search, left, evaluations, mapped, context.compute, OnEnd(note), groups)
-            if search.broken:
-                raise search.broken
-            if search.stopped:
-                raise ValueError(search.stopped)
+                on_end = OnEnd(_best_probe(advance))
+                tune_trials(search, left, evaluations, mapped, context.compute, on_end, groups)
+            if search.stopped is not None:
+                raise search.stopped
     return journal.read()
+
+
+def _best_probe(advance: Callable[..., None]) -> Callable[[dict[str, Any] | None], None]:
+    """Return what moves the progress on by a trial, given its last result, and says the best."""
+    best = 0.0
+
+    def note(result: dict[str, Any] | None) -> None:
+        nonlocal best
+        best = max(best, result["probe"] if result else 0.0)
+        advance(1, f"best probe {best:.3f}")
+
+    return note
 
 
 def note_changes(journal: Journal, context: TrialContext, console: Console) -> None:

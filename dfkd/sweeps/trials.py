@@ -66,11 +66,11 @@ class CellTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Return the next point, and whether it was the last.
 
-        A mistake in the cell's code is told as the trial's end. Raised, it would be tried again as
-        if the worker had died, and Tune would print it each time.
+        A mistake in the cell's code is told as the trial's end: raised, it would be tried again. An
+        error of the system is raised, since a storage that was away may be back by then.
         """
         try:
-            with users_code():
+            with users_code(passing=(OSError,)):
                 report = self.computation.report()
         except ValueError as error:
             self.computation.close()

@@ -236,14 +236,14 @@ def test_a_trial_whose_code_fails_is_said_in_a_line_kept_with_its_log_and_not_as
         "trial 1 failed: my_loss.py:9 in forward: KeyError: 'x'; the whole log is"
     )
     assert made._ot_study.trials[-1].state.name == "FAIL"
-    assert not made.stopped and drawn(made, "c") is not None
+    assert made.stopped is None and drawn(made, "c") is not None
 
 
 def test_where_the_defaults_code_fails_no_more_trials_are_asked_for(context: TrialContext) -> None:
     made = search(context)
     drawn(made, "a")
     made.on_trial_complete("a", failure())
-    assert made.stopped.startswith(
+    assert str(made.stopped).startswith(
         "the default could not be computed, so the search stops: my_loss"
     )
     assert made.suggest("b") == SweepSearch.FINISHED
@@ -267,6 +267,6 @@ def test_a_full_disk_ends_the_search_with_its_own_error(context: TrialContext) -
     made.journal = FullDisk(context.compute.storage, FOLDER)
     assert made.suggest("a") is not None and made.suggest("b") is not None
     made.on_trial_complete("a", ended(0.9))
-    assert made.broken is not None and made.broken.errno == 28
+    assert isinstance(made.stopped, OSError) and made.stopped.errno == 28
     made.on_trial_complete("b", ended(0.8))
     assert made.suggest("c") == SweepSearch.FINISHED
