@@ -15,7 +15,14 @@ from pathlib import Path
 
 import pytest
 from filelock import SoftFileLease
-from leases import HOUR_S, Holder, of_another_host, of_earlier_version, start_of
+from leases import (
+    HOUR_S,
+    Holder,
+    of_another_host,
+    of_earlier_version,
+    one_wins_each_round,
+    start_of,
+)
 
 from dfkd.storage.file_lease import FileLease
 from dfkd.storage.lease import HEARTBEAT_S, LEASE_S
@@ -221,23 +228,12 @@ def earlier(path: Path, holder: Callable[[], Holder]) -> str:
 
 @pytest.mark.parametrize(("kind", "rounds"), [(dead, 10), (zombie, 10), (earlier, 2)])
 def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(path, holder, kind, rounds):
-    left_behind, contenders = kind(path, holder), 4
-    spawn = multiprocessing.get_context("spawn")
-    barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
-    processes = [
-        spawn.Process(target=contend, args=(path, rounds, barrier, won), daemon=True)
-        for _ in range(contenders)
-    ]
-    for process in processes:
-        process.start()
-    for number in range(rounds):
-        path.write_text(left_behind)
-        barrier.wait(60)
-        barrier.wait(60)
-        found = [won.get(timeout=60) for _ in range(contenders)]
-        assert {at for at, _ in found} == {number}
-        assert sum(got_it for _, got_it in found) == 1, found
-        barrier.wait(60)
-    for process in processes:
-        process.join(60)
+    left_behind = kind(path, holder)
+    one_wins_each_round(
+        contend,
+        path,
+        contenders=4,
+        rounds=rounds,
+        leave_behind=lambda _: path.write_text(left_behind),
+    )
     assert not list(path.parent.glob("*"))

@@ -3,28 +3,17 @@
 import os
 
 import pytest
-from leases import HOUR_S, of_another_host
+from leases import HOUR_S, of_another_host, waits_aloud
 
 from dfkd.storage import FolderStorage, layout
 from dfkd.storage.file_lease import FileLease
-from dfkd.storage.lease import LEASE_S, SAY_AFTER_S, Wait, alone, using
+from dfkd.storage.lease import LEASE_S, Wait, alone, using
 
 
 def test_who_waits_says_for_what_since_when_and_held_by_whom(path, clock, monkeypatch):
     monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
     of_another_host(path, HOUR_S)
-    lease, said = FileLease(path), list[str]()
-    wait = Wait(lease, "the cell abc", said.append)
-    while not lease.acquire():
-        assert not said or clock.ahead_s > SAY_AFTER_S
-        clock.ahead_s += 4
-        wait.poll()
-    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
-    [line] = said
-    assert line.startswith(f"waiting since {wait.began} for the cell abc: process {os.getpid()} on")
-    assert line.endswith(
-        "host elsewhere holds it, taken for gone after 60 s without a sign of life"
-    )
+    waits_aloud(FileLease(path), clock, f"process {os.getpid()} on ")
 
 
 def test_a_long_wait_is_said_again_now_and_then(path, clock, monkeypatch):

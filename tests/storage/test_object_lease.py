@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 
 import pytest
-from leases import Clock, StorageHolder
+from leases import Clock, StorageHolder, one_wins_each_round, waits_aloud
 
 from dfkd.storage.layout import Key
-from dfkd.storage.lease import HEARTBEAT_S, LEASE_S, SAY_AFTER_S, Wait
+from dfkd.storage.lease import HEARTBEAT_S, LEASE_S
 from dfkd.storage.object_lease import ObjectLease
 from dfkd.storage.object_store import ObjectStorage
 
@@ -129,16 +129,7 @@ def test_who_waits_says_for_what_since_when_and_held_by_whom(
 ) -> None:
     monkeypatch.setattr("dfkd.storage.lease.POLL_S", 0)
     of_another_host(object_storage)
-    said = list[str]()
-    wait = Wait(lease, "the cell abc", said.append)
-    while not lease.acquire():
-        assert not said or clock.ahead_s > SAY_AFTER_S
-        clock.ahead_s += 4
-        wait.poll()
-    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
-    [line] = said
-    assert line.startswith(f"waiting since {wait.began} for the cell abc: process 7 on host else")
-    assert line.endswith("where holds it, taken for gone after 60 s without a sign of life")
+    waits_aloud(lease, clock, "process 7 on ")
     assert HEARTBEAT_S < LEASE_S
 
 
@@ -159,26 +150,14 @@ def contend(
 def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(
     object_storage: ObjectStorage,
 ) -> None:
-    contenders, rounds = 3, 8
     with StorageHolder(object_storage, KEY) as holder:
         left_behind = object_storage.get(KEY).decode()
         holder.kill()
-    spawn = multiprocessing.get_context("spawn")
-    barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
-    processes = [
-        spawn.Process(target=contend, args=(object_storage, rounds, barrier, won), daemon=True)
-        for _ in range(contenders)
-    ]
-    for process in processes:
-        process.start()
-    for number in range(rounds):
-        object_storage.write_text(Key(f"lease-{number}"), left_behind)
-        barrier.wait(60)
-        barrier.wait(60)
-        found = [won.get(timeout=60) for _ in range(contenders)]
-        assert {at for at, _ in found} == {number}
-        assert sum(got_it for _, got_it in found) == 1, found
-        barrier.wait(60)
-    for process in processes:
-        process.join(60)
+    one_wins_each_round(
+        contend,
+        object_storage,
+        contenders=3,
+        rounds=8,
+        leave_behind=lambda number: object_storage.write_text(Key(f"lease-{number}"), left_behind),
+    )
     assert object_storage.list(Key(".")) == ["cells"]

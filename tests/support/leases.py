@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dfkd.storage import Storage
 from dfkd.storage.layout import Key
-from dfkd.storage.lease import LEASE_S
+from dfkd.storage.lease import LEASE_S, SAY_AFTER_S, Lease, Wait
 
 ROOT = Path(__file__).parents[2]
 HOUR_S = 3600
@@ -103,3 +106,51 @@ class StorageHolder:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def one_wins_each_round(
+    contend: Callable[..., None],
+    *arguments: Any,
+    contenders: int,
+    rounds: int,
+    leave_behind: Callable[[int], object],
+) -> None:
+    """Let processes contend for a killed holder's lease: in every round one of them gets it.
+
+    contend(*arguments, rounds, barrier, won): what a contender does; it puts (round, got it) into
+    the queue. leave_behind(round): puts there what the holder left.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
+    processes = [
+        spawn.Process(target=contend, args=(*arguments, rounds, barrier, won), daemon=True)
+        for _ in range(contenders)
+    ]
+    for process in processes:
+        process.start()
+    for number in range(rounds):
+        leave_behind(number)
+        barrier.wait(60)
+        barrier.wait(60)
+        found = [won.get(timeout=60) for _ in range(contenders)]
+        assert {at for at, _ in found} == {number}
+        assert sum(got_it for _, got_it in found) == 1, found
+        barrier.wait(60)
+    for process in processes:
+        process.join()
+
+
+def waits_aloud(lease: Lease, clock: Clock, held_by: str) -> None:
+    """Wait for the lease of another host that gives no sign of life: one line says whose it is."""
+    said = list[str]()
+    wait = Wait(lease, "the cell abc", said.append)
+    while not lease.acquire():
+        assert not said or clock.ahead_s > SAY_AFTER_S
+        clock.ahead_s += 4
+        wait.poll()
+    assert LEASE_S <= clock.ahead_s < LEASE_S + 10
+    [line] = said
+    assert line.startswith(f"waiting since {wait.began} for the cell abc: {held_by}")
+    assert line.endswith(
+        "host elsewhere holds it, taken for gone after 60 s without a sign of life"
+    )
