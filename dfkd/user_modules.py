@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -14,11 +13,8 @@ from os import sep
 from pathlib import Path
 from typing import Any
 
-from dfkd.reporting.failures import reason_in
+from dfkd.reporting.failures import FRAME, reason_in
 from dfkd.reporting.nearest import nearest
-
-FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')
-
 
 EXAMPLES = ("study", "study_of", "space", "default")  # what our own modules define
 PACKAGES = ("ablations", "search_spaces")  # ours; a project may have folders of these names, too
@@ -129,7 +125,7 @@ def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         yield
     except lines:
         raise
-    except Exception as error:
+    except Exception as error:  # any mistake that Python code can hold
         raise ValueError(fault_in(traceback.format_exc())) from error
 
 

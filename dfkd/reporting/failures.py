@@ -25,7 +25,7 @@ KEPT = "what was finished is kept, and the same command goes on"
 FULL = "No space left on device"  # also within the messages of libraries
 MODULE = re.compile(r"^(\w+\.)+(?=\w+: )")  # before the name of an exception
 LONGEST = 400  # characters of a message of others
-FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')  # of a traceback
 
 
 def outside() -> tuple[type[BaseException], ...]:
