@@ -208,32 +208,14 @@ def settings_of(arguments: argparse.Namespace, base: Experiment) -> Settings | N
     return settings
 
 
-def recipe(name: str) -> Experiment:
-    """Return the recipe of this name, or that of a user's module.
-
-    Raises ValueError with the nearest names where there is none.
-    """
-    from dfkd.experiment.recipes import RECIPES
-    from dfkd.reporting.nearest import nearest
-    from dfkd.user_modules import load, module_exists
-
-    if name not in RECIPES and not module_exists(name):
-        raise ValueError(
-            f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
-        )
-    experiment: Experiment = (
-        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations", RECIPES)
-    )
-    return experiment
-
-
 def origin_of(arguments: argparse.Namespace) -> Cell:
     """Return the cell that these options start from, before `--set`: a recipe's or a run's."""
     from dfkd.experiment import Cell
+    from dfkd.experiment.recipes import recipe_named
     from dfkd.seeding import Block
 
     if arguments.run is None:
-        return Cell(experiment=recipe(arguments.recipe or "digits"), block=Block(seed=0))
+        return Cell(experiment=recipe_named(arguments.recipe or "digits"), block=Block(seed=0))
     if arguments.recipe is not None:
         raise ValueError(
             f"name a recipe or a run, not both, but got {arguments.recipe} and --run "

@@ -70,6 +70,8 @@ def main(output: cli.Output) -> None:
 
     from dataclasses import replace
 
+    from dfkd.experiment.recipes import recipe_named
+    from dfkd.experiment.settings import suffix
     from dfkd.studies.driver import StudyOptions, run_study
     from dfkd.studies.forecast import forecast
     from dfkd.studies.terminal import print_forecast, print_result
@@ -80,13 +82,13 @@ def main(output: cli.Output) -> None:
     if arguments.recipe is None:
         study = load(arguments.study, "study", "ablations")
     else:
-        study = load(arguments.study, "study_of", "ablations")(cli.recipe(arguments.recipe))
+        study = load(arguments.study, "study_of", "ablations")(recipe_named(arguments.recipe))
         name = f"{name}-{arguments.recipe.split('.')[-1]}"
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
     settings = cli.settings_of(arguments, study.variants[study.baseline])
     if settings is not None:
-        study, name = study.changed(settings), f"{name}-{settings.suffix()}"
+        study, name = study.changed(settings), f"{name}-{suffix(settings.values)}"
         for line in settings.lines():
             console.line(f"set  {line}")
     retuning = None

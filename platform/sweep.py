@@ -28,14 +28,23 @@ def main(output: cli.Output) -> None:
         help="in fixed batches: the same table on any cluster",
     )
     parser.add_argument(
+        "--recipe",
+        default=None,
+        help="search around this recipe instead of the space's default; another recipe is another "
+        "sweep",
+    )
+    parser.add_argument(
         "--blocks", type=int, default=10, help="blocks of the confirmation, winner against default"
     )
+    cli.add_settings(parser, "every trial and the default")
     cli.add_register(parser, "the winner's student")
     cli.add_compute(parser)
     cli.add_accept(parser)
     cli.add_note(parser)
     arguments = parser.parse_args()
 
+    from dfkd.experiment.rebuild import parse_changes
+    from dfkd.experiment.settings import values_of
     from dfkd.sweeps.driver import run_sweep
     from dfkd.sweeps.sweep import Sweep
     from dfkd.sweeps.terminal import print_result
@@ -48,7 +57,11 @@ def main(output: cli.Output) -> None:
         deterministic=arguments.deterministic,
         sampler=arguments.sampler,
         confirmation_blocks=arguments.blocks,
+        recipe=arguments.recipe,
+        values=values_of(parse_changes(arguments.set), arguments.steps),
     )
+    for line in sweep.set_lines():
+        console.line(f"set  {line}")
     said = {"note": arguments.note, "tags": arguments.tag}
     data = run_sweep(sweep, compute, console, register=arguments.register, **said)
     print_result(data, compute, console)

@@ -27,6 +27,7 @@ from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import layout, open_storage
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import search_trials
 from dfkd.sweeps.variants import Change
 
@@ -82,11 +83,10 @@ class Searches:
 
     def _context(self, compute: Compute) -> TrialContext:
         return TrialContext(
-            space=SPACE,
+            space=SearchSpace(module=SPACE, change=self.change),
             block=BLOCK,
             run_context=self.executor.run_context,
             compute=compute,
-            change=self.change,
         )
 
     def _search(self, context: TrialContext) -> list[Trial]:
@@ -107,7 +107,7 @@ class Searches:
         """Return Optuna's study of the trials, of which the first is the default."""
         sampler = optuna.samplers.RandomSampler(seed=SEED)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.enqueue_trial(dict(self.space.first_trial().params))
+        study.enqueue_trial(dict(self.space.space.first_trial().params))
         return study
 
     def _cells(self) -> list[Cell]:

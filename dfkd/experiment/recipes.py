@@ -19,6 +19,8 @@ from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Balanced, Confident, Energy, Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
+from dfkd.reporting.nearest import nearest
+from dfkd.user_modules import load, module_exists
 
 
 def digits() -> Experiment:
@@ -151,3 +153,18 @@ RECIPES: dict[str, Callable[[], Experiment]] = {
     "digits_energy": lambda: energy(digits(), rate=8, budget=2, temperature=4.0),
     "fashion_energy": lambda: energy(fashion(), rate=4, budget=4, temperature=2.0),
 }
+
+
+def recipe_named(name: str) -> Experiment:
+    """Return the recipe of this name, or that of a user's module.
+
+    Raises ValueError with the nearest names where there is none.
+    """
+    if name not in RECIPES and not module_exists(name):
+        raise ValueError(
+            f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
+        )
+    experiment: Experiment = (
+        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations", RECIPES)
+    )
+    return experiment

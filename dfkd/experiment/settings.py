@@ -46,15 +46,20 @@ class Settings:
 
     def lines(self) -> list[str]:
         """Return what is set, a line for each parameter of the base that it changes."""
-        new = self(self.base)
-        pairs = new.diff(self.base).items()
-        return [f"{name}: {here} instead of {before}" for name, (here, before) in pairs]
+        return lines(self(self.base), self.base)
 
-    def suffix(self) -> str:
-        """Return what a study's or sweep's name ends in, the same for the same values."""
-        text = ",".join(f"{name}={value}" for name, value in sorted(self.values.items()))
-        readable = len(text) <= LONGEST and PLAIN.fullmatch(text)
-        return text if readable else digest(dict(sorted(self.values.items())), 8)
+
+def lines(new: Experiment, base: Experiment) -> list[str]:
+    """Return how one differs from the other, a line for each parameter."""
+    pairs = new.diff(base).items()
+    return [f"{name}: {here} instead of {before}" for name, (here, before) in pairs]
+
+
+def suffix(values: Mapping[str, str]) -> str:
+    """Return what a study's or sweep's name says of values that are set, the same for the same."""
+    text = ",".join(f"{name}={value}" for name, value in sorted(values.items()))
+    readable = len(text) <= LONGEST and PLAIN.fullmatch(text)
+    return text if readable else digest(dict(sorted(values.items())), 8)
 
 
 def values_of(given: Mapping[str, str], steps: int | None) -> dict[str, str]:

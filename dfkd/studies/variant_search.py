@@ -19,9 +19,10 @@ from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Outcome
 from dfkd.studies.study import Study
 from dfkd.sweeps.choosing import CANDIDATES, choose
-from dfkd.sweeps.context import TrialContext, recorded_experiments
+from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Trial, best_first
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.search_space import SearchSpace, default_in
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, source_of
 from dfkd.sweeps.variants import Change, without_effect
@@ -58,7 +59,7 @@ class Retuning:
 
         Raises ValueError where the study has no such variant.
         """
-        default: Experiment = load(self.space, "default", "search_spaces")
+        default = default_in(self.space)
         if all(default.diff(variant) for variant in study.variants.values()):
             differing = default.diff(study.variants[study.baseline])
             raise ValueError(
@@ -105,21 +106,17 @@ class VariantSearch:
     def context(self, run_context: RunContext, compute: Compute) -> TrialContext:
         """Return what its trials share."""
         return TrialContext(
-            space=self.retuning.space,
-            block=self.cell.block,
-            run_context=run_context,
-            compute=compute,
-            change=self.change,
-            fixed=self.fixed,
+            space=self.space(), block=self.cell.block, run_context=run_context, compute=compute
         )
+
+    def space(self) -> SearchSpace:
+        """Return the variant's space."""
+        return SearchSpace(module=self.retuning.space, change=self.change, fixed=self.fixed)
 
     def begun(self, storage: Storage) -> list[Experiment]:
         """Return the variant, and its settings in all trials that an earlier call has begun."""
         trials = Journal(storage, self.folder()).read()
-        return [
-            self.variant,
-            *recorded_experiments(self.retuning.space, trials, self.change, self.fixed),
-        ]
+        return [self.variant, *self.space().recorded(trials)]
 
 
 @dataclass(frozen=True, kw_only=True)

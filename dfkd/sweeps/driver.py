@@ -34,7 +34,7 @@ from dfkd.sweeps.choosing import (
     noting,
     read_cells,
 )
-from dfkd.sweeps.context import TrialContext, ask, recorded_experiments
+from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import SweepData, Trial, best_first
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
@@ -71,7 +71,8 @@ def run_sweep(
     anything is computed.
     """
     name, storage = sweep.name(), compute.storage
-    begun = recorded_experiments(sweep.space, Journal(storage, layout.sweep(name)).read())
+    space = sweep.search_space()
+    begun = space.recorded(Journal(storage, layout.sweep(name)).read())
     require_same_code(
         [sweep.default(), *begun], Ledger(storage), compute.accept_changed_code, console.line
     )
@@ -89,7 +90,7 @@ def run_sweep(
             data = _tell_again(sweep, known, sync, console)
         else:
             first = sweep.first_cell()
-            rehearse(partial(ask, sweep.space, change=None), first.experiment.params())
+            rehearse(space.ask, first.experiment.params())
             check(first, storage, read_test=True)
             lease = storage.lease(layout.sweep(name) / layout.LEASE)
             with (
@@ -219,7 +220,10 @@ def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
 
 def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialContext:
     return TrialContext(
-        space=sweep.space, block=Block(seed=SEARCH), run_context=run_context, compute=compute
+        space=sweep.search_space(),
+        block=Block(seed=SEARCH),
+        run_context=run_context,
+        compute=compute,
     )
 
 

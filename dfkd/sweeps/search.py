@@ -104,7 +104,7 @@ class SweepSearch(OptunaSearch):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._ot_study.set_metric_names(["probe"])
-        facts = {"space": self.context.space, "storage": str(self.context.compute.storage)}
+        facts = {"space": self.context.space.module, "storage": str(self.context.compute.storage)}
         for name, value in {**facts, "mlflow_run_id": run_id}.items():
             if value:
                 self._ot_study.set_user_attr(name, value)
@@ -118,7 +118,7 @@ class SweepSearch(OptunaSearch):
 
     def _recall(self, known: list[Trial]) -> None:
         """Tell ended trials to Optuna and ask for the others again; the default comes first."""
-        for trial in known or [self.context.first_trial()]:
+        for trial in known or [self.context.space.first_trial()]:
             if not trial.ended and trial.is_default:
                 self._defaults.append(trial)
             elif not trial.ended:

@@ -48,7 +48,7 @@ def search_trials(
     note_changes(journal, context, console)
     if deterministic:
         journal.clear()
-    if not journal.read() and context.first_trial().is_default:
+    if not journal.read() and context.space.first_trial().is_default:
         console.line(
             "trial 0 is the default as it is: the space does not make it of its parameters (other "
             "names, other choices, or values outside their ranges), so the sampler does not see it"
@@ -117,6 +117,6 @@ def _again(trial: Trial, context: TrialContext) -> Trial:
     """
     cell = context.cell_now(trial)
     if cell is None and trial.number == 0:
-        return context.first_trial()
+        return context.space.first_trial()
     again = replace(trial, params={} if cell is None else trial.params, cell=cell or "")
     return replace(again, state="running", step=0, value=None)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dfkd.identity import Scalar
+from dfkd.reporting.nearest import nearest
 
 Piece = TypeVar("Piece")
 
@@ -37,6 +38,7 @@ class SpaceTrial:
 
     def __init__(self, trial: Any, fixed: Mapping[str, Scalar] = MappingProxyType({})) -> None:
         self._trial, self._fixed = trial, fixed
+        self.asked: list[str] = []  # the names of all parameters so far, fixed ones included
 
     def suggest_float(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return the fixed value, else the trial's."""
@@ -55,9 +57,13 @@ class SpaceTrial:
             raise ValueError(f"the parameter {name!r} of the space has a choice twice: {twice[0]}")
         texts = {label: v for label, v in zip(labels, values, strict=True) if not _is_scalar(v)}
         asked = self._asked(name, self._trial.suggest_categorical, labels)
+        if asked not in labels:  # a fixed one
+            known = nearest(str(asked), map(str, labels))
+            raise ValueError(f"the parameter {name!r} of the space has no {asked!r}: {known}")
         return texts.get(asked, asked)
 
     def _asked(self, name: str, suggest: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.asked.append(name)
         if name in self._fixed:
             return self._fixed[name]
         try:

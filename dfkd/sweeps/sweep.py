@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from dfkd.experiment import Cell, Experiment
-from dfkd.identity import digest
+from dfkd.experiment.recipes import recipe_named
+from dfkd.experiment.settings import lines, suffix
+from dfkd.identity import Json, digest
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
+from dfkd.sweeps.search_space import Around, SearchSpace, default_in
 from dfkd.user_modules import load
 
 SAMPLERS = ("tpe", "gp", "random")  # Optuna's; gp: a Gaussian process
@@ -25,6 +29,9 @@ class Sweep:
     space: name of a module with `space` and `default`. trials: in all, those of earlier calls
     included. seed: of the sampler. deterministic: in fixed batches, equal on any cluster.
     sampler: one of SAMPLERS, Optuna's.
+    recipe: name of the recipe to search around instead of the space's default.
+    values: parameter -> text, as for `rebuild.changed`, for the default and all trials; what is set
+    is not searched.
     choice_blocks: cells for each candidate. confirmation_blocks: cells for each side.
     """
 
@@ -33,6 +40,8 @@ class Sweep:
     seed: int = 0
     deterministic: bool = False
     sampler: str = "tpe"
+    recipe: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
     choice_blocks: int = 3
     confirmation_blocks: int = 10
 
@@ -48,10 +57,20 @@ class Sweep:
                 f"confirmation_blocks={self.confirmation_blocks}"
             )
 
+    def search_space(self) -> SearchSpace:
+        """Return what is searched. Raises ValueError for values that do not fit the recipe."""
+        recipe = None if self.recipe is None else recipe_named(self.recipe)
+        around = Around.of(default_in(self.space), recipe, self.values)
+        return SearchSpace(module=self.space, around=around)
+
     def default(self) -> Experiment:
-        """Return the recipe that the space searches around."""
-        default: Experiment = load(self.space, "default", "search_spaces")
-        return default
+        """Return the recipe that is searched around."""
+        return self.search_space().recipe()
+
+    def set_lines(self) -> list[str]:
+        """Return what `values` changes in the recipe, a line for each parameter."""
+        space = replace(self, values={}).search_space()
+        return lines(self.default(), space.recipe()) if self.values else []
 
     def first_cell(self) -> Cell:
         """Return the default on the block on which all trials are computed."""
@@ -64,8 +83,11 @@ class Sweep:
         """
         source, default = source_of(self.space), self.default().fingerprint()
         sampler = [] if self.sampler == "tpe" else [self.sampler]
-        identity = digest([source, default, self.seed, self.deterministic, *sampler], 8)
-        return f"{self.space.split('.')[-1]}-{identity}"
+        values: list[Json] = [dict(self.values.items())] if self.values else []
+        identity = digest([source, default, self.seed, self.deterministic, *sampler, *values], 8)
+        recipe = [] if self.recipe is None else [self.recipe.split(".")[-1]]
+        set_here = [suffix(self.values)] if self.values else []
+        return "-".join([self.space.split(".")[-1], *recipe, *set_here, identity])
 
 
 def source_of(space: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,15 @@ class Change:
     params: Mapping[str, Scalar]  # all of the variant's
 
     @classmethod
-    def of(cls, variant: Experiment, recipe: Experiment) -> Change:
-        """Return the change that makes this variant of the recipe."""
-        held = tuple(name for name, (mine, _) in variant.diff(recipe).items() if mine is not None)
-        return cls(held=held, params=variant.params())
+    def of(cls, variant: Experiment, recipe: Experiment, named: Iterable[str] = ()) -> Change:
+        """Return the change that makes this variant of the recipe.
+
+        named: parameters that it holds as well where they do not differ.
+        """
+        params = variant.params()
+        differing = [name for name, (mine, _) in variant.diff(recipe).items() if mine is not None]
+        same = [name for name in named if name in params and name not in differing]
+        return cls(held=(*differing, *same), params=params)
 
     def __call__(self, setting: Experiment) -> Experiment:
         """Return the variant of this setting. Raises ValueError where it cannot be made."""

@@ -27,6 +27,7 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
+from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import is_changed, note_changes
 from dfkd.sweeps.sweep import SEARCH, Sweep
 from dfkd.sweeps.trials import trial_in
@@ -88,7 +89,7 @@ class Project:
             environment=this_environment("cpu"), digests={inputs_key(cell): ("teacher", "pool")}
         )
         return TrialContext(
-            space="changing",
+            space=SearchSpace(module="changing"),
             block=cell.block,
             run_context=run_context,
             compute=Compute(storage=self.storage),

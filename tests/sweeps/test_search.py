@@ -24,6 +24,7 @@ from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.search import SweepSearch
+from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.trials import failed, trial_in
 from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
@@ -40,7 +41,7 @@ def context(tmp_path: Path) -> TrialContext:
         environment=this_environment("cpu"), digests={source: ("teacher", "pool")}
     )
     return TrialContext(
-        space="search_spaces.digits",
+        space=SearchSpace(module="search_spaces.digits"),
         block=BLOCK,
         run_context=run_context,
         compute=Compute(storage=FolderStorage(tmp_path)),

@@ -22,6 +22,7 @@ from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
+from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import is_changed
 from dfkd.sweeps.sweep import SEARCH, Sweep
 from dfkd.training.cells import RunContext
@@ -61,7 +62,7 @@ def context_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         cell = Cell(experiment=default, block=Block(seed=SEARCH))
         digests = {inputs_key(cell): ("teacher", "pool")}
         return TrialContext(
-            space="written_space",
+            space=SearchSpace(module="written_space"),
             block=cell.block,
             run_context=RunContext(environment=this_environment("cpu"), digests=digests),
             compute=Compute(storage=FolderStorage(tmp_path / "runs")),
@@ -126,7 +127,7 @@ def test_a_default_that_the_space_does_not_make_is_tried_as_it_is(
         end(search, name, 0.5)
     first, *others = journal(context)
     assert first.is_default and dict(first.params) == shown and first.state == "finished"
-    assert context.made_of(first) == context.default()
+    assert context.made_of(first) == context.space.default()
     assert not any(trial.is_default for trial in others)
     again = search_of(context)  # a later call goes on
     assert again.suggest("d") is not None
@@ -149,7 +150,7 @@ def test_a_default_that_the_space_makes_is_told_to_the_sampler(
     context = context_of(f"    {FITTING[case]}")
     search_of(context).suggest("a")
     [first] = journal(context)
-    assert not first.is_default and context.made_of(first) == context.default()
+    assert not first.is_default and context.made_of(first) == context.space.default()
     assert read_view(context.compute.storage.local(FOLDER / "optuna.log")).keys() == {0}
 
 
