@@ -1,6 +1,8 @@
-"""The README's table of pieces, made from the families and their cards: `make docs` writes it.
+"""The tables of pieces, made from the families and their cards: `make docs` writes them.
 
-    python docs/tables.py [README.md]
+    python docs/tables.py
+
+docs/pieces.md has a row for each piece, the README one for each family.
 
 A card is a piece's docstring: its first paragraph says what the piece does, and what stands after
 "Source:", up to a full stop or semicolon, where it is from.
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,33 @@ from dfkd.identity import name_of_kind
 
 BEGIN = "<!-- made by `make docs` from the pieces' cards: change those -->"
 END = "<!-- end of what is made -->"
+ROOT = Path(__file__).parents[1]
+WHAT = {  # of each family: what it decides
+    "selection": "which images of the pool the student learns from",
+    "sampling": "how often each of them is shown",
+    "dropping": "which classes of the teacher's answer count as noise and are left out",
+    "kd": "how the student's answers are compared with the teacher's",
+    "explicit": "how its features are compared with the teacher's, image by image",
+    "implicit": "how relations between images are compared",
+    "views": "how images are changed while training",
+    "network": "what a student, or a teacher, is built as",
+    "teacher": "where the teacher's weights are from",
+    "task": "the classes, and the labelled images to test with, if there are any",
+    "pool": "where the unlabelled images are from",
+    "cache": "how much of the teacher's answer is kept",
+}
 
 
-def table() -> str:
+def families() -> str:
+    """Return a Markdown table with a row for each family: what it decides, and its pieces."""
+    rows = ["| part | what it decides | pieces |", "|---|---|---|"]
+    for family, kinds in FAMILIES.items():
+        names = ", ".join(f"`{name_of_kind(kind)}`" for kind in kinds)
+        rows.append(f"| {family} | {WHAT[family]} | {names} |")
+    return "\n".join(rows)
+
+
+def pieces() -> str:
     """Return a Markdown table with a row for each piece of each family."""
     rows = ["| part | piece | what it does | source |", "|---|---|---|---|"]
     for family, kinds in FAMILIES.items():
@@ -56,7 +82,7 @@ def _escaped(text: str) -> str:
     return "`".join(parts)
 
 
-def updated(page: str) -> str:
+def updated(page: str, table: Callable[[], str]) -> str:
     """Return the page with the table between its two marks. ValueError where there are none."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -65,6 +91,10 @@ def updated(page: str) -> str:
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
 
 
+PAGES = {"README.md": families, "docs/pieces.md": pieces}
+
+
 if __name__ == "__main__":
-    readme = Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
-    readme.write_text(updated(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, table in PAGES.items():
+        page = ROOT / name
+        page.write_text(updated(page.read_text(encoding="utf-8"), table), encoding="utf-8")

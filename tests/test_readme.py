@@ -1,4 +1,4 @@
-"""The README's table of pieces: made from their cards, and current."""
+"""The tables of pieces in README and docs: made from their cards, and current."""
 
 import importlib.util
 from pathlib import Path
@@ -32,10 +32,11 @@ class Bare:
     pass
 
 
-def test_the_table_of_pieces_is_current():
+@pytest.mark.parametrize("name", tables.PAGES)
+def test_the_table_of_pieces_is_current(name: str):
     """If not: `make docs`."""
-    page = (ROOT / "README.md").read_text()
-    assert tables.updated(page) == page
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert tables.updated(page, tables.PAGES[name]) == page
 
 
 def test_a_card_is_told_by_its_first_sentence_and_its_source():
@@ -50,4 +51,4 @@ def test_a_card_is_told_by_its_first_sentence_and_its_source():
 
 def test_a_page_without_marks_is_refused():
     with pytest.raises(ValueError, match="no marks"):
-        tables.updated("# A page")
+        tables.updated("# A page", tables.pieces)

@@ -37,7 +37,7 @@ from dfkd.stats.paired import (
 MIN_BLOCKS_SIGN_FLIP = 8
 
 BETTER, WORSE = "better", "worse"
-UNDECIDED = "not distinguishable at this n"
+UNDECIDED = "undecided"
 IDENTICAL = "identical in every block"
 CONSTANT = "constant difference, not testable"
 NO_BLOCKS = "no shared block"
@@ -50,9 +50,9 @@ class Comparison:
     `low`, `high` belong to this one comparison at the confidence asked for; the verdict follows
     `p_holm`, which is stricter where there are several comparisons. `wide_low`, `wide_high`
     (Bonferroni) hold for all comparisons at once: where they leave out zero, the verdict is never
-    "not distinguishable", and Holm decides a little more than they show. Holm's own simultaneous
-    intervals (Strassburger & Bretz 2008) are one-sided and say nothing beyond zero for what was
-    decided, so they are not offered.
+    "undecided", and Holm decides a little more than they show. Holm's own simultaneous intervals
+    (Strassburger & Bretz 2008) are one-sided and say nothing beyond zero for what was decided, so
+    they are not offered.
     """
 
     variant: str
@@ -73,6 +73,13 @@ class Comparison:
     probability_better: float | None
     verdict: str
     note: str
+
+    @property
+    def in_words(self) -> str:
+        """Return the verdict; of an undecided one also how many blocks were too few."""
+        if self.verdict != UNDECIDED:
+            return self.verdict
+        return f"{UNDECIDED} ({self.n} block{'' if self.n == 1 else 's'})"
 
 
 def compare(

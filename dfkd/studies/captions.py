@@ -63,7 +63,7 @@ def doses(findings: Findings) -> str:
     mean = f"The highest mean, {percent(table['mean'][best])} %, lies at {found.values[best]:g}"
     if best == base:
         return f"{mean}, the baseline itself."
-    verdict = next((c.verdict for c in findings.comparisons if c.variant == best), "")
+    verdict = next((c.in_words for c in findings.comparisons if c.variant == best), "")
     return f"{mean}; against the baseline's {found.values[base]:g} that is {verdict}."
 
 

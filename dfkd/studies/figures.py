@@ -67,10 +67,10 @@ def effects(findings: Findings) -> Plot | None:
         [mark] = axes.plot(
             100 * c.difference, y, "o", color=colour, markersize=6.5, markeredgecolor="white"
         )
-        text = f"{points(c.difference)}  ({interval(c.low, c.high)})  {c.verdict}"
-        tell(mark, f"{c.variant}: {text}, {c.n} blocks")
+        numbers = f"{points(c.difference)}  ({interval(c.low, c.high)})"
+        tell(mark, f"{c.variant}: {numbers}  {c.verdict}, {c.n} blocks")
         axes.annotate(
-            text,
+            f"{numbers}  {c.in_words}",
             (1.02, y),
             xycoords=("axes fraction", "data"),
             va="center",

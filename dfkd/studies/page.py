@@ -129,7 +129,7 @@ def headline(findings: Findings) -> str:
     """Return the result in one sentence."""
     groups: dict[str, list[str]] = {}
     for c in findings.comparisons:
-        groups.setdefault(c.verdict, []).append(
+        groups.setdefault(c.in_words, []).append(
             f"{c.variant} ({points(c.difference)})" if c.n else c.variant
         )
     said = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items()]
@@ -280,7 +280,7 @@ def _reading(has_cells: bool) -> str:
         "Every variant was computed in the same blocks; a difference is taken within each block, "
         "so that what the blocks share cancels. The interval is a t-interval of these differences.",
         "The verdict follows p after Holm's correction over all comparisons of this study. "
-        '"Not distinguishable at this n" does not say that there is no difference: the interval '
-        "says how large it may be.",
+        '"Undecided" does not say that there is no difference: the interval says how large it may '
+        "be, and more blocks make it narrower.",
     )
     return listed((*lines, again) if has_cells else lines)

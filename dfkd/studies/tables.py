@@ -11,7 +11,7 @@ from dfkd.reporting import latex as booktabs
 from dfkd.reporting.latex import NEEDS
 from dfkd.reporting.markdown import as_text, markdown_table
 from dfkd.reporting.numbers import interval, p, percent, points
-from dfkd.stats.comparisons import UNDECIDED, Comparison, frame
+from dfkd.stats.comparisons import Comparison, frame
 from dfkd.stats.factorial import Effect
 from dfkd.studies.findings import Findings
 from dfkd.studies.per_class import Classes, by_class
@@ -126,12 +126,13 @@ def latex(findings: Findings) -> str:
     """Return tables for a paper; they need the package booktabs."""
     conditions = f"{findings.varies}; {findings.conditions}."
     said = f"{findings.data.question} {caption(findings)} {conditions[0].upper()}{conditions[1:]}"
-    body = [["n.d." if cell == UNDECIDED else cell for cell in row] for row in rows(findings)]
-    if any("n.d." in row for row in body):
-        said += f" n.d.: {UNDECIDED}."
     last = len(HEADER) - 1
     text = booktabs.table(
-        caption=said, label=findings.data.name, header=header(findings), body=body, left=(0, last)
+        caption=said,
+        label=findings.data.name,
+        header=header(findings),
+        body=rows(findings),
+        left=(0, last),
     )
     if findings.effects:
         text += "\n" + booktabs.table(

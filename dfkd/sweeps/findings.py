@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dfkd.identity import Scalar
+from dfkd.stats.comparisons import UNDECIDED
 from dfkd.stats.paired import Interval, paired_interval
 from dfkd.storage.notes import NO_NOTE, Note
 
@@ -143,7 +144,7 @@ def verdict(confirmation: Confirmation) -> list[str]:
         default = _mean(confirmation.default_test)
         return [f"the default recipe was not beaten: {default} % test accuracy over {n} blocks"]
     found = confirmation.difference()
-    interval, word = "", "not distinguishable at this n"
+    interval, word = "", UNDECIDED
     if found.low is not None and found.high is not None:
         interval = f", 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
         if found.low > 0 or found.high < 0:

@@ -69,7 +69,7 @@ def test_the_page_runs_as_it_is_written(
     [accuracy] = re.findall(r"^test accuracy .*$", said["distill"], re.MULTILINE)
     assert said["use_student"].strip() == accuracy
     if not left_out:
-        assert "not distinguishable at this n" in said["ablate"]
+        assert "undecided" in said["ablate"]
         assert "winner: selection.ratio" in said["sweep"] and "side by side" in said["compare"]
 
 

@@ -9,7 +9,7 @@ from dfkd.reporting.console import Console
 
 HEADER = ("variant", "test %", "n", "difference", "95 % interval", "p (Holm)", "verdict")
 NUMBERS = ("94.5", "10", "-11.1", "-13.8 to -8.4", "< .001")
-VERDICT = "not distinguishable at this n"
+VERDICT = "constant difference, not testable"
 NAMES = (
     "a name of more than sixty characters, as people write them in studies",
     "w/o [/] x",

@@ -186,7 +186,7 @@ def test_one_block_has_no_interval() -> None:
         UNDECIDED,
     )
     assert (comparison.low, comparison.p, comparison.p_holm) == (None, None, None)
-    assert "one block" in comparison.note
+    assert "one block" in comparison.note and comparison.in_words == "undecided (1 block)"
     assert summarise(outcomes({"base": [0.5]}))["low"].isna().all()
 
 
@@ -225,7 +225,7 @@ def test_diverged_cells_count_with_the_value_given_and_are_named() -> None:
     found = by_variant(compare(study, baseline="base"))
     assert found["up"].difference == pytest.approx((-0.70 + 0.02 + 0.04 + 0.03) / 4)
     assert "diverged, counted as chance: 1 of the variant, 0 of the baseline" in found["up"].note
-    assert found["up"].verdict == UNDECIDED
+    assert found["up"].verdict == UNDECIDED and found["up"].in_words == "undecided (4 blocks)"
 
 
 def test_order_of_rows_does_not_matter() -> None:
