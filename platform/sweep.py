@@ -23,6 +23,14 @@ def main(output: cli.Output) -> None:
         "(default: tpe)",
     )
     parser.add_argument(
+        "--minimise",
+        "--minimize",
+        default=None,
+        metavar="COST",
+        help="a second objective: parameters or operations of the student; no trial is stopped "
+        "early then, and the cheapest of the best is confirmed (default: none)",
+    )
+    parser.add_argument(
         "--deterministic",
         action="store_true",
         help="in fixed batches: the same table on any cluster",
@@ -56,6 +64,7 @@ def main(output: cli.Output) -> None:
         seed=arguments.seed,
         deterministic=arguments.deterministic,
         sampler=arguments.sampler,
+        minimise=arguments.minimise,
         confirmation_blocks=arguments.blocks,
         recipe=arguments.recipe,
         values=values_of(parse_changes(arguments.set), arguments.steps),

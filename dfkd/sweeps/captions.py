@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dfkd.reporting.numbers import interval, points
 from dfkd.storage import layout
-from dfkd.sweeps.findings import SweepData, short, verdict
+from dfkd.sweeps.findings import SweepData, cost, front, short, verdict
 
+FRONT = "Trials that none beats in both probe and"  # and what they cost
 TITLES = {
     "confirmation": "Winner against default, on fresh blocks",
     "history": "History of the search",
+    "trade_off": "What a higher probe costs",
     "importance": "Importance of the parameters",
     "slices": "Slices",
     "parallel": "Parallel coordinates",
@@ -23,6 +25,8 @@ READING = {
     "difference with its 95 % t-interval. Nothing was chosen on these blocks, so the winner's luck "
     "in the search is not in them.",
     "history": MARKS,
+    "trade_off": "The line joins the trials that none beats in both: each further one costs more "
+    "and agrees more with the teacher. No trial was stopped early.",
     "importance": "fANOVA by Optuna, on the probe of all trials at the same step. It says what "
     "moved the probe within this space and these trials, not what helps.",
     "slices": MARKS
@@ -67,6 +71,7 @@ def facts(data: SweepData) -> list[str]:
         "may choose"
     )
     lines.append("conclusions are conditional on this teacher and this pool")
+    lines += price(data)
     if data.correlation is not None:
         lines.append(
             f"rank correlation of probe and validation accuracy over the trials: "
@@ -80,6 +85,18 @@ def facts(data: SweepData) -> list[str]:
     return [*data.note.lines(), *lines]
 
 
+def price(data: SweepData) -> list[str]:
+    """Return what the winner's student costs beside the default's; none where it is not known."""
+    winner, default = data.winner(), data.default()
+    if winner is None or default is None or not (winner.costs and default.costs):
+        return []
+    mine, others = cost(winner), cost(default)
+    return [
+        f"{data.cost_name}: winner {mine:,.0f}, default {others:,.0f}, {mine / others:.2f} times; "
+        "of the candidates the cheapest within a standard error of the best was taken"
+    ]
+
+
 def conclusion(name: str, data: SweepData) -> str:
     """Return what the figure of this name says, from the numbers; "" where it says nothing."""
     if name == "confirmation" and data.confirmation is not None:
@@ -90,6 +107,12 @@ def conclusion(name: str, data: SweepData) -> str:
         return (
             f"The best probe, {short(best.value)}, came with trial {best.number} of "
             f"{len(data.trials)}."
+        )
+    if name == "trade_off" and (line := front(data.trials)):
+        share = cost(line[0]) / cost(line[-1])
+        return (
+            f"{short(line[0].value)} at {100 * share:.0f} % of the {data.cost_name} that "
+            f"{short(line[-1].value)} takes."
         )
     if name == "importance" and data.importance is not None:
         largest, share = next(iter(data.importance.shares.items()))

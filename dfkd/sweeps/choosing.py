@@ -6,6 +6,7 @@ reads the test set.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Confirmation, Trial
+from dfkd.sweeps.findings import Confirmation, Trial, cost
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
 from dfkd.training.cells import Job, RunContext, look_up
 from dfkd.user_modules import fault_in
@@ -60,7 +61,9 @@ def choose(
     """Compute the best few distinct trials on fresh blocks and return the one that is best there.
 
     best: trials that finished, the best first. on_outcome: called with each outcome and its trial.
-    The best of many carries the luck of its block.
+    The best of many carries the luck of its block. Where trials have costs, the cheapest is taken
+    that is within a standard error of the best (the rule of one standard error, Breiman et al.,
+    Classification and Regression Trees, 1984).
     """
     distinct: dict[str, Trial] = {}
     for trial in best:
@@ -77,8 +80,18 @@ def choose(
         [job for row in jobs for job in row],
         lambda outcome: on_outcome(outcome, trial_of[outcome.cell]),
     )
-    means = [np.mean([outcomes[job.name].metrics["probe"] for job in row]) for row in jobs]
-    return candidates[int(np.argmax(means))]
+    probes = [[outcomes[job.name].metrics["probe"] for job in row] for row in jobs]
+    return candidates[_place_of_choice(probes, [cost(t) if t.costs else None for t in few])]
+
+
+def _place_of_choice(probes: Sequence[Sequence[float]], costs: Sequence[float | None]) -> int:
+    """Return which candidate is taken. probes: of each, on the blocks. costs: None for none."""
+    means = [float(np.mean(row)) for row in probes]
+    best = int(np.argmax(means))
+    blocks = len(probes[best])
+    error = float(np.std(probes[best], ddof=1)) / math.sqrt(blocks) if blocks > 1 else 0.0
+    near = [i for i, mean in enumerate(means) if mean >= means[best] - error]
+    return min(near, key=lambda i: (costs[i] or 0.0, -means[i]))
 
 
 def confirm(

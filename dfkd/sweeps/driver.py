@@ -35,7 +35,7 @@ from dfkd.sweeps.choosing import (
     read_cells,
 )
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import SweepData, Trial, best_first
+from dfkd.sweeps.findings import SweepData, Trial, best_first, front
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.rehearsal import rehearse
@@ -125,6 +125,7 @@ def _search_and_confirm(
         seed=sweep.seed,
         deterministic=sweep.deterministic,
         sampler=sweep.sampler,
+        minimise=sweep.minimise,
         evaluations=sweep.default().schedule.evaluations,
         run_id=sync.parent.run_id if sync.parent else "",
     )
@@ -156,7 +157,7 @@ def _conclude(
 ) -> Confirmed:
     """Choose a winner among the trials and confirm it, cell after cell told to MLflow."""
     name = sweep.name()
-    best = best_first(trials)
+    best = best_first(trials) if sweep.minimise is None else front(trials)[::-1]
     if not best:
         raise ValueError(nothing_to_choose(name, trials, Ledger(context.compute.storage)))
     track_trials(sync, name, trials, Ledger(context.compute.storage))

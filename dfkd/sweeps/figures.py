@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dfkd.reporting.fonts import note_of_missing
 from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled, svg
-from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.findings import SweepData, cost, front
 from dfkd.sweeps.parameter_figures import parallel, slices
 from dfkd.sweeps.trial_marks import STATES, mark_trials, said_of, scatter
 
@@ -81,6 +81,30 @@ def history(data: SweepData) -> Plot | None:
     axes.set_xlabel("trial")
     axes.set_ylabel("probe at its last step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+def trade_off(data: SweepData) -> Plot | None:
+    """Draw the probe against what the student costs, and the line of those that none beats."""
+    shown = [t for t in data.trials if t.value is not None and t.costs]
+    best = front(shown)
+    if not best:
+        return None
+    figure = blank(2.9)
+    axes = figure.subplots()
+    axes.step(
+        [cost(t) for t in best],
+        [t.value or 0.0 for t in best],
+        where="post",
+        color=BLUE,
+        linewidth=1.4,
+        label="none is better in both",
+    )
+    axes.set_xscale("log")
+    mark_trials(axes, data, shown, [cost(t) for t in shown])
+    axes.set_xlabel(f"{data.cost_name} of the student")
+    axes.set_ylabel("probe")
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
@@ -196,6 +220,7 @@ def confirmation(data: SweepData) -> Plot | None:
 FIGURES: dict[str, Callable[[SweepData], Plot | None]] = {
     "confirmation": confirmation,
     "history": history,
+    "trade_off": trade_off,
     "importance": importance,
     "slices": slices,
     "parallel": parallel,

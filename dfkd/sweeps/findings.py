@@ -38,6 +38,7 @@ class Trial:
     validation: float | None = None
     points: Mapping[int, float] = field(default_factory=dict)
     is_default: bool = False  # the default as it is, which the space makes of no parameters
+    costs: Mapping[str, float] = field(default_factory=dict)  # of its student, if it is minimised
 
     @property
     def ended(self) -> bool:
@@ -47,14 +48,32 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """Return what the journal and a result's file keep of it, as JSON takes it."""
         facts = asdict(self)
-        mark = {"is_default": True} if self.is_default else {}
-        return {name: facts[name] for name in RECORDED} | mark
+        marks = {name: facts[name] for name in ("is_default", "costs") if facts[name]}
+        return {name: facts[name] for name in RECORDED} | marks
 
 
 def best_first(trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials that finished, the highest probe first; of equal ones the earlier."""
     done = [t for t in trials if t.state == "finished" and t.value is not None]
     return sorted(done, key=lambda t: (-(t.value or 0.0), t.number))
+
+
+def front(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that finished and that none beats in probe and cost, the cheapest first.
+
+    None where no cost is minimised.
+    """
+    best: list[Trial] = []
+    costed = [trial for trial in best_first(trials) if trial.costs]
+    for trial in sorted(costed, key=cost):  # of equal cost the higher probe is first
+        if not best or (trial.value or 0.0) > (best[-1].value or 0.0):
+            best.append(trial)
+    return best
+
+
+def cost(trial: Trial) -> float:
+    """Return what the trial's student costs, in the one measure that is minimised."""
+    return next(iter(trial.costs.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +129,11 @@ class SweepData:
     def finished(self) -> list[Trial]:
         """Return the trials that came to their end, the best first."""
         return best_first(self.trials)
+
+    @property
+    def cost_name(self) -> str | None:
+        """What the search minimised beside maximising the probe; None where nothing."""
+        return next((name for trial in self.trials for name in trial.costs), None)
 
     def best_so_far(self) -> list[tuple[int, float]]:
         """Return (trial, best probe of the trials finished up to it), from the first of these."""

@@ -14,7 +14,7 @@ from dfkd.reporting.page import figure, folded, head, listed, page, plain_table,
 from dfkd.reporting.report_files import write_report_files
 from dfkd.storage import Storage, layout
 from dfkd.sweeps import tables
-from dfkd.sweeps.captions import HOW_TO_READ, READING, TITLES, conclusion, facts, said
+from dfkd.sweeps.captions import FRONT, HOW_TO_READ, READING, TITLES, conclusion, facts, said
 from dfkd.sweeps.figures import drawings
 from dfkd.sweeps.findings import SweepData, column
 
@@ -58,6 +58,7 @@ def html(data: SweepData, drawn: dict[str, str], notes: Sequence[str] = ()) -> s
         head(f"Sweep {data.name}", *said(data), [*facts(data), *notes]),
         first if "confirmation" in drawn else "",
         section("Best trials, by the probe", plain_table(*tables.best(data, tables.marks(data)))),
+        *_front(data),
         "" if "confirmation" in drawn else first,
         *others,
         section("All trials", every),
@@ -65,6 +66,11 @@ def html(data: SweepData, drawn: dict[str, str], notes: Sequence[str] = ()) -> s
         section("How to read this", listed(HOW_TO_READ)),
     ]
     return page(f"sweep {data.name}", parts)
+
+
+def _front(data: SweepData) -> list[str]:
+    header, rows = tables.on_front(data, tables.marks(data))
+    return [section(f"{FRONT} {data.cost_name}", plain_table(header, rows))] if rows else []
 
 
 def markdown(data: SweepData) -> str:
@@ -76,6 +82,9 @@ def markdown(data: SweepData) -> str:
         lines += [*markdown_table(tables.CONFIRMED, rows), ""]
     best = tables.best(data, tables.marks(data))
     lines += ["Best trials, by the probe:", "", *markdown_table(*best), ""]
+    header, rows = tables.on_front(data, tables.marks(data))
+    if rows:
+        lines += [f"{FRONT} {data.cost_name}:", "", *markdown_table(header, rows), ""]
     if data.importance is not None:
         shares = [[name, f"{100 * share:.0f}"] for name, share in data.importance.shares.items()]
         lines += [READING["importance"], ""]
@@ -114,6 +123,7 @@ def trials_csv(data: SweepData) -> str:
             "step": t.step,
             "probe": t.value,
             "validation": t.validation,
+            **t.costs,
             **{column(name): value for name, value in t.params.items()},
             "cell": t.cell,
         }

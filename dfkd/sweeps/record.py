@@ -33,7 +33,12 @@ from dfkd.tracking.reading import Tracked
 from dfkd.training.cells import RunContext
 
 RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
-USUAL = {"has_default": True, "is_default": False, "winner_trial": None}
+USUAL: dict[str, Any] = {
+    "has_default": True,
+    "is_default": False,
+    "winner_trial": None,
+    "costs": {},
+}
 
 
 def recorded(storage: Storage) -> list[str]:
@@ -142,6 +147,7 @@ def best_rows(trials: Iterable[Trial]) -> list[dict[str, Scalar]]:
             "trial": trial.number,
             "probe": trial.value or 0.0,
             "validation": math.nan if trial.validation is None else trial.validation,
+            **trial.costs,
             **{column(name): value for name, value in trial.params.items()},
         }
         for trial in best_first(trials)[:SHOWN]

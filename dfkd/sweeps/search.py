@@ -23,6 +23,7 @@ from dfkd.storage import layout
 from dfkd.storage.lease import Say, log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.trials import config_of
@@ -54,7 +55,8 @@ class SweepSearch(OptunaSearch):
     batch: None asks as soon as a core is free. A number asks for that many and tells their results
     together, in the order of their numbers: what is asked then depends on no timing. Nothing is
     known in advance then; the search is replayed from its start, and finished cells are read from
-    the ledger. run_id: of the sweep in MLflow, "" where it has none.
+    the ledger. minimise: a second objective, one of `sweep.COSTS`. run_id: of the sweep in MLflow,
+    "" where it has none.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class SweepSearch(OptunaSearch):
         total: int,
         batch: int | None,
         sampler: str = "tpe",
+        minimise: str | None = None,
         say: Say = log,
         run_id: str = "",
     ) -> None:
         self.say = say
         self.context, self.journal, self.total, self.batch = context, journal, total, batch
+        self.minimise = minimise
         # why no more trials are asked for: a full disk, say, or the default's own code
         self.stopped: OSError | ValueError | None = None
         self._told = 0
@@ -88,8 +92,8 @@ class SweepSearch(OptunaSearch):
         self._ot_study: optuna.Study  # type: ignore[assignment]
         super().__init__(
             space=DefineByRun(context),
-            metric="probe",
-            mode="max",
+            metric="probe" if minimise is None else ["probe", minimise],
+            mode="max" if minimise is None else ["max", "min"],
             # a resumed search must not draw again what an earlier call has drawn
             sampler=_sampler(sampler, seed + len(known)),
             study_name=view.parent.name,
@@ -103,7 +107,8 @@ class SweepSearch(OptunaSearch):
         """Note on Optuna's study, for optuna-dashboard, what it searches and where the rest is."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._ot_study.set_metric_names(["probe"])
+            names = ["probe"] if self.minimise is None else ["probe", self.minimise]
+            self._ot_study.set_metric_names(names)
         facts = {"space": self.context.space.module, "storage": str(self.context.compute.storage)}
         for name, value in {**facts, "mlflow_run_id": run_id}.items():
             if value:
@@ -144,10 +149,10 @@ class SweepSearch(OptunaSearch):
                 self.context.ask(asked)
             return optuna.trial.create_trial(
                 state=TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE,
-                value=trial.value,
+                values=self._values(trial),
                 params=asked.params,
                 distributions=asked.distributions,
-                intermediate_values={int(point["step"]): point["probe"] for point in points},
+                intermediate_values=self._on_the_way(points),
                 user_attrs={"number": trial.number, "cell": trial.cell, "state": trial.state},
             )
         except ValueError:
@@ -171,7 +176,7 @@ class SweepSearch(OptunaSearch):
                 self.journal.write(trial)
                 self._tell_batch()
                 continue
-            trial = replace(trial, cell=self._job_of_this_code(trial).name)
+            trial = self._with_cell(trial)
             if asked is not None:
                 asked.set_user_attr("cell", trial.cell)
             self._say_if_held(trial)
@@ -197,6 +202,14 @@ class SweepSearch(OptunaSearch):
             self._ot_study.tell(asked, state=TrialState.PRUNED)
         number = asked.user_attrs["number"]
         return Trial(number=number, params=asked.params, cell="", state=state), asked
+
+    def _with_cell(self, trial: Trial) -> Trial:
+        """Return the trial with its cell, and with what its student costs where that counts."""
+        job = self._job_of_this_code(trial)
+        if self.minimise is None:
+            return replace(trial, cell=job.name)
+        costs = {self.minimise: cost_of(job.cell.experiment, self.minimise)}
+        return replace(trial, cell=job.name, costs=costs)
 
     def _job_of_this_code(self, trial: Trial) -> Job:
         """Return a trial's job. Raises ValueError where other code of the user's computed it."""
@@ -259,10 +272,11 @@ class SweepSearch(OptunaSearch):
                 self._job_of_this_code(trial), state, points, result["time_total_s"]
             )
             Ledger(self.context.compute.storage).write(outcome, None)
-        if asked is not None:
-            self._tell_optuna(asked, state, points)
         step, value = int(points[-1]["step"]), points[-1]["probe"]
-        self.journal.write(replace(trial, state=state, step=step, value=value))
+        ended = replace(trial, state=state, step=step, value=value)
+        if asked is not None:
+            self._tell_optuna(asked, ended, points)
+        self.journal.write(ended)
 
     def _say_fault(self, trial: Trial, line: str, log: str) -> None:
         """Keep the log of a trial whose code raised an error, and say it in one line.
@@ -279,14 +293,28 @@ class SweepSearch(OptunaSearch):
         else:
             self.say(f"trial {trial.number} failed: {line}")
 
-    def _tell_optuna(self, asked: optuna.Trial, state: str, points: list[dict[str, float]]) -> None:
-        for point in points:
-            asked.report(point["probe"], int(point["step"]))
-        asked.set_user_attr("state", state)
-        if state == "pruned":
+    def _tell_optuna(
+        self, asked: optuna.Trial, ended: Trial, points: list[dict[str, float]]
+    ) -> None:
+        for step, probe in self._on_the_way(points).items():
+            asked.report(probe, step)
+        asked.set_user_attr("state", ended.state)
+        if ended.state == "pruned":
             self._ot_study.tell(asked, state=TrialState.PRUNED)
         else:
-            self._ot_study.tell(asked, points[-1]["probe"])
+            self._ot_study.tell(asked, self._values(ended))
+
+    def _values(self, trial: Trial) -> list[float] | None:
+        """Return the objectives of a trial that ended, as Optuna has them; None for none."""
+        if trial.value is None:
+            return None
+        return [trial.value, *trial.costs.values()]
+
+    def _on_the_way(self, points: list[dict[str, float]]) -> dict[int, float]:
+        """Return the probe by step; Optuna takes none of two objectives."""
+        if self.minimise is not None:
+            return {}
+        return {int(point["step"]): point["probe"] for point in points}
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:

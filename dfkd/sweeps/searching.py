@@ -30,6 +30,7 @@ def search_trials(
     deterministic: bool,
     evaluations: int,
     sampler: str = "tpe",
+    minimise: str | None = None,
     title: str = "search",
     run_id: str = "",
 ) -> list[Trial]:
@@ -63,6 +64,7 @@ def search_trials(
             total=trials,
             batch=batch,
             sampler=sampler,
+            minimise=minimise,
             say=console.warn,
             run_id=run_id,
         )

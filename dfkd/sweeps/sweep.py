@@ -18,6 +18,7 @@ from dfkd.sweeps.search_space import Around, SearchSpace, default_in
 from dfkd.user_modules import load
 
 SAMPLERS = ("tpe", "gp", "random")  # Optuna's; gp: a Gaussian process
+COSTS = ("parameters", "operations")  # of a student, see `costs.py`
 # First seeds of three sets of blocks that share nothing; those below 1000 are the studies'
 SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000
 
@@ -29,6 +30,7 @@ class Sweep:
     space: name of a module with `space` and `default`. trials: in all, those of earlier calls
     included. seed: of the sampler. deterministic: in fixed batches, equal on any cluster.
     sampler: one of SAMPLERS, Optuna's.
+    minimise: one of COSTS, a second objective beside the probe; None for the probe alone.
     recipe: name of the recipe to search around instead of the space's default.
     values: parameter -> text, as for `rebuild.changed`, for the default and all trials; what is set
     is not searched.
@@ -40,6 +42,7 @@ class Sweep:
     seed: int = 0
     deterministic: bool = False
     sampler: str = "tpe"
+    minimise: str | None = None
     recipe: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     choice_blocks: int = 3
@@ -50,6 +53,9 @@ class Sweep:
             raise ValueError(
                 f"there is no sampler {self.sampler!r}: {nearest(self.sampler, SAMPLERS)}"
             )
+        if self.minimise is not None and self.minimise not in COSTS:
+            known = nearest(self.minimise, COSTS)
+            raise ValueError(f"there is no cost {self.minimise!r} to minimise: {known}")
         if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
             raise ValueError(
                 "a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got "
@@ -83,8 +89,11 @@ class Sweep:
         """
         source, default = source_of(self.space), self.default().fingerprint()
         sampler = [] if self.sampler == "tpe" else [self.sampler]
+        cost = [] if self.minimise is None else [f"minimise {self.minimise}"]
         values: list[Json] = [dict(self.values.items())] if self.values else []
-        identity = digest([source, default, self.seed, self.deterministic, *sampler, *values], 8)
+        identity = digest(
+            [source, default, self.seed, self.deterministic, *sampler, *cost, *values], 8
+        )
         recipe = [] if self.recipe is None else [self.recipe.split(".")[-1]]
         set_here = [suffix(self.values)] if self.values else []
         return "-".join([self.space.split(".")[-1], *recipe, *set_here, identity])

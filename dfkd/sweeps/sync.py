@@ -41,7 +41,7 @@ def sync_of(
         kind="sweep",
         name=name,
         identity=name,
-        params=asdict(sweep),
+        params={name: value for name, value in asdict(sweep).items() if value not in (None, {})},
         tags={"space": sweep.space, **read_note(compute.storage, layout.sweep(name)).in_mlflow()},
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dfkd.reporting.numbers import interval, percent, points
-from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, column, short
+from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, column, cost, front, short
 
 CONFIRMED = ("what", "test %", "n", "difference", "95 % interval")
 
@@ -14,17 +14,31 @@ Table = tuple[list[str], list[list[str]]]
 
 def best(data: SweepData, marks: Mapping[int, str] | None = None) -> Table:
     """Return the best trials that finished. marks: trial's number -> what stands behind it."""
-    header = ["trial", "probe", "validation", *map(column, data.scales)]
+    return _table(data, data.finished()[:SHOWN], marks or {})
+
+
+def on_front(data: SweepData, marks: Mapping[int, str] | None = None) -> Table:
+    """Return the trials that none beats in probe and cost; no rows where no cost is minimised."""
+    return _table(data, front(data.trials), marks or {})
+
+
+def _table(data: SweepData, trials: Iterable[Trial], marks: Mapping[int, str]) -> Table:
+    header = ["trial", "probe", "validation", *_costs(data), *map(column, data.scales)]
     rows = [
         [
-            f"{t.number}{(marks or {}).get(t.number, '')}",
+            f"{t.number}{marks.get(t.number, '')}",
             short(t.value),
             "" if t.validation is None else short(t.validation),
+            *(f"{cost(t):,.0f}" for _ in _costs(data) if t.costs),
             *_params(t, data),
         ]
-        for t in data.finished()[:SHOWN]
+        for t in trials
     ]
     return header, rows
+
+
+def _costs(data: SweepData) -> list[str]:
+    return [] if data.cost_name is None else [data.cost_name]
 
 
 def marks(data: SweepData) -> dict[int, str]:

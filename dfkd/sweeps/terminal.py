@@ -8,7 +8,7 @@ from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.sweeps import tables
-from dfkd.sweeps.captions import facts
+from dfkd.sweeps.captions import FRONT, facts, price
 from dfkd.sweeps.findings import RECORDED, SweepData, verdict
 from dfkd.tracking import hint
 
@@ -19,6 +19,7 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     # its own mark, where it has no parameters that say what it is
     marks = tables.marks(data) if data.trials[0].is_default else {}
     console.table("Best trials, by the probe", *tables.best(data, marks))
+    _print_front(data, console)
     console.line(f"{len(data.trials)} trials: {data.states()}")
     if data.correlation is not None:
         console.line(
@@ -26,6 +27,8 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
             "trials (the search saw the probe only)"
         )
     for line in verdict(data.confirmation) if data.confirmation else ():
+        console.line(line)
+    for line in price(data):
         console.line(line)
     sweep = layout.sweep(data.name)
     address = compute.storage.address
@@ -39,6 +42,12 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     console.line(f"report:  {page}")
     for line in hint(compute.storage, compute.tracking_uri, layout.sweep(data.name)):
         console.line(line)
+
+
+def _print_front(data: SweepData, console: Console) -> None:
+    header, rows = tables.on_front(data, tables.marks(data))
+    if rows:
+        console.table(f"{FRONT} {data.cost_name}", header, rows)
 
 
 def values(data: SweepData) -> dict[str, Any]:
@@ -55,7 +64,9 @@ def values(data: SweepData) -> dict[str, Any]:
         }
     return {
         "name": data.name,
-        "trials": [{n: getattr(t, n) for n in (*RECORDED, "validation")} for t in data.trials],
+        "trials": [
+            {n: getattr(t, n) for n in (*RECORDED, "validation", "costs")} for t in data.trials
+        ],
         "confirmation": confirmation,
         "correlation": data.correlation,
         "note": data.note,
@@ -67,6 +78,7 @@ def print_sweep(data: SweepData, console: Console) -> None:
     console.document.add("sweeps", values(data))
     best = tables.best(data, tables.marks(data))
     console.table(f"Best trials of {data.name}, by the probe", *best)
+    _print_front(data, console)
     if data.confirmation is not None:
         console.table("Confirmation", tables.CONFIRMED, tables.confirmed(data.confirmation))
     for line in facts(data):

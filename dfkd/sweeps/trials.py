@@ -52,9 +52,10 @@ class CellTrial(tune.Trainable):
         self._start(config)
 
     def _start(self, config: dict[str, Any]) -> None:
-        where = self.context.compute
+        where, trial = self.context.compute, trial_in(config)
+        self.costs = dict(trial.costs)
         self.computation = Computation(
-            self.context.job(trial_in(config)), self.inputs, Ledger(where.storage), where.device
+            self.context.job(trial), self.inputs, Ledger(where.storage), where.device
         )
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -74,8 +75,8 @@ class CellTrial(tune.Trainable):
                 report = self.computation.report()
         except ValueError as error:
             self.computation.close()
-            return failed(str(error), traceback.format_exc())
-        return report | {"done": self.computation.ended}
+            return failed(str(error), traceback.format_exc()) | self.costs
+        return report | {"done": self.computation.ended, **self.costs}
 
     def cleanup(self) -> None:
         """Let go of the cell."""
@@ -98,7 +99,8 @@ class GroupTrial(tune.Trainable):
         self._start(config)
 
     def _start(self, config: dict[str, Any]) -> None:
-        job, storage = self.context.job(trial_in(config)), self.context.compute.storage
+        trial, storage = trial_in(config), self.context.compute.storage
+        job, self.costs = self.context.job(trial), dict(trial.costs)
         shared = SharedCell(job=job, mapped=self.mapped, storage=storage)
         self.cell = CellInGroup(job, ray.put(shared))
 
@@ -113,8 +115,8 @@ class GroupTrial(tune.Trainable):
         try:
             report = self.group.next_report(self.cell, log)
         except CellFailed as error:  # after attempts of its own
-            return failed(fault_in(str(error)), str(error))
-        return report | {"done": self.cell.outcome is not None}
+            return failed(fault_in(str(error)), str(error)) | self.costs
+        return report | {"done": self.cell.outcome is not None, **self.costs}
 
     def cleanup(self) -> None:
         """Let go of the cell and of the group."""

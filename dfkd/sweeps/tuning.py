@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.group import Group
@@ -78,7 +78,7 @@ def tune_trials(
             _trainable(search, mapped, compute, groups),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=scheduler(evaluations, search.batch),
+                scheduler=scheduler(evaluations, search.batch, search.minimise),
                 num_samples=trials,
                 max_concurrent_trials=slots(compute),
                 reuse_actors=True,
@@ -113,11 +113,14 @@ def _trainable(
     return tune.with_resources(trainable, {"memory": 1.0})
 
 
-def scheduler(evaluations: int, batch: int | None) -> TrialScheduler:
+def scheduler(evaluations: int, batch: int | None, minimise: str | None = None) -> TrialScheduler:
     """Return halving at a third and two thirds of a trial's evaluations.
 
     Without a batch it is ASHA, which is asynchronous; with one its decisions depend on no timing.
+    Where something is minimised beside it, no trial is stopped: a low probe may be a small student.
     """
+    if minimise is not None:
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
     first = max(1, evaluations // 3)
     if batch is not None:
         return BatchedHalving(rungs=(first, 2 * first), batch=batch)
