@@ -26,6 +26,7 @@ from dfkd.training.inputs import (
     memory_map_of,
     obtain,
     score_here,
+    synthesis_of,
 )
 from dfkd.training.provenance import commits
 
@@ -57,6 +58,7 @@ def local_executor(
             digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
             tags=commits(),
             accept_changed_code=where.accept_changed_code,
+            synthesis=synthesis_of(sources),
         )
         prepared = {key: memory_map_of(source, where.storage) for key, source in sources.items()}
         yield LocalExecutor(
@@ -121,7 +123,7 @@ class LocalExecutor:
 def _prepare(cell: Cell, where: Compute, console: Console) -> InputSource:
     """Train or read the teacher, put the pool in place and score it."""
     with console.step("teacher, pool and scores"):
-        source = obtain(cell, where.storage)
+        source = obtain(cell, where.storage, where.device)
         space = check_space(source, where.storage)
         if space.rows:
             console.line(space.line())

@@ -18,6 +18,8 @@ from dfkd.reporting.console import Console
 from dfkd.scores import missing_shards
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
+from dfkd.synthesis import Synthesised
+from dfkd.synthesis.pool import builder_of
 from dfkd.training.environment import Environment, this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -58,7 +60,7 @@ def prepare(cells: Iterable[Cell], compute: Compute, console: Console) -> dict[s
 
 
 def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
-    source = _obtain(cell, compute.storage, console)
+    source = _obtain(cell, compute, console)
     missing = missing_shards(
         compute.storage, source.teacher.digest, source.pool, source.task, source.cache
     )
@@ -76,24 +78,32 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
     return PreparedInputs(source=source, mapped=mapped)
 
 
-def _obtain(cell: Cell, storage: Storage, console: Console) -> InputSource:
-    """Train or read the teacher in a task, and make the pool beside it."""
-    experiment, task = cell.experiment, cell.experiment.task
+def _obtain(cell: Cell, compute: Compute, console: Console) -> InputSource:
+    """Train or read the teacher in a task, and make the pool beside it, or from it."""
+    experiment, task, storage = cell.experiment, cell.experiment.task, compute.storage
     trained = _teacher.remote(cell, storage)
     with console.step("teacher and pool") as say:
-        builder = experiment.pool.builder(task.image_shape, storage, cell.block.draw)
-        pool, teacher = _pool(builder, say), ray.get(trained)
+        builder = builder_of(
+            experiment.pool,
+            task,
+            lambda: ray.get(trained),
+            storage,
+            cell.block.draw,
+            compute.device,
+        )
+        gpus = compute.gpus if isinstance(experiment.pool, Synthesised) else 0
+        pool, teacher = _pool(builder, gpus, say), ray.get(trained)
         source = InputSource(task=task, teacher=teacher, pool=pool, cache=experiment.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source
 
 
-def _pool(builder: PoolBuilder, say: Callable[[str], None]) -> PoolFiles:
+def _pool(builder: PoolBuilder, gpus: float, say: Callable[[str], None]) -> PoolFiles:
     """Return the pool, made by tasks, one round of its steps after the other."""
-    sent = ray.put(builder)
+    sent, make = ray.put(builder), _make.options(num_gpus=gpus)
     for steps in builder.rounds():
-        tasks = [_make.remote(sent, step) for step in steps]
+        tasks = [make.remote(sent, step) for step in steps]
         while tasks:
             ended, tasks = ray.wait(tasks)
             ray.get(ended)  # raises what went wrong
@@ -109,6 +119,7 @@ def _teacher(cell: Cell, storage: Storage) -> TrainedNetwork:
 
 @ray.remote(num_cpus=1)
 def _make(builder, step) -> None:  # type: ignore[no-untyped-def]
+    use_deterministic(1)  # a pool that is synthesised
     builder.make(step)
 
 

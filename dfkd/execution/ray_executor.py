@@ -26,7 +26,7 @@ from dfkd.storage import Storage
 from dfkd.storage.lease import log
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Job, RunContext, compute, outcome_that_serves
-from dfkd.training.inputs import MappedInputs, inputs_key
+from dfkd.training.inputs import MappedInputs, inputs_key, synthesis_of
 from dfkd.training.provenance import commits
 
 
@@ -39,15 +39,13 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
     with session(where), ExitStack() as stack:
         environment = environment_of_workers(where)  # first of all: it says if a GPU is of no use
         prepared = prepare(cells, where, console)
-        digests = {
-            key: (inputs.source.teacher.digest, inputs.source.pool.digest)
-            for key, inputs in prepared.items()
-        }
+        sources = {key: inputs.source for key, inputs in prepared.items()}
         run_context = RunContext(
             environment=environment,
-            digests=digests,
+            digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
             tags=commits(),
             accept_changed_code=where.accept_changed_code,
+            synthesis=synthesis_of(sources),
         )
         yield RayExecutor(
             where=where, console=console, run_context=run_context, prepared=prepared, stack=stack

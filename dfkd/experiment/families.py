@@ -14,6 +14,7 @@ from dfkd.method.selection import SELECTIONS
 from dfkd.models.networks import NETWORKS
 from dfkd.models.teachers import TEACHERS
 from dfkd.scores.top_k import CACHES
+from dfkd.synthesis import SYNTHESISED
 
 FAMILIES: dict[str, tuple[type[Any], ...]] = {
     "selection": SELECTIONS,
@@ -26,6 +27,6 @@ FAMILIES: dict[str, tuple[type[Any], ...]] = {
     "network": NETWORKS,
     "teacher": TEACHERS,
     "task": TASKS,
-    "pool": POOLS,
+    "pool": (*POOLS, *SYNTHESISED),
     "cache": CACHES,
 }

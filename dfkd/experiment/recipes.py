@@ -20,6 +20,7 @@ from dfkd.method.selection import Balanced, Confident, Energy, Random
 from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.reporting.nearest import nearest
+from dfkd.synthesis import FastDfkd
 from dfkd.user_modules import load, module_exists
 
 
@@ -126,12 +127,29 @@ def dfnd(full: Experiment) -> Experiment:
     )
 
 
+def generator(full: Experiment, *, rate: float = 4.0, temperature: float = 4.0) -> Experiment:
+    """Return plain KD on images that a generator makes from the teacher alone: no pool is read.
+
+    The memory bank of `FastDfkd`, whose synthesis counts in the cell's cost. rate: times the full
+    method's learning rate; temperature: of KD. Other than published: the student comes after the
+    images, for as many steps as the full method (there beside them, for hundreds of epochs).
+    """
+    return replace(
+        balanced(full),
+        pool=FastDfkd(),
+        selection=Random(ratio=1.0),
+        kd=KD(temperature=temperature),
+        schedule=replace(full.schedule, learning_rate=rate * full.schedule.learning_rate),
+    )
+
+
 BASELINES: dict[str, Callable[[Experiment], Experiment]] = {
     "labels": labels,
     "original": original,
     "random": random,
     "balanced": balanced,
     "dfnd": dfnd,
+    "generator": generator,
 }
 
 

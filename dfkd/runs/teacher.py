@@ -16,6 +16,7 @@ from dfkd.models.teachers import TrainedNetwork, predict
 from dfkd.reporting.console import Console
 from dfkd.scores import Scores, read_scores, score_images, score_path, scores_of
 from dfkd.storage import Storage, layout
+from dfkd.synthesis.pool import builder_of
 from dfkd.training.inputs import InputSource
 
 LEVELS = (0.5, 0.9, 0.99)  # of the teacher's confidence
@@ -101,7 +102,8 @@ def _show_confidence(
     teacher: TrainedNetwork, cell: Cell, storage: Storage, console: Console
 ) -> None:
     e = cell.experiment
-    images_NHWC = e.pool.builder(e.task.image_shape, storage, cell.block.draw).sample(SAMPLED)
+    builder = builder_of(e.pool, e.task, lambda: teacher, storage, cell.block.draw)
+    images_NHWC = builder.sample(SAMPLED)
     if not len(images_NHWC):
         raise ValueError(f"nothing in the pool {e.pool} can be read: name another one")
     scores = scores_of(

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from dfkd.data.images.transforms import to_tensor
 from dfkd.data.tasks import Task
 from dfkd.models.networks import Network
+from dfkd.models.networks.batch_norm import KINDS, layers_with_statistics
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores.scorer import BATCH
 
 BN_DISTANCES = "bn_distance-1.npy"  # the file; its number is raised when the meaning changes
-KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def bn_distances(
@@ -55,9 +55,7 @@ def check_has_statistics(network: Network, task: Task) -> None:
 
 
 def _layers(module: nn.Module, network: Network) -> list[nn.Module]:
-    layers: list[nn.Module] = [
-        m for m in module.modules() if isinstance(m, KINDS) and m.running_mean is not None
-    ]
+    layers = layers_with_statistics(module)
     if not layers:
         raise ValueError(
             "this selection compares rows with the teacher's BatchNorm statistics, but "

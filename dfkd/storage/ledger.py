@@ -34,6 +34,7 @@ from dfkd.storage.lease import Lease
 from dfkd.storage.storage import Storage, Unreachable
 
 FINAL = ("finished", "diverged")
+SYNTHESIS = "synthesis_seconds"  # the tag of a cell whose pool was synthesised from the teacher
 MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow gives back
 
 
@@ -60,6 +61,14 @@ class Outcome:
     def final(self) -> bool:
         """Return whether the cell is done for good: finished, or diverged."""
         return self.state in FINAL
+
+    @property
+    def cost(self) -> float:
+        """Return the device seconds of the cell with those of the synthesis of its pool.
+
+        They count in full, as if no other cell had used the pool.
+        """
+        return self.seconds + float(self.tags.get(SYNTHESIS, 0))
 
 
 class Ledger:

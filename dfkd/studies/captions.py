@@ -17,7 +17,7 @@ READING = {
     "between blocks that the paired differences do not.",
     "learning": "Mean and one standard deviation over blocks; grey in every panel: the baseline.",
     "cost": "Mean test accuracy with its 95 % interval, against the median seconds of a cell "
-    "with its quartiles.",
+    "with its quartiles; the synthesis of its images, where they are synthesised, counts in full.",
     "classes": "Means over blocks, differences paired by block. Nothing is tested here: one "
     "class has a fraction of the test images, and many classes give large differences by chance.",
 }

@@ -40,9 +40,9 @@ class StudyData:
 
     params: variant -> flat parameters as text. changes: variant -> parameter -> (here, in the
     baseline). cells: one row each with variant (categorical, in the study's order), block,
-    state, value (test accuracy, a fraction), seconds, cell, reused, and every metric under its
-    own name. curves: variant, block, step and MEASURES. looked: after how many blocks results
-    were shown.
+    state, value (test accuracy, a fraction), seconds (with the synthesis of its pool), cell,
+    reused, and every metric under its own name. curves: variant, block, step and MEASURES.
+    looked: after how many blocks results were shown.
     """
 
     name: str

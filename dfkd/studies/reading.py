@@ -111,7 +111,7 @@ def is_complete(outcome: Outcome) -> bool:
 
 def _row(outcome: Outcome, reused: bool) -> dict[str, Any]:
     value = outcome.metrics["test"]
-    first = {"state": outcome.state, "value": value, "seconds": outcome.seconds, "reused": reused}
+    first = {"state": outcome.state, "value": value, "seconds": outcome.cost, "reused": reused}
     return first | {name: value for name, value in outcome.metrics.items() if math.isfinite(value)}
 
 

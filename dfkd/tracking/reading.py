@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
-from dfkd.storage.ledger import MEASURES, Outcome
+from dfkd.storage.ledger import MEASURES, SYNTHESIS, Outcome
 from dfkd.tracking import is_database, knock, settle, without_credentials
 from dfkd.tracking.address import database_file
 from dfkd.tracking.entries import CURVE, finals_in, recipe_of
@@ -126,7 +126,7 @@ class Tracked:
         if "state" not in tags or "seconds" not in metrics:
             return None
         renamed = {"teacher_digest": "teacher", "pool_digest": "pool"}
-        kept = {name: name for name in ("git_commit", "project_commit", "computed_by")}
+        kept = {name: name for name in ("git_commit", "project_commit", "computed_by", SYNTHESIS)}
         kept |= {name: name for name in tags if name.startswith("code.")}
         block = Block.parse(tags["block"])
         return Outcome(

@@ -18,7 +18,7 @@ from dfkd.models.networks import load_weights
 from dfkd.models.teachers import predict
 from dfkd.storage import Storage
 from dfkd.storage.lease import Say, Wait, log
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import SYNTHESIS, Ledger, Outcome
 from dfkd.training.distill import Diverged, Run
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import Inputs, inputs_key
@@ -54,13 +54,15 @@ class Job:
 class RunContext:
     """What all jobs of one call share.
 
-    digests: source key -> digests of its teacher and pool.
+    digests: source key -> digests of its teacher and pool. synthesis: source key -> seconds that
+    its pool took a device, of pools that are synthesised.
     """
 
     environment: Environment
     digests: dict[str, tuple[str, str]]
     tags: dict[str, str] = field(default_factory=dict)
     accept_changed_code: bool = False
+    synthesis: dict[str, float] = field(default_factory=dict)
 
     def job(self, cell: Cell, read_test: bool) -> Job:
         """Return the job of a cell in this context.
@@ -79,9 +81,13 @@ class RunContext:
             teacher_digest=teacher,
             pool_digest=pool,
             read_test=read_test,
-            tags=self.tags | code_of(cell.experiment),
+            tags=self.tags | code_of(cell.experiment) | self._cost(source),
             accept_changed_code=self.accept_changed_code,
         )
+
+    def _cost(self, source: str) -> dict[str, str]:
+        seconds = self.synthesis.get(source)
+        return {} if seconds is None else {SYNTHESIS: f"{seconds:.1f}"}
 
     def saved(self) -> dict[str, Any]:
         """What `of` reads, for JSON: all but what belongs to one call."""
@@ -92,7 +98,10 @@ class RunContext:
         """Read what `saved` returned."""
         digests = {source: (teacher, pool) for source, (teacher, pool) in saved["digests"].items()}
         return cls(
-            environment=Environment(**saved["environment"]), digests=digests, tags=saved["tags"]
+            environment=Environment(**saved["environment"]),
+            digests=digests,
+            tags=saved["tags"],
+            synthesis=saved.get("synthesis", {}),  # of earlier versions: there was none
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,8 @@ from dfkd.scores.not_finite import NotFinite, together
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
+from dfkd.synthesis import Synthesised
+from dfkd.synthesis.pool import builder_of
 from dfkd.training.own_losses import check_own_losses
 from dfkd.training.probe import Probe, draw_probe
 
@@ -117,6 +120,11 @@ class InputSource:
     cache: TopK | None = None  # what is kept of the teacher's logits; None is all
 
 
+def synthesis_of(sources: Mapping[str, InputSource]) -> dict[str, float]:
+    """Return the seconds that pools took a device, by the keys of those that were synthesised."""
+    return {key: s.pool.seconds for key, s in sources.items() if s.pool.seconds is not None}
+
+
 def inputs_key(cell: Cell) -> str:
     """Return what is equal for cells that share a source, known before anything is made."""
     e, block = cell.experiment, cell.block
@@ -143,21 +151,19 @@ def check(cell: Cell, storage: Storage, read_test: bool = False) -> None:
     check_own_losses(e)
     storage.check_writable()
     e.pool.check(e.task.image_shape)
+    if isinstance(e.pool, Synthesised):
+        e.pool.check_teacher(e.teacher.network, e.task)
 
 
-def obtain(cell: Cell, storage: Storage) -> InputSource:
+def obtain(cell: Cell, storage: Storage, device: str = "cpu") -> InputSource:
     """Train or read the teacher and put the pool in place, in this process.
 
     The second time both are found.
     """
     e, block = cell.experiment, cell.block
-    pool = e.pool.files(e.task.image_shape, storage, block.draw)
-    return InputSource(
-        task=e.task,
-        teacher=e.teacher.obtain(e.task, storage, block.teacher),
-        pool=pool,
-        cache=e.cache,
-    )
+    teacher = e.teacher.obtain(e.task, storage, block.teacher)
+    pool = builder_of(e.pool, e.task, lambda: teacher, storage, block.draw, device).files()
+    return InputSource(task=e.task, teacher=teacher, pool=pool, cache=e.cache)
 
 
 def score_here(source: InputSource, storage: Storage, device: str = "cpu") -> None:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles
 from dfkd.experiment import Experiment
+from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
 from dfkd.scores.memory_map import memory_map_here, memory_map_key, open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
+from dfkd.synthesis.pool import builder_of
 from dfkd.training.probe import draw_probe
 
 GONE = (
@@ -44,7 +46,7 @@ def recorded_memory_map(
     e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Storage
 ) -> Path:
     """Return the folder of the arrays that a cell was computed from. Absent where it is gone."""
-    pool = _pool(e, block, pool_digest, storage)
+    pool = _pool(e, block, teacher, pool_digest, storage)
     key = memory_map_key(teacher, pool, e.task, e.cache)
     if not storage.exists(key):
         raise Absent(GONE)
@@ -54,11 +56,12 @@ def recorded_memory_map(
     return memory_map_here(key, storage, teacher, pool, e.task, e.cache)
 
 
-def _pool(e: Experiment, block: Block, digest: str, storage: Storage) -> PoolFiles:
+def _pool(e: Experiment, block: Block, teacher: str, digest: str, storage: Storage) -> PoolFiles:
     """Return the pool as it lies there: nothing is drawn or imported for a report."""
     if not storage.exists(layout.PACKS):
         raise Absent(GONE)
-    pool = e.pool.builder(e.task.image_shape, storage, block.draw).found()
+    named = TrainedNetwork(network=e.teacher.network, weights={}, digest=teacher)
+    pool = builder_of(e.pool, e.task, lambda: named, storage, block.draw).found()
     if pool is None:
         raise Absent(GONE)
     if pool.digest != digest:

@@ -65,6 +65,7 @@ class PoolFiles:
 
     shards: tuple[Shard, ...]
     set_aside: SetAside | None = None  # of a pool that was imported
+    seconds: float | None = None  # of a device, of a pool that is synthesised from a teacher
 
     @property
     def digest(self) -> str:
