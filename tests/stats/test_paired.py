@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -18,6 +19,18 @@ def test_agrees_with_statsmodels_equivalence() -> None:
     differences_N = np.random.default_rng(1).normal(0.002, 0.01, 12)
     theirs = ttost_paired(differences_N, np.zeros(12), -0.01, 0.01)[0]
     assert paired.equivalence_test(differences_N, 0.01) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 7, 40])
+def test_holm_agrees_with_statsmodels_to_the_last_bit(comparisons: int) -> None:
+    p_M = np.random.default_rng(comparisons).uniform(size=comparisons) ** 6
+    p_M[0] = p_M[-1]  # a tie
+    assert paired.holm(p_M.tolist()) == multipletests(p_M, method="holm")[1].tolist()
+
+
+def test_holm_counts_what_has_no_p_value() -> None:
+    assert paired.holm([None, 0.01, 0.6]) == [None, 0.03, 1.0]
+    assert (paired.holm([None, None]), paired.holm([])) == ([None, None], [])
 
 
 @pytest.mark.parametrize("blocks", [2, 8, 10])

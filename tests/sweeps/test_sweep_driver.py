@@ -21,7 +21,10 @@ SPACE = """
 from dataclasses import replace
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment.recipes import digits
-default = replace(digits(), pool=Glyphs(rows=600))
+from dfkd.models.networks import SmallResNet
+from dfkd.models.teachers import SupervisedTeacher
+teacher = SupervisedTeacher(network=SmallResNet(width=8, stem_stride=2), steps=30, batch=32)
+default = replace(digits(), pool=Glyphs(rows=600), teacher=teacher)
 def space(trial):
     rate = trial.suggest_float("dropping.rate", 0.0, 0.9)
     {body}
@@ -49,7 +52,7 @@ def test_a_space_that_raises_stops_with_its_own_line_before_anything_is_spent(
     sweep_of: Callable[[str], Sweep], tmp_path: Path
 ) -> None:
     compute = Compute(storage=FolderStorage(tmp_path / "runs"))
-    with pytest.raises(ValueError, match=r"^space_of_mine\.py:8 in space: KeyError: 'gone'$"):
+    with pytest.raises(ValueError, match=r"^space_of_mine\.py:11 in space: KeyError: 'gone'$"):
         run_sweep(sweep_of('return {}["gone"]'), compute, Console(quiet=True), never)
     assert not (tmp_path / "runs").exists()
 
