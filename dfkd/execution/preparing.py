@@ -92,7 +92,12 @@ def _obtain(cell: Cell, compute: Compute, console: Console) -> InputSource:
             compute.device,
         )
         gpus = compute.gpus if isinstance(experiment.pool, Synthesised) else 0
-        pool, teacher = _pool(builder, gpus, say), ray.get(trained)
+        pool = _pool(builder, gpus, say)
+        if not ray.wait([trained], timeout=0)[0]:  # it is trained: nothing can be scored yet
+            from dfkd.execution.scoring import rehearse  # Ray Data takes seconds to import
+
+            rehearse()
+        teacher = ray.get(trained)
         source = InputSource(task=task, teacher=teacher, pool=pool, cache=experiment.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))

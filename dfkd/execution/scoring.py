@@ -1,88 +1,191 @@
-"""Scoring with Ray Data: the teacher's answer to every shard of a pool that has none yet."""
+"""Scoring with Ray Data: the teacher's answer to every shard of a pool that has none yet.
+
+Without GPUs warm processes do all of it, and no image travels between them. For GPUs, CPU workers
+read and decode ahead, and actors answer and write. Ray Data is driven from this process.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import errno
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
-import numpy as np
-import ray
 import ray.data
+from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
 from dfkd.data.pools import Shard
 from dfkd.execution.compute import Compute
+from dfkd.execution.score_workers import (
+    Ending,
+    ScorerPlan,
+    ShardScorer,
+    nothing,
+    read_and_score,
+    read_shard,
+)
 from dfkd.execution.session import slots
 from dfkd.experiment import Cell
-from dfkd.scores import Scorer, missing_shards, score_shard
-from dfkd.scores.not_finite import NotFinite, together
-from dfkd.seeding import use_deterministic
-from dfkd.training.inputs import InputSource
+from dfkd.identity import digest
+from dfkd.scores import missing_shards
+from dfkd.scores.not_finite import together
+from dfkd.training.inputs import InputSource, inputs_key
 
-POLL_S = 1.0
+ATTEMPTS = 3
+MOST_FAILED = 100  # shards in one attempt; where more fail, it is no fault of theirs
+CALLS = 2  # of an actor at a time: one shard is written while the next one is on the device
 
 
-class ShardScorer:
-    """An actor of Ray Data: it keeps the teacher and writes the scores of whole shards."""
+class NotScored(OSError):
+    """Shards that failed in all attempts, said in one line."""
 
-    def __init__(self, cell: Cell, shards: list[Shard], compute: Compute) -> None:
-        use_deterministic(compute.cpus)
-        task, teacher = cell.experiment.task, cell.experiment.teacher
-        # Read from the storage: as an argument, Ray would lose it when it restarts the actor
-        trained = teacher.obtain(task, compute.storage, cell.block.teacher)
-        self.scorer = Scorer(trained, task, compute.device)
-        self.storage, self.shards, self.cache = compute.storage, shards, cell.experiment.cache
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Score the shards with these numbers; return what was refused of each, as JSON, or ""."""
-        return {"refused": np.array([self._score(self.shards[i]) for i in batch["item"]])}
-
-    def _score(self, shard: Shard) -> str:
-        try:
-            score_shard(self.storage, self.scorer, shard, self.cache)
-        except NotFinite as why:  # told to the driver, which has all counts and says one line
-            return json.dumps(why.args)
-        return ""
+    def __init__(self, failed: Mapping[int, Ending], shards: Sequence[Shard]) -> None:
+        first, count = min(failed), len(failed)
+        what = f"{shards[first].file} ({failed[first].reason})"
+        super().__init__(
+            errno.EIO,
+            f"{count} of {len(shards)} shards could not be scored, among them {what}: see to that, "
+            "and the same command scores what is left",
+        )
 
 
 def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
-    """Score what is missing, and yield now and then how many more rows are done.
+    """Score what is missing, and yield after each shard how many rows it has.
 
     After it was killed, it goes on with the next shard. Raises NotFinite, with the counts of all
-    shards, where the teacher's answers are NaN or infinite.
+    shards, where the teacher's answers are NaN or infinite, and NotScored where anything else kept
+    a shard from being scored in all attempts; the others are scored then.
     """
-    storage, digest = compute.storage, source.teacher.digest
-    missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
-    running = _score.remote(cell, missing, compute)
-    left = sum(shard.rows for shard in missing)
-    while left:
-        ended, _ = ray.wait([running], timeout=POLL_S)
-        now_missing = missing_shards(storage, digest, source.pool, source.task, source.cache)
-        left_now = sum(shard.rows for shard in now_missing)
-        yield left - left_now
-        left = left_now
-        if ended and (refused := ray.get(running)):  # raises what went wrong otherwise
-            raise together(refused, sum(shard.rows for shard in missing))
-
-
-@ray.remote(num_cpus=0)
-def _score(cell: Cell, missing: list[Shard], compute: Compute) -> list[NotFinite]:
-    """Run Ray Data's driver in a task: its log does not mix with ours, and the head stays free."""
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    dataset = ray.data.from_items(
-        list(range(len(missing))), override_num_blocks=len(missing)
-    ).map_batches(
-        ShardScorer,
-        fn_constructor_kwargs={"cell": cell, "shards": missing, "compute": compute},
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=min(len(missing), slots(replace(compute, workers=1)))
-        ),
-        # Not whole CPUs: actors that hold every CPU leave none for Ray Data's own tasks, and it
-        # waits for ever
-        num_cpus=0.75 * compute.cpus,
-        num_gpus=compute.gpus or None,
+    missing = missing_shards(
+        compute.storage, source.teacher.digest, source.pool, source.task, source.cache
     )
-    said = [row["refused"] for row in dataset.take_all()]
-    return [NotFinite(*json.loads(text)) for text in said if text]
+    plan = _plan(cell, source, compute)
+    left, failed = list(range(len(missing))), dict[int, Ending]()
+    for attempt in range(ATTEMPTS):
+        endings = _attempt({index: missing[index] for index in left}, plan, alone=attempt > 0)
+        for index, ending in endings:
+            failed.pop(index, None)
+            if not ending.reason:
+                yield missing[index].rows
+                continue
+            failed[index] = ending
+            if sum(ending.again for ending in failed.values()) > MOST_FAILED:
+                raise NotScored(failed, missing)
+        left = [index for index, ending in failed.items() if ending.again]
+    _check(failed, missing)
+
+
+def rehearse() -> None:
+    """Let Ray Data start its processes and make the imports that a scoring would wait for."""
+    with _quiet():
+        dataset = ray.data.from_items([{"index": 0}])
+        dataset.context.enable_progress_bars = False
+        dataset.map_batches(nothing, num_cpus=1).take_all()
+
+
+def _check(failed: Mapping[int, Ending], missing: Sequence[Shard]) -> None:
+    """Raise what has to be said of shards without scores."""
+    not_finite = [ending.not_finite for ending in failed.values() if ending.not_finite]
+    if not_finite:
+        raise together(not_finite, sum(shard.rows for shard in missing))
+    if failed:
+        raise NotScored(failed, missing)
+
+
+def _attempt(
+    left: Mapping[int, Shard], plan: ScorerPlan, alone: bool
+) -> Iterator[tuple[int, Ending]]:
+    """Yield what became of these shards, each as it ends.
+
+    alone: no two shards in a process, so that none of them dies with another one's process.
+    """
+    if not left:
+        return
+    if not plan.compute.gpus:
+        with _quiet():
+            yield from _endings(left, plan, alone)
+        return
+    for ending in _apart.remote(left, plan, alone):  # type: ignore[attr-defined]
+        yield ray.get(ending)
+
+
+@ray.remote(num_cpus=0, num_returns="streaming")
+def _apart(
+    left: Mapping[int, Shard], plan: ScorerPlan, alone: bool
+) -> Iterator[tuple[int, Ending]]:
+    """Drive Ray Data in a task: what Ray's core says of each pool of actors goes to a log file."""
+    yield from _endings(left, plan, alone)
+
+
+def _endings(
+    left: Mapping[int, Shard], plan: ScorerPlan, alone: bool
+) -> Iterator[tuple[int, Ending]]:
+    items = [{"index": index, "shard": shard} for index, shard in left.items()]
+    dataset = ray.data.from_items(items, override_num_blocks=len(items))
+    context = dataset.context
+    context.enable_progress_bars = False
+    context.actor_init_retry_on_errors = True
+    context.max_consecutive_actor_init_deaths = ATTEMPTS
+    context.execution_no_progress_timeout_s = -1  # a shard may take hours on a CPU
+    scored = _on_gpus(dataset, plan, alone) if plan.compute.gpus else _on_cpus(dataset, plan)
+    for row in scored.iter_rows():
+        yield row["index"], row["ending"]
+
+
+def _on_cpus(dataset: Dataset, plan: ScorerPlan) -> Dataset:
+    """Let warm processes do all of it."""
+    return dataset.map_batches(
+        partial(read_and_score, plan=plan),
+        batch_size=1,
+        num_cpus=plan.compute.cpus,
+        compute=TaskPoolStrategy(size=_side_by_side(dataset, plan)),
+    )
+
+
+def _on_gpus(dataset: Dataset, plan: ScorerPlan, alone: bool) -> Dataset:
+    """Let CPU workers read ahead of actors, which have a GPU and, as Ray Data wants it, no CPU."""
+    read = dataset.map_batches(partial(read_shard, plan=plan), batch_size=1, num_cpus=1)
+    count = _side_by_side(dataset, plan)
+    return read.map_batches(
+        ShardScorer,
+        fn_constructor_kwargs={"plan": plan},
+        batch_size=1,
+        num_gpus=plan.compute.gpus,
+        compute=ActorPoolStrategy(
+            min_size=1,
+            max_size=count,
+            initial_size=count,
+            max_concurrent_calls_per_actor=1 if alone else CALLS,
+            max_tasks_in_flight_per_actor=1 if alone else 2 * CALLS,
+            enable_true_multi_threading=True,  # the scorer has a lock for its GPU
+        ),
+    )
+
+
+def _side_by_side(dataset: Dataset, plan: ScorerPlan) -> int:
+    """Return how many shards are scored at a time."""
+    shards: int = dataset.count()
+    return min(shards, slots(replace(plan.compute, workers=1)))
+
+
+def _plan(cell: Cell, source: InputSource, compute: Compute) -> ScorerPlan:
+    made_from = [inputs_key(cell), source.teacher.digest, str(compute.storage)]
+    return ScorerPlan(
+        digest([*made_from, compute.cpus, compute.device]), cell=cell, compute=compute
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray Data says out of the terminal; its log file has it."""
+    handlers = logging.getLogger("ray.data").handlers
+    shown = [(one, one.level) for one in handlers if isinstance(one, logging.StreamHandler)]
+    try:
+        for handler, _ in shown:
+            handler.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for handler, level in shown:
+            handler.setLevel(level)

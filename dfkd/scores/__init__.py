@@ -10,6 +10,7 @@ from dfkd.scores.scores import (
     score_path,
     score_shard,
     scores_of,
+    write_scores,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "score_path",
     "score_shard",
     "scores_of",
+    "write_scores",
 ]

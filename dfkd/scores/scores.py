@@ -224,9 +224,22 @@ def score_shard(
 
     Raises NotFinite, and writes no file, where the teacher answers NaN or infinity for some images.
     """
-    task = scorer.task
-    row_id_N, images_NHWC = shard.read(task.image_shape)
+    row_id_N, images_NHWC = shard.read(scorer.task.image_shape)
     logits_NK, features_ND = scorer(images_NHWC)
+    return write_scores(storage, scorer, shard, row_id_N, logits_NK, features_ND, cache)
+
+
+def write_scores(
+    storage: Storage,
+    scorer: Scorer,
+    shard: Shard,
+    row_id_N: NDArray[np.int64],
+    logits_NK: NDArray[np.float32],
+    features_ND: NDArray[np.float32],
+    cache: TopK | None = None,
+) -> StoredFile:
+    """Put the file with the answers to a shard in place, whole or not at all, and return it."""
+    task = scorer.task
     scores = scores_of(row_id_N, logits_NK, features_ND)
     if cache is not None:
         scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ray
 
-from dfkd.execution import session
+from dfkd.execution import score_workers, session
 
 
 def test_ray_still_has_the_private_setting_that_keeps_warm_workers() -> None:
@@ -20,3 +20,9 @@ def test_ray_still_has_the_private_setting_that_keeps_warm_workers() -> None:
     raylet = Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet"
     with raylet.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
         assert binary.find(name.encode()) > 0
+
+
+def test_ray_still_has_the_private_member_that_counts_attempts_at_a_task() -> None:
+    """Without it a shard that kills its process would be given out again for ever."""
+    assert "get_current_task_attempt_number" in inspect.getsource(score_workers)
+    assert callable(ray._raylet.CoreWorker.get_current_task_attempt_number)
