@@ -2,8 +2,8 @@
 
     python benchmarks/precision_parity.py [--task digits] [--blocks 60] [--storage runs]
 
-The same cells are computed in both precisions, with the seed and the draw of the pool in common, so
-that differences are paired. Equivalence is tested by two one-sided t-tests with the margin that is
+The same cells are computed in both precisions, with seed, pool and teacher in common, so that
+differences are paired. Equivalence is tested by two one-sided t-tests with the margin that is
 given, in points of test accuracy. Cells that are in the storage are read.
 """
 

@@ -187,8 +187,8 @@ def _verdict(
         return IDENTICAL if abs(d_N.mean()) <= SAME else CONSTANT
     if p_holm is not None and p_holm <= alpha:
         return BETTER if d_N.mean() > 0 else WORSE
-    if p_equivalent is not None and p_equivalent <= alpha:
-        return f"equivalent within {margin:g}"
+    if p_equivalent is not None and margin is not None and p_equivalent <= alpha:
+        return f"equivalent within {100 * margin:g} points"
     return UNDECIDED
 
 

@@ -98,7 +98,7 @@ def test_hand_table_equivalence() -> None:
     """
     found = by_variant(compare(outcomes(HAND), baseline="base", margin=0.02))
     assert found["flat"].p_equivalent == pytest.approx(3 * 0.008138, abs=3e-6)
-    assert found["flat"].verdict == "equivalent within 0.02"
+    assert found["flat"].verdict == "equivalent within 2 points"
     assert found["up"].verdict == "better"
 
 
