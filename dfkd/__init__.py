@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.3.0"
 
 if TYPE_CHECKING:
+    from dfkd import synthesis as synthesis
     from dfkd.data import pools as pools
     from dfkd.data import tasks as tasks
     from dfkd.execution.compute import Compute as Compute
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dfkd.sweeps.sweep import Sweep as Sweep
 
 _PLACES = {
+    "dfkd": ("synthesis",),
     "dfkd.data": ("pools", "tasks"),
     "dfkd.execution.compute": ("Compute",),
     "dfkd.experiment": ("Cell", "Experiment", "Schedule", "recipes"),
