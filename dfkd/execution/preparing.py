@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 
@@ -12,6 +12,8 @@ from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.pools import PoolFiles
 from dfkd.execution.compute import Compute, check_gpu
 from dfkd.execution.session import session
+from dfkd.execution.waits import for_one
+from dfkd.execution.watchdog import Watchdog
 from dfkd.experiment import Cell
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.reporting.console import Console
@@ -71,10 +73,11 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
         with console.progress(
             "scoring the pool with the teacher", sum(s.rows for s in missing), "rows"
         ) as advance:
-            for rows in score(cell, source, compute):
+            for rows in score(cell, source, compute, console.line):
                 advance(rows)
     mapped = _pack.remote(source, compute.storage)
-    ray.wait([mapped], fetch_local=False)  # what goes wrong in it is raised where it is used
+    # what goes wrong in it is raised where it is used
+    _watchdog("the memory map", compute, console).first([mapped])
     return PreparedInputs(source=source, mapped=mapped)
 
 
@@ -82,38 +85,48 @@ def _obtain(cell: Cell, compute: Compute, console: Console) -> InputSource:
     """Train or read the teacher in a task, and make the pool beside it, or from it."""
     experiment, task, storage = cell.experiment, cell.experiment.task, compute.storage
     trained = _teacher.remote(cell, storage)
+    of_teacher = _watchdog("the teacher's training", compute, console)
     with console.step("teacher and pool") as say:
         builder = builder_of(
             experiment.pool,
             task,
-            lambda: ray.get(trained),
+            lambda: of_teacher.get(trained),
             storage,
             cell.block.draw,
             compute.device,
         )
         gpus = compute.gpus if isinstance(experiment.pool, Synthesised) else 0
-        pool = _pool(builder, gpus, say)
+        pool = _pool(builder, gpus, say, _watchdog("the pool", compute, console))
         if not ray.wait([trained], timeout=0)[0]:  # it is trained: nothing can be scored yet
             from dfkd.execution.scoring import rehearse  # Ray Data takes seconds to import
 
             rehearse()
-        teacher = ray.get(trained)
+        teacher = of_teacher.get(trained)
         source = InputSource(task=task, teacher=teacher, pool=pool, cache=experiment.cache)
     if pool.set_aside is not None:
         console.line(pool.set_aside.line(pool.rows))
     return source
 
 
-def _pool(builder: PoolBuilder, gpus: float, say: Callable[[str], None]) -> PoolFiles:
+def _pool(
+    builder: PoolBuilder, gpus: float, say: Callable[[str], None], watchdog: Watchdog
+) -> PoolFiles:
     """Return the pool, made by tasks, one round of its steps after the other."""
     sent, make = ray.put(builder), _make.options(num_gpus=gpus)
     for steps in builder.rounds():
         tasks = [make.remote(sent, step) for step in steps]
         while tasks:
-            ended, tasks = ray.wait(tasks)
+            ended = watchdog.first(tasks)
+            tasks.remove(ended)
             ray.get(ended)  # raises what went wrong
             say(f"{len(steps) - len(tasks)} of {len(steps)} parts of the pool")
     return builder.finish()
+
+
+def _watchdog(what: str, compute: Compute, console: Console) -> Watchdog:
+    """Return what watches a task with one CPU."""
+    one = replace(compute, cpus=1, gpus=0.0)
+    return Watchdog(console.line, lambda: for_one(what, one))
 
 
 @ray.remote(num_cpus=1)
@@ -133,13 +146,14 @@ def _pack(source: InputSource, storage: Storage) -> MappedInputs:
     return memory_map_of(source, storage)
 
 
-def environment_of_workers(compute: Compute) -> Environment:
+def environment_of_workers(compute: Compute, console: Console) -> Environment:
     """Return on what workers compute. One of them is asked: the driver may have no GPU.
 
     Raises ValueError where PyTorch makes no use of the GPU that Ray has given it.
     """
     task = _environment.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
-    return ray.get(task.remote(compute))
+    watchdog = Watchdog(console.line, lambda: for_one("a first worker", compute))
+    return watchdog.get(task.remote(compute))
 
 
 @ray.remote

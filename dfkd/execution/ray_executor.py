@@ -5,6 +5,7 @@ A warm worker is a process that Ray keeps between cells, one per core or slice o
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,8 @@ from dfkd.execution.executor import Failure, OnOutcome, failure_of
 from dfkd.execution.group import Group
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
 from dfkd.execution.session import session, slots
+from dfkd.execution.waits import for_cells
+from dfkd.execution.watchdog import Watchdog
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
@@ -37,7 +40,8 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
     Raises ValueError before anything is written if the cluster can never hold one cell.
     """
     with session(where), ExitStack() as stack:
-        environment = environment_of_workers(where)  # first of all: it says if a GPU is of no use
+        # first of all: it says if a GPU is of no use
+        environment = environment_of_workers(where, console)
         prepared = prepare(cells, where, console)
         sources = {key: inputs.source for key, inputs in prepared.items()}
         run_context = RunContext(
@@ -131,7 +135,7 @@ class RayExecutor:
             SharedCell(job=job, mapped=ref, storage=storage)
             for job, ref in zip(jobs, mapped, strict=True)
         ]
-        for ended in compute_in(self.groups(), cells, self.console.warn):
+        for ended in compute_in(self.groups(), cells, self.where, self.console):
             if isinstance(ended, Outcome):
                 yield ended
             else:
@@ -141,21 +145,25 @@ class RayExecutor:
         where = self.where
         task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
         waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | _Held]", Job]()
+        asked = dict[str, float]()  # when each of these was handed to Ray
         held = set[str]()  # by other commands, and said
+        watchdog = Watchdog(self.console.line, lambda: for_cells(asked, where))
 
         def start() -> None:
             while waiting and len(running) < slots(where):
                 job = waiting.popleft()
                 mapped = self.prepared[inputs_key(job.cell)].mapped
                 running[task.remote(job, mapped, where, job.name in held)] = job
+                asked[job.name] = time.monotonic()
 
         start()
         while running:
-            done, _ = ray.wait(list(running), num_returns=1)
-            job = running.pop(done[0])
+            done = watchdog.first(list(running))
+            job = running.pop(done)
+            del asked[job.name]
             ended: Outcome | Failure | None = None
             try:
-                outcome = ray.get(done[0])
+                outcome = ray.get(done)
                 if isinstance(outcome, Outcome):
                     ended = outcome
                 else:

@@ -27,10 +27,14 @@ from dfkd.execution.score_workers import (
     read_shard,
 )
 from dfkd.execution.session import slots
+from dfkd.execution.waits import for_one
+from dfkd.execution.watchdog import Watchdog
 from dfkd.experiment import Cell
 from dfkd.identity import digest
+from dfkd.reporting.numbers import counted
 from dfkd.scores import missing_shards
 from dfkd.scores.not_finite import together
+from dfkd.storage.lease import Say, log
 from dfkd.training.inputs import InputSource, inputs_key
 
 ATTEMPTS = 3
@@ -51,12 +55,12 @@ class NotScored(OSError):
         )
 
 
-def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
+def score(cell: Cell, source: InputSource, compute: Compute, say: Say = log) -> Iterator[int]:
     """Score what is missing, and yield after each shard how many rows it has.
 
-    After it was killed, it goes on with the next shard. Raises NotFinite, with the counts of all
-    shards, where the teacher's answers are NaN or infinite, and NotScored where anything else kept
-    a shard from being scored in all attempts; the others are scored then.
+    After it was killed, it goes on with the next shard. say: told of long waits. Raises NotFinite,
+    with the counts of all shards, where the teacher's answers are NaN or infinite, and NotScored
+    where anything else kept a shard from being scored in all attempts; the others are scored then.
     """
     missing = missing_shards(
         compute.storage, source.teacher.digest, source.pool, source.task, source.cache
@@ -65,7 +69,7 @@ def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
     left, failed = list(range(len(missing))), dict[int, Ending]()
     for attempt in range(ATTEMPTS):
         endings = _attempt({index: missing[index] for index in left}, plan, alone=attempt > 0)
-        for index, ending in endings:
+        for index, ending in _watched(endings, missing, compute, say):
             failed.pop(index, None)
             if not ending.reason:
                 yield missing[index].rows
@@ -75,6 +79,18 @@ def score(cell: Cell, source: InputSource, compute: Compute) -> Iterator[int]:
                 raise NotScored(failed, missing)
         left = [index for index, ending in failed.items() if ending.again]
     _check(failed, missing)
+
+
+def _watched(
+    endings: Iterator[tuple[int, Ending]], missing: Sequence[Shard], compute: Compute, say: Say
+) -> Iterator[tuple[int, Ending]]:
+    """Yield the same. say: told when none has come for long."""
+    what = f"scoring of {counted(len(missing), 'shard')}"
+    watchdog = Watchdog(say, lambda: for_one(what, compute))
+    with watchdog.beside():
+        for ending in endings:
+            watchdog.ended()
+            yield ending
 
 
 def rehearse() -> None:

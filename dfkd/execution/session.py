@@ -10,6 +10,8 @@ from pathlib import Path
 
 import ray
 
+from dfkd.execution.checks.capacity import cells_on, check_capacity, machines_now
+from dfkd.execution.checks.nodes import check_nodes
 from dfkd.execution.compute import Compute
 from dfkd.execution.starting import check_address, check_folders
 from dfkd.storage.lease import using
@@ -20,9 +22,9 @@ from dfkd.storage.variables import variable
 def session(compute: Compute) -> Iterator[None]:
     """Start or join Ray.
 
-    Raises ValueError if that cannot be, or if the cluster can never hold one cell. `ray.init()`
-    alone would join any cluster that it finds on the host; only RAY_ADDRESS, which `ray job submit`
-    sets, makes us join one.
+    Raises ValueError if that cannot be, if the cluster can never hold one cell, or if one of its
+    nodes sees another storage or has other versions. `ray.init()` alone would join any cluster that
+    it finds on the host; only RAY_ADDRESS, which `ray job submit` sets, makes us join one.
     """
     address = variable("RAY_ADDRESS") or "local"
     local = address == "local"
@@ -41,7 +43,8 @@ def session(compute: Compute) -> Iterator[None]:
         ) from error
     try:
         check_capacity(compute)
-        with using(compute.storage):
+        with using(compute.storage) as written:
+            check_nodes(compute.storage, written)
             yield
     finally:
         ray.shutdown()
@@ -82,36 +85,6 @@ def _python_path() -> list[str]:
     return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
 
 
-def check_capacity(compute: Compute) -> None:
-    """Raise ValueError if the cluster, as it stands and as it may grow, cannot hold one cell."""
-    have = _resources()
-    need = {"CPU": compute.workers * compute.cpus, "GPU": compute.workers * compute.gpus}
-    for kind, amount in need.items():
-        if amount > have.get(kind, 0) and not _autoscales():
-            raise ValueError(
-                f"one cell needs {amount:g} {kind} ({compute.workers} workers), but the cluster "
-                f"has {have.get(kind, 0):g}: ask for fewer with --workers, --cpus or --gpus, or "
-                "use a larger cluster"
-            )
-
-
-def _autoscales() -> bool:
-    """Return whether the cluster that we joined may grow to what is asked of it."""
-    return variable("RAY_ADDRESS") is not None and any(
-        name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES"
-        for name in os.environ
-    )
-
-
 def slots(compute: Compute) -> int:
     """Return how many cells run side by side."""
-    have = _resources()
-    fits = int(have.get("CPU", 0) // (compute.workers * compute.cpus))
-    if compute.gpus:
-        fits = min(fits, int(have.get("GPU", 0) / (compute.workers * compute.gpus) + 1e-9))
-    return max(1, min(fits, compute.concurrency or fits))
-
-
-def _resources() -> dict[str, float]:
-    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return found
+    return cells_on(machines_now(), compute)

@@ -6,8 +6,9 @@ group anew when one of its workers is lost or raises; the cell goes on from its 
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +23,9 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.group import CellFailed, CellInGroup, Group
 from dfkd.execution.group_worker import work
 from dfkd.execution.session import slots
+from dfkd.execution.waits import for_cells
+from dfkd.execution.watchdog import Watchdog
+from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.storage.ledger import Outcome
 from dfkd.storage.scratch import scratch_folder
@@ -80,24 +84,27 @@ def _fit(where: Compute, board: Any, scratch: str, name: str) -> None:
 
 
 def compute_in(
-    groups: Sequence[Group], cells: Iterable[SharedCell], say: Callable[[str], None]
+    groups: Sequence[Group], cells: Iterable[SharedCell], where: Compute, console: Console
 ) -> Iterator[Outcome | tuple[Job, str]]:
     """Yield the outcomes of the cells as they end; a job and its log where that failed.
 
-    say: told of cells that other commands hold.
+    console: told of cells that other commands hold, and of long waits.
     """
     waiting = deque(CellInGroup(cell.job, ray.put(cell)) for cell in cells)
     free = deque(groups)
     asked = dict["ray.ObjectRef[Answer]", tuple[Group, CellInGroup]]()
-    log = ""
+    since, log = dict[str, float](), ""  # when each cell was given to its group
+    watchdog = Watchdog(console.line, lambda: for_cells(since, where))
     while asked or (waiting and free):
         while waiting and free:
             group, cell = free.popleft(), waiting.popleft()
+            since[cell.job.name] = time.monotonic()
             asked[group.ask(cell.order)] = group, cell
-        ended, _ = ray.wait([*asked, *(group.run for group, _ in asked.values())])
-        ref = next(r for r, (g, _) in asked.items() if ended[0] in (r, g.run))
+        ended = watchdog.first([*asked, *(group.run for group, _ in asked.values())])
+        ref = next(r for r, (g, _) in asked.items() if ended in (r, g.run))
         group, cell = asked.pop(ref)
-        if ref != ended[0]:  # Ray Train has given up; the group takes no further cell
+        began = since.pop(cell.job.name)
+        if ref != ended:  # Ray Train has given up; the group takes no further cell
             log = group.last_words()
             yield cell.job, log
             continue
@@ -113,9 +120,10 @@ def compute_in(
             free.append(group)
         elif isinstance(answer, Held):
             if answer.line:
-                say(answer.line)
+                console.warn(answer.line)
             waiting.append(cell)  # the others first
             free.append(group)
         else:
+            since[cell.job.name] = began
             asked[group.ask(cell.order)] = group, cell
     yield from ((cell.job, log) for cell in waiting)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dfkd.storage import layout
+from dfkd.storage.layout import Key
 
 if TYPE_CHECKING:
     from dfkd.storage.storage import Storage
@@ -58,12 +59,16 @@ class Lease(Protocol):
 
 
 @contextmanager
-def using(storage: Storage) -> Iterator[None]:
-    """Say that a command works in a storage, so that nothing is cleaned away under it."""
-    lease = storage.lease(layout.in_use(uuid.uuid4().hex))
+def using(storage: Storage) -> Iterator[Key]:
+    """Say that a command works in a storage, so that nothing is cleaned away under it.
+
+    Gives the lease that says so: whoever sees the same storage sees it.
+    """
+    key = layout.in_use(uuid.uuid4().hex)
+    lease = storage.lease(key)
     lease.acquire()
     try:
-        yield
+        yield key
     finally:
         lease.release()
 

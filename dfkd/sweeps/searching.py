@@ -71,7 +71,7 @@ def search_trials(
         left = trials - sum(trial.ended for trial in journal.read())
         if left > 0:
             with console.progress(title, left, "trials") as advance:
-                on_end = OnEnd(_best_probe(advance))
+                on_end = OnEnd(_best_probe(advance), context.compute, console.line)
                 tune_trials(search, left, evaluations, mapped, context.compute, on_end, groups)
             if search.stopped is not None:
                 raise search.stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,11 +15,14 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from dfkd.execution.compute import Compute
 from dfkd.execution.group import Group
 from dfkd.execution.session import slots
+from dfkd.execution.waits import for_cells
+from dfkd.execution.watchdog import Watchdog
 from dfkd.storage import layout
+from dfkd.storage.lease import Say
 from dfkd.storage.scratch import scratch_folder
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.trials import CellTrial, GroupTrial
+from dfkd.sweeps.trials import CellTrial, GroupTrial, trial_in
 from dfkd.training.inputs import MappedInputs
 
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores
@@ -34,25 +38,58 @@ ENVIRONMENT = {
 
 
 class OnEnd(tune.Callback):
-    """Calls a function with the last result of each trial that ended; None for an error."""
+    """Calls a function with the last result of each trial that ended; None for an error.
 
-    def __init__(self, function: Callable[[dict[str, Any] | None], None]) -> None:
+    say: told of long waits.
+    """
+
+    def __init__(
+        self, function: Callable[[dict[str, Any] | None], None], compute: Compute, say: Say
+    ) -> None:
         self.function = function
+        self.trials: list[Trial] = []  # as Tune has them
+        self.begun = dict[str, float]()  # by Tune's id
+        self.watchdog = Watchdog(say, lambda: for_cells(self._asked(), compute))
+
+    def _asked(self) -> dict[str, float]:
+        """Return the cells of the trials that have not ended, and when each began."""
+        left = [t for t in self.trials if t.status in (Trial.PENDING, Trial.RUNNING)]
+        now = time.monotonic()
+        return {trial_in(t.config).cell: self.begun.get(t.trial_id, now) for t in left}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing for Tune to write to disk: its state is never read."""
         return {}
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Let the watchdog look; Tune comes by ten times a second."""
+        self.trials = trials
+        self.watchdog.look()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Note when it began."""
+        self.begun[trial.trial_id] = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: Any, **info: Any
+    ) -> None:
+        """Note that something moves."""
+        self.watchdog.ended()
+
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Pass on the last result."""
+        self.watchdog.ended()
         self.function(trial.last_result)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Pass on that there is none."""
+        self.watchdog.ended()
         self.function(None)
 
 

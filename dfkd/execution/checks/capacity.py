@@ -1,0 +1,118 @@
+"""What a cluster holds, and may grow to, against what cells ask for."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import ray
+import ray._private.state
+
+from dfkd.execution.compute import Compute
+from dfkd.storage.variables import variable
+
+NEARLY = 1e-9  # 0.1 + 0.2 of a GPU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """Machines that are alike. count: how many; infinite where nothing limits them."""
+
+    cpus: float
+    gpus: float
+    count: float = 1
+
+    def workers(self, compute: Compute) -> float:
+        """Return how many workers of a cell these machines hold: none is split between two."""
+        each = math.floor(self.cpus / compute.cpus + NEARLY)
+        if compute.gpus:
+            each = min(each, _shares(self.gpus, compute.gpus))
+        return each * self.count if each else 0
+
+
+def _shares(gpus: float, of_each: float) -> int:
+    """Return how many workers so many GPUs serve: Ray gives a share of one, or whole ones."""
+    if of_each >= 1:
+        return math.floor(gpus / of_each + NEARLY)
+    return math.floor(gpus + NEARLY) * math.floor(1 / of_each + NEARLY)
+
+
+def workers_on(machines: Iterable[Machines], compute: Compute) -> float:
+    """Return how many workers fit at a time."""
+    return sum(one.workers(compute) for one in machines)
+
+
+def cells_on(machines: Iterable[Machines], compute: Compute) -> int:
+    """Return how many cells run side by side, at least 1."""
+    fits = workers_on(machines, compute) // compute.workers
+    return int(max(1, min(fits, compute.concurrency or fits)))
+
+
+def check_capacity(compute: Compute) -> None:
+    """Raise ValueError if the cluster, as it stands and as it may grow, cannot hold one cell."""
+    now, later = machines_now(), machines_later()
+    if later is None or max(workers_on(m, compute) for m in (now, later)) >= compute.workers:
+        return
+    cpus, gpus = (max((getattr(m, kind) for m in now), default=0) for kind in ("cpus", "gpus"))
+    grown = f", and {workers_on(later, compute):g} when it has grown" if later else ""
+    has = amount(sum(m.cpus for m in now), sum(m.gpus for m in now), compute)
+    raise ValueError(
+        f"one cell needs {_workers(compute)}, but the cluster has {has} in all and at most "
+        f"{amount(cpus, gpus, compute)} on a machine, which makes {workers_on(now, compute):g} "
+        f"such workers{grown}: ask for fewer with --workers, --cpus or --gpus, or use a larger "
+        "cluster"
+    )
+
+
+def _workers(compute: Compute) -> str:
+    each = amount(compute.cpus, compute.gpus, compute)
+    return f"{each} on one machine" if compute.workers == 1 else f"{compute.workers} x {each}"
+
+
+def amount(cpus: float, gpus: float, compute: Compute) -> str:
+    """Return "2 CPU", or "2 CPU and 1 GPU" where cells use GPUs."""
+    return f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if compute.gpus else "")
+
+
+def free(compute: Compute) -> str:
+    """Return what is free now: "0 of 4 CPU free"."""
+    has, left = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    kinds = ("CPU", "GPU") if compute.gpus else ("CPU",)
+    said = [f"{left.get(kind, 0):g} of {has.get(kind, 0):g} {kind}" for kind in kinds]
+    return f"{' and '.join(said)} free"
+
+
+def machines_now() -> list[Machines]:
+    """Return the machines of the cluster that are alive."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [Machines(cpus=has.get("CPU", 0), gpus=has.get("GPU", 0)) for has in nodes]
+
+
+def machines_later() -> Sequence[Machines] | None:
+    """Return the machines that the cluster has when it has grown; [] where it does not grow.
+
+    None where it grows and does not say how far: only a newer autoscaler, KubeRay's among them,
+    puts that where drivers read it. Ray Train and Ray Data look there as well; Ray has no public
+    name for it, so a test fails when it is gone.
+    """
+    config = ray._private.state.state.get_cluster_config()
+    if config is None or not config.node_group_configs:
+        return None if _autoscales() else []
+    return [
+        Machines(
+            cpus=group.resources.get("CPU", 0),
+            gpus=group.resources.get("GPU", 0),
+            count=group.max_count if group.max_count >= 0 else math.inf,
+        )
+        for group in config.node_group_configs
+    ]
+
+
+def _autoscales() -> bool:
+    """Return whether the cluster that we joined may grow to what is asked of it."""
+    return variable("RAY_ADDRESS") is not None and any(
+        name.startswith("RAY_CLUSTER_AUTOSCALER") or name == "RAY_OVERRIDE_RESOURCES"
+        for name in os.environ
+    )
