@@ -1,5 +1,7 @@
 """The watchdog: silent while things end, then a line at growing distances."""
 
+from threading import Event
+
 import pytest
 
 from dfkd.execution import watchdog as module
@@ -32,3 +34,10 @@ def test_work_that_ends_now_and_then_is_said_a_few_times_only(
             watchdog.ended()
         watchdog.look()
     assert said == ["nothing has ended for 60 s: 1 cell is computed"]
+
+
+def test_it_speaks_while_a_library_gives_no_turn() -> None:
+    told = Event()
+    watchdog = Watchdog(lambda line: told.set(), lambda: "1 shard is scored", quiet_s=0.01)
+    with watchdog.beside():
+        assert told.wait(30)
