@@ -17,9 +17,8 @@ from dfkd.studies.findings import levels_of
 from dfkd.training.inputs import inputs_key
 
 NAMES = sorted(path.stem for path in Path(ablations.__file__).parent.glob("[!_]*.py"))
-OF_ONE_RECIPE = [
-    name for name in NAMES if name != "baselines"
-]  # that one compares recipes, also on other pools
+# the others compare recipes, also on other pools
+OF_ONE_RECIPE = [name for name in NAMES if name not in ("baselines", "generator")]
 
 
 def study_of(name: str) -> Study:
