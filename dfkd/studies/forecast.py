@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,21 +74,17 @@ def forecast(
         from dfkd.studies.retuning import retuned_so_far  # Optuna takes seconds to import
 
         searches, study = retuned_so_far(study, retuning, compute)
-    run_context, jobs = _run_context(name, study, compute), dict[tuple[str, int], Job]()
-    if run_context is not None:
-        jobs = {at: run_context.job(c, read_test=True) for at, c in study.cells().items()}
-    ledger = Ledger(compute.storage)
-    done = {at for at, job in jobs.items() if _done(ledger, job)}
+    known = known_cells(name, study, compute)
     each = retuning.most_cells if retuning else 0
-    left = [at[0] for at in study.cells() if at not in done] + each * searches
-    environment = run_context.environment if run_context else None
-    seconds = _seconds(left, study.variants, compute, environment)
-    seen = _sd(name, study, jobs, ledger) if sd is None else sd
+    left = [at[0] for at in study.cells() if at not in known.done] + each * searches
+    environment = known.run_context.environment if known.run_context else None
+    seconds = seconds_of([study.variants[name] for name in left], compute, environment)
+    seen = _sd(name, study, known.jobs, Ledger(compute.storage)) if sd is None else sd
     comparisons = len(study.variants) - 1
     return Forecast(
         cells=len(study.cells()),
-        done=len(done),
-        prepared=run_context is not None,
+        done=len(known.done),
+        prepared=known.run_context is not None,
         seconds=seconds,
         side_by_side=side_by_side(compute),
         hours=None if seconds is None else device_hours(seconds, compute),
@@ -102,6 +98,28 @@ def forecast(
         searches=len(searches),
         searched=each * len(searches),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownCells:
+    """The cells of a study by (variant, block), as far as the ledger alone can name them.
+
+    run_context: None where teacher and pool are not known, and so no cell can be named.
+    """
+
+    run_context: RunContext | None
+    jobs: dict[tuple[str, int], Job]
+    done: set[tuple[str, int]]
+
+
+def known_cells(name: str, study: Study, compute: Compute) -> KnownCells:
+    """Return which cells of a study the storage has, whoever computed them."""
+    run_context, jobs = _run_context(name, study, compute), dict[tuple[str, int], Job]()
+    if run_context is not None:
+        jobs = {at: run_context.job(c, read_test=True) for at, c in study.cells().items()}
+    ledger = Ledger(compute.storage)
+    done = {at for at, job in jobs.items() if _done(ledger, job)}
+    return KnownCells(run_context=run_context, jobs=jobs, done=done)
 
 
 def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None:
@@ -128,28 +146,26 @@ def _done(ledger: Ledger, job: Job) -> bool:
     return outcome is not None and is_complete(outcome)
 
 
-def _seconds(
-    variants: list[str],
-    experiments: Mapping[str, Experiment],
-    compute: Compute,
-    environment: Environment | None,
+def seconds_of(
+    experiments: Iterable[Experiment], compute: Compute, environment: Environment | None = None
 ) -> float | None:
-    """Return the seconds of these variants' cells together, None without anything to go by.
+    """Return the seconds of these cells together, None without anything to go by.
 
     They are medians over finished cells of the same recipe, else over those that train as long
-    and as much.
+    and as much. environment: that cells have to be from; None: any that `compute` may give.
     """
     same: dict[str, list[float]] = defaultdict(list)
     alike: dict[str, list[float]] = defaultdict(list)
     for record in Ledger(compute.storage).records():
-        is_alike = environment is None or record["cell"].endswith(f"-{environment}")
+        there = Environment(**record["environment"])
+        is_alike = _fits(there, compute) if environment is None else there == environment
         if record["state"] != "finished" or not is_alike:
             continue
         same[_text(record["params"])].append(record["seconds"])
         alike[_text(_size(record["params"]))].append(record["seconds"])
     total = 0.0
-    for variant in variants:
-        params = experiments[variant].params()
+    for experiment in experiments:
+        params = experiment.params()
         times = same.get(_text(params)) or alike.get(_text(_size(params)))
         if not times:
             return None
