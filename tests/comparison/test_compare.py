@@ -4,14 +4,14 @@ A ledger and MLflow tell the same study, and the command says what it wrote.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from commands import run
 from synthetic import jobs_of, write_cell, write_study
 
 from ablations.components import study as components
@@ -133,8 +133,8 @@ def test_a_block_is_read_back_from_its_label(block: Block) -> None:
 
 
 @pytest.fixture(scope="module")
-def shown(storage: Path) -> Iterator[str]:
-    done = run("compare", "ablations.parts", "--storage", str(storage), folder=storage)
+def shown(storage: Path, run_command: Callable[..., Any]) -> Iterator[str]:
+    done = run_command("compare", "ablations.parts", "--storage", str(storage), folder=storage)
     assert done.returncode == 0, done.stderr
     yield done.stdout
 
@@ -168,10 +168,10 @@ def test_the_report_lies_in_mlflow_too_and_the_study_still_stands_as_finished(
 
 
 def test_mlflow_alone_gives_the_same_report_byte_for_byte(
-    storage: Path, shown: str, tmp_path: Path
+    storage: Path, shown: str, tmp_path: Path, run_command: Callable[..., Any]
 ) -> None:
     options = ("--storage", "elsewhere", "--tracking-uri", uri(storage), "--no-log")
-    again = run("compare", "parts", *options, folder=tmp_path)
+    again = run_command("compare", "parts", *options, folder=tmp_path)
     assert again.returncode == 0, again.stderr
     for file in (storage / "studies" / "parts" / "report").iterdir():
         assert (
@@ -203,7 +203,9 @@ def test_what_is_not_there_is_said_with_the_nearest(
     assert not (storage / "nowhere.db").exists()
 
 
-def test_an_empty_storage_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    done = run("compare", "--storage", "s", folder=tmp_path)
+def test_an_empty_storage_is_one_line_that_says_what_to_do(
+    tmp_path: Path, run_command: Callable[..., Any]
+) -> None:
+    done = run_command("compare", "--storage", "s", folder=tmp_path)
     assert done.returncode == 2 and "python -m platform.ablate" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and not (tmp_path / "s").exists()

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from dfkd.execution.compute import Compute
 from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell, Experiment
@@ -27,6 +29,7 @@ class LetGoWhenTold(Console):
             self.lease.release()
 
 
+@pytest.mark.slow  # a Ray of its own, 25 s
 def test_a_cell_that_another_command_computes_is_waited_for_aloud_and_last(
     tiny: Experiment, tmp_path: Path
 ) -> None:

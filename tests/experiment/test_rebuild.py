@@ -4,13 +4,14 @@ import argparse
 import importlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import PROJECTS, run
+from commands import PROJECTS
 from synthetic import jobs_of, write_cell, write_study
 
 import ablations
@@ -235,10 +236,12 @@ def test_a_beginning_that_several_cells_share_names_none(tmp_path: Path) -> None
         find_cell("abcde", FolderStorage(tmp_path))
 
 
-def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(tmp_path: Path) -> None:
+def test_show_tells_the_cell_its_studies_and_how_to_compute_it_alone(
+    tmp_path: Path, run_command: Callable[..., Any]
+) -> None:
     record = write_study(tmp_path, "parts", replace(components, blocks=2), {})
     cell = record.cells["without dropping"][1]
-    shown = run("show", cell[:10], "--storage", str(tmp_path), folder=tmp_path)
+    shown = run_command("show", cell[:10], "--storage", str(tmp_path), folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
     for expected in (
         "finished at step 200",

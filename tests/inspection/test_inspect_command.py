@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from commands import ROOT, run
 
 from dfkd.execution.compute import Compute
@@ -31,6 +32,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow  # a Ray of its own, 25 s; what the page says is test_inspection_page's
 def test_the_command_writes_a_page_once(
     tiny: Experiment, source: InputSource, inputs: Inputs, source_storage: Path, tmp_path: Path
 ) -> None:

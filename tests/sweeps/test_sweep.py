@@ -255,6 +255,7 @@ def test_a_plain_loop_in_an_empty_storage_gives_the_bits_of_a_warm_worker(
     assert finished(tmp_path)[outcome.cell] == finished(calm)[outcome.cell]
 
 
+@pytest.mark.slow  # two more sweeps; CI has test_cells_interrupted
 def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
     project: Path, calm: Path
 ) -> None:
