@@ -215,7 +215,8 @@ def _parsed(text: str, types: list[str], name: str) -> Any:
             if kind in SCALARS:
                 return SCALARS[kind](text)
             if kind.startswith("tuple"):
-                return tuple(ast.literal_eval(text))
+                value = ast.literal_eval(text)  # of one channel also without a comma: 0.3
+                return tuple(value) if isinstance(value, tuple | list) else (value,)
         except (ValueError, SyntaxError, TypeError):
             continue
     raise ValueError(f"{name} must be {' or '.join(types)}, but got {text!r}")
