@@ -33,5 +33,5 @@ def command(words: str) -> str:
 
 if __name__ == "__main__":
     make_up(Path("mine"))
-    told = json.loads(command(f"platform.distill --json --set {SETTINGS}"))
-    print(command(f"platform.export {told['outcome']['cell']} --out mine/onnx"))
+    told = json.loads(command(f"platform.distill --json --set {SETTINGS}"))["result"]
+    print(command(f"platform.export {told['cells'][0]['cell']} --out mine/onnx"))

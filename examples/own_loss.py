@@ -28,9 +28,8 @@ class CosineModule(nn.Module):
         self.project = nn.Linear(width, teacher_width)
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
-        return (
-            1 - F.cosine_similarity(self.project(student.features_BD), teacher.features_BD).mean()
-        )
+        mine_BD = self.project(student.features_BD)
+        return 1 - F.cosine_similarity(mine_BD, teacher.features_BD).mean()
 
 
 usual = replace(recipes.digits(), pool=pools.Glyphs(rows=4000))
