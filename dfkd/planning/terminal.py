@@ -73,7 +73,7 @@ def _assumed(plan: Plan) -> Iterator[str]:
         yield f"the pool has {counted(plan.rows, 'row')}, and nothing of it is done; a cell trains"
         yield "as many steps as on a small pool; choosing its rows, and reading them, take no time"
     if plan.hours is not None and (plan.cluster.count > 1 or plan.rows is not None):
-        yield f"machines as fast as the one that was measured, and a storage that keeps up{_rate(plan)}"
+        yield f"equally fast machines, and a storage that keeps up{_rate(plan)}"
 
 
 def _rate(plan: Plan) -> str:
