@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-from dfkd.storage import Storage
+from dfkd.storage import Storage, layout
 from dfkd.tracking.address import (
     database_file,
     database_uri,
@@ -32,7 +32,7 @@ def round_trip(storage: Storage, uri: str | None) -> str:
     shown, file = without_credentials(found).split("?")[0], database_file(found)
     with tempfile.TemporaryDirectory() as folder:
         absent = file is not None and not file.exists()
-        tried = database_uri(Path(folder) / "mlflow.db") if absent else found
+        tried = database_uri(Path(folder) / layout.DATABASE) if absent else found
         try:
             seconds = _seconds(tried)
         except failures() as error:

@@ -27,7 +27,7 @@ from dfkd.training.precision import resolved
 ROWS, CLOSE = 256, 1e-5  # the largest difference, of numbers up to 1
 WAIT_S = 120.0  # a busy machine takes half a minute to start two workers
 SCORING, WORKERS, GPU = "scoring", "two workers", "GPU"
-LOOK = "is the cluster busy (`ray status`)? Else see Ray's logs, as a rule /tmp/ray/session_latest/logs"
+LOOK = "see `ray status` whether the cluster is busy, and Ray's logs, in /tmp/ray as a rule"
 
 DRIVER = "look at the driver with `nvidia-smi`, and whether PyTorch was installed with CUDA"
 
