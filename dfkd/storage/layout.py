@@ -29,11 +29,12 @@ CELLS, SCORES, PACKS, POOLS, TEACHERS = map(Key, ("cells", "scores", "packs", "p
 STUDIES, SWEEPS, RETUNINGS = map(Key, ("studies", "sweeps", "retunings"))
 INSPECTIONS, REPORTS, EXPORTS = map(Key, ("inspections", "reports", "exports"))
 TUNE_SCRATCH, TRAIN_SCRATCH = Key("tune"), Key("train")
+SMOKE_FILES = Key("smoke")  # what `platform.reproduce --scale smoke` makes up
 DATABASE, ARTIFACTS = Key("mlflow.db"), Key("mlartifacts")
 
 FOLDERS = (
     *(CELLS, SCORES, PACKS, POOLS, TEACHERS, STUDIES, SWEEPS, RETUNINGS),
-    *(INSPECTIONS, REPORTS, EXPORTS),
+    *(INSPECTIONS, REPORTS, EXPORTS, SMOKE_FILES),
 )
 
 SCRATCH_NOTE = "scratch.txt"  # in a folder of scratch: it may go when nobody works here

@@ -1,1 +1,0 @@
-"""Looks a cluster or laptop over, in about a minute: what works, what does not, how to mend it."""

@@ -1,0 +1,1 @@
+"""Reproduction: published tables as declared studies, beside the numbers that were published."""
