@@ -20,11 +20,24 @@ from dfkd.storage.variables import variable
 
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
-    """Start or join Ray.
+    """Start or join Ray, and look before anything is scheduled.
 
     Raises ValueError if that cannot be, if the cluster can never hold one cell, or if one of its
-    nodes sees another storage or has other versions. `ray.init()` alone would join any cluster that
-    it finds on the host; only RAY_ADDRESS, which `ray job submit` sets, makes us join one.
+    nodes sees another storage or has other versions.
+    """
+    with joined(compute):
+        check_capacity(compute)
+        with using(compute.storage) as written:
+            check_nodes(compute.storage, written)
+            yield
+
+
+@contextmanager
+def joined(compute: Compute) -> Iterator[None]:
+    """Start or join Ray. ValueError if that cannot be.
+
+    `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
+    `ray job submit` sets, makes us join one.
     """
     address = variable("RAY_ADDRESS") or "local"
     local = address == "local"
@@ -42,10 +55,7 @@ def session(compute: Compute) -> Iterator[None]:
             "compute on this machine"
         ) from error
     try:
-        check_capacity(compute)
-        with using(compute.storage) as written:
-            check_nodes(compute.storage, written)
-            yield
+        yield
     finally:
         ray.shutdown()
 

@@ -65,14 +65,18 @@ def check_folders() -> None:
 
 def _writes_token() -> bool:
     """Return whether Ray makes a token for its new cluster."""
-    if variable("RAY_AUTH_MODE") == "disabled":
-        return False
-    if variable("RAY_AUTH_TOKEN") or variable("RAY_AUTH_TOKEN_PATH"):
-        return False
+    return variable("RAY_AUTH_MODE") != "disabled" and token_source() is None
+
+
+def token_source() -> str | None:
+    """Return where Ray finds its token, None where there is none; never the token."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if variable(name):
+            return name
     try:
-        return not (Path.home() / ".ray" / "auth_token").exists()
+        return "~/.ray/auth_token" if (Path.home() / ".ray" / "auth_token").exists() else None
     except (OSError, RuntimeError):
-        return True
+        return None
 
 
 def _check_writable(folder: Path, advice: str) -> None:

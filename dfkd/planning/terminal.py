@@ -32,8 +32,12 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     most = " at most" if plan.kind == "sweep" else ""
     yield "cells", f"{plan.cells:,}, of which the storage has {plan.done:,}; {left:,} left{most}"
     yield "images", f"{plan.shown:,} trained on{most}, {v.rows:,} to be scored"
-    yield "bytes", f"{size(v.together)}: images {size(v.pool)} at most, scores {size(v.scores)},"
-    yield "", f"memory map {size(v.memory_map)}, cells {size(v.cells)}"
+    if not left and not v.rows:
+        yield "time", "nothing is left to compute"
+        return
+    parts = {"pool": v.pool, "scores": v.scores, "memory map": v.memory_map, "cells": v.cells}
+    said = [f"{name} {size(count)}" for name, count in parts.items() if count]
+    yield "bytes", f"about {size(v.together)}: {', '.join(said)}"
     yield from _speed(plan)
     if plan.hours is None or plan.wall_seconds is None or plan.scoring_hours is None:
         yield "time", f"not known; compute one cell on such a {plan.device}, and ask again"
@@ -69,7 +73,15 @@ def _assumed(plan: Plan) -> Iterator[str]:
         yield f"the pool has {counted(plan.rows, 'row')}, and nothing of it is done; a cell trains"
         yield "as many steps as on a small pool; choosing its rows, and reading them, take no time"
     if plan.hours is not None and (plan.cluster.count > 1 or plan.rows is not None):
-        yield "machines are as fast as the one that was measured, and the storage keeps up"
+        yield f"equally fast machines, and a storage that keeps up{_rate(plan)}"
+
+
+def _rate(plan: Plan) -> str:
+    """Return what the storage has to give while the pool is scored."""
+    images, v = plan.speed.images_a_second, plan.volume
+    if not images or not v.rows:
+        return ""
+    return f": {size(images * plan.side_by_side * v.pool / v.rows)} a second"
 
 
 def _free(compute: Compute) -> int | None:

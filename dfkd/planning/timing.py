@@ -46,11 +46,12 @@ def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
     schedule = experiment.schedule
     try:
         precision = resolved(compute.precision, compute.device)
-        run = Run(cell, _noise(experiment), compute.device, precision)
+        run = Run(cell, noise(experiment, _rows(experiment)), compute.device, precision)
         run.advance(min(2, schedule.steps))  # the first ones are slower
-        started, first = time.monotonic(), run.step
+        started, first, together = time.monotonic(), run.step, 1
         while run.step < schedule.steps and time.monotonic() - started < SECONDS:
-            run.advance(run.step + 1)
+            run.advance(min(schedule.steps, run.step + together))
+            together *= 2  # the end of each call waits for a GPU
         each = (time.monotonic() - started) / max(1, run.step - first)
         with _timed() as evaluation:
             run.evaluate()
@@ -92,11 +93,16 @@ def _images(experiment: Experiment, rows: int) -> np.ndarray[tuple[int, ...], np
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _noise(experiment: Experiment) -> Inputs:
-    """Return so many rows that the probe has its usual size, where they fit into memory."""
-    task, teacher = experiment.task, _teacher(experiment)
+def _rows(experiment: Experiment) -> int:
+    """Return how many rows give the probe its usual size, or what fits into memory."""
+    task = experiment.task
     fits = MOST_BYTES // (int(np.prod(task.image_shape)) + 4 * task.classes)
-    rows = max(4 * experiment.schedule.batch, min(MOST_ROWS, fits))
+    return max(4 * experiment.schedule.batch, min(MOST_ROWS, fits))
+
+
+def noise(experiment: Experiment, rows: int) -> Inputs:
+    """Return so many rows of noise, and a teacher with random weights that has not seen them."""
+    task, teacher = experiment.task, _teacher(experiment)
     width, draw = classifier_head(teacher.build(task)).in_features, np.random.default_rng(1)
     scores = scores_of(
         np.arange(rows, dtype=np.int64),

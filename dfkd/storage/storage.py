@@ -185,6 +185,23 @@ class Storage(ABC):
         self.put_if_absent(probe, b"")
         self.delete(probe)
 
+    def check_round_trip(self) -> None:
+        """Write, read and delete; raise OSError or ValueError where that fails.
+
+        A second writer has to be told that the first was there: records rest on that.
+        """
+        probe = Key(f".{uuid.uuid4().hex}")
+        try:
+            first, second = (self.put_if_absent(probe, by) for by in (b"first", b"second"))
+            read = self.get(probe)
+        finally:
+            self.delete(probe)
+        if (first, second, read) != (True, False, b"first"):
+            raise ValueError(
+                f"{self} lets a second writer put its file over the first one's: it needs hard "
+                "links, or conditional puts"
+            )
+
 
 @dataclass(frozen=True)
 class StoredFile:

@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import dfkd
 from dfkd.execution.checks.finding import Finding, broken, ok
+from dfkd.execution.checks.limits import Limits, limits_here, limits_of
 from dfkd.reporting.failures import in_a_line
 from dfkd.storage import Storage
 from dfkd.storage.layout import Key
@@ -34,12 +35,16 @@ STORAGE, VERSIONS, ANSWER = "storage", "versions", "nodes"
 
 @dataclass(frozen=True, kw_only=True)
 class NodeReport:
-    """What a node said. seconds: its writing, reading and deleting. refused: why it could not."""
+    """What a node said. seconds: its writing, reading and deleting. refused: why it could not.
+
+    limits: its disk and open files, for `platform.doctor`.
+    """
 
     versions: Mapping[str, str]
     sees: bool
     seconds: float
     refused: str = ""
+    limits: Limits | None = None
 
 
 def check_nodes(storage: Storage, written: Key) -> None:
@@ -84,6 +89,7 @@ def findings(storage: Storage, written: Key, nodes: Sequence[Mapping[str, Any]])
             found.append(_failed(name, error))
             continue
         found += [_of_versions(name, report.versions, here), _of_storage(name, report, storage)]
+        found += limits_of(name, report.limits) if report.limits else []
     return found
 
 
@@ -102,11 +108,13 @@ def look(storage: Storage, written: Key) -> NodeReport:
             time.sleep(0.1)
         began = time.monotonic()
         if sees:  # else it is another folder, in which nothing of ours has to be
-            storage.check_writable()
+            storage.check_round_trip()
     except (OSError, ValueError) as error:
         refused = in_a_line(error)
     seconds = time.monotonic() - began
-    return NodeReport(versions=versions(), sees=sees, seconds=seconds, refused=refused)
+    return NodeReport(
+        versions=versions(), sees=sees, seconds=seconds, refused=refused, limits=limits_here()
+    )
 
 
 def versions() -> dict[str, str]:
@@ -171,4 +179,5 @@ def _of_storage(name: str, report: NodeReport, storage: Storage) -> Finding:
             "the storage has to be one that all nodes see: mount the same folder there, or name "
             "s3://BUCKET/PREFIX with --storage or DFKD_STORAGE",
         )
-    return ok(STORAGE, f"{name} writes, reads and deletes in {1000 * report.seconds:.0f} ms")
+    ms = 1000 * report.seconds
+    return ok(STORAGE, f"{name} writes once, reads and deletes in {ms:.0f} ms")
