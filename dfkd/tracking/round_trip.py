@@ -6,6 +6,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from textwrap import shorten
 
 from dfkd.storage import Storage, layout
 from dfkd.tracking.address import (
@@ -18,6 +19,8 @@ from dfkd.tracking.address import (
     without_credentials,
 )
 from dfkd.tracking.failures import failures
+
+LONGEST = 120  # characters of a reason
 
 
 def round_trip(storage: Storage, uri: str | None) -> str:
@@ -36,8 +39,9 @@ def round_trip(storage: Storage, uri: str | None) -> str:
         try:
             seconds = _seconds(tried)
         except failures() as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"MLflow does not work at {shown} ({reason[:200]})") from error
+            said = without_credentials(str(error)).strip().splitlines() or [type(error).__name__]
+            reason = shorten(said[0], LONGEST, placeholder=" ...")
+            raise ValueError(f"it does not work at {shown} ({reason})") from error
     place = "a database for this only; the first study makes its own" if absent else shown
     return f"it writes, reads and deletes in {1000 * seconds:.0f} ms: {place}"
 
