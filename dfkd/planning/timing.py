@@ -35,7 +35,7 @@ def measurable(compute: Compute) -> bool:
 
 
 def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
-    """Return the seconds of a cell on one worker: some of its steps, and an evaluation.
+    """Return the seconds of a cell on one worker: its beginning, some steps, an evaluation.
 
     None where noise cannot take the place of its images.
     """
@@ -46,7 +46,9 @@ def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
     schedule = experiment.schedule
     try:
         precision = resolved(compute.precision, compute.device)
-        run = Run(cell, noise(experiment, _rows(experiment)), compute.device, precision)
+        inputs = noise(experiment, _rows(experiment))
+        with _timed() as beginning:
+            run = Run(cell, inputs, compute.device, precision)
         run.advance(min(2, schedule.steps))  # the first ones are slower
         started, first, together = time.monotonic(), run.step, 1
         while run.step < schedule.steps and time.monotonic() - started < SECONDS:
@@ -57,7 +59,7 @@ def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
             run.evaluate()
     except (ValueError, ArithmeticError):  # a rule that noise gives nothing to choose from
         return None
-    return schedule.steps * each + schedule.evaluations * evaluation[0]
+    return beginning[0] + schedule.steps * each + schedule.evaluations * evaluation[0]
 
 
 def images_a_second(experiment: Experiment, compute: Compute) -> float:
