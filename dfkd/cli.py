@@ -15,8 +15,7 @@ from dfkd.reporting.command import run as run
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
-    from dfkd.experiment import Cell, Experiment
-    from dfkd.experiment.settings import Settings
+    from dfkd.experiment import Cell
     from dfkd.reporting.console import Console
     from dfkd.storage import Storage
 
@@ -191,21 +190,12 @@ def add_settings(result: argparse.ArgumentParser, of_all: str) -> None:
     )
 
 
-def settings_of(arguments: argparse.Namespace, base: Experiment) -> Settings | None:
-    """Return what --set and --steps say of a recipe; None where they say nothing.
-
-    Raises ValueError for a parameter that the recipe has not.
-    """
+def values_in(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the parameters that --set and --steps name, with their values as text."""
     from dfkd.experiment.rebuild import parse_changes
-    from dfkd.experiment.settings import Settings, values_of
+    from dfkd.experiment.settings import values_of
 
-    values = values_of(parse_changes(arguments.set), arguments.steps)
-    if not values:
-        return None
-    settings = Settings(values=values, base=base)
-    if not settings.lines():
-        raise ValueError(f"--set changes nothing: the recipe has {', '.join(values)} as it is")
-    return settings
+    return values_of(parse_changes(arguments.set), arguments.steps)
 
 
 def origin_of(arguments: argparse.Namespace) -> Cell:

@@ -70,27 +70,18 @@ def main(output: cli.Output) -> None:
 
     from dataclasses import replace
 
-    from dfkd.experiment.recipes import recipe_named
-    from dfkd.experiment.settings import suffix
     from dfkd.studies.driver import StudyOptions, run_study
     from dfkd.studies.forecast import forecast
+    from dfkd.studies.naming import study_named
     from dfkd.studies.terminal import print_forecast, print_result
-    from dfkd.user_modules import load
 
     compute, console = cli.compute_and_console(arguments, output)
-    name = arguments.study.split(".")[-1]
-    if arguments.recipe is None:
-        study = load(arguments.study, "study", "ablations")
-    else:
-        study = load(arguments.study, "study_of", "ablations")(recipe_named(arguments.recipe))
-        name = f"{name}-{arguments.recipe.split('.')[-1]}"
+    named = study_named(arguments.study, arguments.recipe, cli.values_in(arguments))
+    name, study = named.name, named.study
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
-    settings = cli.settings_of(arguments, study.variants[study.baseline])
-    if settings is not None:
-        study, name = study.changed(settings), f"{name}-{suffix(settings.values)}"
-        for line in settings.lines():
-            console.line(f"set  {line}")
+    for line in named.lines:
+        console.line(f"set  {line}")
     retuning = None
     if arguments.retune is not None:
         from dfkd.studies.retuning import run_retuned_study  # Optuna takes seconds to import

@@ -1,9 +1,15 @@
 """`python -m platform.plan`: what a study or sweep would take: hours, bytes, time, money."""
 
+import argparse
+import shlex
+
 from dfkd import cli
 
+# of ablate and sweep as well: what makes a call the one that was planned
+OF_BOTH = ("recipe", "blocks", "steps", "workers", "cpus", "gpus", "precision", "concurrency")
 
-def main(output: cli.Output) -> None:
+
+def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(
         "plan",
         str(__doc__),
@@ -35,10 +41,13 @@ def main(output: cli.Output) -> None:
     )
     cli.add_settings(parser, "every variant or trial")
     cli.add_compute(parser)
+    return parser
+
+
+def main(output: cli.Output) -> None:
+    parser = _parser()
     arguments = parser.parse_args()
 
-    from dfkd.experiment.rebuild import parse_changes
-    from dfkd.experiment.settings import values_of
     from dfkd.planning.cluster import Price, cluster_of
     from dfkd.planning.naming import demand_of
     from dfkd.planning.plan import plan
@@ -55,13 +64,16 @@ def main(output: cli.Output) -> None:
         recipe=arguments.recipe,
         trials=arguments.trials,
         blocks=arguments.blocks,
-        values=values_of(parse_changes(arguments.set), arguments.steps),
+        values=cli.values_in(arguments),
         anew=arguments.rows is not None,
     )
     found = plan(demand, compute, cluster_of(*machines), price, arguments.rows)
     print_plan(found, compute, console)
-    command = "ablate" if demand.kind == "study" else "sweep"
-    console.line(f"next:  python -m platform.{command} {arguments.module}")
+    command, own = ("ablate", ()) if demand.kind == "study" else ("sweep", ("trials",))
+    names = [n for n in (*OF_BOTH, *own, "storage") if vars(arguments)[n] != parser.get_default(n)]
+    said = [arguments.module, *(f"--{name} {vars(arguments)[name]}" for name in names)]
+    said += [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
+    console.line(f"next:  python -m platform.{command} {' '.join(said)}")
 
 
 if __name__ == "__main__":

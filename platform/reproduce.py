@@ -19,7 +19,7 @@ def _arguments() -> argparse.Namespace:
         "--scale",
         choices=("smoke", "small", "paper"),
         default=None,
-        help="smoke: every row in seconds, on files that it makes itself, no result; small: a real "
+        help="smoke: every row, tiny, on files that it makes itself, no result; small: a real "
         "study on two cores (fashion, digits); paper: the paper's budget",
     )
     parser.add_argument(

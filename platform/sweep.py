@@ -1,9 +1,11 @@
 """`python -m platform.sweep`: search a space with Ray Tune and Optuna, and confirm the winner."""
 
+import argparse
+
 from dfkd import cli
 
 
-def main(output: cli.Output) -> None:
+def _arguments() -> argparse.Namespace:
     parser = cli.parser(
         "sweep", str(__doc__), "python -m platform.sweep search_spaces.digits --trials 24"
     )
@@ -49,10 +51,12 @@ def main(output: cli.Output) -> None:
     cli.add_compute(parser)
     cli.add_accept(parser)
     cli.add_note(parser)
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
-    from dfkd.experiment.rebuild import parse_changes
-    from dfkd.experiment.settings import values_of
+
+def main(output: cli.Output) -> None:
+    arguments = _arguments()
+
     from dfkd.sweeps.driver import run_sweep
     from dfkd.sweeps.sweep import Sweep
     from dfkd.sweeps.terminal import print_result
@@ -67,7 +71,7 @@ def main(output: cli.Output) -> None:
         minimise=arguments.minimise,
         confirmation_blocks=arguments.blocks,
         recipe=arguments.recipe,
-        values=values_of(parse_changes(arguments.set), arguments.steps),
+        values=cli.values_in(arguments),
     )
     for line in sweep.set_lines():
         console.line(f"set  {line}")

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from dfkd.experiment import Experiment
     from dfkd.storage.object_store import ObjectStorage
-    from dfkd.training.cells import Job
     from dfkd.training.distill import Inputs
     from dfkd.training.inputs import InputSource
+    from dfkd.training.jobs import Job
 
 
 LONGEST = (
@@ -137,8 +137,8 @@ def job_of(source: InputSource) -> Callable[..., Job]:
     """`job_of(experiment, seed=0, read_test=False)`: a job on the tiny teacher and pool."""
     from dfkd.experiment import Cell
     from dfkd.seeding import Block
-    from dfkd.training.cells import Job
     from dfkd.training.environment import this_environment
+    from dfkd.training.jobs import Job
 
     def job(experiment: Experiment, seed: int = 0, read_test: bool = False) -> Job:
         return Job(

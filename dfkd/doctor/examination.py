@@ -12,7 +12,7 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.session import joined
 from dfkd.execution.starting import token_source
 from dfkd.experiment import Cell, Experiment
-from dfkd.experiment.recipes import recipe_named
+from dfkd.experiment.recipes import digits
 from dfkd.planning.timing import noise
 from dfkd.reporting.failures import in_a_line, outside
 from dfkd.seeding import Block
@@ -92,9 +92,8 @@ def _on_ray(compute: Compute) -> Iterator[Finding]:
 
 def _experiment() -> Experiment:
     """Return a small recipe whose student computes the same on any number of workers."""
-    digits = recipe_named("digits")
-    student = replace(digits.student, norm="group")  # type: ignore[type-var]
-    return replace(digits, student=student)
+    recipe = digits()
+    return replace(recipe, student=replace(recipe.student, norm="group"))  # type: ignore[type-var]
 
 
 @contextmanager

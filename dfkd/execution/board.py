@@ -11,8 +11,8 @@ import ray
 
 from dfkd.storage import Storage
 from dfkd.storage.ledger import Outcome
-from dfkd.training.cells import Job
 from dfkd.training.inputs import MappedInputs
+from dfkd.training.jobs import Job
 
 
 @dataclass(frozen=True, kw_only=True)

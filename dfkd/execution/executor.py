@@ -18,8 +18,8 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs
+from dfkd.training.jobs import Job, RunContext
 from dfkd.user_modules import fault_in
 
 if TYPE_CHECKING:

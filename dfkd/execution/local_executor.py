@@ -16,7 +16,7 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import Computation, Job, RunContext
+from dfkd.training.cells import Computation
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -28,6 +28,7 @@ from dfkd.training.inputs import (
     score_here,
     synthesis_of,
 )
+from dfkd.training.jobs import Job, RunContext
 from dfkd.training.provenance import commits
 
 if TYPE_CHECKING:

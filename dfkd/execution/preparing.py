@@ -97,7 +97,7 @@ def _obtain(cell: Cell, compute: Compute, console: Console) -> InputSource:
         )
         gpus = compute.gpus if isinstance(experiment.pool, Synthesised) else 0
         pool = _pool(builder, gpus, say, _watchdog("the pool", compute, console))
-        if not ray.wait([trained], timeout=0)[0]:  # it is trained: nothing can be scored yet
+        if not ray.wait([trained], timeout=0)[0]:  # still in training: there is time to warm up
             from dfkd.execution.scoring import rehearse  # Ray Data takes seconds to import
 
             rehearse()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dfkd.training.cells import RunContext
+from dfkd.training.jobs import RunContext
 
 
 def known_run_context(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.storage.ledger import Outcome
 from dfkd.storage.scratch import scratch_folder
-from dfkd.training.cells import Job
+from dfkd.training.jobs import Job
 
 END_S = 30.0
 
@@ -64,23 +64,33 @@ def _start(where: Compute, scratch: str, name: str) -> Group:
 @ray.remote(num_cpus=0, max_retries=0)
 def _fit(where: Compute, board: Any, scratch: str, name: str) -> None:
     """Run Ray Train's driver in a task: it can be stopped, and its log does not mix with ours."""
-    TorchTrainer(
-        work,
-        train_loop_config={"where": where, "board": board},
-        torch_config=TorchConfig(backend="nccl" if where.gpus else "gloo"),
+    # The board ends a group that starts in vain. -1, the default of the second limit, would try to
+    # start workers for ever on a cluster that cannot hold them
+    failures = FailureConfig(max_failures=-1, controller_failure_limit=5)  # type: ignore[call-arg]
+    trainer(work, {"where": where, "board": board}, where, scratch, name, failures).fit()
+
+
+def trainer(
+    loop: Callable[[dict[str, Any]], None],
+    config: dict[str, Any],
+    where: Compute,
+    scratch: str,
+    name: str,
+    failures: FailureConfig,
+) -> TorchTrainer:
+    """Return Ray Train's trainer of a loop on as many workers as a cell has."""
+    gpus = {"GPU": where.gpus} if where.gpus else {}
+    return TorchTrainer(
+        loop,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=where.workers,
-            use_gpu=bool(where.gpus),
-            resources_per_worker={"CPU": where.cpus, **({"GPU": where.gpus} if where.gpus else {})},
+            use_gpu=bool(gpus),
+            resources_per_worker={"CPU": where.cpus, **gpus},
         ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=scratch,
-            # The board ends a group that starts in vain. -1, the default of the second limit, would
-            # try to start workers for ever on a cluster that cannot hold them
-            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=5),  # type: ignore[call-arg]
-        ),
-    ).fit()
+        run_config=RunConfig(name=name, storage_path=scratch, failure_config=failures),
+    )
 
 
 def compute_in(

@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dfkd.execution.compute import Compute
-from dfkd.experiment.recipes import recipe_named
-from dfkd.experiment.settings import Settings, suffix
 from dfkd.planning.demand import Demand, of_study, of_sweep
-from dfkd.studies import Study
+from dfkd.studies.naming import study_named
 from dfkd.sweeps.sweep import Sweep
 from dfkd.user_modules import PACKAGES, load, modules_in
-
-BLOCKS = 10  # of a sweep's confirmation
 
 
 def demand_of(
@@ -22,7 +18,7 @@ def demand_of(
     compute: Compute,
     *,
     recipe: str | None = None,
-    trials: int = 24,
+    trials: int = Sweep.trials,
     blocks: int | None = None,
     values: Mapping[str, str],
     anew: bool = False,
@@ -38,7 +34,7 @@ def demand_of(
         sweep = Sweep(
             space=module,
             trials=trials,
-            confirmation_blocks=BLOCKS if blocks is None else blocks,
+            confirmation_blocks=Sweep.confirmation_blocks if blocks is None else blocks,
             recipe=recipe,
             values=values,
         )
@@ -48,18 +44,6 @@ def demand_of(
             f"the module {module} has neither `study` nor `space`: name a study, as in ablations/, "
             "or a search space, as in search_spaces/"
         )
-    name, study = _study(module, recipe, values)
-    return of_study(name, study if blocks is None else replace(study, blocks=blocks), compute, anew)
-
-
-def _study(module: str, recipe: str | None, values: Mapping[str, str]) -> tuple[str, Study]:
-    name = module.split(".")[-1]
-    if recipe is None:
-        study: Study = load(module, "study", "ablations")
-    else:
-        study = load(module, "study_of", "ablations")(recipe_named(recipe))
-        name = f"{name}-{recipe.split('.')[-1]}"
-    if not values:
-        return name, study
-    settings = Settings(values=values, base=study.variants[study.baseline])
-    return f"{name}-{suffix(values)}", study.changed(settings)
+    named = study_named(module, recipe, values)
+    study = named.study if blocks is None else replace(named.study, blocks=blocks)
+    return of_study(named.name, study, compute, anew)

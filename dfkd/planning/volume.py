@@ -14,8 +14,8 @@ from dfkd.models.networks import classifier_head
 from dfkd.scores.disk_space import Need
 from dfkd.scores.memory_map import stored_note
 from dfkd.storage import Storage, layout
-from dfkd.training.cells import RunContext
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 
 BESIDE_WEIGHTS = 20_000  # bytes of a cell's curve, record and accuracies
 
@@ -53,7 +53,7 @@ def volume(
 def need_of(cell: Cell, rows: int | None) -> Need:
     """Return what a pool's scores and memory map take, from the recipe alone."""
     e = cell.experiment
-    found = rows if rows is not None else getattr(e.pool, "rows", None)
+    found = rows if rows is not None else e.params().get("pool.rows")
     if not isinstance(found, int):
         raise ValueError(
             f"how many rows {name_of(e.pool)} has is known only when it is read: say --rows N"

@@ -66,6 +66,8 @@ class _Cifar(Table):
 
     task: ClassVar[type[Cifar10 | Cifar100]]
     accuracy: ClassVar[Mapping[str, float]]
+    smoke_records: ClassVar[int]  # in each of the task's files
+    pool_is_parquet: ClassVar[bool]  # of the smoke
     columns: ClassVar[tuple[Pair, ...]] = PAIRS
     blocks: ClassVar[Mapping[str, int]] = {SMOKE: 2, PAPER: 3}
 
@@ -90,6 +92,13 @@ class _Cifar(Table):
             views=Crop(answer="live"),
         )
 
+    def write_smoke_files(self, folder: Path) -> Files:
+        files = Files(data=str(folder / "data"), pool=str(folder / "pool"))
+        write_cifar(Path(files.data), self.task, self.smoke_records)
+        write_pool = write_parquet_pool if self.pool_is_parquet else write_folder_pool
+        write_pool(Path(files.pool), POOL_ROWS)
+        return files
+
     def missing(self, column: Column, files: Files) -> Iterator[str]:
         assert isinstance(column, Pair)
         names = (*self.task.train_files, *self.task.test_files)
@@ -100,29 +109,19 @@ class _Cifar(Table):
 
 class Cifar10Table(_Cifar):
     name, title, task = "cifar10", "CIFAR-10", Cifar10
+    smoke_records, pool_is_parquet = 20, True
     accuracy: ClassVar[Mapping[str, float]] = {
         "resnet34": 0.9523,
         "vgg11": 0.9225,
         "wrn40-2": 0.9487,
     }
 
-    def write_smoke_files(self, folder: Path) -> Files:
-        files = Files(data=str(folder / "data"), pool=str(folder / "pool"))
-        write_cifar(Path(files.data), Cifar10, records=20)
-        write_parquet_pool(Path(files.pool), POOL_ROWS)
-        return files
-
 
 class Cifar100Table(_Cifar):
     name, title, task = "cifar100", "CIFAR-100", Cifar100
+    smoke_records, pool_is_parquet = 100, False
     accuracy: ClassVar[Mapping[str, float]] = {
         "resnet34": 0.7774,
         "vgg11": 0.7132,
         "wrn40-2": 0.7583,
     }
-
-    def write_smoke_files(self, folder: Path) -> Files:
-        files = Files(data=str(folder / "data"), pool=str(folder / "pool"))
-        write_cifar(Path(files.data), Cifar100, records=100)
-        write_folder_pool(Path(files.pool), POOL_ROWS)
-        return files

@@ -1,8 +1,9 @@
 """How fast each variant of a study gets where it ends: by steps, images and device seconds.
 
 What is followed is validation accuracy, or the probe where the task has no validation images. The
-seconds of a point are the cell's own, shared out evenly over its steps: evaluations are in them,
-scores and teachers, which the cells share, are not.
+seconds of a point are the cell's own, shared out evenly over its steps, after those of the
+synthesis of its pool, where that is synthesised: evaluations are in them, scores and teachers,
+which the cells share, are not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import pandas as pd
 
 from dfkd.stats.outcomes import STATES
+from dfkd.storage.ledger import SYNTHESIS
 from dfkd.studies.findings import StudyData
 
 NEAR = 0.95  # of the final value
@@ -37,13 +39,15 @@ def points(data: StudyData) -> pd.DataFrame:
     if name is None:
         return pd.DataFrame(columns=["variant", "block", *X, "value"])
     cells = data.cells[data.cells["state"] == STATES[0]]
-    cells = cells[["variant", "block", "seconds"]].astype({"variant": object})
+    before = cells[SYNTHESIS].fillna(0.0) if SYNTHESIS in cells else 0.0
+    cells = cells.assign(before=before)[["variant", "block", "seconds", "before"]]
+    cells = cells.astype({"variant": object})
     curves = data.curves.astype({"variant": object}).merge(cells, on=["variant", "block"])
     batch = {variant: int(params["schedule.batch"]) for variant, params in data.params.items()}
     last = curves.groupby(["variant", "block"])["step"].transform("max")
     return curves.assign(
         images=curves["step"] * curves["variant"].map(batch),
-        seconds=curves["seconds"] * curves["step"] / last,
+        seconds=curves["before"] + (curves["seconds"] - curves["before"]) * curves["step"] / last,
         value=curves[name],
     )[["variant", "block", *X, "value"]]
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from dfkd.data.pools import TrainingImages
 from dfkd.data.tasks import Cifar10, Cifar100
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import CifarResNet
-from dfkd.models.networks.network import classifier_head
 from dfkd.models.networks.operations import operations
+from dfkd.planning.volume import need_of
 from dfkd.studies import Study
 from dfkd.training.inputs import inputs_key
 
@@ -81,8 +78,5 @@ def _rows(e: Experiment) -> int:
 
 def _bytes(cell: Cell) -> int:
     """Return the bytes of the shards, the scores and the memory map of a pool."""
-    e = cell.experiment
-    with torch.device("meta"):
-        network = e.teacher.network.build(e.task.classes, e.task.image_shape[2])
-    scores = 4 * (e.task.classes + classifier_head(network).in_features)
-    return _rows(e) * 2 * (scores + int(np.prod(e.task.image_shape)))
+    need = need_of(cell, _rows(cell.experiment))
+    return need.rows * need.pixels + need.scores + need.memory_map

@@ -106,7 +106,8 @@ def _converged(findings: Findings) -> list[str]:
     what = (
         f"When {followed(data)} is at 95 % of where it ends (medians over blocks, told to the next "
         f"evaluation), and the device time to 95 % of where {data.baseline} ends. A cell's own "
-        "time, evaluations included; teachers and scores, which cells share, are not counted."
+        "time, evaluations and the synthesis of its pool included; teachers and scores, which "
+        "cells share, are not counted."
     )
     body = [_row(row) for row in rows]
     return [*markdown_table(CONVERGENCE_HEADER, body), "", as_text(what), ""]

@@ -63,12 +63,12 @@ class Outcome:
         return self.state in FINAL
 
     @property
-    def cost(self) -> float:
-        """Return the device seconds of the cell with those of the synthesis of its pool.
+    def synthesis(self) -> float:
+        """Return the device seconds that the synthesis of the cell's pool took, 0 for none.
 
         They count in full, as if no other cell had used the pool.
         """
-        return self.seconds + float(self.tags.get(SYNTHESIS, 0))
+        return float(self.tags.get(SYNTHESIS, 0))
 
 
 class Ledger:

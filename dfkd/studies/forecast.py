@@ -23,9 +23,9 @@ from dfkd.studies.computing import device_hours
 from dfkd.studies.plan import kept_run_context
 from dfkd.studies.reading import data_of, is_complete
 from dfkd.studies.record import StudyRecord
-from dfkd.training.cells import Job, RunContext, look_up
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import Job, RunContext, look_up
 
 if TYPE_CHECKING:
     from dfkd.studies.variant_search import Retuning

@@ -14,7 +14,7 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.reading import data_of, is_complete
 from dfkd.studies.record import Check, Retuned, StudyRecord, author
 from dfkd.studies.study import Study
-from dfkd.training.cells import Job, RunContext, look_up
+from dfkd.training.jobs import Job, RunContext, look_up
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import MEASURES, Ledger, Outcome
+from dfkd.storage.ledger import MEASURES, SYNTHESIS, Ledger, Outcome
 from dfkd.storage.notes import NO_NOTE, Note, parsed, read_note
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, author, read, recorded
@@ -111,7 +111,9 @@ def is_complete(outcome: Outcome) -> bool:
 
 def _row(outcome: Outcome, reused: bool) -> dict[str, Any]:
     value = outcome.metrics["test"]
-    first = {"state": outcome.state, "value": value, "seconds": outcome.cost, "reused": reused}
+    seconds, synthesis = outcome.seconds, outcome.synthesis
+    cost = {"seconds": seconds + synthesis} | ({SYNTHESIS: synthesis} if synthesis else {})
+    first = {"state": outcome.state, "value": value, **cost, "reused": reused}
     return first | {name: value for name, value in outcome.metrics.items() if math.isfinite(value)}
 
 

@@ -26,8 +26,8 @@ from dfkd.sweeps.search_space import SearchSpace, default_in
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, source_of
 from dfkd.sweeps.variants import Change, without_effect
-from dfkd.training.cells import RunContext
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 from dfkd.user_modules import load
 
 CHOICE_BLOCKS = 3

@@ -21,7 +21,7 @@ from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Confirmation, Trial, cost
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
-from dfkd.training.cells import Job, RunContext, look_up
+from dfkd.training.jobs import Job, RunContext, look_up
 from dfkd.user_modules import fault_in
 
 CANDIDATES = 3

@@ -13,7 +13,7 @@ from dfkd.identity import Scalar
 from dfkd.seeding import Block
 from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.search_space import SearchSpace
-from dfkd.training.cells import Job, RunContext
+from dfkd.training.jobs import Job, RunContext
 
 
 @dataclass(frozen=True, kw_only=True)

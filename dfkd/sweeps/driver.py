@@ -50,8 +50,8 @@ from dfkd.sweeps.sync import (
     track_trials,
 )
 from dfkd.tracking import RunSync, check_model_name
-from dfkd.training.cells import RunContext
 from dfkd.training.inputs import check, inputs_key
+from dfkd.training.jobs import RunContext
 from dfkd.training.provenance import require_same_code
 
 

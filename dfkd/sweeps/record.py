@@ -30,7 +30,7 @@ from dfkd.sweeps.findings import (
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import importance, read_view, scales
 from dfkd.tracking.reading import Tracked
-from dfkd.training.cells import RunContext
+from dfkd.training.jobs import RunContext
 
 RECORD = "sweep.json"  # the whole sweep, as an artifact of its run in MLflow
 USUAL: dict[str, Any] = {

@@ -26,10 +26,10 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
-from dfkd.sweeps.trials import config_of
-from dfkd.training.cells import Job, look_up, outcome_of
-
-STARTUP = 8  # trials that are drawn at random before the sampler models anything
+from dfkd.sweeps.samplers import sampler_of
+from dfkd.sweeps.trials import config_of, point_in
+from dfkd.training.cells import outcome_of
+from dfkd.training.jobs import Job, look_up
 
 
 class DefineByRun:
@@ -95,7 +95,7 @@ class SweepSearch(OptunaSearch):
             metric="probe" if minimise is None else ["probe", minimise],
             mode="max" if minimise is None else ["max", "min"],
             # a resumed search must not draw again what an earlier call has drawn
-            sampler=_sampler(sampler, seed + len(known)),
+            sampler=sampler_of(sampler, seed + len(known)),
             study_name=view.parent.name,
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
@@ -231,7 +231,7 @@ class SweepSearch(OptunaSearch):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the point of the curve that a trial reported."""
-        self._points[trial_id].append(_point(result))
+        self._points[trial_id].append(point_in(result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -241,7 +241,7 @@ class SweepSearch(OptunaSearch):
             return
         self._ends[trial_id] = None if error else result
         if result and not error:
-            self._points[trial_id].append(_point(result))  # the last result comes here only
+            self._points[trial_id].append(point_in(result))  # the last result comes here only
         try:
             self._tell_batch()
         except OSError as error:  # as in `suggest`
@@ -315,23 +315,3 @@ class SweepSearch(OptunaSearch):
         if self.minimise is not None:
             return {}
         return {int(point["step"]): point["probe"] for point in points}
-
-
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Return Optuna's sampler of this name, one of SAMPLERS."""
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "gp":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
-
-
-def _point(result: dict[str, Any]) -> dict[str, float]:
-    """Return the point of the curve in a trial's result, which Tune has flattened."""
-    return {
-        name.removeprefix("point/"): value
-        for name, value in result.items()
-        if name.startswith("point/")
-    }

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from dfkd.execution.group import Group
 
 
+AS_IT_IS = (
+    "trial 0 is the default as it is: the space does not make it of its parameters (other names, "
+    "other choices, or values outside their ranges), so the sampler does not see it"
+)
+
+
 def search_trials(
     context: TrialContext,
     folder: Key,
@@ -50,10 +56,7 @@ def search_trials(
     if deterministic:
         journal.clear()
     if not journal.read() and context.space.first_trial().is_default:
-        console.line(
-            "trial 0 is the default as it is: the space does not make it of its parameters (other "
-            "names, other choices, or values outside their ranges), so the sampler does not see it"
-        )
+        console.line(AS_IT_IS)
     batch = BATCH if deterministic else None
     with storage.growing_file(folder / layout.OPTUNA_LOG) as view:
         search = SweepSearch(

@@ -33,6 +33,15 @@ def trial_in(config: dict[str, Any]) -> Trial:
     return Trial(**json.loads(config["trial"]))
 
 
+def point_in(result: dict[str, Any]) -> dict[str, float]:
+    """Return the point of the curve in a trial's result, which Tune has flattened."""
+    return {
+        name.removeprefix("point/"): value
+        for name, value in result.items()
+        if name.startswith("point/")
+    }
+
+
 def failed(line: str, log: str) -> dict[str, Any]:
     """Return the result of a trial whose code raised an error: the lowest probe there can be."""
     return {"probe": 0.0, "state": "errored", "line": line, "log": log, "done": True}

@@ -13,8 +13,9 @@ from dfkd.data.pools.glyphs import Glyphs
 from dfkd.experiment import Cell, Experiment
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.training.cells import Job, compute
+from dfkd.training.cells import compute
 from dfkd.training.inputs import InputSource, load, obtain, score_here
+from dfkd.training.jobs import Job
 
 
 @pytest.fixture(scope="session")

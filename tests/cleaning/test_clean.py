@@ -26,8 +26,9 @@ from dfkd.storage import FolderStorage, layout
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.scratch import scratch_folder
-from dfkd.training.cells import Job, compute
+from dfkd.training.cells import compute
 from dfkd.training.inputs import InputSource, load, obtain, score_here
+from dfkd.training.jobs import Job
 
 SOURCES = ("pack", "pool", "scores", "teacher")
 

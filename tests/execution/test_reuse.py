@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from synthetic import ENVIRONMENT
 
 from dfkd.execution.reuse import known_run_context
-from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
+from dfkd.training.jobs import RunContext
 
 
 def test_a_run_context_is_known_with_the_same_torch_and_all_inputs() -> None:

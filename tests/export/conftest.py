@@ -10,8 +10,9 @@ import pytest
 from dfkd.experiment import Experiment
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Outcome
-from dfkd.training.cells import Job, compute
+from dfkd.training.cells import compute
 from dfkd.training.distill import Inputs
+from dfkd.training.jobs import Job
 
 
 @pytest.fixture(scope="package")

@@ -19,7 +19,7 @@ from dfkd.reporting.console import Console
 from dfkd.runs.finding import find_outcome
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import Job
+from dfkd.training.jobs import Job
 
 
 def test_a_folder_of_something_else_is_left_alone(

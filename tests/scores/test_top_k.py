@@ -26,9 +26,10 @@ from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK, TopLogits
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.training.cells import Job, compute
+from dfkd.training.cells import compute
 from dfkd.training.distill import Inputs
 from dfkd.training.inputs import InputSource, check_space, inputs_key, load, obtain, score_here
+from dfkd.training.jobs import Job
 
 ROWS, CLASSES, WIDTH = 400, 100, 16
 RNG = np.random.default_rng(0)

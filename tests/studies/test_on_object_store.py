@@ -24,8 +24,9 @@ from dfkd.storage import FolderStorage, Storage, layout, open_storage
 from dfkd.storage.object_store import ObjectStorage
 from dfkd.studies.driver import run_study
 from dfkd.studies.study import Study
-from dfkd.training.cells import Job, compute
+from dfkd.training.cells import compute
 from dfkd.training.inputs import memory_map_of, obtain, score_here
+from dfkd.training.jobs import Job
 
 QUIET = Console(quiet=True)
 DIFFERS = ("seconds",)  # between two runs of one cell

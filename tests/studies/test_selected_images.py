@@ -28,8 +28,8 @@ from dfkd.studies.page import html
 from dfkd.studies.reading import from_ledger
 from dfkd.studies.record import StudyRecord, write
 from dfkd.studies.selected_images import selected
-from dfkd.training.cells import Job
 from dfkd.training.distill import Inputs, Run
+from dfkd.training.jobs import Job
 from dfkd.training.recorded_inputs import GONE
 
 

@@ -24,9 +24,10 @@ from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies.forecast import forecast
-from dfkd.training.cells import RunContext, compute
+from dfkd.training.cells import compute
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 
 
 def test_two_equal_variants_are_an_error() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import Job
+from dfkd.training.jobs import Job
 
 
 def everything(storage: Path) -> dict[Path, int]:

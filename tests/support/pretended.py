@@ -15,8 +15,8 @@ from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Outcome
-from dfkd.training.cells import Job, RunContext
 from dfkd.training.inputs import MappedInputs, inputs_key
+from dfkd.training.jobs import Job, RunContext
 
 GAINS = {"without selection": -0.08, "without explicit": 0.05}
 HOUR = 3600.0

@@ -20,9 +20,10 @@ from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
 from dfkd.studies.reading import from_ledger
 from dfkd.studies.record import StudyRecord, write
-from dfkd.training.cells import Job, RunContext, outcome_of
+from dfkd.training.cells import outcome_of
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import Job, RunContext
 
 STUDY = replace(components, blocks=8)
 GAINS = {"without selection": -0.08, "without dropping": 0.0005}

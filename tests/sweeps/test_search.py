@@ -26,9 +26,9 @@ from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.trials import failed, trial_in
-from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 from search_spaces import digits
 
 BLOCK, FOLDER = Block(seed=1000), Key("sweeps/made")

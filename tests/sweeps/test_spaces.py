@@ -25,9 +25,9 @@ from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import is_changed
 from dfkd.sweeps.sweep import SEARCH, Sweep
-from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 
 FOLDER = Key("sweeps/written")
 HEAD = """

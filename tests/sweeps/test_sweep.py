@@ -25,9 +25,10 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import FolderStorage
 from dfkd.sweeps.sweep import SEARCH, Sweep
-from dfkd.training.cells import RunContext, compute
+from dfkd.training.cells import compute
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key, load, obtain, score_here
+from dfkd.training.jobs import RunContext
 
 SWEEP = ("tiny_space", "--trials", "6", "--blocks", "2", "--deterministic")
 SAME = Sweep(space="tiny_space", trials=6, confirmation_blocks=2, deterministic=True)

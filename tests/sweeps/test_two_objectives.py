@@ -32,9 +32,9 @@ from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.sweep import Sweep
 from dfkd.sweeps.trials import trial_in
-from dfkd.training.cells import RunContext
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 
 SPACE = """
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dfkd.training.cells import Job
 from dfkd.training.distill import Run
+from dfkd.training.jobs import Job
 
 
 @pytest.fixture

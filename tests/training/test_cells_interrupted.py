@@ -17,9 +17,10 @@ import dfkd.training.cells
 from dfkd.method.selection import Confident
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.cells import Computation, Job, compute
+from dfkd.training.cells import Computation, compute
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs
+from dfkd.training.jobs import Job
 
 # In a process of its own: the first cell in one storage, then the same cell in another, up to the
 # middle of a stretch.

@@ -110,23 +110,13 @@ class Box:
 @ray.remote(num_cpus=0, max_retries=0)
 def _train(cell: Cell, inputs: Inputs, compute: Compute, box: Any, scratch: str) -> None:
     """Run Ray Train's driver in a task: its log does not mix with ours."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train import FailureConfig
 
-    gpus = {"GPU": compute.gpus} if compute.gpus else {}
-    TorchTrainer(
-        _share_a_step,
-        train_loop_config={"cell": cell, "inputs": inputs, "box": box, "gpus": bool(gpus)},
-        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=2, use_gpu=bool(gpus), resources_per_worker={"CPU": 1, **gpus}
-        ),
-        run_config=RunConfig(
-            name="doctor",
-            storage_path=scratch,
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),  # type: ignore[call-arg]
-        ),
-    ).fit()
+    from dfkd.execution.worker_groups import trainer  # Ray Train takes seconds to import
+
+    config = {"cell": cell, "inputs": inputs, "box": box, "gpus": bool(compute.gpus)}
+    none = FailureConfig(max_failures=0, controller_failure_limit=0)  # type: ignore[call-arg]
+    trainer(_share_a_step, config, compute, scratch, "doctor", none).fit()
 
 
 def _share_a_step(config: dict[str, Any]) -> None:
