@@ -18,7 +18,7 @@ from dfkd.models.teachers import predict
 from dfkd.storage import Storage
 from dfkd.storage.lease import Say, Wait, log
 from dfkd.storage.ledger import Ledger, Outcome
-from dfkd.training.distill import Diverged, Run
+from dfkd.training.distill import STATE, Diverged, Run
 from dfkd.training.inputs import Inputs
 from dfkd.training.jobs import Job, look_up
 from dfkd.training.provenance import CODE, changed_classes, code_of
@@ -105,10 +105,15 @@ class Computation:
         precision = self.job.environment.precision
         run = self.run_type(self.job.cell, self.inputs, self.device, precision)
         state = self.ledger.restore(self.job.name)
-        if state is not None and not changed_classes(state.get("code", {}), self.job.tags):
+        if state is not None and self._serves(state):
             run.restore(state["run"])
             self._replay, self.seconds = state["points"], state["seconds"]
         return run
+
+    def _serves(self, state: dict[str, Any]) -> bool:
+        """Return whether a checkpoint is of the same code, and of this version."""
+        same_code = not changed_classes(state.get("code", {}), self.job.tags)
+        return same_code and state["run"].get("version") == STATE
 
     def advance(self) -> dict[str, float] | None:
         """Train up to the next evaluation and return its point of the curve.

@@ -33,6 +33,8 @@ from dfkd.training.pool_rows import pool_rows
 from dfkd.training.redraw import draw_again
 from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views
 
+STATE = 2  # raised when the state of a run holds something else
+
 
 class Diverged(ArithmeticError):
     """The loss is no longer finite."""
@@ -61,7 +63,7 @@ class Run:
         self.per_view = self._per_view()
         self.batches = self._batches()
         self.objective = self._objective().to(device)
-        self.optimizer, self.decay = student_optimizer(
+        self.optimizer = student_optimizer(
             self.objective.together(), self.experiment.schedule, precision
         )
         self.own_optimizer = own_optimizer(self.objective)
@@ -150,7 +152,6 @@ class Run:
         self.optimizer.step()
         if self.own_optimizer is not None:
             self.own_optimizer.step()
-        self.decay.step()
         self.step += 1
         for name, value in terms.items():
             self.means.add(f"train.{name}", value)
@@ -260,12 +261,12 @@ class Run:
             {} if self.own_optimizer is None else {"own_optimizer": self.own_optimizer.state_dict()}
         )
         return {
+            "version": STATE,
             "step": self.step,
             "batches": self.batches.state(),
             **own,
             "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "decay": self.decay.state_dict(),
+            "optimizer": self.optimizer.state(),
             **self.means.state(),
         }
 
@@ -273,9 +274,8 @@ class Run:
         """Go on from a saved state."""
         self.step = state["step"]
         self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.restore(state["optimizer"])
         self.batches.restore(state["batches"])
         if self.own_optimizer is not None:
             self.own_optimizer.load_state_dict(state["own_optimizer"])
-        self.decay.load_state_dict(state["decay"])
         self.means.restore(state)

@@ -225,7 +225,7 @@ def test_dfnds_learning_rate_falls_at_40_and_80_percent(tiny, inputs):
     run = run_of(replace(recipe, schedule=replace(recipe.schedule, steps=10)), inputs)
     rates = []
     for step in range(10):
-        rates.append(run.optimizer.param_groups[0]["lr"])
+        rates.append(run.optimizer.rate.learning_rate)
         run.advance(step + 1)
     assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
 

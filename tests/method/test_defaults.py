@@ -164,6 +164,6 @@ def test_any_loss_may_bring_an_optimizer_of_its_own(tiny, inputs):
     moved = {name: 1 - float(run.objective.losses[name].scale) for name in run.objective.losses}
     assert abs(moved["explicit"]) == pytest.approx(0.25, rel=1e-3)
     assert abs(moved["implicit"]) < 0.01
-    in_students = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    in_students = {id(p) for p in run.optimizer.parameters}
     assert id(run.objective.losses["explicit"].scale) not in in_students
     assert id(run.objective.losses["implicit"].scale) in in_students

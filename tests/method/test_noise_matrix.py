@@ -94,7 +94,7 @@ def test_the_matrix_is_trained_by_an_adam_of_its_own(noisy, inputs):
     present = weight.detach().abs().sum(1) > 0
     assert present.any()
     assert weight.detach()[present].abs().max().item() == pytest.approx(1e-3, rel=1e-3)
-    in_students = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    in_students = {id(p) for p in run.optimizer.parameters}
     assert id(weight) not in in_students
     assert len(in_students) == len(list(run.objective.parameters())) - 1
 

@@ -8,7 +8,11 @@ import os
 import runpy
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
+
+# what most commands import: seconds
+HEAVY = ("torch", "dfkd.execution.ray_executor", "dfkd.tracking.tracker", "dfkd.sweeps.sweep")
 
 
 def in_fork(command: str, arguments: list[str], folder: str, environment: dict[str, str]) -> int:
@@ -32,6 +36,8 @@ def in_fork(command: str, arguments: list[str], folder: str, environment: dict[s
 
 
 def main() -> None:
+    for module in HEAVY:
+        import_module(module)
     for line in sys.stdin:
         case = json.loads(line)
         code = in_fork(**case)

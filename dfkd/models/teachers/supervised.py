@@ -20,6 +20,7 @@ from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, SmallResNet
+from dfkd.models.optimizing import Optimizer, one_cycle
 from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_spec, network_digest
 from dfkd.models.teachers.teacher_file import TeacherFile
 from dfkd.seeding import stream
@@ -107,12 +108,8 @@ class SupervisedTeacher(BaseTeacher):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "teacher"))
             module = self.network.build(task.classes, task.image_shape[2])
-        optimizer = torch.optim.AdamW(
-            module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=self.steps
-        )
+        rates = one_cycle(self.learning_rate, self.steps, total=self.steps)
+        optimizer = Optimizer(module.parameters(), "adamw", rates, self.weight_decay)
         train = task.train()
         for step in range(self.steps):
             rng = np.random.default_rng(stream(seed, "teacher batches", step))
@@ -127,7 +124,6 @@ class SupervisedTeacher(BaseTeacher):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            schedule.step()
         return module
 
 
