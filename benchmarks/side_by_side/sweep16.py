@@ -26,9 +26,9 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import layout, open_storage
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import search_trials
+from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.variants import Change
 
 ROUNDS, TRIALS, SEED = 3, 16, 0

@@ -8,12 +8,12 @@ from typing import Any
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
+from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.studies.record import read, recorded
-from dfkd.studies.tables import changed_lines
 
 CURVE = ("step", "probe", "validation")  # and every term of the loss
 

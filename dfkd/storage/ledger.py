@@ -19,11 +19,12 @@ import json
 import math
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load, save_file
 from torch import Tensor
@@ -89,8 +90,8 @@ class Ledger:
         folder = layout.cell(cell)
         try:
             record = self.storage.read_json(folder / layout.RECORD)
-            curve = pd.read_parquet(io.BytesIO(self.storage.get(folder / layout.CURVE)))
-            points = [_without_gaps(point) for point in curve.to_dict("records")]
+            curve = pq.read_table(io.BytesIO(self.storage.get(folder / layout.CURVE)))
+            points = [_without_gaps(point) for point in curve.to_pylist()]
             outcome = Outcome(**record, points=points)
         except Unreachable:
             raise
@@ -116,7 +117,8 @@ class Ledger:
         if known is not None and (known.final or not (outcome.final or outcome.step > known.step)):
             return
         folder = layout.cell(outcome.cell)
-        self.storage.replace(folder / layout.CURVE, pd.DataFrame(outcome.points).to_parquet)
+        curve = _table(outcome.points)
+        self.storage.replace(folder / layout.CURVE, lambda half: pq.write_table(curve, half))
         if weights is not None:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
             self.storage.replace(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
@@ -176,6 +178,12 @@ class Ledger:
         return self.storage.lease(layout.cell(cell) / layout.LEASE)
 
 
-def _without_gaps(point: dict[Any, float]) -> dict[str, float]:
+def _table(points: Sequence[Mapping[str, float]]) -> pa.Table:
+    """Return a row per point, and a column for whatever any of them has."""
+    names = list(dict.fromkeys(name for point in points for name in point))
+    return pa.table({name: [point.get(name) for point in points] for name in names})
+
+
+def _without_gaps(point: dict[str, float | None]) -> dict[str, float]:
     """Return a row of the curve without the columns that only other rows have."""
-    return {str(name): value for name, value in point.items() if not math.isnan(value)}
+    return {n: value for n, value in point.items() if value is not None and not math.isnan(value)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from dfkd.reporting import latex as booktabs
+from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.latex import NEEDS
 from dfkd.reporting.markdown import as_text, markdown_table
 from dfkd.reporting.numbers import interval, p, percent, points
@@ -66,32 +67,6 @@ def effect_rows(effects: Sequence[Effect]) -> list[list[str]]:
 def changes(findings: Findings, variant: str) -> list[str]:
     """Return in what a variant differs from the baseline, a line for each parameter."""
     return changed_lines(findings.data.changes[variant], "baseline")
-
-
-def changed_lines(pairs: Mapping[str, tuple[str, str]], other: str) -> list[str]:
-    """Return pairs of parameter -> (here, in the other) in words, a line each.
-
-    other: what the other side is called. Parameters of a piece that is gone are left out.
-    """
-    gone = {name for name, (here, _) in pairs.items() if here == "none"}
-    return [
-        f"{name}: {_change(_short(here), _short(there), other)}"
-        for name, (here, there) in pairs.items()
-        if not (here == "None" and any(name.startswith(f"{piece}.") for piece in gone))
-    ]
-
-
-def _change(here: str, there: str, other: str) -> str:
-    if here == "None":
-        return f"not there ({other}: {there})"
-    return here if there == "None" else f"{here} ({other}: {there})"
-
-
-def _short(text: str) -> str:
-    try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
-    except ValueError:
-        return text
 
 
 def markdown(findings: Findings) -> str:

@@ -20,11 +20,11 @@ from dfkd.storage.ledger import Outcome
 from dfkd.studies.study import Study
 from dfkd.sweeps.choosing import CANDIDATES, choose
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Trial, best_first
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.search_space import SearchSpace, default_in
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, source_of
+from dfkd.sweeps.trial import Trial, best_first
 from dfkd.sweeps.variants import Change, without_effect
 from dfkd.training.inputs import inputs_key
 from dfkd.training.jobs import RunContext

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dfkd.reporting.numbers import interval, points
 from dfkd.storage import layout
-from dfkd.sweeps.findings import SweepData, cost, front, short, verdict
+from dfkd.sweeps.findings import SweepData, short, verdict
+from dfkd.sweeps.trial import cost, front
 
 FRONT = "Trials that none beats in both probe and"  # and what they cost
 TITLES = {

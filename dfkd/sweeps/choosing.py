@@ -19,8 +19,9 @@ from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Confirmation, Trial, cost
+from dfkd.sweeps.findings import Confirmation
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
+from dfkd.sweeps.trial import Trial, cost
 from dfkd.training.jobs import Job, RunContext, look_up
 from dfkd.user_modules import fault_in
 

@@ -11,8 +11,8 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.seeding import Block
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.search_space import SearchSpace
+from dfkd.sweeps.trial import Trial
 from dfkd.training.jobs import Job, RunContext
 
 

@@ -35,7 +35,7 @@ from dfkd.sweeps.choosing import (
     read_cells,
 )
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import SweepData, Trial, best_first, front
+from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.rehearsal import rehearse
@@ -49,6 +49,7 @@ from dfkd.sweeps.sync import (
     track_confirmation,
     track_trials,
 )
+from dfkd.sweeps.trial import Trial, best_first, front
 from dfkd.tracking import RunSync, check_model_name
 from dfkd.training.inputs import check, inputs_key
 from dfkd.training.jobs import RunContext

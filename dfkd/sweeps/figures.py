@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from dfkd.reporting.fonts import note_of_missing
 from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled, svg
-from dfkd.sweeps.findings import SweepData, cost, front
+from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.parameter_figures import parallel, slices
+from dfkd.sweeps.trial import cost, front
 from dfkd.sweeps.trial_marks import STATES, mark_trials, said_of, scatter
 
 Made = TypeVar("Made")

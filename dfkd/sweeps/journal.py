@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
-from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.trial import Trial
 
 
 class Journal:

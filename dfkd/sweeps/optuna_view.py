@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfkd.sweeps.findings import Importance, Trial
+from dfkd.sweeps.findings import Importance
+from dfkd.sweeps.trial import Trial
 
 if TYPE_CHECKING:  # Optuna takes a second to import
     from optuna.distributions import BaseDistribution

@@ -12,7 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from dfkd.reporting.style import FAINT, GREY, Plot, blank
-from dfkd.sweeps.findings import SweepData, Trial, short
+from dfkd.sweeps.findings import SweepData, short
+from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trial_marks import mark_trials
 
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text on an axis

@@ -18,17 +18,10 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.notes import parsed, read_note
-from dfkd.sweeps.findings import (
-    SHOWN,
-    Confirmation,
-    Importance,
-    SweepData,
-    Trial,
-    best_first,
-    column,
-)
+from dfkd.sweeps.findings import SHOWN, Confirmation, Importance, SweepData, column
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import importance, read_view, scales
+from dfkd.sweeps.trial import Trial, best_first
 from dfkd.tracking.reading import Tracked
 from dfkd.training.jobs import RunContext
 

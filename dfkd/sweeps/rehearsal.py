@@ -15,7 +15,7 @@ from optuna.distributions import (
 
 from dfkd.experiment import Experiment
 from dfkd.identity import Scalar
-from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.trial import Trial
 
 Ask = Callable[[Any], Experiment]  # makes an experiment of a trial
 DRAWS = 32

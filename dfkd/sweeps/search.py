@@ -24,9 +24,9 @@ from dfkd.storage.lease import Say, log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.samplers import sampler_of
+from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trials import config_of, point_in
 from dfkd.training.cells import outcome_of
 from dfkd.training.jobs import Job, look_up

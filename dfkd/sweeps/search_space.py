@@ -13,9 +13,9 @@ import optuna
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import changed
 from dfkd.identity import Scalar
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.rehearsal import first_trial
 from dfkd.sweeps.spaces import SpaceTrial
+from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.variants import Change
 from dfkd.user_modules import load, users_code
 

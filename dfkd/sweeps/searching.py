@@ -10,8 +10,8 @@ from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext, same_cell
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.trial import Trial
 from dfkd.training.inputs import MappedInputs
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.storage.notes import read_note
 from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed
-from dfkd.sweeps.findings import SweepData, Trial
+from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.record import RECORD, best_rows, correlation_of, text
 from dfkd.sweeps.sweep import Sweep
+from dfkd.sweeps.trial import Trial
 from dfkd.tracking import FORM, RunSync, Tracker, in_points
 
 REPORT = f"{layout.REPORT}/report.md"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dfkd.reporting.numbers import interval, percent, points
-from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, Trial, column, cost, front, short
+from dfkd.sweeps.findings import SHOWN, Confirmation, SweepData, column, short
+from dfkd.sweeps.trial import Trial, cost, front
 
 CONFIRMED = ("what", "test %", "n", "difference", "95 % interval")
 

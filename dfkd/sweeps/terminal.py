@@ -9,7 +9,8 @@ from dfkd.reporting.console import Console
 from dfkd.storage import layout
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import FRONT, facts, price
-from dfkd.sweeps.findings import RECORDED, SweepData, verdict
+from dfkd.sweeps.findings import SweepData, verdict
+from dfkd.sweeps.trial import RECORDED
 from dfkd.tracking import hint
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfkd.reporting.style import BLUE, GREY, ORANGE, tell
-from dfkd.sweeps.findings import SweepData, Trial, short
+from dfkd.sweeps.findings import SweepData, short
+from dfkd.sweeps.trial import Trial
 
 STATES: dict[str, dict[str, Any]] = {
     "finished": {"marker": "o", "color": BLUE},

@@ -17,7 +17,7 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import log
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Trial
+from dfkd.sweeps.trial import Trial
 from dfkd.training.cells import Computation
 from dfkd.training.inputs import MappedInputs
 from dfkd.user_modules import fault_in, users_code

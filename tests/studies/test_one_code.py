@@ -21,9 +21,9 @@ from dfkd.studies import Study
 from dfkd.studies.driver import run_study
 from dfkd.studies.forecast import forecast
 from dfkd.sweeps.driver import run_sweep
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.sweep import Sweep
+from dfkd.sweeps.trial import Trial
 from dfkd.training.inputs import InputSource
 
 CHANGED = "^my_own_loss.Mean has changed since: raise its version, or --accept-changed-code$"

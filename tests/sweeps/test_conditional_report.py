@@ -17,10 +17,11 @@ from dfkd.storage import FolderStorage
 from dfkd.sweeps import figures as sweep_figures
 from dfkd.sweeps import record, tables
 from dfkd.sweeps.captions import conclusion
-from dfkd.sweeps.findings import Confirmation, Importance, SweepData, Trial, column
+from dfkd.sweeps.findings import Confirmation, Importance, SweepData, column
 from dfkd.sweeps.optuna_view import importance, scales
 from dfkd.sweeps.page import write_report, written
 from dfkd.sweeps.terminal import print_sweep
+from dfkd.sweeps.trial import Trial
 
 Params = Mapping[str, Scalar]
 

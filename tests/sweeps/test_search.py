@@ -20,11 +20,11 @@ from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
+from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trials import failed, trial_in
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key

@@ -18,13 +18,13 @@ from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.driver import run_sweep
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import is_changed
 from dfkd.sweeps.sweep import SEARCH, Sweep
+from dfkd.sweeps.trial import Trial
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
 from dfkd.training.jobs import RunContext

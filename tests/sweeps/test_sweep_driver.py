@@ -14,8 +14,8 @@ from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.choosing import nothing_to_choose
 from dfkd.sweeps.driver import run_sweep
-from dfkd.sweeps.findings import Trial
 from dfkd.sweeps.sweep import Sweep
+from dfkd.sweeps.trial import Trial
 
 SPACE = """
 from dataclasses import replace

@@ -24,13 +24,14 @@ from dfkd.sweeps.choosing import _place_of_choice
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.figures import figures
-from dfkd.sweeps.findings import Confirmation, SweepData, Trial, front
+from dfkd.sweeps.findings import Confirmation, SweepData
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import html, markdown, trials_csv
 from dfkd.sweeps.record import parse, text
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.sweep import Sweep
+from dfkd.sweeps.trial import Trial, front
 from dfkd.sweeps.trials import trial_in
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import inputs_key
