@@ -7,6 +7,7 @@ What is heavy is imported by the fixtures that need it, so that light tests star
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dfkd.reporting.command import SELDOM
 from dfkd.storage import FolderStorage
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ LONGEST = (
     "test_training.py",
     "test_bad_input.py",
 )  # on Ray: they wait a lot
+
+
+def pytest_configure() -> None:
+    gc.set_threshold(SELDOM)  # as commands do
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

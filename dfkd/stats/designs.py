@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from pydoe import fracfact_by_res
 
 T = TypeVar("T")
 Factors: TypeAlias = Mapping[str, Callable[[T], T]]
@@ -115,6 +114,8 @@ def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
             f"resolution must lie between 3 and the number of factors, but got {resolution=}, "
             f"{factors=}"
         )
+    from pydoe import fracfact_by_res  # few need it, and it imports a lot
+
     runs = np.asarray(fracfact_by_res(len(factors), resolution), dtype=int)
     runs = runs * -runs[0]
     return _levels(factors, (tuple(map(int, run)) for run in runs))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.regression.linear_model import OLS
 
 from dfkd.stats.aliases import alias_groups, alias_line, column
 from dfkd.stats.designs import Levels, coalition_name
@@ -152,6 +151,8 @@ def _least_squares(
 
     The last two are NaN where no residual is left.
     """
+    from statsmodels.regression.linear_model import OLS  # few need it, and it imports a lot
+
     fit = OLS(outputs, inputs).fit()
     nothing = np.full(len(fit.params), np.nan)
     if fit.df_resid < 1 or np.abs(fit.resid).max() <= SAME:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -46,7 +46,9 @@ def paired_interval(differences_N: ArrayLike, confidence: float = 0.95) -> Inter
     if constant(d_N):
         return Interval(mean=mean, low=None, high=None)
     half = float(
-        stats.t.isf((1 - confidence) / 2, len(d_N) - 1) * d_N.std(ddof=1) / math.sqrt(len(d_N))
+        scipy.stats.t.isf((1 - confidence) / 2, len(d_N) - 1)
+        * d_N.std(ddof=1)
+        / math.sqrt(len(d_N))
     )
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
@@ -67,7 +69,11 @@ def constant(differences_N: Floats) -> bool:
 
 def t_test(differences_N: Floats) -> float | None:
     """Return the two-sided p of the paired t-test; None where no spread was seen."""
-    return None if constant(differences_N) else float(stats.ttest_1samp(differences_N, 0.0).pvalue)
+    return (
+        None
+        if constant(differences_N)
+        else float(scipy.stats.ttest_1samp(differences_N, 0.0).pvalue)
+    )
 
 
 def equivalence_test(differences_N: Floats, margin: float) -> float | None:
@@ -77,8 +83,8 @@ def equivalence_test(differences_N: Floats, margin: float) -> float | None:
     """
     if constant(differences_N):
         return None
-    above = stats.ttest_1samp(differences_N, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(differences_N, margin, alternative="less").pvalue
+    above = scipy.stats.ttest_1samp(differences_N, -margin, alternative="greater").pvalue
+    below = scipy.stats.ttest_1samp(differences_N, margin, alternative="less").pvalue
     return float(max(above, below))
 
 
@@ -112,7 +118,9 @@ def hedges_g(differences_N: Floats) -> float | None:
     df = len(differences_N) - 1
     if df < 2 or constant(differences_N):
         return None
-    factor = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
+    factor = math.exp(
+        scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)
+    ) / math.sqrt(df / 2)
     return float(factor * differences_N.mean() / differences_N.std(ddof=1))
 
 
@@ -165,6 +173,8 @@ def smallest_detectable(
         )
     check_confidence(confidence)
     df = blocks - 1
-    critical = float(stats.t.isf((1 - confidence) / comparisons / 2, df))
-    shift = optimize.brentq(lambda nc: stats.nct.sf(critical, df, nc) - power, 0.0, 5 * critical)
+    critical = float(scipy.stats.t.isf((1 - confidence) / comparisons / 2, df))
+    shift = scipy.optimize.brentq(
+        lambda nc: scipy.stats.nct.sf(critical, df, nc) - power, 0.0, 5 * critical
+    )
     return float(shift) * sd / math.sqrt(blocks)

@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+import scipy  # its parts are imported when they are used
 
 from dfkd.stats.comparisons import Comparison, describe
 from dfkd.stats.outcomes import by_block, cell_note, differences_of
@@ -132,10 +132,10 @@ def nominal_levels(looks: tuple[int, ...], overall: float) -> tuple[float, ...]:
     for n in looks:
         step = np.sqrt(n - earlier)
         spend = overall * (n**3 - earlier**3) / looks[-1] ** 3
-        critical = optimize.brentq(
+        critical = scipy.optimize.brentq(
             _excess, 0.0, 40.0, args=(sums_G, mass_G, n, step, spend), xtol=1e-10
         )
-        levels.append(float(2 * special.ndtr(-critical)))
+        levels.append(float(2 * scipy.special.ndtr(-critical)))
         next_G = nodes_G * critical * np.sqrt(n)
         steps_GG = (next_G - sums_G[:, None]) / step
         density_G = mass_G @ np.exp(-(steps_GG**2) / 2) / (step * np.sqrt(2 * np.pi))
@@ -170,7 +170,9 @@ def _excess(
 ) -> float:
     """Return the probability of crossing now and not before, less what may be spent on it."""
     bound = critical * np.sqrt(n)
-    crossing_G = special.ndtr((sums_G - bound) / step) + special.ndtr((-bound - sums_G) / step)
+    crossing_G = scipy.special.ndtr((sums_G - bound) / step) + scipy.special.ndtr(
+        (-bound - sums_G) / step
+    )
     return float(mass_G @ crossing_G - spend)
 
 

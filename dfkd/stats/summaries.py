@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported when they are used
 from numpy.typing import ArrayLike
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from dfkd.stats.outcomes import STATES, by_block
 from dfkd.stats.paired import Floats, Interval, paired_interval
@@ -46,6 +45,8 @@ def finite_test_interval(
         raise ValueError(
             f"accuracy must lie in [0, 1] on 1 or more images, but got {accuracy=}, {test_images=}"
         )
+    from statsmodels.stats.proportion import proportion_confint  # few need it, and it imports a lot
+
     low, high = proportion_confint(
         accuracy * test_images, test_images, alpha=1 - confidence, method="wilson"
     )
@@ -64,7 +65,7 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
         )
     if np.ptp(x_N) == 0 or np.ptp(y_N) == 0:
         return float("nan")
-    return float(stats.spearmanr(x_N, y_N).statistic)
+    return float(scipy.stats.spearmanr(x_N, y_N).statistic)
 
 
 def _summary(values_N: Floats, confidence: float) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 Reads a line of JSON per command from standard input, writes one per result to standard output.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -10,6 +11,8 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
+
+from dfkd.reporting.command import SELDOM
 
 # what most commands import: seconds
 HEAVY = ("torch", "dfkd.execution.ray_executor", "dfkd.tracking.tracker", "dfkd.sweeps.sweep")
@@ -36,6 +39,7 @@ def in_fork(command: str, arguments: list[str], folder: str, environment: dict[s
 
 
 def main() -> None:
+    gc.set_threshold(SELDOM)  # as commands do
     for module in HEAVY:
         import_module(module)
     for line in sys.stdin:
