@@ -80,17 +80,18 @@ def _run(table, named, arguments, compute, console) -> None:
     """Say what a table costs, and compute what is missing of it."""
     from dfkd.reproduction.driver import files_for, reproduce
     from dfkd.reproduction.table import PAPER
-    from dfkd.reproduction.terminal import print_cost, print_results
+    from dfkd.reproduction.terminal import print_cost, print_plans, print_results
 
     scale = arguments.scale
-    if scale == PAPER or arguments.dry_run:
-        print_cost(
-            table, table.studies(PAPER, named, arguments.blocks).values(), arguments.price, console
-        )
-    if arguments.dry_run:
-        return
+    if scale == PAPER:
+        studies = table.studies(PAPER, named, arguments.blocks)
+        print_cost(table, studies.values(), arguments.price, console)
+        if arguments.dry_run:
+            return
     files = files_for(table, scale, named, compute.storage)
     studies = table.studies(scale, files, arguments.blocks)
+    if arguments.dry_run:
+        return print_plans(studies, arguments.price, compute, console)
     results = reproduce(table, scale, studies, compute, console)
     print_results(table, scale, results, compute, console)
 

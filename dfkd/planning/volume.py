@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import name_of
 from dfkd.models.networks import classifier_head
@@ -54,6 +55,8 @@ def need_of(cell: Cell, rows: int | None) -> Need:
     """Return what a pool's scores and memory map take, from the recipe alone."""
     e = cell.experiment
     found = rows if rows is not None else e.params().get("pool.rows")
+    if found is None and isinstance(e.pool, TrainingImages):
+        found = len(e.pool.task.train())
     if not isinstance(found, int):
         raise ValueError(
             f"how many rows {name_of(e.pool)} has is known only when it is read: say --rows N"

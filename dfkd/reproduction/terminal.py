@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dfkd.execution.compute import Compute
+from dfkd.planning.cluster import Price, cluster_of
+from dfkd.planning.demand import of_study
+from dfkd.planning.plan import plan
+from dfkd.planning.terminal import print_plan
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import counted
 from dfkd.reproduction.convergence import reached
@@ -44,6 +48,16 @@ def print_cost(
     said += "" if money is None else f", {money:,.2f} at {price:g} an hour"
     console.line(f"{table.name}: {said}, {size(cost.bytes)} of images and scores on disk")
     console.line(f"hours {BASIS}")
+
+
+def print_plans(
+    studies: Mapping[str, Study], price: float | None, compute: Compute, console: Console
+) -> None:
+    """Print what the missing cells of each study would take on this machine."""
+    paid = None if price is None else Price(price, "GPU" if compute.gpus else "CPU")
+    for name, study in studies.items():
+        demand = of_study(name, study, compute, anew=False)
+        print_plan(plan(demand, compute, cluster_of(1, None, None), paid, None), compute, console)
 
 
 def print_results(

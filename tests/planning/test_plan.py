@@ -11,13 +11,17 @@ from pretended import NOBODY, pretended
 
 from ablations.components import study as components
 from dfkd.execution.compute import Compute
+from dfkd.experiment import Cell
+from dfkd.experiment.recipes import oracle
 from dfkd.planning import timing
 from dfkd.planning.cluster import Price, cluster_of
 from dfkd.planning.naming import demand_of
 from dfkd.planning.plan import LEDGER, NOTHING, TRIAL, plan
 from dfkd.planning.terminal import print_plan
+from dfkd.planning.volume import need_of
 from dfkd.reporting.console import Console
 from dfkd.reporting.document import schema
+from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 from dfkd.studies.driver import run_study
 
@@ -92,3 +96,10 @@ def test_the_command(tmp_path: Path, run_command) -> None:  # type: ignore[no-un
     document = json.loads(done.stdout)
     Draft202012Validator(schema()).validate(document)
     assert document["result"]["plan"]["cells"] == 4 and not (tmp_path / "runs").exists()
+
+
+def test_the_rows_of_training_images_are_counted() -> None:
+    full = components.variants["full"]
+    cell = Cell(experiment=oracle(full), block=Block(seed=0))
+    assert need_of(cell, None).rows == len(full.task.train())
+    assert need_of(cell, 7).rows == 7

@@ -95,6 +95,17 @@ def test_the_command_lists_tables_and_says_what_one_costs(
     assert bad.returncode == 2 and "--scale" in bad.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # a cell is tried
+def test_a_dry_run_says_what_a_small_table_takes_here(
+    run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    call = ("reproduce", "digits", "--scale", "small", "--blocks", "2", "--dry-run")
+    asked = run_command(*call, "--storage", "none", folder=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    assert "cells    20, of which the storage has 0" in asked.stdout
+    assert "tried on this machine" in asked.stdout and not (tmp_path / "none").exists()
+
+
 @pytest.mark.slow  # a minute
 def test_a_smoke_runs_every_row_and_a_second_call_computes_nothing(tmp_path: Path) -> None:
     call = ("reproduce", "digits", "--scale", SMOKE, "--storage", "runs")
