@@ -12,7 +12,7 @@ from pretended import NOBODY, pretended
 from ablations.components import study as components
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
-from dfkd.experiment.recipes import oracle
+from dfkd.experiment.recipes import original
 from dfkd.planning import timing
 from dfkd.planning.cluster import Price, cluster_of
 from dfkd.planning.naming import demand_of
@@ -100,6 +100,6 @@ def test_the_command(tmp_path: Path, run_command) -> None:  # type: ignore[no-un
 
 def test_the_rows_of_training_images_are_counted() -> None:
     full = components.variants["full"]
-    cell = Cell(experiment=oracle(full), block=Block(seed=0))
+    cell = Cell(experiment=original(full), block=Block(seed=0))
     assert need_of(cell, None).rows == len(full.task.train())
     assert need_of(cell, 7).rows == 7
