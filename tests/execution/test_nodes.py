@@ -12,13 +12,16 @@ from ray.cluster_utils import Cluster
 from ray.util.placement_group import PlacementGroup
 
 from dfkd.execution import watchdog
+from dfkd.execution.checks.finding import SKIPPED
+from dfkd.execution.checks.nodes import alive_nodes, findings
 from dfkd.execution.compute import Compute
 from dfkd.execution.ray_executor import ray_executor
-from dfkd.execution.session import session
+from dfkd.execution.session import joined, session
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
+from dfkd.storage.lease import using
 
 ROOT = Path(__file__).parents[2]
 OTHER_TORCH = "Metadata-Version: 2.1\nName: torch\nVersion: 9.9.9\n"
@@ -110,3 +113,18 @@ def test_a_busy_cluster_is_waited_for_aloud(
     first = console.said[0]
     assert re.match(r"nothing has ended for \d+ s: a first worker runs or waits for 1 CPU", first)
     assert first.endswith("the cluster has 0 of 1 CPU free")
+
+
+def test_a_node_that_is_lost_while_it_is_asked_stops_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """No cell will be computed there; the others are asked as ever."""
+    leaving = cluster.add_node(num_cpus=1)
+    with joined(Compute(storage=FolderStorage(tmp_path))), using(FolderStorage(tmp_path)) as key:
+        nodes = alive_nodes()
+        cluster.remove_node(leaving)
+        found = findings(FolderStorage(tmp_path), key, nodes)
+    assert len(nodes) == 2 and not [one for one in found if one.mend]
+    assert [one.said.split(") ")[1] for one in found if one.state == SKIPPED] == [
+        "was lost while it was asked"
+    ]

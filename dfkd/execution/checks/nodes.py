@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import dfkd
-from dfkd.execution.checks.finding import Finding, broken, ok
+from dfkd.execution.checks.finding import Finding, broken, ok, skipped
 from dfkd.execution.checks.limits import Limits, limits_here, limits_of
 from dfkd.reporting.failures import in_a_line
 from dfkd.storage import Storage
@@ -76,17 +76,17 @@ def findings(storage: Storage, written: Key, nodes: Sequence[Mapping[str, Any]])
         for node in nodes
     ]
     answered, _ = ray.wait(tasks, num_returns=len(tasks), timeout=ANSWER_S)
-    found: list[Finding] = []
+    alive, found = {node["NodeID"] for node in alive_nodes()}, list[Finding]()
     for node, task in zip(nodes, tasks, strict=True):
         name = name_of(node)
-        if task not in answered:
-            found.append(_silent(name))
-            ray.cancel(task)
-            continue
         try:
-            report = ray.get(task)
+            report = ray.get(task, timeout=0)
         except RayError as error:
-            found.append(_failed(name, error))
+            if node["NodeID"] not in alive:  # no cell will be computed there
+                found.append(skipped(ANSWER, f"{name} was lost while it was asked"))
+            else:
+                found.append(_silent(name) if task not in answered else _failed(name, error))
+            ray.cancel(task)
             continue
         found += [_of_versions(name, report.versions, here), _of_storage(name, report, storage)]
         found += limits_of(name, report.limits) if report.limits else []
@@ -98,7 +98,7 @@ def name_of(node: Mapping[str, Any]) -> str:
     return f"the node {node['NodeManagerAddress']} (host {node['NodeManagerHostname']})"
 
 
-@ray.remote(num_cpus=0, max_retries=0)
+@ray.remote(num_cpus=0, max_retries=2)  # a process may be lost, and then starts again
 def look(storage: Storage, written: Key) -> NodeReport:
     """Look from this node for what the driver has written, then write something, and delete it."""
     began = time.monotonic()
