@@ -8,6 +8,7 @@ goes on works beside its successor; results are put in place whole, so that this
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import uuid
@@ -62,15 +63,29 @@ class Lease(Protocol):
 def using(storage: Storage) -> Iterator[Key]:
     """Say that a command works in a storage, so that nothing is cleaned away under it.
 
-    Gives the lease that says so: whoever sees the same storage sees it.
+    Gives the lease that says so: whoever sees the same storage sees it. At the end the leases of
+    commands that were killed are removed, of which there was no sign of life all the while.
     """
     key = layout.in_use(uuid.uuid4().hex)
-    lease = storage.lease(key)
+    lease, others = storage.lease(key), _watched(storage)
     lease.acquire()
     try:
         yield key
     finally:
         lease.release()
+        with contextlib.suppress(OSError):  # it is tidiness only
+            for other, theirs in others.items():
+                if storage.exists(other) and theirs.acquire():
+                    theirs.release()
+
+
+def _watched(storage: Storage) -> dict[Key, Lease]:
+    """Return the leases of commands that are there, looked at for the first time."""
+    keys = [Key(name) for name in storage.list(layout.ROOT) if name.startswith(layout.IN_USE)]
+    leases = {key: storage.lease(key) for key in keys}
+    for lease in leases.values():
+        lease.holder()
+    return leases
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from memory_storage import MemoryStorage
 
 from dfkd.storage import FolderStorage, Storage, layout
 from dfkd.storage.layout import Key
+from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 
 ONE, TWO = Key("folder/one"), Key("folder/deep/two")
@@ -222,6 +223,21 @@ def test_a_killed_holders_lease_is_had_by_one_of_several_contenders(storage: Sto
         assert got == [True, False, False, False]
         contenders[0].release()
         assert storage.lease(key).holder() is None and not storage.exists(key)
+
+
+@shared
+def test_a_command_clears_up_after_those_that_were_killed(storage: Storage) -> None:
+    """Not after one that lives."""
+    killed, alive = layout.in_use("killed"), layout.in_use("alive")
+    with StorageHolder(storage, killed) as first, StorageHolder(storage, alive) as second:
+        assert first.got_it and second.got_it
+        first.kill()
+        with using(storage) as mine:
+            assert {Key(name) for name in storage.list(layout.ROOT)} == {killed, alive, mine}
+        assert storage.list(layout.ROOT) == [str(alive)]
+    with using(storage):  # the other one is dead as well now
+        pass
+    assert storage.list(layout.ROOT) == []
 
 
 def test_a_backend_is_these_members() -> None:
