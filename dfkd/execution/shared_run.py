@@ -2,20 +2,21 @@
 
 Every worker draws the whole batch's rows and masks, trains on its part of the images and puts the
 student's outputs together again, with gradients, before the losses: relations see the whole batch,
-and the loss is the one of a single worker. BatchNorm in the student normalises with its worker's
-part only, so students with BatchNorm agree between numbers of workers in distribution, not in
-numbers.
+and the loss is the one of a single worker. On GPUs BatchNorm in the student sees the whole batch as
+well. On CPUs PyTorch has no such layer: there it normalises with its worker's part only, and
+students with BatchNorm agree between numbers of workers in distribution, not in numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.distributed
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,8 +25,10 @@ from dfkd.method.losses import Outputs
 from dfkd.method.selection import Redraw
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs
-from dfkd.training.objective import StepInputs
+from dfkd.training.objective import Objective, StepInputs
 from dfkd.training.teacher_outputs import LiveTeacher
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Refused(ValueError):
@@ -52,6 +55,12 @@ class SharedRun(Run):
         # which writes the student; what a loss remembers of each row is equal everywhere, because
         # losses see the whole batch
         self.shared = DistributedDataParallel(self.objective, broadcast_buffers=False)
+
+    def _objective(self) -> Objective:
+        objective = super()._objective()
+        if torch.device(self.device).type == "cuda":
+            objective.student = with_shared_statistics(objective.student)
+        return objective
 
     def record(self) -> None:
         """Record nothing: DistributedDataParallel exchanges gradients between the kernels."""
@@ -87,6 +96,12 @@ class SharedRun(Run):
         """Return this worker's part of a batch."""
         size = len(whole) // self.workers
         return whole[self.rank * size : (self.rank + 1) * size]
+
+
+def with_shared_statistics(network: M) -> M:
+    """Return the network with each BatchNorm over the parts of all workers; same weights."""
+    shared: M = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return shared
 
 
 def _gather(part: Tensor) -> Tensor:
