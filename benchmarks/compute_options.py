@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PROJECTS = ROOT / "tests" / "projects"
 LIMIT_S = 180.0
 OPTIONS: dict[str, Sequence[str]] = {
-    "command": ("distill own_loss", "sweep tiny_space --trials 2 --blocks 1", "ablate tiny_study"),
+    "command": ("distill own_loss", "sweep tiny_space --trials 2 --blocks 2", "ablate tiny_study"),
     "--workers": ("1", "2", "3"),
     "--cpus": ("1", "2", "8"),
     "--gpus": ("0", "0.5", "1"),
@@ -98,11 +98,7 @@ def tried(case: Case, folder: Path, storage: str) -> tuple[str, float, str]:
         return "ran", seconds, ""
     one_line = process.returncode == 2 and len([x for x in lines if x.startswith("error: ")]) == 1
     refused = one_line and "Traceback" not in errors and not (folder / storage / "cells").exists()
-    return (
-        ("refused" if refused else "FAILED"),
-        seconds,
-        f"\n       {(lines or [''])[-1][:150]}",
-    )
+    return (("refused" if refused else "FAILED"), seconds, f"\n       {(lines or [''])[-1][:150]}")
 
 
 def shown(case: Case) -> str:

@@ -6,6 +6,7 @@ N images, H height, W width, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -64,6 +65,7 @@ def export(
         )
         console.line(f"it is there: {target}; delete it to have it written again")
         return
+    _check_packages()
     images_NHWC, images_are = images_to_compare(student.experiment, outcome, storage)
     threads = counted(torch.get_num_threads(), "thread")
     machine = f"{this_environment('cpu').device}, {threads}"
@@ -95,6 +97,15 @@ def export(
     console.document.wrote(target)
     console.line(f"written to {target}: {', '.join(target.list(layout.ROOT))}")
     console.line(f"next:  read {target}/README.md, which says how to load each file")
+
+
+def _check_packages() -> None:
+    """Raise ValueError unless what writes and opens ONNX is installed."""
+    missing = [name for name in ("onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"an export needs {' and '.join(missing)}: pip install 'dfkd-platform[export]'"
+        )
 
 
 def images_to_compare(

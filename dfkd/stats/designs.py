@@ -114,8 +114,12 @@ def fractional_levels(factors: Sequence[str], *, resolution: int) -> Levels:
             f"resolution must lie between 3 and the number of factors, but got {resolution=}, "
             f"{factors=}"
         )
-    from pydoe import fracfact_by_res  # few need it, and it imports a lot
-
+    try:
+        from pydoe import fracfact_by_res  # few need it, and it imports a lot
+    except ImportError as error:
+        raise ValueError(
+            f"a fractional design needs pydoe ({error}): pip install 'dfkd-platform[designs]'"
+        ) from error
     runs = np.asarray(fracfact_by_res(len(factors), resolution), dtype=int)
     runs = runs * -runs[0]
     return _levels(factors, (tuple(map(int, run)) for run in runs))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,7 +33,12 @@ QUICK_S = 5  # at the start of a command nobody waits for minutes, and a lease c
 
 
 def check_address(uri: str) -> None:
-    """Raise ValueError in one line for what is no "s3://bucket/prefix", "gs://" or "az://"."""
+    """Raise ValueError in one line for what is no "s3://bucket/prefix", "gs://" or "az://".
+
+    Also where the package that reaches object stores is not installed.
+    """
+    if find_spec("obstore") is None:
+        raise ValueError(f"a storage at {uri} needs obstore: pip install 'dfkd-platform[cloud]'")
     parts = urlsplit(uri)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(
@@ -50,16 +56,11 @@ def check_address(uri: str) -> None:
 def client(bucket: str, quick: bool = False) -> ObjectStore:
     """Return this process's client of a bucket, such as "s3://bucket".
 
-    quick: gives up after seconds. ValueError where the environment does not say what it needs, or
-    obstore is not installed.
+    quick: gives up after seconds. ValueError where the environment does not say what it needs.
     """
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
-    except ImportError as error:
-        raise ValueError(
-            f"a storage at {bucket} needs obstore ({error}): pip install obstore"
-        ) from error
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
     options: ClientConfig = {
         "allow_http": any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS),
         "connect_timeout": timedelta(seconds=CONNECT_S),

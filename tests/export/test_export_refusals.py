@@ -1,5 +1,6 @@
 """What cannot be exported is one line, and leaves nothing."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,3 +135,14 @@ def test_an_export_that_does_not_agree_leaves_nothing(
             Console(quiet=True),
         )
     assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_writes_onnx_is_an_extra(
+    finished: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, outcome = finished
+    storage, target = FolderStorage(folder), FolderStorage(tmp_path / "student")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ValueError, match=r"needs onnxruntime: pip install 'dfkd-platform\[export"):
+        export(student_of(outcome, storage, ()), outcome, storage, target, Console(quiet=True))
+    assert not target.root.exists()
