@@ -1,7 +1,7 @@
 # make sweep   sets up, then runs the sweep: `python -m platform.sweep`; its options: make sweep ARGS="--help"
 # make test    sets up, then checks everything: ruff, mypy, import-linter, pytest
 # make bench   sets up, then measures the platform beside other ways to do the same: minutes; make bench ARGS="cell startup"
-# make docs    makes the tables of pieces again (README, docs/pieces.md), from their cards
+# make docs    makes the tables of pieces again (README, docs/pieces.md), from their cards, and the site (mkdocs.yml)
 # make golden  adds the identities of new pieces to tests/golden; refuses where a recorded one has changed
 #
 # Set-up makes .venv and installs the project and the versions of constraints.txt into it, once: it is done again
@@ -27,6 +27,9 @@ bench: .venv/installed
 
 docs: .venv/installed
 	@PYTHONPATH=. $(BIN)/python docs/tables.py
+	@if [ -x $(BIN)/mkdocs ]; then \
+	  NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict -q && echo "site/index.html"; \
+	else echo "for the site:  .venv/bin/pip install -e '.[docs]' && make docs"; fi
 
 golden: .venv/installed
 	@$(BIN)/python -m dfkd.testing.golden $(ARGS)
