@@ -28,7 +28,7 @@ bench: .venv/installed
 docs: .venv/installed
 	@PYTHONPATH=. $(BIN)/python docs/tables.py
 	@if [ -x $(BIN)/mkdocs ]; then \
-	  NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict -q && echo "site/index.html"; \
+	  NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict; \
 	else echo "for the site:  .venv/bin/pip install -e '.[docs]' && make docs"; fi
 
 golden: .venv/installed
