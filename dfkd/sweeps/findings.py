@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dfkd.identity import Scalar
 from dfkd.stats.comparisons import UNDECIDED
-from dfkd.stats.paired import Interval, paired_interval
+from dfkd.stats.paired import Interval, paired_interval, smallest_detectable
 from dfkd.storage.notes import NO_NOTE, Note
 from dfkd.sweeps.trial import Trial, best_first
 
@@ -122,8 +122,20 @@ def verdict(confirmation: Confirmation) -> list[str]:
         f"winner: {changes}",
         f"winner {means[0]} %, default {means[1]} % test accuracy: "
         f"{100 * found.mean:+.1f} points{interval}, {n} fresh blocks, paired: {word}",
+        *(_could_be_seen(confirmation) if word == UNDECIDED else ()),
         "conditional on this teacher and this pool",
     ]
+
+
+def _could_be_seen(confirmation: Confirmation) -> Iterator[str]:
+    """Yield which difference so many blocks show, by how much these differ."""
+    difference_N = np.subtract(confirmation.winner_test, confirmation.default_test)
+    if len(difference_N) > 1 and (sd := float(difference_N.std(ddof=1))) > 0:
+        n, seen = len(difference_N), smallest_detectable(len(difference_N), sd)
+        yield (
+            f"undecided: {n} blocks that differ as these do show {100 * seen:.1f} points 8 times "
+            f"of 10, a smaller difference less often; {4 * n} blocks show half of that (--blocks)"
+        )
 
 
 def column(name: str) -> str:
