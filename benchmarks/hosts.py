@@ -67,6 +67,26 @@ class Host:
         for server in self.started:
             server.kill()
             server.wait()
+        self.started.clear()
+
+    def power_on(self) -> None:
+        """Boot it again, with an empty disk."""
+        self.init = _booted(self.name)
+        self.inside = _child_of(self.init.pid)
+
+    def plug(self, cable: bool) -> None:
+        """Put the network's cable in, or pull it."""
+        _ip("-n", self.name, "link", "set", "eth0", "up" if cable else "down")
+
+    def processes(self) -> dict[int, str]:
+        """Return the host's processes: their numbers there, and what they are called."""
+        listed = self.run("ps", "-eo", "pid,args", "--no-headers").stdout.splitlines()
+        pairs = [line.split(maxsplit=1) for line in listed]
+        return {int(number): title for number, title in pairs}
+
+    def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a process, by its number there."""
+        self.run("kill", f"-{how.value}", str(number))
 
 
 @contextmanager
@@ -96,6 +116,12 @@ def _boot(name: str, address: str, port: str, switch: str) -> Host:
     _ip("-n", switch, "link", "set", port, "master", "sw", "up")
     _ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
     _ip("-n", name, "link", "set", "eth0", "up")
+    init = _booted(name)
+    return Host(name, address, init, _child_of(init.pid))
+
+
+def _booted(name: str) -> subprocess.Popen[bytes]:
+    """Start a host's first process, in the network that has its name."""
     own = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     init = subprocess.Popen(
         ["ip", "netns", "exec", name, *own, "bash", "-c", BOOT], stdout=subprocess.PIPE
@@ -103,7 +129,7 @@ def _boot(name: str, address: str, port: str, switch: str) -> Host:
     assert init.stdout is not None
     if init.stdout.readline() != b"ready\n":
         raise RuntimeError(f"the host {name} did not start: are you root, is iproute2 installed?")
-    return Host(name, address, init, _child_of(init.pid))
+    return init
 
 
 def _child_of(pid: int) -> int:
