@@ -44,12 +44,16 @@ class Cluster:
 
     def start(self) -> None:
         """Start the servers, then Ray on each host with one CPU."""
+        self.start_servers()
+        self.start_ray()
+
+    def start_servers(self) -> None:
+        """Start S3 and MLflow, and wait until they answer."""
         self.s3.serve(PYTHON, "-c", SERVE, self.s3.address, "9000", log=self.logs / "s3")
         self.start_mlflow()
         put = [PYTHON, "-c", _PUT_BUCKET, f"http://{self.s3.address}:9000/demonstration"]
         _patiently(self.head, put)
         _patiently(self.head, [PYTHON, "-c", _GET, f"http://{self.mlflow.address}:5000/health"])
-        self.start_ray()
 
     def start_mlflow(self) -> None:
         """Start MLflow's server on what lies on its host's disk."""
