@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -59,6 +60,13 @@ def test_an_outcome_comes_back_as_it_was(ledger, outcome):
     ledger.write(outcome, WEIGHTS if outcome.state == "finished" else None)
     assert ledger.read(CELL) == outcome
     assert outcome.final == (outcome.state != "pruned")
+
+
+def test_a_curve_that_an_earlier_version_wrote_is_read(ledger):
+    """By pandas, which leaves NaN where a row has no number."""
+    ledger.write(FINISHED, WEIGHTS)
+    pd.DataFrame(POINTS).to_parquet(Path(ledger.address(CELL)) / "curve.parquet")
+    assert ledger.read(CELL) == FINISHED
 
 
 def test_weights_come_back_as_they_were(ledger):
