@@ -90,12 +90,13 @@ class Host:
 
 
 @contextmanager
-def hosts(count: int, prefix: str = "dfkd") -> Iterator[Sequence[Host]]:
+def hosts(count: int) -> Iterator[Sequence[Host]]:
     """Give so many hosts, which see one another; at the end all of them are off."""
     made: list[Host] = []
+    prefix = f"dfkd-{os.getpid()}"  # several scripts may run at once
     switch = f"{prefix}-switch"
+    _ip("netns", "add", switch)
     try:
-        _ip("netns", "add", switch)
         _ip("-n", switch, "link", "set", "lo", "up")
         _ip("-n", switch, "link", "add", "sw", "type", "bridge")
         _ip("-n", switch, "link", "set", "sw", "up")

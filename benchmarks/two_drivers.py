@@ -3,7 +3,8 @@
     python benchmarks/two_drivers.py      # as root, in the checkout; minutes
 
 Each host has a Ray of its own; neither knows of the other. Printed: how many cells each has
-computed, and what is equal to the same study on one machine with a folder.
+computed, what is equal to the same study on one machine with a folder, and how often the S3 server
+took the files of each cell.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.cluster import PYTHON, Cluster, alone, compare
 from benchmarks.hosts import hosts
+from benchmarks.traces import puts_of_cells, tables
 from dfkd.storage import FolderStorage
 
 STUDY = ("ablate", "ablations.components", "--blocks", "4")
@@ -47,6 +49,8 @@ def main() -> None:
         alone(STUDY, here, logs)
         cluster.copy_bucket(logs / "there")
         compare(FolderStorage(logs / "there"), here)
+        print(f"same tables: {tables(logs / 'there') == tables(here.root)}")
+        print(f"puts of a cell's files: {puts_of_cells(logs / 's3')}")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.chaos.events import KINDS, mend
+from benchmarks.chaos.events import KINDS, NOBODY, mend
 from benchmarks.cluster import PYTHON, Cluster, alone, compare
 from benchmarks.hosts import hosts
-from dfkd.storage import FolderStorage, layout
+from benchmarks.traces import puts_of_cells, scratch, tables
+from dfkd.storage import FolderStorage
 
 JOBS = (
     ("ablate", "ablations.components", "--blocks", "8"),
@@ -41,13 +42,15 @@ class Chaos:
     def __init__(self, cluster: Cluster, events: Sequence[str], seed: int) -> None:
         self.cluster, self.left, self.draw = cluster, list(events), random.Random(seed)
         self.began, self.happened, self.ends = time.monotonic(), Counter[str](), Counter[str]()
-        self.rewritten = 0
+        self.rewritten = self.again = self.keep = 0  # keep: events for the jobs that come
 
     def round(self, number: int) -> str:
         """Compute both jobs in a place of their own, whatever happens; return the place."""
         place = f"s3://demonstration/round-{number}"
-        for job in JOBS:
+        for job, keep in zip(JOBS, (len(self.left) // 2, 0), strict=True):
+            self.keep = keep
             while not self._call(place, job):
+                self.again += 1
                 mend(self.cluster)
         return place
 
@@ -76,22 +79,27 @@ class Chaos:
 
     def _disturb(self, driver: subprocess.Popen[bytes]) -> None:
         """Let events happen until the driver ends."""
-        while self.left:
+        while len(self.left) > self.keep:
             try:
                 driver.wait(self.draw.uniform(*BETWEEN_S))
                 return
             except subprocess.TimeoutExpired:
-                kind = self.left.pop()
-                where = KINDS[kind](self.cluster, self.draw)
-                self.happened[kind] += 1
-                self._line(f"{kind}: {where}")
-                mend(self.cluster)
+                self._lose(self.left[-1])
         try:
             driver.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._line("the driver has hung")
             driver.kill()
             driver.wait()
+
+    def _lose(self, kind: str) -> None:
+        """Let the next event happen; where there is nothing to lose yet, it stays the next."""
+        where = KINDS[kind](self.cluster, self.draw)
+        if where != NOBODY:
+            self.left.pop()
+            self.happened[kind] += 1
+            self._line(f"{kind}: {where}")
+        mend(self.cluster)
 
     def _look_at(self, text: str, code: int, command: str) -> None:
         end = "exit code 0" if code == 0 else f"exit code {code}" if code > 0 else "killed"
@@ -138,8 +146,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--logs", type=Path, help="folder to keep what was said and computed")
     arguments = parser.parse_args()
-    with TemporaryDirectory() as scratch, hosts(5) as (head, *workers, s3, mlflow):
-        logs = arguments.logs or Path(scratch)
+    with TemporaryDirectory() as folder, hosts(5) as (head, *workers, s3, mlflow):
+        logs = arguments.logs or Path(folder)
         logs.mkdir(parents=True, exist_ok=True)
         cluster = Cluster(head, workers, s3, mlflow, logs)
         cluster.start()
@@ -153,7 +161,9 @@ def main() -> None:
             cluster.copy_bucket(there, DFKD_STORAGE=place)
             print(place)
             compare(FolderStorage(there), here)
-            print(f"same tables: {_tables(there) == _tables(here.root)}")
+            print(f"scratch left: {scratch(FolderStorage(there)) or 'none'}")
+            print(f"puts of a cell's files: {puts_of_cells(logs / 's3', place[5:])}")
+            print(f"same tables: {tables(there) == tables(here.root)}")
         _print(chaos, arguments.seed)
 
 
@@ -164,21 +174,6 @@ def _rounds(chaos: Chaos) -> Iterator[str]:
         yield chaos.round(number)
 
 
-def _tables(root: Path) -> dict[str, object]:
-    """Return what a storage's study and sweep say, as JSON, but for places and seconds."""
-    names = [f.name for kind in (layout.STUDIES, layout.SWEEPS) for f in (root / kind).iterdir()]
-    found = {}
-    for name in names:
-        command = [PYTHON, "-m", "platform.compare", name, "--storage", str(root), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[name] = json.loads(done.stdout, object_hook=_calm)["result"]
-    return found
-
-
-def _calm(facts: dict[str, object]) -> dict[str, object]:
-    return {k: v for k, v in facts.items() if k not in ("seconds", "wrote")}
-
-
 def _print(chaos: Chaos, seed: int) -> None:
     print(f"\nseed {seed}, {sum(chaos.happened.values())} events:")
     for kind in KINDS:
@@ -186,6 +181,7 @@ def _print(chaos: Chaos, seed: int) -> None:
     print("how commands ended:")
     for end, count in chaos.ends.items():
         print(f"  {end:<32}{count:>4}")
+    print(f"the same command given again: {chaos.again}")
     print(f"records written again by a later call: {chaos.rewritten}")
     cluster = chaos.cluster
     workers = [t for h in (cluster.head, *cluster.workers) for t in h.processes().values()]

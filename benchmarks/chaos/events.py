@@ -12,6 +12,7 @@ from benchmarks.hosts import Host
 
 CUT_S = 20.0  # for which a cable is pulled
 AWAY_S = 10.0  # for which a server does not answer
+NOBODY = "nobody"  # was there to be lost
 
 RAYS_OWN = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
@@ -48,7 +49,7 @@ def kill_a_worker(cluster: Cluster, draw: random.Random) -> str:
     draw.shuffle(hosts)
     busy = [h for h in hosts if any(_is_worker(title) for title in h.processes().values())]
     if not busy:
-        return "none was there"
+        return NOBODY
     host = busy[0]
     numbers = [n for n, title in host.processes().items() if _is_worker(title)]
     host.kill(draw.choice(numbers))
@@ -117,6 +118,6 @@ def _runs(host: Host, part: str) -> bool:
 def _kill(host: Host, part: str, draw: random.Random) -> str:
     numbers = [n for n, title in host.processes().items() if part in title]
     if not numbers:
-        return "none was there"
+        return NOBODY
     host.kill(draw.choice(numbers))
     return host.name
