@@ -133,7 +133,9 @@ def mapped(source: InputSource, storage: Storage) -> None:
 
 def choose(source: InputSource, storage: Storage, rule: Any) -> int:
     _, scores = open_memory_map(
-        storage.cache_path(memory_map_key(source.teacher.digest, source.pool, source.task))
+        storage.cache_path(memory_map_key(source.teacher.digest, source.pool, source.task)),
+        source.pool,
+        source.task,
     )
     return len(select(rule, scores, draw_probe(scores).rows_P, 0))
 

@@ -25,10 +25,10 @@ def copies_of(found: Duplicates, inputs: Inputs) -> Copies:
 
 
 def _pictures(group: tuple[int, ...], inputs: Inputs) -> tuple[Picture, ...]:
-    images, confidence_N = inputs.images_NHWC, inputs.scores.confidence_N
+    shown, confidence_N = np.array(group[:SHOWN_OF_GROUP]), inputs.scores.confidence_N
     return tuple(
-        Picture(png=png(images[row]), confidence=float(confidence_N[row]))
-        for row in group[:SHOWN_OF_GROUP]
+        Picture(png=png(image_HWC), confidence=float(confidence_N[row]))
+        for row, image_HWC in zip(shown, inputs.images_NHWC[shown], strict=True)
     )
 
 

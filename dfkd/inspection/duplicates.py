@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dfkd.data.pools.pool_images import PoolImages, in_batches
+
 MOST = 1_000_000  # rows that are looked at, evenly spaced in a larger pool
 STEP = 8  # bits from one sorting to the next
 # Bits. At 3 two thirds as many of the planted copies were found; 8 cost twice the time and found
@@ -64,7 +66,7 @@ class Duplicates:
         return self.exact_N | self.near_N
 
 
-def find_duplicates(images_NHWC: NDArray[np.uint8]) -> Duplicates:
+def find_duplicates(images_NHWC: PoolImages) -> Duplicates:
     """Find copies, near-duplicates and blank rows among MOST rows, evenly spaced in a larger pool.
 
     images_NHWC: may be a memory map; it is read once, in order.
@@ -105,15 +107,14 @@ def _largest(group_N: NDArray[np.int64], rows: Rows, most: int = 10) -> tuple[tu
 
 
 def _fingerprints(
-    images_NHWC: NDArray[np.uint8], rows: Rows
+    images_NHWC: PoolImages, rows: Rows
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint8]]:
     """Return of each row a digest of its pixels, its dHash and its grey thumbnail."""
     side = [min(16, size) for size in images_NHWC.shape[1:3]]
     digest_N, hash_N = np.empty(len(rows), dtype=np.uint64), np.empty(len(rows), dtype=np.uint64)
     thumbnails_NT = np.empty((len(rows), side[0] * side[1]), dtype=np.uint8)
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        images = np.ascontiguousarray(images_NHWC[rows[part]])
+    for index, images in enumerate(in_batches(images_NHWC, rows, CHUNK)):
+        part = slice(index * CHUNK, index * CHUNK + len(images))
         digests = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images]
         digest_N[part] = np.frombuffer(b"".join(digests), dtype="<u8")
         grey = images.mean(axis=3, dtype=np.float64)

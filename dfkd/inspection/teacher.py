@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dfkd.data.pools.pool_images import PoolImages
 from dfkd.data.tasks import Split, Task
 from dfkd.inspection.candidates import histogram
 from dfkd.inspection.fitness import BINS, CONFIDENT, Profile
@@ -64,7 +65,7 @@ def _recall(right_N: NDArray[np.bool_], split: Split, classes: int) -> tuple[flo
     )
 
 
-def mean_levels(images_NHWC: NDArray[np.uint8]) -> tuple[float, ...]:
+def mean_levels(images_NHWC: PoolImages) -> tuple[float, ...]:
     """Return the mean grey level of each channel in 0..1, over BRIGHTNESS_OF rows at the most."""
     count = min(len(images_NHWC), BRIGHTNESS_OF)
     spaced = np.unique(np.linspace(0, len(images_NHWC) - 1, count).round().astype(np.int64))

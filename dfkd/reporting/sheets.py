@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dfkd.data.pools.pool_images import PoolImages
 from dfkd.reporting.page import listed, paragraph
 from dfkd.scores import Scores
 
@@ -112,7 +113,7 @@ def _picture(what: str, picture: Picture) -> str:
 
 
 def sheet_of(
-    variant: str, rows_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8], scores: Scores
+    variant: str, rows_N: NDArray[np.int64], images_NHWC: PoolImages, scores: Scores
 ) -> Sheet:
     """Draw the sheet of a variant that selected these rows.
 
@@ -123,15 +124,17 @@ def sheet_of(
     counts_K = np.bincount(label_N, minlength=scores.classes)
     count = min(scores.classes, MOST_CLASSES)
     shown = np.unique(np.linspace(0, scores.classes - 1, count).round().astype(int))
-    pictures = {}
+    places_K = {}
     for label in shown.tolist():
         own = np.flatnonzero(label_N == label)
         own = own[np.argsort(-confidence_N[own], kind="stable")]
-        places = own[sorted({0, len(own) // 2, len(own) - 1})] if len(own) else own
-        pictures[label] = [
-            Picture(png=png(images_NHWC[rows_N[i]]), confidence=float(confidence_N[i]))
-            for i in places
-        ]
+        places_K[label] = own[sorted({0, len(own) // 2, len(own) - 1})] if len(own) else own
+    places = np.concatenate([*places_K.values()])
+    images = iter(images_NHWC[rows_N[places]])  # together: each shard is read once
+    pictures = {
+        label: [Picture(png=png(next(images)), confidence=float(confidence_N[i])) for i in own]
+        for label, own in places_K.items()
+    }
     return Sheet(
         variants=(variant,),
         rows=len(rows_N),

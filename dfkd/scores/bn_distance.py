@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dfkd.data.images.transforms import to_tensor
+from dfkd.data.pools.pool_images import PoolImages, in_batches
 from dfkd.data.tasks import Task
 from dfkd.models.networks import Network
 from dfkd.models.networks.batch_norm import KINDS, layers_with_statistics
@@ -22,7 +23,7 @@ BN_DISTANCES = "bn_distance-1.npy"  # the file; its number is raised when the me
 
 
 def bn_distances(
-    teacher: TrainedNetwork, images_NHWC: NDArray[np.uint8], task: Task, device: str
+    teacher: TrainedNetwork, images_NHWC: PoolImages, task: Task, device: str
 ) -> NDArray[np.float32]:
     """Return each row's distance [N] to the running statistics, by a pass of the teacher over all.
 
@@ -40,9 +41,9 @@ def bn_distances(
     ]
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(images_NHWC), BATCH):
+        for images_BHWC in in_batches(images_NHWC, np.arange(len(images_NHWC)), BATCH):
             found.clear()
-            module(to_tensor(images_NHWC[start : start + BATCH], task, device))
+            module(to_tensor(images_BHWC, task, device))
             parts.append(torch.stack(found).mean(dim=0).float().cpu().numpy())
     for hook in hooks:
         hook.remove()

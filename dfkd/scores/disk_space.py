@@ -15,7 +15,7 @@ from dfkd.data.tasks import Task
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
 from dfkd.scores import missing_shards
-from dfkd.scores.memory_map import memory_map_key
+from dfkd.scores.memory_map import maps_images, memory_map_key
 from dfkd.scores.top_k import TopK
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
@@ -44,9 +44,14 @@ class Need:
         return self.rows * self._row(self.cache)
 
     @property
+    def maps_images(self) -> bool:
+        """Whether the memory map has the images too."""
+        return maps_images(self.map_rows, self.pixels)
+
+    @property
     def memory_map(self) -> int:
         """The bytes of the memory map."""
-        return self.map_rows * (self._row(self.cache) + self.pixels)
+        return self.map_rows * (self._row(self.cache) + self.pixels * self.maps_images)
 
     def logits(self, cache: TopK | None) -> int:
         """Return the bytes of a row's logits where so many are kept."""
@@ -62,10 +67,12 @@ class Need:
         text = f"scores: {self.rows:,} rows x {self.classes:,} classes{kept}: {logits}"
         if self.cache is None and self.classes >= MANY_CLASSES:
             text += f"; with {_setting(SUGGESTED)}: {size(self.rows * self.logits(SUGGESTED))}"
-        return (
-            f"{text}; with features and all else {size(self.scores)}, and a memory map of "
-            f"{size(self.memory_map)}"
-        )
+        text += f"; with features and all else {size(self.scores)}, and a memory map of "
+        text += size(self.memory_map)
+        if self.maps_images:
+            return text
+        images = size(self.map_rows * self.pixels)
+        return f"{text}; the images ({images}) stay in the pool, where each cell reads its own rows"
 
     def check(self, storage: Storage) -> None:
         """Raise ValueError in one line if the disk of the storage has less than that free."""

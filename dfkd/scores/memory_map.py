@@ -1,5 +1,7 @@
 """Memory maps of a pool's images and the teacher's answers: a node's workers share one copy.
 
+Images of a pool that is large stay in its shards, from which each cell gathers its own rows.
+
 One is made from the pool's shards and their score files, one shard at a time in memory, and can be
 made again from them: a cache, which may be deleted while nothing runs. N rows, H height, W width, C
 channels.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles
+from dfkd.data.pools.pool_images import PoolImages, ShardImages
 from dfkd.data.tasks import Task
 from dfkd.identity import digest
 from dfkd.scores import Scores, read_scores, score_path
@@ -27,6 +31,15 @@ from dfkd.storage.layout import Key
 from dfkd.storage.node_cache import digest_of
 
 VERSION = 1  # raised when the files in a memory map change
+MOST_MAPPED = 2 * 10**9  # bytes of images that are copied beside the scores
+
+
+def maps_images(rows: int, pixels: int) -> bool:
+    """Return whether a memory map has the images too. pixels: bytes of one.
+
+    It is where they are read, not what they are, so no key depends on it.
+    """
+    return rows * pixels <= MOST_MAPPED
 
 
 def memory_map_key(
@@ -100,9 +113,11 @@ def _is_intact(folder: Path) -> bool:
 def _arrays(
     scores: Sequence[Path], pool: PoolFiles, task: Task
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """Yield the images and all columns of the scores, shard by shard."""
+    """Yield all columns of the scores, and the images where they are mapped, shard by shard."""
+    mapped = maps_images(pool.rows, prod(task.image_shape))
     for path, shard in zip(scores, pool.shards, strict=True):
-        yield {"images_NHWC": shard.read(task.image_shape)[1], **read_scores([path]).columns()}
+        images = {"images_NHWC": shard.read(task.image_shape)[1]} if mapped else {}
+        yield {**images, **read_scores([path]).columns()}
 
 
 def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: int) -> None:
@@ -124,7 +139,7 @@ def _write(folder: Path, parts: Iterator[dict[str, NDArray[np.generic]]], rows: 
                 np.ascontiguousarray(values).tofile(file)
 
 
-def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
+def open_memory_map(folder: Path, pool: PoolFiles, task: Task) -> tuple[PoolImages, Scores]:
     """Return images [N, H, W, C] and scores, read-only; what is not looked at is not read."""
     files = folder.glob("*.npy")
     maps = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in files}
@@ -133,7 +148,9 @@ def open_memory_map(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
         if "logits_NK" not in maps
         else {}
     )
-    return maps.pop("images_NHWC"), Scores.of(maps, note.get("classes", 0))
+    images = maps.pop("images_NHWC", None)
+    scores = Scores.of(maps, note.get("classes", 0))
+    return ShardImages(pool, task.image_shape) if images is None else images, scores
 
 
 def stored_note(folder: Storage) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from dfkd.experiment.rebuild import experiment
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
-from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
@@ -74,10 +73,9 @@ def _sheet(
     """
     e = experiment(data.params[variant]).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
-    folder = recorded_memory_map(e, block, teacher, pool_digest, storage)
-    images_NHWC, scores = open_memory_map(folder)
-    rows_N = _rows(e, block, scores, layout.pack(folder.name) / layout.SELECTIONS, storage)
-    return (folder.name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
+    name, images_NHWC, scores = recorded_memory_map(e, block, teacher, pool_digest, storage)
+    rows_N = _rows(e, block, scores, layout.pack(name) / layout.SELECTIONS, storage)
+    return (name, rows_N.tobytes()), sheet_of(variant, rows_N, images_NHWC, scores)
 
 
 def _digests(data: StudyData, cell: str, storage: Storage) -> tuple[str, str]:

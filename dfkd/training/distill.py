@@ -52,8 +52,9 @@ class Run:
         self.cell, self.inputs, self.device, self.precision = cell, inputs, device, precision
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
+        self.inputs = inputs.gathered(self.rows_N)
         if self.experiment.reads_labels:
-            self.inputs = with_labels(inputs, self.experiment.task)
+            self.inputs = with_labels(self.inputs, self.experiment.task)
         self.needs = self.experiment.needs()
         self.pool_rows = pool_rows(self.inputs, self.rows_N, device)
         self.look = Views(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfkd.data.pools import PoolFiles, TrainingImages
+from dfkd.data.pools.pool_images import PoolImages, gathered
 from dfkd.data.tasks import Split, Task
 from dfkd.experiment import Cell
 from dfkd.identity import digest, location_of, spec
@@ -41,12 +42,20 @@ class Inputs:
     where choices from these scores are kept.
     """
 
-    images_NHWC: NDArray[np.uint8]
+    images_NHWC: PoolImages
     scores: Scores
     probe: Probe
     validation: Split | None
     teacher: TrainedNetwork | None = None
     selections: Storage | None = None
+
+    def gathered(self, rows_N: NDArray[np.int64]) -> Inputs:
+        """Return inputs that read the images of these rows and the probe's at once.
+
+        Only these are read where the pool's images stay in its shards.
+        """
+        rows_M = np.union1d(rows_N, self.probe.rows_P)
+        return replace(self, images_NHWC=gathered(self.images_NHWC, rows_M))
 
     def scores_for(self, selection: Selection, task: Task, device: str = "cpu") -> Scores:
         """Return the scores with what the rule reads beside the teacher's answers.
@@ -207,7 +216,7 @@ class MappedInputs:
         folder = memory_map_here(
             self.key, self.storage, source.teacher.digest, source.pool, source.task, source.cache
         )
-        images_NHWC, scores = open_memory_map(folder)
+        images_NHWC, scores = open_memory_map(folder, source.pool, source.task)
         return Inputs(
             images_NHWC=images_NHWC,
             scores=scores,

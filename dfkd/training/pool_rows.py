@@ -37,7 +37,9 @@ class HostRows:
 
     def __init__(self, inputs: Inputs, device: str) -> None:
         self.device = device
-        self.images_NHWC = np.asarray(inputs.images_NHWC)  # a memory map is slower to index
+        images = inputs.images_NHWC
+        # a memory map is slower to index
+        self.images_NHWC = np.asarray(images) if isinstance(images, np.memmap) else images
         self.logits_NK = inputs.scores.logits_NK
         self.features_ND = np.asarray(inputs.scores.features_ND)
 

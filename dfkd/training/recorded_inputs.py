@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.data.pools import PoolFiles
+from dfkd.data.pools.pool_images import PoolImages
 from dfkd.experiment import Experiment
 from dfkd.models.teachers import TrainedNetwork
-from dfkd.scores import missing_shards
+from dfkd.scores import Scores, missing_shards
 from dfkd.scores.memory_map import memory_map_here, memory_map_key, open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
@@ -35,17 +35,14 @@ def probe_images(
 
     ValueError where they are not there.
     """
-    images_NHWC, scores = open_memory_map(
-        recorded_memory_map(e, block, tags["teacher"], tags["pool"], storage)
-    )
-    images_PHWC: NDArray[np.uint8] = images_NHWC[draw_probe(scores).rows_P]
-    return images_PHWC
+    _, images_NHWC, scores = recorded_memory_map(e, block, tags["teacher"], tags["pool"], storage)
+    return images_NHWC[draw_probe(scores).rows_P]
 
 
 def recorded_memory_map(
     e: Experiment, block: Block, teacher: str, pool_digest: str, storage: Storage
-) -> Path:
-    """Return the folder of the arrays that a cell was computed from. Absent where it is gone."""
+) -> tuple[str, PoolImages, Scores]:
+    """Return the name of the memory map of a cell, its images and scores. Absent where gone."""
     pool = _pool(e, block, teacher, pool_digest, storage)
     key = memory_map_key(teacher, pool, e.task, e.cache)
     if not storage.exists(key):
@@ -53,7 +50,8 @@ def recorded_memory_map(
     is_here = storage.cache_path(key).exists()
     if not is_here and missing_shards(storage, teacher, pool, e.task, e.cache):
         raise Absent(GONE)
-    return memory_map_here(key, storage, teacher, pool, e.task, e.cache)
+    folder = memory_map_here(key, storage, teacher, pool, e.task, e.cache)
+    return folder.name, *open_memory_map(folder, pool, e.task)
 
 
 def _pool(e: Experiment, block: Block, teacher: str, digest: str, storage: Storage) -> PoolFiles:

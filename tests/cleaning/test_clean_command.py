@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from test_clean import state, working
 
@@ -11,7 +12,6 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.runs.one_cell import compute_one
-from dfkd.scores.memory_map import open_memory_map
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 from dfkd.storage.files import size
@@ -56,7 +56,7 @@ def test_the_command_shows_then_removes(
     assert done.returncode == 0 and "removed: " in done.stdout
     nothing = run_command("clean", *options, folder=tmp_path)
     assert nothing.stdout.startswith("nothing to remove: ") and len(state(storage)) < len(before)
-    images_NHWC, _ = open_memory_map(next((storage / "packs").iterdir()))
+    images_NHWC = np.load(next(storage.glob("packs/*/images_NHWC.npy")))
     assert len(images_NHWC) == 600
 
 

@@ -41,7 +41,7 @@ def write(source: InputSource, storage: Path) -> Path:
 
 def test_a_pack_holds_what_the_shards_and_the_score_files_hold(three_shards):
     source, storage = three_shards
-    images_NHWC, scores = open_memory_map(write(source, storage))
+    images_NHWC, scores = open_memory_map(write(source, storage), source.pool, source.task)
     paths = [
         score_path(FolderStorage(storage), source.teacher.digest, shard, source.task)
         for shard in source.pool.shards

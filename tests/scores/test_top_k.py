@@ -22,7 +22,6 @@ from dfkd.method.selection import SELECTIONS, Dynamic
 from dfkd.method.selection.selecting import select
 from dfkd.scores import Scores, missing_shards, read_scores, score_path, scores_of
 from dfkd.scores.disk_space import Need
-from dfkd.scores.memory_map import open_memory_map
 from dfkd.scores.top_k import TopK, TopLogits
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
@@ -166,7 +165,7 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
     assert "logits" not in pq.read_schema(paths[0]).names
     expected_NK = TopK(k=3).kept(inputs.scores.logits_NK)[:]
     for scores in (read_scores(paths), load(source, FolderStorage(storage)).scores):
-        assert isinstance(scores, Scores) and scores.classes == 10 and len(scores) == 600
+        assert isinstance(scores, Scores) and scores.classes == 10
         for name in (
             "row_id_N",
             "pseudo_label_N",
@@ -181,7 +180,7 @@ def test_files_and_pack_hold_what_was_kept_and_the_rest_is_untouched(
             scores.take(np.array([5, 2])).logits_NK[:], expected_NK[[5, 2]]
         )
     folder = next((storage / "packs").iterdir())
-    assert not (folder / "logits_NK.npy").exists() and len(open_memory_map(folder)[1]) == 600
+    assert not (folder / "logits_NK.npy").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Legend: N rows, H height, W width, C channels.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from dfkd.storage import StoredFile, file_at
 from dfkd.storage.storage import DAMAGED, Damaged
 
 ROW_ID_STRIDE = 2**32
+READ_TOGETHER = 16 * 2**20  # bytes of pixels
 ROW_GROUP = 10_000  # rows; a reader that wants a part of a large shard need not load the whole
 
 
@@ -58,6 +59,25 @@ class Shard:
             raise Damaged(f"the shard {self.file} {DAMAGED}")
         return row_id_N, images_NHWC
 
+    def parts(self, image_shape: ImageShape) -> Iterator[NDArray[np.uint8]]:
+        """Yield the raw pixels of all rows in order, about READ_TOGETHER bytes at a time.
+
+        Damaged, after the last of them, where they are not those that were written.
+        """
+        path, rows = self.path, max(1, READ_TOGETHER // int(np.prod(image_shape)))
+        try:
+            _check_raw(path, image_shape)
+            digest = _begun_digest(read_row_ids(path), (self.rows, *image_shape))
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                for batch in file.iter_batches(rows, columns=["image"]):
+                    part = _raw_pixels(path, pa.chunked_array([batch.column(0)]), image_shape)
+                    digest.update(part.data)
+                    yield part
+        except OSError as error:
+            raise Damaged(f"the shard {self.file} {DAMAGED}") from error
+        if _written_digest(path) == self.digest != digest.hexdigest():
+            raise Damaged(f"the shard {self.file} {DAMAGED}")
+
 
 @dataclass(frozen=True)
 class PoolFiles:
@@ -80,10 +100,16 @@ class PoolFiles:
 
 def content_digest(row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of row ids, pixels and their shape."""
-    digest = hashlib.sha256(repr(images_NHWC.shape).encode())
-    digest.update(row_id_N.astype("<i8").tobytes())
+    digest = _begun_digest(row_id_N, images_NHWC.shape)
     digest.update(images_NHWC.tobytes())
     return digest.hexdigest()
+
+
+def _begun_digest(row_id_N: NDArray[np.int64], shape: tuple[int, ...]) -> "hashlib._Hash":
+    """Return the digest that only waits for the pixels."""
+    digest = hashlib.sha256(repr(shape).encode())
+    digest.update(row_id_N.astype("<i8").tobytes())
+    return digest
 
 
 def write_shard(
@@ -157,15 +183,19 @@ def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], 
 
     Raises ValueError where the images are encoded or of another shape.
     """
+    _check_raw(path, image_shape)
+    return read_row_ids(path), _raw_pixels(
+        path, pq.read_table(path, columns=["image"])["image"], image_shape
+    )
+
+
+def _check_raw(path: Path, image_shape: ImageShape) -> None:
     check_columns(path, image_shape)
     if is_encoded(path):
         raise ValueError(
             f"a shard of a pool must have raw pixels, but got encoded images in {path}; use "
             "ParquetPool"
         )
-    return read_row_ids(path), _raw_pixels(
-        path, pq.read_table(path, columns=["image"])["image"], image_shape
-    )
 
 
 def is_encoded(path: Path) -> bool:
