@@ -12,6 +12,7 @@ def main(output: cli.Output) -> None:
     cli.add_recipe(parser)
     cli.add_compute(parser)
     cli.add_accept(parser)
+    parser.add_argument("--steps", type=int, help="the same as --set schedule.steps=...")
     parser.add_argument("--test", action="store_true", help="read the test set at the end")
     arguments = parser.parse_args()
 
@@ -19,6 +20,7 @@ def main(output: cli.Output) -> None:
     from dfkd.runs.terminal import print_difference, print_outcome
     from dfkd.training.inputs import check
 
+    arguments.set = [f"{name}={value}" for name, value in cli.values_in(arguments).items()]
     cell = cli.cell_of(arguments)
     compute, console = cli.compute_and_console(arguments, output)
     if arguments.run or arguments.set:

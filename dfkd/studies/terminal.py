@@ -75,8 +75,8 @@ def _detectable(f: Forecast) -> str:
     )
     if f.sd is None:
         return (
-            f"{what} {f.detectable:.1f} standard deviations of the paired differences; state one: "
-            "--sd POINTS"
+            f"{what} {f.detectable:.1f} standard deviations of the paired differences; in points, "
+            "where you can guess that deviation: --sd POINTS"
         )
     sd = f"an sd of the paired differences of {100 * f.sd:.1f} points, {f.sd_from}"
     return f"{what} {100 * f.detectable:.1f} points or more, by {sd}"

@@ -25,6 +25,7 @@ CASES = {
         {},
         "ask for fewer with --workers",
     ),
+    "steps": (("distill", "digits", "--steps", "0"), {}, "got steps=0"),
     "no such GPU": (("distill", "digits", "--gpus", "64"), {}, "leave out --gpus"),
     "storage": (
         ("sweep", "tiny_space", "--storage", "a_file/runs"),

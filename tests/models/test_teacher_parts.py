@@ -112,8 +112,12 @@ def deeper() -> Weights:
 
 
 REFUSED: dict[str, tuple[Any, str, str]] = {
-    "a deeper network": (deeper(), "", r"1 names differ, such as '3.conv3.weight'"),
-    "a layer more": (RAW | {"9.weight": torch.ones(3)}, "", "1 names differ, such as '9.weight'"),
+    "a deeper network": (deeper(), "", "1 names differ, such as '3.conv3.weight'"),
+    "a layer more": (
+        RAW | {"9.weight": torch.ones(3)},
+        "",
+        "name the network that it is of, such as teacher.",
+    ),
     "a network that normalises": (RAW | {"mean": torch.ones(1)}, "", "1 names differ, such as"),
     "two of a rank": (
         below("student.", RAW) | below("teacher.", MEAN),

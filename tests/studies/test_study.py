@@ -265,5 +265,5 @@ def test_a_study_is_asked_of_another_recipe(project: Path) -> None:
     command = ("ablate", "ablations.components", "--recipe", "own_loss", "--dry-run")
     asked = run(*command, "--storage", "none", folder=project)
     assert asked.returncode == 0 and "25 cells, 0 done already" in asked.stdout, asked.stderr
-    assert "standard deviations of the paired differences; state one: --sd" in asked.stdout
+    assert "standard deviations of the paired differences; in points, where you" in asked.stdout
     assert not (project / "none").exists()

@@ -86,7 +86,8 @@ def _check_fits(
         where = "is not in the file" if odd[0] in shapes else "is in the file only"
         raise ValueError(
             f"the teacher file {path} does not hold a {network}: {len(odd)} names differ, such as "
-            f"{odd[0]!r}, which {where}"
+            f"{odd[0]!r}, which {where}; name the network that it is of, such as "
+            "teacher.network=torchvision teacher.network.name=resnet18"
         )
     got = {name: tuple(value.shape) for name, value in weights.items()}
     odd = [name for name, shape in shapes.items() if got[name] != shape]
