@@ -127,7 +127,7 @@ for entry in storage.walk(layout.ROOT):
 """
 
 
-def _patiently(host: Host, words: Sequence[str], seconds: float = 120) -> None:
+def _patiently(host: Host, words: Sequence[str], seconds: float = 600) -> None:
     """Run a command until it succeeds."""
     until = time.monotonic() + seconds
     while (done := host.run(*words)).returncode:
