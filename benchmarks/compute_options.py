@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def tried(case: Case, folder: Path, storage: str) -> tuple[str, float, str]:
         try:
             _, errors = process.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, SIGKILL)  # its Ray with it
             return "HUNG", LIMIT_S, ""
     seconds, lines = time.monotonic() - began, errors.splitlines()
     if process.returncode == 0:
