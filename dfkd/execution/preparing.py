@@ -147,13 +147,16 @@ def _pack(source: InputSource, storage: Storage) -> MappedInputs:
 
 
 def environment_of_workers(compute: Compute, console: Console) -> Environment:
-    """Return on what workers compute. One of them is asked: the driver may have no GPU.
+    """Return on what workers compute. A worker is asked: the driver may have no GPU.
 
     Raises ValueError where PyTorch makes no use of the GPU that Ray has given it.
     """
     task = _environment.options(num_cpus=compute.cpus, num_gpus=compute.gpus)
     watchdog = Watchdog(console.line, lambda: for_one("a first worker", compute))
-    return watchdog.get(task.remote(compute))
+    # Two start at once, where they are to stay: the teacher and the pool will need them
+    asked = [task.remote(compute) for _ in range(1 if compute.gpus else 2)]
+    environment: Environment = ray.get(watchdog.first(asked))
+    return environment
 
 
 @ray.remote

@@ -17,6 +17,14 @@ from dfkd.execution.starting import check_address, check_folders
 from dfkd.storage.lease import using
 from dfkd.storage.variables import variable
 
+# Private to Ray, which has no public way to say so; a test fails when one is gone
+SYSTEM = {
+    # a worker that has imported torch waits for the next phase, and no cold one replaces it
+    "idle_worker_killing_time_threshold_ms": 600_000,
+    # none is started beforehand: it would lack `worker_environment`, and never be used
+    "prestart_worker_first_driver": False,
+}
+
 
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
@@ -66,9 +74,7 @@ def _init(address: str, local: bool, compute: Compute) -> None:
         include_dashboard=compute.workers > 1 if local else None,  # Tune + Train need its State API
         log_to_driver=False,
         logging_level=logging.ERROR,
-        # A worker that has imported torch waits for the next phase instead of being replaced by a
-        # cold one. Private to Ray, which has no public way to say so; a test fails when it is gone
-        _system_config={"idle_worker_killing_time_threshold_ms": 600_000} if local else None,
+        _system_config=SYSTEM if local else None,
         runtime_env={"env_vars": worker_environment(compute)},
     )
 

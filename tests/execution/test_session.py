@@ -9,17 +9,16 @@ import ray
 from dfkd.execution import score_workers, session
 
 
-def test_ray_still_has_the_private_setting_that_keeps_warm_workers() -> None:
+def test_ray_still_has_the_private_settings_for_workers_that_are_warm_and_ours() -> None:
     """`_system_config` is Ray's, "for testing only": without it every phase begins with cold ones.
 
     A setting that Ray's raylet does not know would have no effect, and nobody would say so.
     """
-    name = "idle_worker_killing_time_threshold_ms"
-    assert f'_system_config={{"{name}"' in inspect.getsource(session)
+    assert "_system_config=SYSTEM" in inspect.getsource(session)
     assert 'kwargs.pop("_system_config"' in inspect.getsource(ray.init)
     raylet = Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet"
     with raylet.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
-        assert binary.find(name.encode()) > 0
+        assert all(binary.find(name.encode()) > 0 for name in session.SYSTEM)
 
 
 def test_ray_still_has_the_private_member_that_counts_attempts_at_a_task() -> None:

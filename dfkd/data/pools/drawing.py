@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from dfkd.data.scikit_learn import file_of
+
 CANVAS = 48  # pixels a side; everything is drawn and distorted at this size
 EM = 39  # font size in those pixels
 
+PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SYMBOLS = (
@@ -191,8 +194,6 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 
 @cache
 def _photographs() -> tuple[Image.Image, ...]:
-    from sklearn.datasets import load_sample_images
-
     return tuple(
-        Image.fromarray(photograph).convert("L") for photograph in load_sample_images().images
+        Image.open(file_of("datasets", "images", name)).convert("L") for name in PHOTOGRAPHS
     )

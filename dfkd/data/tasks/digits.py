@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dfkd.data.scikit_learn import file_of
 from dfkd.data.tasks.task import BaseTask, Split
 
 _TRAIN, _VALIDATION, _TEST = 897, 300, 600
@@ -58,12 +59,10 @@ def _copy_of(start: int, stop: int) -> Split:
 
 @cache
 def _digits_in_split_order() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    labels_N = np.asarray(bunch.target, dtype=np.int64)
+    table = np.loadtxt(file_of("datasets", "data", "digits.csv.gz"), np.int64, delimiter=",")
+    labels_N = table[:, -1]
     order_N = _split_order(labels_N, _SPLIT_SEED)
-    images_NHW = _doubled(np.asarray(bunch.images, dtype=np.int64))
+    images_NHW = _doubled(table[:, :-1].reshape(-1, 8, 8))
     return images_NHW[order_N, :, :, None], labels_N[order_N]
 
 
