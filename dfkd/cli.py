@@ -81,6 +81,12 @@ def add_compute(result: argparse.ArgumentParser) -> None:
         "(default: float32)",
     )
     where.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the networks' passes (torch.compile): for long cells and large networks; "
+        "it takes each worker seconds, the first one half a minute (default: no)",
+    )
+    where.add_argument(
         "--concurrency", type=int, default=None, help="cells at a time (default: all that fit)"
     )
     where.add_argument(
@@ -259,6 +265,7 @@ def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         precision=arguments.precision,
+        compiled=arguments.compile,
         concurrency=arguments.concurrency,
         accept_changed_code=arguments.accept_changed_code,
     )

@@ -16,8 +16,9 @@ class Compute:
     storage: seen by every node. tracking_uri: an MLflow server, None for a database in the storage.
     workers: Train workers for each cell; with 1 a warm process computes it. cpus, gpus: of one
     worker. precision: of the networks in training steps, see dfkd/training/precision.py; "auto" is
-    what the workers' hardware is fast in. concurrency: cells at a time, None for as many as the
-    cluster holds.
+    what the workers' hardware is fast in. compiled: whether torch.compile makes their kernels,
+    see dfkd/training/compiled.py. concurrency: cells at a time, None for as many as the cluster
+    holds.
     accept_changed_code: use cells of a user's class whose code has changed since.
     """
 
@@ -27,6 +28,7 @@ class Compute:
     cpus: int = 1
     gpus: float = 0.0
     precision: str = "float32"
+    compiled: bool = False
     concurrency: int | None = None
     accept_changed_code: bool = False
 

@@ -17,6 +17,7 @@ from dfkd.storage import Storage
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Computation
+from dfkd.training.compiled import check_compiler
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -48,13 +49,15 @@ def local_executor(
             f"this process is one worker, but got workers={where.workers!r}: use Ray's executor"
         )
     check_gpu(where)
+    if where.compiled:
+        check_compiler(where.device)
     use_deterministic(where.cpus)
     with using(where.storage):
         distinct = {inputs_key(cell): cell for cell in cells}
         sources = {key: _prepare(cell, where, console) for key, cell in distinct.items()}
         run_context = RunContext(
             environment=this_environment(
-                where.device, threads=where.cpus, precision=where.precision
+                where.device, threads=where.cpus, precision=where.precision, compiled=where.compiled
             ),
             digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
             tags=commits(),

@@ -22,6 +22,7 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.synthesis import Synthesised
 from dfkd.synthesis.pool import builder_of
+from dfkd.training.compiled import check_compiler
 from dfkd.training.environment import Environment, this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -162,4 +163,8 @@ def environment_of_workers(compute: Compute, console: Console) -> Environment:
 @ray.remote
 def _environment(compute: Compute) -> Environment:
     check_gpu(compute)
-    return this_environment(compute.device, compute.workers, compute.cpus, compute.precision)
+    if compute.compiled:
+        check_compiler(compute.device)
+    return this_environment(
+        compute.device, compute.workers, compute.cpus, compute.precision, compute.compiled
+    )

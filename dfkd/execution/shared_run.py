@@ -42,12 +42,19 @@ class SharedRun(Run):
     evenly, or whatever else `Run` raises ValueError for.
     """
 
-    def __init__(self, cell: Cell, inputs: Inputs, device: str, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        inputs: Inputs,
+        device: str,
+        precision: str = "float32",
+        compiled: bool = False,
+    ) -> None:
         self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
         why: ValueError | None = None
         try:
             _check_batch(cell, self.workers)
-            super().__init__(cell, inputs, device, precision)
+            super().__init__(cell, inputs, device, precision, compiled)
         except ValueError as error:
             why = error
         _begin_together(why, device)

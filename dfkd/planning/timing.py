@@ -48,7 +48,7 @@ def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
         precision = resolved(compute.precision, compute.device)
         inputs = noise(experiment, _rows(experiment))
         with _timed() as beginning:
-            run = Run(cell, inputs, compute.device, precision)
+            run = Run(cell, inputs, compute.device, precision, compute.compiled)
         run.advance(min(2, schedule.steps))  # the first ones are slower
         started, first, together = time.monotonic(), run.step, 1
         while run.step < schedule.steps and time.monotonic() - started < SECONDS:

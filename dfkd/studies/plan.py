@@ -137,7 +137,9 @@ def kept_run_context(name: str, compute: Compute, inputs: Iterable[str]) -> RunC
     key = layout.run_context(name)
     if not compute.storage.exists(key):
         return None
-    context = known_run_context(compute.storage.read_json(key), inputs, compute.precision)
+    context = known_run_context(
+        compute.storage.read_json(key), inputs, compute.precision, compute.compiled
+    )
     return context and replace(context, accept_changed_code=compute.accept_changed_code)
 
 

@@ -210,7 +210,7 @@ def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
     if saved is None:
         return None
     run_context = known_run_context(
-        saved["setting"], [inputs_key(sweep.first_cell())], compute.precision
+        saved["setting"], [inputs_key(sweep.first_cell())], compute.precision, compute.compiled
     )
     if run_context is None:
         return None

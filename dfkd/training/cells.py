@@ -102,8 +102,10 @@ class Computation:
 
     def _begun(self) -> Run:
         """Return the run from its start, or from its last checkpoint."""
-        precision = self.job.environment.precision
-        run = self.run_type(self.job.cell, self.inputs, self.device, precision)
+        where = self.job.environment
+        run = self.run_type(
+            self.job.cell, self.inputs, self.device, where.precision, where.compiled
+        )
         state = self.ledger.restore(self.job.name)
         if state is not None and self._serves(state):
             run.restore(state["run"])

@@ -24,6 +24,7 @@ from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, predict
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches, order_of
+from dfkd.training.compiled import compile_passes
 from dfkd.training.cuda_graph import RecordedStep, record_step
 from dfkd.training.inputs import Inputs, teacher_accuracy, teacher_head, with_labels
 from dfkd.training.means import RunningMeans
@@ -47,9 +48,15 @@ class Run:
     """
 
     def __init__(
-        self, cell: Cell, inputs: Inputs, device: str = "cpu", precision: str = "float32"
+        self,
+        cell: Cell,
+        inputs: Inputs,
+        device: str = "cpu",
+        precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         self.cell, self.inputs, self.device, self.precision = cell, inputs, device, precision
+        self.compiled = compiled
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
         self.inputs = inputs.gathered(self.rows_N)
@@ -64,6 +71,8 @@ class Run:
         self.per_view = self._per_view()
         self.batches = self._batches()
         self.objective = self._objective().to(device)
+        if compiled:
+            compile_passes(self.objective.student)
         self.optimizer = student_optimizer(
             self.objective.together(), self.experiment.schedule, precision
         )
@@ -108,7 +117,10 @@ class Run:
             )
         stages = stages_of(self.inputs.teacher.network) if "maps" in self.needs else ()
         task = self.experiment.task
-        return LiveTeacher(self.inputs.teacher, task, stages, self.device, self.precision)
+        teacher = LiveTeacher(self.inputs.teacher, task, stages, self.device, self.precision)
+        if self.compiled:
+            compile_passes(teacher.network)
+        return teacher
 
     def _per_view(self) -> PerView | None:
         """Keep answers where a row has only so many views; maps are too large for that."""

@@ -19,13 +19,21 @@ class Environment:
     threads: int  # per worker; they split sums, so their number changes the last bits
     torch: str
     precision: str = "float32"  # or "bfloat16", see precision.py
+    compiled: bool = False  # see compiled.py
 
     def __str__(self) -> str:
-        return digest(asdict(self), 8)
+        facts = asdict(self)
+        if not self.compiled:  # as it was before there was a choice
+            del facts["compiled"]
+        return digest(facts, 8)
 
 
 def this_environment(
-    device: str, workers: int = 1, threads: int = 1, precision: str = "float32"
+    device: str,
+    workers: int = 1,
+    threads: int = 1,
+    precision: str = "float32",
+    compiled: bool = False,
 ) -> Environment:
     """Return the environment of this process, or of workers on machines like it."""
     return Environment(
@@ -34,6 +42,7 @@ def this_environment(
         threads=threads,
         torch=torch.__version__,
         precision=resolved(precision, device),
+        compiled=compiled,
     )
 
 
