@@ -23,12 +23,24 @@ from dfkd.studies.reading import from_ledger
 from dfkd.studies.record import read
 
 PAGE, FIGURES = "RESULTS.md", "results"
-CONVERGENCE_HEADER = ("method", "n", "final %", "steps", "images", "device time", "to 95 % of full")
+CONVERGENCE_HEADER = (
+    "method",
+    "n",
+    "validation, final %",
+    "steps",
+    "images",
+    "device time",
+    "to 95 % of full",
+)
 HEAD = """# Results
 
 Made from the ledger by `python -m platform.reproduce --results`: change nothing here by hand.
 """
 FACTS = ("device", "precision", "threads", "workers", "torch", "commit")
+TIMES = (
+    "Device times are those of the processes that computed the cells, by the clock: other work on "
+    "the same machine lengthens them. Accuracies do not depend on it."
+)
 
 
 def written(wanted: Iterable[tuple[Table, str]], storage: Storage) -> dict[str, str]:
@@ -47,7 +59,8 @@ def written(wanted: Iterable[tuple[Table, str]], storage: Storage) -> dict[str, 
             figure = convergence(findings.data, label)
             if figure is not None:
                 texts[f"{FIGURES}/{name}.svg"] = svg(figure) + "\n"
-            by_table.setdefault(table.name, []).append(_study(findings, table, column, figure))
+            text = _study(findings, table, scale, column, figure)
+            by_table.setdefault(table.name, []).append(text)
     for name, table in shown.items():
         pages += [f"## {table.title}\n", *by_table.get(name, ["Not run.\n"]), _published(table)]
     pages += ["## What was not run\n", *_not_run(absent)]
@@ -69,10 +82,11 @@ def _not_run(absent: Sequence[str]) -> list[str]:
     return [f"- {name}" for name in absent] + ["", f"{how}.\n"] if absent else ["Nothing.\n"]
 
 
-def _study(findings: Findings, table: Table, column: Column, figure: Plot | None) -> str:
+def _study(
+    findings: Findings, table: Table, scale: str, column: Column, figure: Plot | None
+) -> str:
     data = findings.data
-    facts = [findings.varies, findings.conditions, *findings.notes]
-    facts += [f"{n}: {', '.join(data.provenance[n])}" for n in FACTS if n in data.provenance]
+    facts = [findings.varies, findings.conditions, *findings.notes, _computed(data.provenance)]
     lines = [
         f"### {as_text(data.question)}",
         "",
@@ -81,10 +95,18 @@ def _study(findings: Findings, table: Table, column: Column, figure: Plot | None
         as_text(tables.caption(findings)),
         "",
         *_converged(findings),
+        f"Again:  `python -m platform.reproduce {table.name} --scale {scale}`",
+        "",
         *([f"![{as_text(data.question)}]({FIGURES}/{data.name}.svg)", ""] if figure else []),
         *(f"- {as_text(fact)}" for fact in facts),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _computed(provenance: Mapping[str, Sequence[str]]) -> str:
+    """Return on what the cells were computed."""
+    known = [f"{name} {', '.join(provenance[name])}" for name in FACTS if name in provenance]
+    return f"computed on: {'; '.join(known)}"
 
 
 def _accuracies(
@@ -107,7 +129,7 @@ def _converged(findings: Findings) -> list[str]:
         f"When {followed(data)} is at 95 % of where it ends (medians over blocks, told to the next "
         f"evaluation), and the device time to 95 % of where {data.baseline} ends. A cell's own "
         "time, evaluations and the synthesis of its pool included; teachers and scores, which "
-        "cells share, are not counted."
+        f"cells share, are not counted. {TIMES}"
     )
     body = [_row(row) for row in rows]
     return [*markdown_table(CONVERGENCE_HEADER, body), "", as_text(what), ""]
@@ -127,17 +149,26 @@ def _row(row: Mapping[str, float]) -> list[str]:
 
 
 def _published(table: Table) -> str:
-    """Return all published numbers of a table, columns side by side, "" where there are none."""
+    """Return all published numbers of a table, columns side by side, "" where there are none.
+
+    A row names its source by its number in the list below.
+    """
     numbers = {c.name: published(table.name, c.name) for c in table.columns}
     keys = dict.fromkeys((one.method, one.source) for of in numbers.values() for one in of)
     if not keys:
         return ""
+    sources = list(dict.fromkeys(source for _, source in keys))
     body = [
-        [method, *(_cell(numbers[c.name], method, source) for c in table.columns), source]
+        [
+            method,
+            *(_cell(numbers[c.name], method, source) for c in table.columns),
+            str(sources.index(source) + 1),
+        ]
         for method, source in keys
     ]
     header = ["published, %", *(column.title for column in table.columns), "source"]
-    return "\n".join(markdown_table(header, body)) + "\n"
+    named = [f"{number}. {as_text(source)}" for number, source in enumerate(sources, start=1)]
+    return "\n".join([*markdown_table(header, body), "", "Sources:", "", *named]) + "\n"
 
 
 def _cell(numbers: Iterable[Published], method: str, source: str) -> str:
