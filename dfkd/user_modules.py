@@ -125,7 +125,7 @@ def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         yield
     except lines:
         raise
-    except Exception as error:  # any mistake that Python code can hold
+    except (Exception, SystemExit) as error:  # any mistake that Python code can hold
         raise ValueError(fault_in(traceback.format_exc())) from error
 
 

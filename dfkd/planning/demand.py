@@ -13,6 +13,7 @@ from dfkd.studies.forecast import known_cells
 from dfkd.sweeps import record
 from dfkd.sweeps.choosing import CANDIDATES
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.rehearsal import rehearse
 from dfkd.sweeps.sweep import Sweep
 from dfkd.training.inputs import inputs_key
 
@@ -62,6 +63,7 @@ def of_sweep(sweep: Sweep, compute: Compute, anew: bool) -> Demand:
     all of it is.
     """
     name, default, storage = sweep.name(), sweep.default(), compute.storage
+    rehearse(sweep.search_space().ask, sweep.first_cell())
     ended, rest = 0, True
     if not anew:
         ended = sum(trial.ended for trial in Journal(storage, layout.sweep(name)).read())

@@ -91,7 +91,7 @@ def run_sweep(
             data = _tell_again(sweep, known, sync, console)
         else:
             first = sweep.first_cell()
-            rehearse(space.ask, first.experiment.params())
+            rehearse(space.ask, first)
             check(first, storage, read_test=True)
             lease = storage.lease(layout.sweep(name) / layout.LEASE)
             with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -13,12 +14,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dfkd.experiment import Experiment
+from dfkd.experiment import Cell, Experiment
 from dfkd.identity import Scalar
 from dfkd.sweeps.trial import Trial
+from dfkd.training.inputs import inputs_key
 
 Ask = Callable[[Any], Experiment]  # makes an experiment of a trial
 DRAWS = 32
+SHARED = ("task", "pool", "teacher", "cache")
 
 
 class _NearDefault(optuna.samplers.RandomSampler):
@@ -64,25 +67,60 @@ def first_trial(ask: Ask, default: Experiment, params: Mapping[str, Scalar]) -> 
     return Trial(number=0, params=shown, cell="", state="running", is_default=True)
 
 
-def rehearse(ask: Ask, default: Mapping[str, Scalar]) -> None:
+def rehearse(ask: Ask, first: Cell) -> None:
     """Make a few experiments of the space, the first near the default, and drop them.
 
-    Raises what the space raises, and ValueError where a parameter is asked for in two ways, or
-    where the space prunes all trials.
+    first: the default on the block of all trials. Raises what the space raises, and ValueError
+    where no parameter is asked for or one in two ways, where the space prunes all trials, makes
+    other experiments of equal parameters, or varies what all trials share.
     """
+    default = first.experiment.params()
     sampler = optuna.samplers.RandomSampler(seed=0)
     known: dict[str, BaseDistribution] = {}
     pruned = 0
     for draw in range(DRAWS):
         trial = optuna.create_study(sampler=sampler).ask() if draw else near_default(default)
         try:
-            ask(trial)
+            _require_serves(ask(trial), first)
+            if not draw:
+                _require_repeats(ask, trial)
         except optuna.TrialPruned:
             pruned += 1
         for name, found in trial.distributions.items():
             _require_alike(name, known.setdefault(name, found), found)
     if pruned == DRAWS:
         raise ValueError(f"the space raised TrialPruned in all of {DRAWS} trials: none is left")
+    if not known:
+        raise ValueError(
+            "the space asks for no parameter beside those that are set, so there is nothing to "
+            'search: ask for one, as in trial.suggest_float("kd.temperature", 1.0, 10.0)'
+        )
+
+
+def _require_serves(made: Experiment, first: Cell) -> None:
+    """Raise ValueError where an experiment needs other inputs than the default."""
+    if inputs_key(replace(first, experiment=made)) == inputs_key(first):
+        return
+    default = first.experiment.params()
+    varied = [name for name, value in made.params().items() if default.get(name) != value]
+    shared = [name for name in varied if name.split(".")[0] in SHARED]
+    raise ValueError(
+        f"all trials of a sweep share task, pool and teacher, and the space varies "
+        f"{' and '.join(shared or SHARED)}: compare those as variants of a study"
+    )
+
+
+def _require_repeats(ask: Ask, trial: optuna.Trial) -> None:
+    """Raise ValueError where the space makes another experiment of the same parameters."""
+    made = [
+        ask(optuna.trial.FixedTrial(dict(trial.params), number=trial.number)).fingerprint()
+        for _ in range(2)
+    ]
+    if made[0] != made[1]:
+        raise ValueError(
+            "the space makes another experiment each time it gets the same parameters: it may not "
+            "draw by itself, only by the trial's suggest_ methods"
+        )
 
 
 def _require_alike(name: str, one: BaseDistribution, other: BaseDistribution) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -107,7 +108,7 @@ class SearchSpace:
 
         Raises ValueError where that is no experiment.
         """
-        make = load(self.module, "space", "search_spaces")
+        make = space_in(self.module)
         values = {} if self.around is None else self.around.values
         seen = SpaceTrial(trial, MappingProxyType({**values, **self.fixed}))
         with users_code(passing=(optuna.TrialPruned,)):
@@ -139,5 +140,21 @@ class SearchSpace:
 
 def default_in(module: str) -> Experiment:
     """Return the recipe that the space in this module was written around."""
-    default: Experiment = load(module, "default", "search_spaces")
+    default = load(module, "default", "search_spaces")
+    if not isinstance(default, Experiment):
+        raise ValueError(
+            f"{module}.default must be an Experiment, such as recipes.digits(), but got {default!r}"
+        )
     return default
+
+
+def space_in(module: str) -> Callable[[Any], Any]:
+    """Return the function with which this module makes an experiment of a trial."""
+    space: Callable[[Any], Any] = load(module, "space", "search_spaces")
+    try:
+        inspect.signature(space).bind(None)
+    except TypeError as error:
+        raise ValueError(
+            f"{module}.space must be a function of one argument, the trial ({error})"
+        ) from error
+    return space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -63,16 +64,29 @@ class SpaceTrial:
         return texts.get(asked, asked)
 
     def _asked(self, name: str, suggest: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        _require_named(name)
         self.asked.append(name)
         if name in self._fixed:
             return self._fixed[name]
         try:
+            _require_finite([*args, *kwargs.values()])
             return suggest(name, *args, **kwargs)
         except ValueError as error:
             raise ValueError(f"the parameter {name!r} of the space: {error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
+
+
+def _require_named(name: object) -> None:
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a parameter of the space must be text, but got {name!r}")
+
+
+def _require_finite(bounds: Iterable[object]) -> None:
+    endless = [bound for bound in bounds if isinstance(bound, float) and not math.isfinite(bound)]
+    if endless:
+        raise ValueError(f"bounds must be finite, but got {endless[0]}")
 
 
 def _is_scalar(value: object) -> bool:

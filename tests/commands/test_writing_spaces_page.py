@@ -36,7 +36,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     def make(params: dict[str, Any], **options: Any) -> Experiment:
         sweep = Sweep(space="my_space", **options)
         space = sweep.search_space()
-        rehearse(space.ask, sweep.default().params())
+        rehearse(space.ask, sweep.first_cell())
         return space.ask(optuna.trial.FixedTrial(params))
 
     yield make

@@ -35,7 +35,7 @@ DIGITS = {
 
 def space_of(sweep: Sweep) -> SearchSpace:
     space = sweep.search_space()
-    rehearse(space.ask, sweep.default().params())  # as the driver does
+    rehearse(space.ask, sweep.first_cell())  # as the driver does
     return space
 
 
@@ -98,11 +98,13 @@ def test_a_piece_of_another_kind_keeps_the_searched_weight() -> None:
 def test_a_choice_by_name_can_be_set(written: Callable[[str], str]) -> None:
     body = """
     options = {"rkd": RKD(weight=1.0), "none": None, "similarity": default.implicit}
-    return replace(default, implicit=choose(trial, "implicit", options))
+    kd = replace(default.kd, temperature=trial.suggest_float("kd.temperature", 1.0, 9.0))
+    return replace(default, kd=kd, implicit=choose(trial, "implicit", options))
 """
     name = written(body)
     space = space_of(Sweep(space=name, values={"implicit": "rkd"}))
-    assert space.ask(optuna.trial.FixedTrial({})).params()["implicit"] == "rkd"
+    made = space.ask(optuna.trial.FixedTrial({"kd.temperature": 4.0}))
+    assert made.params()["implicit"] == "rkd"
     with pytest.raises(ValueError, match=r"'implicit' of the space has no 'crd': did you mean rkd"):
         space_of(Sweep(space=name, values={"implicit": "crd"}))
 

@@ -285,6 +285,29 @@ REFUSED = {
         'return with_ratio(trial.suggest_float("x", .9, .1))',
         "the parameter 'x' of the space: .*low",
     ),
+    "an endless range": (
+        'return with_ratio(trial.suggest_float("x", .1, float("inf")))',
+        "the parameter 'x' of the space: bounds must be finite, but got inf",
+    ),
+    "no text as a name": (
+        "return with_ratio(trial.suggest_float(3, .1, .9))",
+        "must be text, but got 3",
+    ),
+    "nothing to search": ("return default", "asks for no parameter"),
+    "draws of its own": (
+        """
+    import random
+    return with_ratio(trial.suggest_float("x", .1, .5) + random.random() / 10)
+""",
+        "another experiment each time",
+    ),
+    "another teacher": (
+        """
+    steps = trial.suggest_int("steps", 10, 20)
+    return replace(default, teacher=replace(default.teacher, steps=steps))
+""",
+        "share task, pool and teacher, and the space varies teacher.steps",
+    ),
 }
 
 
@@ -302,6 +325,27 @@ def test_a_space_that_cannot_be_searched_is_one_line_before_anything_is_computed
         run_sweep(Sweep(space="written_space"), context.compute, Console(quiet=True), never)
     assert "\n" not in str(raised.value)
     assert not (Path(str(context.compute.storage.local(Key("cells")))).exists())
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("default = 'digits'\nspace = lambda trial: None", "default must be an Experiment"),
+        ("space = 3", "space must be a function of one argument"),
+        ("space = lambda: default", "space must be a function of one argument"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_module_that_is_no_space_is_one_line(
+    lines: str, said: str, context_of: Callable[..., TrialContext], tmp_path: Path
+) -> None:
+    context = context_of("    return default")
+    (tmp_path / "no_space.py").write_text(f"{HEAD.partition('def with_batch')[0]}{lines}\n")
+    sys.modules.pop("no_space", None)
+    importlib.invalidate_caches()
+    with pytest.raises(ValueError, match=said) as raised:
+        run_sweep(Sweep(space="no_space"), context.compute, Console(quiet=True))
+    assert "\n" not in str(raised.value)
 
 
 def test_the_mark_of_a_default_as_it_is_survives_the_disk_and_older_records_have_none() -> None:
