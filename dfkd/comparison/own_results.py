@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from dfkd.tracking.reading import Tracked
 MLFLOW = "mlflow:"  # before an experiment's name
 BLOCKS = ("block", "seed", "fold")  # names that are looked for, in this order
 LONG = ("metric", "value")  # columns of a table with one row per metric
+DECIMAL_COMMA = re.compile(r"^(\d+),(\d+)$")
 Row = Mapping[str, str]
 
 
@@ -126,7 +128,8 @@ def study_of(table: Table, columns: Columns) -> StudyData:
     if baseline not in variants:
         raise ValueError(f"there is no variant {baseline!r}: {nearest(baseline, variants)}")
     left_out = len(table.rows) - len(used)
-    remarks = (f"{left_out} rows lack one of {', '.join(wanted)}",) if left_out else ()
+    remarks = [f"{left_out} rows lack one of {', '.join(wanted)}"] if left_out else []
+    remarks += _mixed(used, metric, table)
     blocks = tuple(sorted(cells["block"].unique()))
     return StudyData(
         name=table.name,
@@ -143,7 +146,7 @@ def study_of(table: Table, columns: Columns) -> StudyData:
         looked=(len(blocks),),
         errors={},
         check="",
-        remarks=remarks,
+        remarks=tuple(remarks),
         elsewhere=Elsewhere(metric=metric, block=block),
     )
 
@@ -176,7 +179,7 @@ def _cells(
             f"{metric} in {table.where} must lie between 0 and 1, or 0 and 100 per cent, the more "
             f"the better, but got {odd:g}"
         )
-    scale = 1.0 if max(values) <= 1 else 100.0
+    scale = 1.0 if _are_fractions(rows, values, metric) else 100.0
     labels = _labels([row[block] for row in rows])
     seen = dict[tuple[str, str], None]()
     made = []
@@ -197,9 +200,24 @@ def _cells(
     return frame.assign(variant=pd.Categorical(frame["variant"], order))
 
 
+def _mixed(rows: Sequence[Row], metric: str, table: Table) -> list[str]:
+    """Return what has to be said where fractions may stand among percentages."""
+    values = [_number(row[metric], metric, table) for row in rows]
+    small = sum(0 < value <= 1 for value in values)
+    if not small or _are_fractions(rows, values, metric):
+        return []
+    return [f"{small} of {len(values)} values are not above 1: read as per cent, like the others"]
+
+
+def _are_fractions(rows: Sequence[Row], values: Sequence[float], metric: str) -> bool:
+    return max(values) <= 1 and not any(row[metric].endswith("%") for row in rows)
+
+
 def _number(text: str, metric: str, table: Table) -> float:
+    """Return what stands there, with a point or, as 71,3, a comma, and with or without a "%"."""
+    plain = DECIMAL_COMMA.sub(r"\1.\2", text.removesuffix("%").strip())
     try:
-        value = float(text)
+        value = float(plain)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -69,8 +69,9 @@ def _escaped(character: str) -> str:
         return ESCAPES[character]
     if character.isascii():
         return character if character.isprintable() else " "
-    script, *_, letter = unicodedata.name(character, "? ?").replace("LAMDA", "LAMBDA").split()
-    greek = letter.capitalize() if "CAPITAL" in unicodedata.name(character, "") else letter.lower()
+    words = unicodedata.name(character, "?").replace("LAMDA", "LAMBDA").split()
+    script, letter = words[0], words[-1]
+    greek = letter.capitalize() if "CAPITAL" in words else letter.lower()
     if script == "GREEK" and greek in GREEK.split():
         return rf"$\{greek}$"
     if script == "LATIN" and ord(character) <= LAST_LATIN:

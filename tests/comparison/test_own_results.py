@@ -1,6 +1,7 @@
 """Results from elsewhere: a hand-made table gives the numbers that were computed by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ FORMS = {
     "semicolons": table(";"),
     "tabs, Windows": table("\t", end="\r\n"),
     "folds": table(block="fold"),
+    "decimal commas": table(";").replace(".", ","),
+    "percent signs": re.sub(r"(\d\.\d+)$", r"\1 %", table(), flags=re.MULTILINE),
     "other order": "\n".join([table().splitlines()[0], *sorted(table().splitlines()[1:11])[::-1]]),
 }
 
@@ -111,6 +114,16 @@ def test_missing_values_are_left_out_and_said(write) -> None:
     data = read_own(str(write(table() + "without,6,\nfull,6,94.0\n")), Columns(), "")
     findings = find(data)
     assert findings.comparisons[0].n == 5 and "1 rows lack one of" in " ".join(findings.notes)
+
+
+def test_fractions_among_percentages_are_said(write) -> None:
+    mixed = "variant,seed,acc\nA,1,70\nA,2,.71\nB,1,72\nB,2,73\n"
+    assert "1 of 4 values are not above 1" in " ".join(
+        find(read_own(str(write(mixed)), Columns(), "")).notes
+    )
+    chance = "variant,seed,acc\nA,1,0.9%\nB,1,0.8%\n"
+    data = read_own(str(write(chance)), Columns(), "")
+    assert list(data.cells["value"]) == [0.009, 0.008] and not data.remarks
 
 
 WRONG = {
