@@ -123,7 +123,7 @@ def test_fractions_among_percentages_are_said(write) -> None:
     )
     chance = "variant,seed,acc\nA,1,0.9%\nB,1,0.8%\n"
     data = read_own(str(write(chance)), Columns(), "")
-    assert list(data.cells["value"]) == [0.009, 0.008] and not data.remarks
+    assert list(data.cells["value"]) == pytest.approx([0.009, 0.008]) and not data.remarks
 
 
 WRONG = {
