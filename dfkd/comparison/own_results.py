@@ -203,8 +203,11 @@ def _cells(
 def _mixed(rows: Sequence[Row], metric: str, table: Table) -> list[str]:
     """Return what has to be said where fractions may stand among percentages."""
     values = [_number(row[metric], metric, table) for row in rows]
-    small = sum(0 < value <= 1 for value in values)
-    if not small or _are_fractions(rows, values, metric):
+    if _are_fractions(rows, values, metric):
+        return []
+    plain = [value for value, row in zip(values, rows, strict=True) if "%" not in row[metric]]
+    small = sum(0 < value <= 1 for value in plain)
+    if not small:
         return []
     return [f"{small} of {len(values)} values are not above 1: read as per cent, like the others"]
 
