@@ -43,7 +43,8 @@ MEASURES = ("probe", "validation")  # of a curve, what reports draw and MLflow g
 class Outcome:
     """A cell that ended, as a row.
 
-    metrics: of the last evaluation; "test" and "test.class.<k>" are added by `write_test`.
+    metrics: of the last evaluation; "test" and "test.class.<k>" are added by `write_test`. fresh:
+    computed for whoever has it, not told from the ledger, which does not keep it.
     """
 
     cell: str  # key and environment: the folder's name
@@ -57,6 +58,7 @@ class Outcome:
     environment: dict[str, Any]
     seconds: float
     points: list[dict[str, float]] = field(default_factory=list, repr=False)  # the curve
+    fresh: bool = field(default=False, repr=False, compare=False)
 
     @property
     def final(self) -> bool:
@@ -122,7 +124,8 @@ class Ledger:
         if weights is not None:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
             self.storage.replace(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
-        record = {name: value for name, value in asdict(outcome).items() if name != "points"}
+        apart = ("points", "fresh")
+        record = {name: value for name, value in asdict(outcome).items() if name not in apart}
         text = json.dumps(record, indent=1) + "\n"
         first = known is None and self.storage.put_if_absent(folder / layout.RECORD, text.encode())
         if not first and (known is not None or self.read(outcome.cell) is None):

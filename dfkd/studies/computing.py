@@ -52,7 +52,7 @@ def compute_missing(
     while jobs := next_jobs(plan, done):
         if max_device_hours is not None:
             jobs = first_block(jobs)
-            spent = [outcome.seconds for name, outcome in done.items() if name not in known]
+            spent = [outcome.seconds for outcome in done.values() if outcome.fresh]
             hours = _hours_with(len(jobs), spent, known, compute)
             if hours > max_device_hours:
                 stopped = (

@@ -114,9 +114,10 @@ def run_study(
             limit = options.max_device_hours
             computed = compute_missing(plan, known, executor, compute, limit, console, tell)
         result = conclude(computed.plan, computed.done, earlier, compute.storage, sync, console)
-    new = len(computed.done) - len(known)
+    new = sum(outcome.fresh for outcome in computed.done.values())
+    elsewhere = len(computed.done) - len(known) - new
     _say_registered(sync, console)
-    return replace(result, computed=new, stopped=computed.stopped)
+    return replace(result, computed=new, elsewhere=elsewhere, stopped=computed.stopped)
 
 
 def _begin(plan: StudyPlan, known: Mapping[str, Outcome], storage: Storage, sync: RunSync) -> None:

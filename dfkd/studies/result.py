@@ -19,13 +19,15 @@ from dfkd.studies.findings import Findings
 class StudyResult:
     """What a study found: `outcomes`, `effects` and `summary` are pandas frames.
 
-    page: the report. computed: cells of this call. stopped: why the call ended before all was
-    computed, "" if it did not. A notebook shows the report's table, in points.
+    page: the report. computed: cells of this call. elsewhere: cells that other commands computed
+    meanwhile. stopped: why the call ended before all was computed, "" if it did not. A notebook
+    shows the report's table, in points.
     """
 
     findings: Findings
     page: Path
     computed: int = 0
+    elsewhere: int = 0
     stopped: str = ""
 
     def __repr__(self) -> str:

@@ -20,9 +20,16 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     reused = int(result.outcomes["reused"].sum())
     console.line(
         f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the "
-        "ledger" + (f", {reused} of these computed by other work" if reused else "")
+        "ledger"
+        + (f", {reused} of these computed by other work" if reused else "")
+        + (f", {result.elsewhere} of these by another command" if result.elsewhere else "")
     )
-    call = {"computed": result.computed, "reused": reused, "stopped": result.stopped}
+    call = {
+        "computed": result.computed,
+        "elsewhere": result.elsewhere,
+        "reused": reused,
+        "stopped": result.stopped,
+    }
     console.document.put("call", call)
     folders = [compute.storage.address(key) for key in (layout.study(result.name), layout.CELLS)]
     console.document.wrote(*folders, result.page)

@@ -8,7 +8,7 @@ there, not computed.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -191,7 +191,8 @@ class Computation:
             self.ledger.write_test(self.job.name, float(right_N.mean()), by_class)
         else:
             self.ledger.write_test(self.job.name, 1 / task.classes)
-        self.outcome = self.ledger.read(self.job.name)
+        tested = self.ledger.read(self.job.name)
+        self.outcome = tested and replace(tested, fresh=outcome.fresh)
 
     def close(self) -> None:
         """Let go of the cell. What was not recorded is computed again from the last checkpoint."""
@@ -201,7 +202,8 @@ class Computation:
 
     def _record(self, state: str) -> None:
         assert self._run is not None
-        self.outcome = outcome_of(self.job, state, self.points, self._spent())
+        outcome = outcome_of(self.job, state, self.points, self._spent())
+        self.outcome = replace(outcome, fresh=True)
         weights = self._run.objective.student.network.state_dict() if state == "finished" else None
         self.ledger.write(self.outcome, weights)
 

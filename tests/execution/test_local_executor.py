@@ -49,8 +49,10 @@ def test_each_cell_is_computed_once_and_then_read(
     seen: list[Outcome] = []
     done, failures = executor.compute("twice the same", [job, job], seen.append)
     assert not failures and seen == [done[job.name]] and 0 < seen[0].metrics["test"] < 1
+    assert seen[0].fresh
     written = {path: path.stat().st_mtime_ns for path in storage.glob("cells/*/*")}
-    assert compute_all(executor.compute, "again", [job], ignore) == done
+    again = compute_all(executor.compute, "again", [job], ignore)
+    assert again == done and not again[job.name].fresh
     assert {path: path.stat().st_mtime_ns for path in storage.glob("cells/*/*")} == written
 
 

@@ -18,6 +18,7 @@ from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.record import read
 from dfkd.studies.result import StudyResult
+from dfkd.studies.terminal import print_result
 
 
 @pytest.fixture
@@ -80,6 +81,17 @@ def test_no_block_is_begun_that_would_go_beyond_the_hours(
     assert result.outcomes.groupby("block").size().tolist() == [5, 5]
     rest = pretend(blocks=5)
     assert rest.computed == 15 and rest.stopped == ""
+
+
+def test_what_another_command_computes_meanwhile_is_not_counted_as_ones_own(
+    pretend: Callable[..., StudyResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = jobs_of(replace(components, blocks=3))
+    theirs = frozenset(job.name for (_, block), job in jobs.items() if block > 0)
+    result = pretend(blocks=3, max_device_hours=10, executor={"elsewhere": theirs})
+    assert not result.stopped and (result.computed, result.elsewhere) == (5, 10)  # 5 hours' worth
+    print_result(result, Compute(storage=FolderStorage(tmp_path)), Console())
+    assert "5 cells computed, 10 from the ledger, 10 of these by another" in capsys.readouterr().out
 
 
 def test_a_cell_that_fails_is_said_left_out_and_tried_again(

@@ -27,12 +27,14 @@ NOBODY = "http://127.0.0.1:9"  # an MLflow that never answers costs a study noth
 class PretendedExecutor:
     """An `Executor` that computes nothing: a cell's outcome follows from its name.
 
-    failing: cells that fail. again: the accuracy of a cell that is computed apart.
+    failing: cells that fail. elsewhere: cells that another command computes meanwhile. again: the
+    accuracy of a cell that is computed apart.
     """
 
     storage: FolderStorage
     run_context: RunContext
     failing: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
     again: float | None = None
     is_apart: bool = False
 
@@ -45,7 +47,8 @@ class PretendedExecutor:
                 failures.append(Failure(job=job, reason="killed"))
                 continue
             test = self.again if self.is_apart and self.again is not None else accuracy(job)
-            done[job.name] = write_cell(self.storage.root, job, test, seconds=HOUR)
+            outcome = write_cell(self.storage.root, job, test, seconds=HOUR)
+            done[job.name] = replace(outcome, fresh=job.name not in self.elsewhere)
             on_outcome(done[job.name])
         return done, failures
 
