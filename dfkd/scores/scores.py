@@ -244,7 +244,8 @@ def write_scores(
     if cache is not None:
         scores = replace(scores, logits_NK=cache.canonical(task.classes).kept(logits_NK))
     file = storage.file(score_key(scorer.teacher.digest, shard, task, cache))
-    file.replace(lambda half: pq.write_table(_table(scores), half))
+    # floats that hardly repeat: a dictionary of them is half as much again in a small file
+    file.replace(lambda half: pq.write_table(_table(scores), half, use_dictionary=False))
     return file
 
 
