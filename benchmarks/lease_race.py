@@ -16,6 +16,7 @@ import base64
 import multiprocessing
 import os
 import pickle
+import queue
 import subprocess
 import sys
 import time
@@ -97,7 +98,10 @@ def race(storage: Storage, where: tuple[str, ...], tries: int, contenders: int) 
         process.start()
     winners = Counter[int]()
     for _ in range(tries * contenders):
-        number, got_it = won.get(timeout=600)
+        try:
+            number, got_it = won.get(timeout=600)
+        except queue.Empty:
+            raise SystemExit("error: a contender has said nothing for 600 s") from None
         winners[number] += got_it
     for process in processes:
         process.join()

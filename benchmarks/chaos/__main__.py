@@ -42,7 +42,8 @@ class Chaos:
     def __init__(self, cluster: Cluster, events: Sequence[str], seed: int) -> None:
         self.cluster, self.left, self.draw = cluster, list(events), random.Random(seed)
         self.began, self.happened, self.ends = time.monotonic(), Counter[str](), Counter[str]()
-        self.rewritten = self.again = self.keep = 0  # keep: events for the jobs that come
+        self.rewritten = self.again = self.tracebacks = 0
+        self.keep = 0  # events for the jobs that come
 
     def round(self, number: int) -> str:
         """Compute both jobs in a place of their own, whatever happens; return the place."""
@@ -104,7 +105,7 @@ class Chaos:
     def _look_at(self, text: str, code: int, command: str) -> None:
         end = "exit code 0" if code == 0 else f"exit code {code}" if code > 0 else "killed"
         self.ends[end] += 1
-        self.ends["with a traceback"] += "Traceback (most recent call last)" in text
+        self.tracebacks += "Traceback (most recent call last)" in text
         last = [line for line in text.splitlines() if line.strip()][-1:]
         self._line(f"{command} ended: {end}" + ("" if code == 0 else f": {' '.join(last)[:150]}"))
         log = self.cluster.logs / f"driver-{sum(self.ends.values())}"
@@ -181,6 +182,7 @@ def _print(chaos: Chaos, seed: int) -> None:
     print("how commands ended:")
     for end, count in chaos.ends.items():
         print(f"  {end:<32}{count:>4}")
+    print(f"with a traceback: {chaos.tracebacks}")
     print(f"the same command given again: {chaos.again}")
     print(f"records written again by a later call: {chaos.rewritten}")
     cluster = chaos.cluster
