@@ -224,12 +224,16 @@ def _parsed(text: str, types: list[str], name: str) -> Any:
 
 def parse_changes(settings: Iterable[str]) -> dict[str, str]:
     """Return changes by name from `name=value`. Raises ValueError for any other form."""
-    changes = {}
+    changes = dict[str, str]()
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name and equals and value):
             raise ValueError(
                 f"--set takes name=value, as in --set selection.ratio=0.3, but got {setting!r}"
             )
-        changes[name.strip()] = value.strip()
+        name, value = name.strip(), value.strip()
+        if changes.setdefault(name, value) != value:
+            raise ValueError(
+                f"--set gives {name} twice, {changes[name]} and {value}: leave one out"
+            )
     return changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,8 +40,15 @@ def open_storage(place: str | Path) -> Storage:
             "or s3://bucket/runs"
         )
     if not SCHEME.match(text):
-        return FolderStorage(Path(text).expanduser().absolute())
+        return _in_folder(Path(text).expanduser().absolute())
     return _in_object_store(re.sub(r":/(?!/)", "://", text, count=1))
+
+
+def _in_folder(path: Path) -> Storage:
+    file = next((part for part in (path, *path.parents) if os.path.isfile(part)), None)
+    if file is not None:
+        raise ValueError(f"the storage {path} must be a folder, but {file} is a file: name another")
+    return FolderStorage(path)
 
 
 def _in_object_store(uri: str) -> Storage:

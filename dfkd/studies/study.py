@@ -9,13 +9,15 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.settings import Settings
 from dfkd.seeding import Block
 
+MOST_BLOCKS = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A question and the recipes that answer it, each computed in the same blocks.
 
     variants: name -> experiment. baseline: the name of the variant that all others are compared
-    with. blocks: how many; 2 or more.
+    with. blocks: how many; 2 to MOST_BLOCKS.
     """
 
     question: str
@@ -28,8 +30,10 @@ class Study:
             raise ValueError(
                 f"the baseline must be one of {list(self.variants)}, but got {self.baseline!r}"
             )
-        if self.blocks < 2:
-            raise ValueError(f"a study needs 2 blocks or more, but got blocks={self.blocks!r}")
+        if not 2 <= self.blocks <= MOST_BLOCKS:
+            raise ValueError(
+                f"a study needs 2 to {MOST_BLOCKS:,} blocks, but got blocks={self.blocks!r}"
+            )
         seen: dict[str, str] = {}
         for name, experiment in self.variants.items():
             twin = seen.setdefault(experiment.fingerprint(), name)

@@ -56,6 +56,8 @@ class Sweep:
         if self.minimise is not None and self.minimise not in COSTS:
             known = nearest(self.minimise, COSTS)
             raise ValueError(f"there is no cost {self.minimise!r} to minimise: {known}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to {2**32 - 1}, as Optuna's, but got {self.seed}")
         if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
             raise ValueError(
                 "a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got "

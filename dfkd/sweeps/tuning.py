@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
@@ -40,13 +42,13 @@ ENVIRONMENT = {
 class OnEnd(tune.Callback):
     """Calls a function with the last result of each trial that ended; None for an error.
 
-    say: told of long waits.
+    say: told of long waits and lost workers.
     """
 
     def __init__(
         self, function: Callable[[dict[str, Any] | None], None], compute: Compute, say: Say
     ) -> None:
-        self.function = function
+        self.function, self.say = function, say
         self.trials: list[Trial] = []  # as Tune has them
         self.begun = dict[str, float]()  # by Tune's id
         self.watchdog = Watchdog(say, lambda: for_cells(self._asked(), compute))
@@ -77,6 +79,15 @@ class OnEnd(tune.Callback):
     ) -> None:
         """Note that something moves."""
         self.watchdog.ended()
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Say that it is tried again: Tune's own message, a traceback, is not shown."""
+        self.watchdog.ended()
+        self.say(
+            f"the worker of the cell {trial_in(trial.config).cell} was lost: it is tried again"
+        )
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -110,6 +121,7 @@ def tune_trials(
     if not ray.is_initialized():
         raise ValueError("a search runs on Ray Tune: open its executor with `ray_executor`")
     os.environ |= ENVIRONMENT
+    logging.getLogger(tune_controller.__name__).setLevel(logging.CRITICAL)  # `OnEnd` says it
     with scratch_folder(compute.storage, layout.TUNE_SCRATCH) as scratch:
         tuner = tune.Tuner(
             _trainable(search, mapped, compute, groups),

@@ -159,6 +159,9 @@ def test_set_takes_name_and_value() -> None:
     assert parse_changes(["a.b=1", "c=x=y"]) == {"a.b": "1", "c": "x=y"}
     with pytest.raises(ValueError, match="--set takes name=value"):
         parse_changes(["selection.ratio"])
+    assert parse_changes(["a.b=1", "a.b=1"]) == {"a.b": "1"}
+    with pytest.raises(ValueError, match=r"gives a\.b twice, 1 and 2"):
+        parse_changes(["a.b=1", " a.b = 2"])
 
 
 @pytest.fixture

@@ -48,3 +48,10 @@ def test_a_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert str(open_storage("~/runs")) == str(tmp_path / "home" / "runs")
     assert str(open_storage("at:12/runs")) == str(tmp_path / "at:12" / "runs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "runs"])
+def test_a_file_is_no_storage(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match=r"must be a folder, but .*file is a file"):
+        open_storage(tmp_path / "file" / below)
