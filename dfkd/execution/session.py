@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def session(compute: Compute) -> Iterator[None]:
 
 @contextmanager
 def joined(compute: Compute) -> Iterator[None]:
-    """Start or join Ray. ValueError if that cannot be.
+    """Start or join Ray. ValueError if that cannot be, OSError if it did not start in time.
 
     `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
     `ray job submit` sets, makes us join one.
@@ -61,6 +62,15 @@ def joined(compute: Compute) -> Iterator[None]:
             f"no cluster was found at RAY_ADDRESS={address!r} "
             f"({str(error).splitlines()[0].rstrip('.')}): start one, or unset RAY_ADDRESS to "
             "compute on this machine"
+        ) from error
+    except Exception as error:
+        if type(error) is not Exception:  # which Ray raises itself where a node does not start
+            raise
+        why = str(error).splitlines()[0] if str(error) else "no reason is given"
+        raise OSError(
+            errno.ETIMEDOUT,
+            f"Ray did not start ({why[:120]}): this machine may be busy or short of memory; the "
+            "same command tries again",
         ) from error
     try:
         yield

@@ -4,9 +4,13 @@ import inspect
 import mmap
 from pathlib import Path
 
+import pytest
 import ray
 
 from dfkd.execution import score_workers, session
+from dfkd.execution.compute import Compute
+from dfkd.reporting.failures import in_a_line
+from dfkd.storage import FolderStorage
 
 
 def test_ray_still_has_the_private_settings_for_workers_that_are_warm_and_ours() -> None:
@@ -25,3 +29,19 @@ def test_ray_still_has_the_private_member_that_counts_attempts_at_a_task() -> No
     """Without it a shard that kills its process would be given out again for ever."""
     assert "get_current_task_attempt_number" in inspect.getsource(score_workers)
     assert callable(ray._raylet.CoreWorker.get_current_task_attempt_number)
+
+
+def test_a_ray_that_does_not_start_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray raises a plain `Exception` then, which only an overloaded machine shows."""
+
+    def never_ready(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", never_ready)
+    opened = session.joined(Compute(storage=FolderStorage(tmp_path)))
+    with pytest.raises(OSError, match=r"Ray did not start \(The current node timed out") as raised:
+        opened.__enter__()
+    assert "\n" not in in_a_line(raised.value)
