@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,8 +18,6 @@ from dfkd.data.pools import Glyphs
 from dfkd.data.pools.drawing import TEXT_FONTS, draw_character
 from dfkd.data.tasks import FashionMnist
 from dfkd.data.tasks.task import BaseTask, Split
-from dfkd.identity import digest, spec
-from dfkd.storage import Storage
 
 LETTERS = "ABCDEFGHJK"
 BARS = "Il|!i"
@@ -98,10 +95,6 @@ class ManyBars(Glyphs):
             image_HWC, character = super().draw_row(generator, image_shape)
             if not character or character not in LETTERS:
                 return image_HWC, character
-
-    def folder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> Path:
-        plain = super().folder(image_shape, storage, draw)
-        return plain.with_name(f"bars-{digest(spec(self))}-{plain.name}")
 
 
 @dataclass(frozen=True, kw_only=True)

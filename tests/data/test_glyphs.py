@@ -2,6 +2,7 @@
 
 import sysconfig
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -99,6 +100,15 @@ def test_another_draw_gives_other_rows():
     first, again, other = (pool.render_shard(0, SHAPE, draw)[1] for draw in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any(axis=(1, 2, 3)).all()
+
+
+def test_a_class_that_draws_other_rows_has_a_place_of_its_own():
+    @dataclass(frozen=True, kw_only=True)
+    class Black(Glyphs):
+        share: float = 1.0
+
+    places = [pool.place((16, 16, 1)) for pool in (Glyphs(), Black(), Black(share=0.5))]
+    assert places[0].name == "glyphs-v1-20000-16x16x1-draw0" and len(set(places)) == 3
 
 
 def test_other_sizes_and_three_equal_channels():

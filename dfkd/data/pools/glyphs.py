@@ -14,6 +14,7 @@ from dfkd.data.importing.records import entry_of, intact, shard_of
 from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, write_shard, written_shard
 from dfkd.data.pools.drawing import draw_row
 from dfkd.data.pools.sharded import ShardedPool
+from dfkd.identity import digest, spec
 from dfkd.storage import Storage, StoredFile, layout
 from dfkd.storage.layout import Key
 
@@ -106,10 +107,14 @@ class Glyphs(ShardedPool):
         return draw_row(generator, image_shape)
 
     def place(self, image_shape: ImageShape, draw: int = 0) -> Key:
-        """Return where the pool lies. Raises ValueError for an impossible shape or draw."""
+        """Return where the pool lies, for a class that draws other rows in a place of its own.
+
+        Raises ValueError for an impossible shape or draw.
+        """
         _check(image_shape, draw)
         size = "x".join(map(str, image_shape))
-        return layout.pool(f"glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
+        other = "" if type(self) is Glyphs else f"{digest(spec(self))}-"
+        return layout.pool(f"{other}glyphs-v{self.version}-{self.rows}-{size}-draw{draw}")
 
     def _range_of(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.shard_count:
