@@ -47,7 +47,10 @@ def open_storage(place: str | Path) -> Storage:
 def _in_folder(path: Path) -> Storage:
     file = next((part for part in (path, *path.parents) if os.path.isfile(part)), None)
     if file is not None:
-        raise ValueError(f"the storage {path} must be a folder, but {file} is a file: name another")
+        raise ValueError(
+            f"the storage {path} must be a folder, but {file} is a file: name another one with "
+            "--storage"
+        )
     return FolderStorage(path)
 
 

@@ -154,7 +154,7 @@ def test_an_interrupted_file_is_not_there(pool, source, tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def _dies(table, path) -> None:
+def _dies(table, path, **_: object) -> None:
     path.write_bytes(b"half")
     raise KeyboardInterrupt
 
