@@ -11,13 +11,22 @@ import shutil
 
 from torch import nn
 
+MOST_SHAPES = 200  # networks and shapes of batches in one process
+
 
 def compile_passes(network: nn.Module) -> None:
     """Compile what the network computes when it is called, for each shape of a batch.
 
     The first pass then takes half a minute, or some seconds where PyTorch has kept the kernels:
-    below $TORCHINDUCTOR_CACHE_DIR, the machine's temporary folder as a rule.
+    below $TORCHINDUCTOR_CACHE_DIR, the machine's temporary folder as a rule. Another network of the
+    same architecture takes over what this process has compiled.
     """
+    from torch._dynamo import config as tracing  # a second to import
+    from torch._inductor import config as kernels
+
+    # PyTorch would let the ninth network or shape of a process run uncompiled, and round otherwise
+    tracing.recompile_limit, tracing.fail_on_recompile_limit_hit = MOST_SHAPES, True
+    kernels.deterministic = True  # no kernel is chosen by its timing
     network.compile(dynamic=False)
 
 

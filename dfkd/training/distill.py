@@ -56,7 +56,6 @@ class Run:
         compiled: bool = False,
     ) -> None:
         self.cell, self.inputs, self.device, self.precision = cell, inputs, device, precision
-        self.compiled = compiled
         self.experiment: Experiment = cell.experiment.canonical()
         self.rows_N = self._select()
         self.inputs = inputs.gathered(self.rows_N)
@@ -73,6 +72,8 @@ class Run:
         self.objective = self._objective().to(device)
         if compiled:
             compile_passes(self.objective.student)
+            if self.teacher is not None:
+                compile_passes(self.teacher.network)
         self.optimizer = student_optimizer(
             self.objective.together(), self.experiment.schedule, precision
         )
@@ -117,10 +118,7 @@ class Run:
             )
         stages = stages_of(self.inputs.teacher.network) if "maps" in self.needs else ()
         task = self.experiment.task
-        teacher = LiveTeacher(self.inputs.teacher, task, stages, self.device, self.precision)
-        if self.compiled:
-            compile_passes(teacher.network)
-        return teacher
+        return LiveTeacher(self.inputs.teacher, task, stages, self.device, self.precision)
 
     def _per_view(self) -> PerView | None:
         """Keep answers where a row has only so many views; maps are too large for that."""

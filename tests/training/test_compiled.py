@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from dfkd.experiment import Cell
 from dfkd.models.teachers import weights_digest
@@ -43,6 +44,17 @@ def test_a_machine_without_a_compiler_is_named_in_a_line(monkeypatch: pytest.Mon
     check_compiler("cuda")
     with pytest.raises(ValueError, match="no-such-compiler was not found: install"):
         check_compiler("cpu")
+
+
+@pytest.mark.slow
+def test_another_shape_than_pytorchs_limit_is_compiled_or_an_error() -> None:
+    for batch in range(4, 14):
+        experiment = small_experiment()
+        schedule = replace(experiment.schedule, batch=batch)
+        cell = Cell(experiment=replace(experiment, schedule=schedule), block=Block(seed=0))
+        Run(cell, small_inputs(), compiled=True).advance(1)
+    stats = torch._dynamo.utils.counters["stats"]
+    assert stats["unique_graphs"] >= 10
 
 
 @pytest.mark.slow
