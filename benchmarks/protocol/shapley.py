@@ -35,7 +35,7 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.reporting.numbers import interval, p, points
 from dfkd.reporting.style import COLOURS, FAINT, blank, styled, svg
-from dfkd.stats.designs import BASE, shapley, shapley_orders
+from dfkd.stats.designs import BASE, coalition_name, shapley, shapley_orders
 from dfkd.stats.factorial import Attribution, shapley_values
 from dfkd.storage import open_storage
 
@@ -44,9 +44,15 @@ Part = Callable[[Experiment], Experiment]
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """What a task's cells say. left: the accuracy by which the oracle exceeds the new recipe."""
+    """What a task's cells say, as fractions.
+
+    values: the mean of what a part adds over all orders in which the parts can join. alone, last:
+    what it adds to the start and to all others. left: by what the oracle exceeds the new recipe.
+    """
 
     values: list[Attribution]
+    alone: list[float]
+    last: list[float]
     base: float
     left: float
 
@@ -77,19 +83,27 @@ def explained(task: str, plan: TaskPlan, blocks: int, where: Compute) -> Explain
         ]
     frame = pd.DataFrame(rows, columns=["variant", "block", "state", "value"])
     mean = frame.groupby("variant")["value"].mean()
-    values = shapley_values(frame, list(parts), shapley_orders(list(parts)))
-    whole = mean[BASE] + sum(value.value for value in values)
-    return Explained(values=values, base=float(mean[BASE]), left=float(mean[ORACLE] - whole))
+    whole = mean[coalition_name(parts, parts)]
+    others = [coalition_name(parts, parts.keys() - {name}) for name in parts]
+    return Explained(
+        values=shapley_values(frame, list(parts), shapley_orders(list(parts))),
+        alone=[float(mean[name] - mean[BASE]) for name in parts],
+        last=[float(whole - mean[name]) for name in others],
+        base=float(mean[BASE]),
+        left=float(mean[ORACLE] - whole),
+    )
 
 
 def table(task: str, found: Explained) -> str:
     head = f"**{task}**: from {100 * found.base:.1f} % (KD, random rows, old learning rate)\n"
     rows = [
-        f"| {v.component} | {points(v.value)} | {interval(v.low, v.high)} | {p(v.p_holm)} |"
-        for v in found.values
+        f"| {v.component} | {points(v.value)} | {interval(v.low, v.high)} | {p(v.p_holm)} | "
+        f"{points(alone)} | {points(last)} |"
+        for v, alone, last in zip(found.values, found.alone, found.last, strict=True)
     ]
-    left = f"| left to the oracle | {points(found.left)} | | |"
-    lines = [head, "| part | points | 95 % interval | p (Holm) |", "|---|--:|--:|--:|", *rows, left]
+    left = f"| left to the oracle | {points(found.left)} | | | | |"
+    columns = "| part | points | 95 % interval | p (Holm) | alone | last |"
+    lines = [head, columns, "|---|--:|--:|--:|--:|--:|", *rows, left]
     return "\n".join(lines) + "\n"
 
 

@@ -122,14 +122,17 @@ def study_of(table: Table, columns: Columns) -> StudyData:
     used = [row for row in table.rows if all(row.get(name, "") != "" for name in wanted)]
     if not used:
         raise ValueError(f"{table.where} has no row with {', '.join(wanted)}")
-    cells = _cells(used, table, *wanted)
+    values = _values(used, metric, table)
+    fractions = max(values) <= 1 and not any("%" in row[metric] for row in used)
+    scale = 1.0 if fractions else 100.0
+    cells = _cells(used, [value / scale for value in values], table, columns.variant, block)
     variants = list(cells["variant"].cat.categories)
     baseline = columns.baseline or variants[0]
     if baseline not in variants:
         raise ValueError(f"there is no variant {baseline!r}: {nearest(baseline, variants)}")
     left_out = len(table.rows) - len(used)
     remarks = [f"{left_out} rows lack one of {', '.join(wanted)}"] if left_out else []
-    remarks += _mixed(used, metric, table)
+    remarks += [] if fractions else _mixed(values, [row[metric] for row in used])
     blocks = tuple(sorted(cells["block"].unique()))
     return StudyData(
         name=table.name,
@@ -168,10 +171,8 @@ def _only_metric(table: Table, others: set[str]) -> str:
     return found[0]
 
 
-def _cells(
-    rows: Sequence[Row], table: Table, variant: str, block: str, metric: str
-) -> pd.DataFrame:
-    """Return a row of `StudyData.cells` for each row, values as fractions."""
+def _values(rows: Sequence[Row], metric: str, table: Table) -> list[float]:
+    """Return the metric of each row as it stands there, a fraction or per cent."""
     values = [_number(row[metric], metric, table) for row in rows]
     if not all(0 <= value <= 100 for value in values):
         odd = next(value for value in values if not 0 <= value <= 100)
@@ -179,7 +180,13 @@ def _cells(
             f"{metric} in {table.where} must lie between 0 and 1, or 0 and 100 per cent, the more "
             f"the better, but got {odd:g}"
         )
-    scale = 1.0 if _are_fractions(rows, values, metric) else 100.0
+    return values
+
+
+def _cells(
+    rows: Sequence[Row], values: Sequence[float], table: Table, variant: str, block: str
+) -> pd.DataFrame:
+    """Return a row of `StudyData.cells` for each row. values: fractions."""
     labels = _labels([row[block] for row in rows])
     seen = dict[tuple[str, str], None]()
     made = []
@@ -192,7 +199,7 @@ def _cells(
         seen[at] = None
         made.append(
             {"variant": row[variant], "block": label, "seed": label, "draw": 0, "teacher": 0}
-            | {"cell": "", "state": "finished", "value": value / scale}
+            | {"cell": "", "state": "finished", "value": value}
             | {"seconds": math.nan, "reused": False}
         )
     frame = pd.DataFrame(made, columns=[*ROW])
@@ -200,20 +207,13 @@ def _cells(
     return frame.assign(variant=pd.Categorical(frame["variant"], order))
 
 
-def _mixed(rows: Sequence[Row], metric: str, table: Table) -> list[str]:
+def _mixed(values: Sequence[float], texts: Sequence[str]) -> list[str]:
     """Return what has to be said where fractions may stand among percentages."""
-    values = [_number(row[metric], metric, table) for row in rows]
-    if _are_fractions(rows, values, metric):
-        return []
-    plain = [value for value, row in zip(values, rows, strict=True) if "%" not in row[metric]]
-    small = sum(0 < value <= 1 for value in plain)
+    both = zip(values, texts, strict=True)
+    small = sum(0 < value <= 1 for value, text in both if "%" not in text)
     if not small:
         return []
     return [f"{small} of {len(values)} values are not above 1: read as per cent, like the others"]
-
-
-def _are_fractions(rows: Sequence[Row], values: Sequence[float], metric: str) -> bool:
-    return max(values) <= 1 and not any(row[metric].endswith("%") for row in rows)
 
 
 def _number(text: str, metric: str, table: Table) -> float:

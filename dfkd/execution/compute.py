@@ -53,10 +53,17 @@ class Compute:
         return "cuda" if self.gpus else "cpu"
 
 
-def check_gpu(compute: Compute) -> None:
-    """Raise ValueError where more GPUs are asked for than PyTorch sees in this process."""
+def check_machine(compute: Compute) -> None:
+    """Raise ValueError where this machine lacks what one worker needs.
+
+    That is a GPU that PyTorch sees, or a compiler for `compiled`.
+    """
     import torch  # takes seconds, and commands that compute nothing need none
 
+    from dfkd.training.compiled import check_compiler
+
+    if compute.compiled:
+        check_compiler(compute.device)
     if compute.gpus and compute.gpus > (found := torch.cuda.device_count()):
         raise ValueError(
             f"--gpus {compute.gpus:g} asks for more than the {found} GPUs that PyTorch sees here: "

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dfkd.execution.compute import Compute, check_gpu
+from dfkd.execution.compute import Compute, check_machine
 from dfkd.execution.executor import Failure, OnOutcome, failure_of
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
@@ -17,7 +17,6 @@ from dfkd.storage import Storage
 from dfkd.storage.lease import using
 from dfkd.storage.ledger import Ledger, Outcome
 from dfkd.training.cells import Computation
-from dfkd.training.compiled import check_compiler
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -48,9 +47,7 @@ def local_executor(
         raise ValueError(
             f"this process is one worker, but got workers={where.workers!r}: use Ray's executor"
         )
-    check_gpu(where)
-    if where.compiled:
-        check_compiler(where.device)
+    check_machine(where)
     use_deterministic(where.cpus)
     with using(where.storage):
         distinct = {inputs_key(cell): cell for cell in cells}

@@ -10,7 +10,7 @@ import ray
 
 from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.pools import PoolFiles
-from dfkd.execution.compute import Compute, check_gpu
+from dfkd.execution.compute import Compute, check_machine
 from dfkd.execution.session import session
 from dfkd.execution.waits import for_one
 from dfkd.execution.watchdog import Watchdog
@@ -22,7 +22,6 @@ from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.synthesis import Synthesised
 from dfkd.synthesis.pool import builder_of
-from dfkd.training.compiled import check_compiler
 from dfkd.training.environment import Environment, this_environment
 from dfkd.training.inputs import (
     InputSource,
@@ -162,9 +161,7 @@ def environment_of_workers(compute: Compute, console: Console) -> Environment:
 
 @ray.remote
 def _environment(compute: Compute) -> Environment:
-    check_gpu(compute)
-    if compute.compiled:
-        check_compiler(compute.device)
+    check_machine(compute)
     return this_environment(
         compute.device, compute.workers, compute.cpus, compute.precision, compute.compiled
     )

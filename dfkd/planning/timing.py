@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
-from dfkd.execution.compute import Compute
+from dfkd.execution.compute import Compute, check_machine
 from dfkd.experiment import Cell, Experiment
 from dfkd.models.networks import classifier_head
 from dfkd.models.teachers import TrainedNetwork
@@ -30,8 +29,12 @@ MOST_ROWS, MOST_BYTES = 20_000, 64_000_000
 
 
 def measurable(compute: Compute) -> bool:
-    """Return whether this machine has the kind of device that is planned for."""
-    return not compute.gpus or torch.cuda.is_available()
+    """Return whether this machine has what is planned for: GPUs, or a compiler for kernels."""
+    try:
+        check_machine(compute)
+    except ValueError:
+        return False
+    return True
 
 
 def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
@@ -57,7 +60,7 @@ def seconds_of_cell(experiment: Experiment, compute: Compute) -> float | None:
         each = (time.monotonic() - started) / max(1, run.step - first)
         with _timed() as evaluation:
             run.evaluate()
-    except (ValueError, ArithmeticError):  # a rule that noise gives nothing to choose from
+    except (ValueError, ArithmeticError, RuntimeError):  # noise gives nothing to choose, no kernels
         return None
     return beginning[0] + schedule.steps * each + schedule.evaluations * evaluation[0]
 

@@ -25,7 +25,7 @@ def print_outcome(
 
     hint: lines that say how to see it in MLflow.
     """
-    console.document.add("cells", outcome)
+    console.document.add("cells", outcome.kept())
     console.document.wrote(compute.storage.address(layout.cell(outcome.cell)))
     _print_curve(outcome, console)
     if "test" in outcome.metrics:
@@ -46,7 +46,7 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
     if outcome is None:
         _print_unfinished(cell, ledger, console)
     else:
-        console.document.add("cells", outcome)
+        console.document.add("cells", outcome.kept())
         _print_curve(outcome, console)
         _print_facts(outcome, console)
     for line in _uses(cell, storage):

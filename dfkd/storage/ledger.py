@@ -65,6 +65,10 @@ class Outcome:
         """Return whether the cell is done for good: finished, or diverged."""
         return self.state in FINAL
 
+    def kept(self) -> dict[str, Any]:
+        """Return what lasts, by name: all but `fresh`."""
+        return {name: value for name, value in asdict(self).items() if name != "fresh"}
+
     @property
     def synthesis(self) -> float:
         """Return the device seconds that the synthesis of the cell's pool took, 0 for none.
@@ -124,8 +128,7 @@ class Ledger:
         if weights is not None:
             tensors = {name: value.cpu().contiguous() for name, value in weights.items()}
             self.storage.replace(folder / layout.WEIGHTS, lambda half: save_file(tensors, half))
-        apart = ("points", "fresh")
-        record = {name: value for name, value in asdict(outcome).items() if name not in apart}
+        record = {name: value for name, value in outcome.kept().items() if name != "points"}
         text = json.dumps(record, indent=1) + "\n"
         first = known is None and self.storage.put_if_absent(folder / layout.RECORD, text.encode())
         if not first and (known is not None or self.read(outcome.cell) is None):

@@ -27,10 +27,11 @@ from dfkd.studies.plan import (
     StudyPlan,
     changed_since,
     check_looks,
-    finished_cells,
+    complete_cells,
     kept_run_context,
     next_jobs,
     plan_study,
+    recorded_cells,
 )
 from dfkd.studies.reading import data_of
 from dfkd.studies.record import Retuned, StudyRecord
@@ -95,7 +96,7 @@ def run_study(
         run_context = kept_run_context(name, compute, inputs)
         if run_context is not None:
             plan = plan_for(run_context)
-            known = finished_cells(plan, ledger)
+            known = complete_cells(recorded_cells(plan, ledger))
             if not next_jobs(plan, known):
                 _say_changes(plan, earlier, console)
                 console.line(f"nothing to compute: the study {name} is done already")
@@ -104,7 +105,8 @@ def run_study(
                 return result
         with open_executor(inputs.values(), compute, console) as executor:
             plan = plan_for(executor.run_context)
-            known = finished_cells(plan, ledger)
+            recorded = recorded_cells(plan, ledger)
+            known = complete_cells(recorded)
             _say_changes(plan, earlier, console)
             _begin(plan, known, compute.storage, sync)
             if options.check and plan.record.check is None:
@@ -114,10 +116,10 @@ def run_study(
             limit = options.max_device_hours
             computed = compute_missing(plan, known, executor, compute, limit, console, tell)
         result = conclude(computed.plan, computed.done, earlier, compute.storage, sync, console)
-    new = sum(outcome.fresh for outcome in computed.done.values())
-    elsewhere = len(computed.done) - len(known) - new
     _say_registered(sync, console)
-    return replace(result, computed=new, elsewhere=elsewhere, stopped=computed.stopped)
+    own = {name for name, outcome in computed.done.items() if outcome.fresh}
+    others = computed.done.keys() - own - recorded.keys()
+    return replace(result, computed=len(own), elsewhere=len(others), stopped=computed.stopped)
 
 
 def _begin(plan: StudyPlan, known: Mapping[str, Outcome], storage: Storage, sync: RunSync) -> None:

@@ -95,10 +95,15 @@ def check_looks(study: Study, race: bool, earlier: StudyRecord | None) -> None:
     )
 
 
-def finished_cells(plan: StudyPlan, ledger: Ledger) -> dict[str, Outcome]:
+def recorded_cells(plan: StudyPlan, ledger: Ledger) -> dict[str, Outcome]:
     """Return the outcomes that are there already, by cell, whoever computed them."""
     found = {name: look_up(job, ledger) for name, job in plan.jobs.items()}
-    return {name: outcome for name, outcome in found.items() if outcome and is_complete(outcome)}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+
+def complete_cells(recorded: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Return those of the outcomes that the study can use."""
+    return {name: outcome for name, outcome in recorded.items() if is_complete(outcome)}
 
 
 def next_jobs(plan: StudyPlan, done: Mapping[str, Outcome]) -> list[Job]:

@@ -18,15 +18,19 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     """Print the findings, how many cells were computed, and where all of it lies."""
     print_findings(result.findings, console)
     reused = int(result.outcomes["reused"].sum())
+    others, ledger = result.elsewhere, len(result.outcomes) - result.computed
     console.line(
-        f"{result.computed} cells computed, {len(result.outcomes) - result.computed} from the "
-        "ledger"
+        f"{result.computed} cells computed, {ledger} from the ledger"
         + (f", {reused} of these computed by other work" if reused else "")
-        + (f", {result.elsewhere} of these by another command" if result.elsewhere else "")
+        + (
+            f", {result.elsewhere} of these by another command meanwhile"
+            if result.elsewhere
+            else ""
+        )
     )
     call = {
         "computed": result.computed,
-        "elsewhere": result.elsewhere,
+        "elsewhere": others,
         "reused": reused,
         "stopped": result.stopped,
     }

@@ -21,6 +21,11 @@ SAMPLERS = ("tpe", "gp", "random")  # Optuna's; gp: a Gaussian process
 COSTS = ("parameters", "operations")  # of a student, see `costs.py`
 # First seeds of three sets of blocks that share nothing; those below 1000 are the studies'
 SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000
+RANGES = {
+    "trials": (1, 100_000),
+    "choice_blocks": (1, CONFIRMATION - CHOICE),
+    "confirmation_blocks": (2, 10_000),  # paired differences need two
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +63,9 @@ class Sweep:
             raise ValueError(f"there is no cost {self.minimise!r} to minimise: {known}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to {2**32 - 1}, as Optuna's, but got {self.seed}")
-        if self.trials < 1 or self.choice_blocks < 1 or self.confirmation_blocks < 2:
-            raise ValueError(
-                "a sweep needs 1 trial, 1 block to choose on and 2 to confirm on, but got "
-                f"trials={self.trials}, choice_blocks={self.choice_blocks}, "
-                f"confirmation_blocks={self.confirmation_blocks}"
-            )
+        for name, (least, most) in RANGES.items():
+            if not least <= (asked := getattr(self, name)) <= most:
+                raise ValueError(f"{name} must be {least} to {most:,}, but got {name}={asked!r}")
 
     def search_space(self) -> SearchSpace:
         """Return what is searched. Raises ValueError for values that do not fit the recipe."""

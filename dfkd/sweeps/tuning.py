@@ -6,10 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayTaskError
 from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
@@ -19,6 +21,7 @@ from dfkd.execution.group import Group
 from dfkd.execution.session import slots
 from dfkd.execution.waits import for_cells
 from dfkd.execution.watchdog import Watchdog
+from dfkd.reporting.failures import in_a_line
 from dfkd.storage import layout
 from dfkd.storage.lease import Say
 from dfkd.storage.scratch import scratch_folder
@@ -83,11 +86,9 @@ class OnEnd(tune.Callback):
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Say that it is tried again: Tune's own message, a traceback, is not shown."""
+        """Say why it is tried again: Tune's own message, a traceback, is not shown."""
         self.watchdog.ended()
-        self.say(
-            f"the worker of the cell {trial_in(trial.config).cell} was lost: it is tried again"
-        )
+        self.say(f"the cell {trial_in(trial.config).cell} is tried again: {_why_it_ended(trial)}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -102,6 +103,13 @@ class OnEnd(tune.Callback):
         """Pass on that there is none."""
         self.watchdog.ended()
         self.function(None)
+
+
+def _why_it_ended(trial: Trial) -> str:
+    """Return why the last attempt of a trial came to nothing."""
+    file = trial.pickled_error_file  # Tune has written it in this process, a moment ago
+    error = cloudpickle.loads(Path(file).read_bytes()) if file else None
+    return in_a_line(error) if isinstance(error, RayTaskError) else "its worker was lost"
 
 
 def tune_trials(

@@ -19,7 +19,7 @@ CASES = {
         {},
         "unrecognized arguments: --trial-count",
     ),
-    "no trials": (("sweep", "tiny_space", "--trials", "0"), {}, "a sweep needs 1 trial"),
+    "no trials": (("sweep", "tiny_space", "--trials", "0"), {}, "trials must be 1 to 100,000"),
     "too many workers": (
         ("sweep", "tiny_space", "--workers", "500"),
         {},

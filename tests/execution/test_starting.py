@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfkd.execution.compute import Compute, check_gpu
+from dfkd.execution.compute import Compute, check_machine
 from dfkd.execution.session import session
 from dfkd.execution.starting import check_address, check_folders
 from dfkd.storage import FolderStorage
@@ -79,6 +79,6 @@ def test_a_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
-    check_gpu(Compute(storage=FolderStorage(tmp_path)))
+    check_machine(Compute(storage=FolderStorage(tmp_path)))
     with pytest.raises(ValueError, match="--gpus 1 asks for more than the 0 GPUs that PyTorch"):
-        check_gpu(Compute(storage=FolderStorage(tmp_path), gpus=1))
+        check_machine(Compute(storage=FolderStorage(tmp_path), gpus=1))

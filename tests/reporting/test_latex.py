@@ -66,16 +66,16 @@ def test_escaped_text_reads_as_before() -> None:
     assert escape("τ ≤ 5 % of a_b") == r"$\tau$ $\le$ 5 \% of a\_b"
     assert escape("Größe, Nguyễn, 学 ²") == "Größe, Nguyen, ? $^{2}$"
     assert escape("🚀 🇩🇪 \x00\x85") == "? ??  ?"
-
-
-def test_any_character_can_be_escaped() -> None:
-    beyond = [*range(0x3000), *range(0xD7FF, 0xE010), *range(0x1F000, 0x1FB00)]
-    assert all(escape(chr(code)) for code in beyond)
     assert (
         cell("-1.5 to +0.2") == "$-1.5$ to $+0.2$"
         and cell("< .001") == "$< .001$"
         and cell("a-1") == "a-1"
     )
+
+
+def test_any_character_can_be_escaped() -> None:
+    beyond = [*range(0x3000), *range(0xD7FF, 0xE010), *range(0x1F000, 0x1FB00)]
+    assert all(escape(chr(code)) for code in beyond)
 
 
 @pytest.mark.slow

@@ -94,6 +94,16 @@ def test_what_another_command_computes_meanwhile_is_not_counted_as_ones_own(
     assert "5 cells computed, 10 from the ledger, 10 of these by another" in capsys.readouterr().out
 
 
+def test_a_cell_whose_test_set_is_read_only_now_is_neither_ones_own_nor_another_commands(
+    pretend: Callable[..., StudyResult], tmp_path: Path
+) -> None:
+    [job] = [job for at, job in jobs_of(components).items() if at == ("without implicit", 2)]
+    write_cell(tmp_path, job, 0.9)
+    (tmp_path / "cells" / job.name / "test.json").unlink()
+    result = pretend(executor={"elsewhere": frozenset({job.name})})
+    assert (result.computed, result.elsewhere) == (len(result.outcomes) - 1, 0)
+
+
 def test_a_cell_that_fails_is_said_left_out_and_tried_again(
     pretend: Callable[..., StudyResult],
 ) -> None:
