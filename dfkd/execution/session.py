@@ -11,7 +11,12 @@ from pathlib import Path
 
 import ray
 
-from dfkd.execution.checks.capacity import cells_on, check_capacity, machines_now
+from dfkd.execution.checks.capacity import (
+    cells_on,
+    check_capacity,
+    check_this_machine,
+    machines_now,
+)
 from dfkd.execution.checks.nodes import check_nodes
 from dfkd.execution.compute import Compute
 from dfkd.execution.starting import check_address, check_folders
@@ -27,6 +32,9 @@ SYSTEM = {
 }
 
 
+LOCAL = "local"
+
+
 @contextmanager
 def session(compute: Compute) -> Iterator[None]:
     """Start or join Ray, and look before anything is scheduled.
@@ -34,6 +42,8 @@ def session(compute: Compute) -> Iterator[None]:
     Raises ValueError if that cannot be, if the cluster can never hold one cell, or if one of its
     nodes sees another storage or has other versions.
     """
+    if _address() == LOCAL:
+        check_this_machine(compute)
     with joined(compute):
         check_capacity(compute)
         with using(compute.storage) as written:
@@ -48,8 +58,8 @@ def joined(compute: Compute) -> Iterator[None]:
     `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
     `ray job submit` sets, makes us join one.
     """
-    address = variable("RAY_ADDRESS") or "local"
-    local = address == "local"
+    address = _address()
+    local = address == LOCAL
     check_address(address)
     if local:
         check_folders()
@@ -76,6 +86,10 @@ def joined(compute: Compute) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _address() -> str:
+    return variable("RAY_ADDRESS") or LOCAL
 
 
 def _init(address: str, local: bool, compute: Compute) -> None:

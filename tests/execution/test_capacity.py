@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,15 @@ import pytest
 import ray
 
 from dfkd.execution.checks import capacity
-from dfkd.execution.checks.capacity import Machines, cells_on, check_capacity, workers_on
+from dfkd.execution.checks.capacity import (
+    Machines,
+    cells_on,
+    check_capacity,
+    check_this_machine,
+    workers_on,
+)
 from dfkd.execution.compute import Compute
+from dfkd.execution.session import session
 from dfkd.storage import FolderStorage
 
 CASES = {  # machines, compute's changes, workers, cells
@@ -54,6 +62,17 @@ def test_a_cell_that_no_machine_can_ever_hold(
         check_capacity(replace(compute, workers=5))
     monkeypatch.setattr(capacity, "machines_later", lambda: None)  # it does not say how far
     check_capacity(replace(compute, workers=500))
+
+
+def test_a_cell_that_this_machine_cannot_hold_is_refused_without_a_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(ray, "init", pytest.fail)
+    compute = Compute(storage=FolderStorage(tmp_path), cpus=4, workers=3)
+    with pytest.raises(ValueError, match=r"3 x 4 CPU, .* 8 CPU, which makes 2 such workers"):
+        session(compute).__enter__()
+    check_this_machine(replace(compute, workers=2, gpus=1))  # of GPUs Ray knows
 
 
 def test_ray_still_says_how_far_a_cluster_may_grow() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 import ray._private.state
@@ -48,6 +48,19 @@ def cells_on(machines: Iterable[Machines], compute: Compute) -> int:
     """Return how many cells run side by side, at least 1."""
     fits = workers_on(machines, compute) // compute.workers
     return int(max(1, min(fits, compute.concurrency or fits)))
+
+
+def check_this_machine(compute: Compute) -> None:
+    """Raise ValueError if a Ray of this machine alone cannot hold one cell, going by its CPUs.
+
+    It needs no Ray, which takes seconds to start, and counts no more CPUs than there are.
+    """
+    here = Machines(cpus=os.cpu_count() or 1, gpus=0)
+    if (fits := here.workers(replace(compute, gpus=0.0))) < compute.workers:
+        raise ValueError(
+            f"one cell needs {_workers(compute)}, but this machine has {here.cpus:g} CPU, which "
+            f"makes {fits:g} such workers: ask for fewer with --workers or --cpus, or use a cluster"
+        )
 
 
 def check_capacity(compute: Compute) -> None:
