@@ -31,7 +31,8 @@ from benchmarks.measuring.figures import (
 from benchmarks.measuring.machine import cores
 from dfkd import recipes
 from dfkd.data.images.transforms import normalised
-from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.data.importing.columns import read_shard
+from dfkd.data.importing.shards import PoolFiles, Shard, write_shard
 from dfkd.data.tasks import Unlabelled
 from dfkd.execution.compute import Compute
 from dfkd.execution.scoring import score

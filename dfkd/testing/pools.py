@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dfkd.data.importing.shards import ImageShape, PoolFiles, read_shard
+from dfkd.data.importing.columns import read_shard
+from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools import Pool
 from dfkd.storage import FolderStorage, Storage
 from dfkd.testing.suite import PieceSuite

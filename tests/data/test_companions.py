@@ -10,8 +10,8 @@ import pytest
 from hostile_files import encoded, photo
 from image_trees import labelled
 
+from dfkd.data.importing.columns import raw_table
 from dfkd.data.importing.companions import is_companion
-from dfkd.data.importing.shards import raw_table
 from dfkd.data.pools import ParquetPool, WebDatasetTars
 from dfkd.data.pools.image_folder import ImageFolder
 from dfkd.storage import FolderStorage

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dfkd.data.importing.shards import ROW_ID_STRIDE, write_shard
+from dfkd.data.importing.columns import ROW_ID_STRIDE
+from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ParquetPool, read_characters, read_shard
 from dfkd.storage import FolderStorage
 

@@ -1,75 +1,27 @@
 """Spaces as people write them: what a trial suggests, and what the search makes of the default."""
 
-import importlib
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dfkd.execution.compute import Compute
-from dfkd.experiment import Cell
-from dfkd.reporting.console import Console
-from dfkd.seeding import Block
-from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.driver import run_sweep
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import is_changed
-from dfkd.sweeps.sweep import SEARCH, Sweep
+from dfkd.sweeps.sweep import Sweep
 from dfkd.sweeps.trial import Trial
-from dfkd.training.environment import this_environment
-from dfkd.training.inputs import inputs_key
-from dfkd.training.jobs import RunContext
 
 FOLDER = Key("sweeps/written")
-HEAD = """
-from dataclasses import replace
-import optuna
-from dfkd import choose
-from dfkd.experiment.recipes import digits
-from dfkd.method.losses import RKD, Similarity
-from dfkd.method.selection import Balanced, Random
-default = digits()  # Balanced(ratio=0.1), a batch of 64
-def with_batch(batch):
-    return replace(default, schedule=replace(default.schedule, batch=batch))
-def with_ratio(ratio):
-    return replace(default, selection=Balanced(ratio=ratio))
-def space(trial):
-"""
 CONDITION = """
     if trial.suggest_categorical("selection", ["balanced", "random"]) == "balanced":
         return with_ratio(trial.suggest_float("ratio_b", .1, .9))
     return replace(default, selection=Random(rows=trial.suggest_int("rows_r", 64, 512, log=True)))
 """
-
-
-@pytest.fixture
-def context_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """`context_of(body)`: what the trials of a space share whose function has this body."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(body: str) -> TrialContext:
-        (tmp_path / "written_space.py").write_text(HEAD + body)
-        default = importlib.import_module("written_space").default
-        cell = Cell(experiment=default, block=Block(seed=SEARCH))
-        digests = {inputs_key(cell): ("teacher", "pool")}
-        return TrialContext(
-            space=SearchSpace(module="written_space"),
-            block=cell.block,
-            run_context=RunContext(environment=this_environment("cpu"), digests=digests),
-            compute=Compute(storage=FolderStorage(tmp_path / "runs")),
-        )
-
-    yield write
-    sys.modules.pop("written_space", None)
 
 
 def search_of(
@@ -248,104 +200,6 @@ def test_a_search_with_a_condition_asks_any_sampler(
         search.suggest(str(number))
         end(search, str(number), 0.5 + number / 100)
     assert [trial.state for trial in journal(context)] == ["finished"] * 10
-
-
-# ---- refused before anything is computed
-
-
-REFUSED = {
-    "other choices": (
-        """
-    big = trial.suggest_categorical("big", [True, False])
-    return with_batch(trial.suggest_categorical("batch", [128, 256] if big else [8, 16]))
-""",
-        r"'batch' in two ways, among .* another name in the other branch, \"batch_2\"",
-    ),
-    "another kind": (
-        """
-    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
-        return with_ratio(trial.suggest_float("x", .1, .9))
-    return with_ratio(trial.suggest_int("x", 1, 9) / 10)
-""",
-        "'x' in two ways, as (float|int) and as (float|int)",
-    ),
-    "another scale": (
-        """
-    log = trial.suggest_categorical("kind", ["a", "b"]) == "a"
-    return with_ratio(trial.suggest_float("x", .1, .9, log=log))
-""",
-        "'x' in two ways, .* on a log scale",
-    ),
-    "a piece": (
-        'return replace(default, implicit=trial.suggest_categorical("loss", [RKD(weight=1.0)]))',
-        r"'loss' .* RKD among its choices: .*choose\(trial, 'loss'",
-    ),
-    "pruned throughout": ("raise optuna.TrialPruned()", "in all of 32 trials"),
-    "an empty range": (
-        'return with_ratio(trial.suggest_float("x", .9, .1))',
-        "the parameter 'x' of the space: .*low",
-    ),
-    "an endless range": (
-        'return with_ratio(trial.suggest_float("x", .1, float("inf")))',
-        "the parameter 'x' of the space: bounds must be finite, but got inf",
-    ),
-    "no text as a name": (
-        "return with_ratio(trial.suggest_float(3, .1, .9))",
-        "must be text, but got 3",
-    ),
-    "nothing to search": ("return default", "asks for no parameter"),
-    "draws of its own": (
-        """
-    import random
-    return with_ratio(trial.suggest_float("x", .1, .5) + random.random() / 10)
-""",
-        "another experiment each time",
-    ),
-    "another teacher": (
-        """
-    steps = trial.suggest_int("steps", 10, 20)
-    return replace(default, teacher=replace(default.teacher, steps=steps))
-""",
-        "share task, pool and teacher, and the space varies teacher.steps",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_space_that_cannot_be_searched_is_one_line_before_anything_is_computed(
-    case: str, context_of: Callable[..., TrialContext]
-) -> None:
-    body, line = REFUSED[case]
-    context = context_of(f"    {body}")
-
-    def never(*_: object) -> Any:
-        raise AssertionError("an executor was opened")
-
-    with pytest.raises(ValueError, match=line) as raised:
-        run_sweep(Sweep(space="written_space"), context.compute, Console(quiet=True), never)
-    assert "\n" not in str(raised.value)
-    assert not (Path(str(context.compute.storage.local(Key("cells")))).exists())
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ("default = 'digits'\nspace = lambda trial: None", "default must be an Experiment"),
-        ("space = 3", "space must be a function of one argument"),
-        ("space = lambda: default", "space must be a function of one argument"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
-    ],
-)
-def test_a_module_that_is_no_space_is_one_line(
-    lines: str, said: str, context_of: Callable[..., TrialContext], tmp_path: Path
-) -> None:
-    context = context_of("    return default")
-    (tmp_path / "no_space.py").write_text(f"{HEAD.partition('def with_batch')[0]}{lines}\n")
-    sys.modules.pop("no_space", None)
-    importlib.invalidate_caches()
-    with pytest.raises(ValueError, match=said) as raised:
-        run_sweep(Sweep(space="no_space"), context.compute, Console(quiet=True))
-    assert "\n" not in str(raised.value)
 
 
 def test_the_mark_of_a_default_as_it_is_survives_the_disk_and_older_records_have_none() -> None:

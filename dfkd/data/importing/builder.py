@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.data.importing.shards import ImageShape, PoolFiles, read_first
+from dfkd.data.importing.columns import read_first
+from dfkd.data.importing.shards import ImageShape, PoolFiles
 
 PLACES = 8  # of a sample, evenly spaced in the pool: its files are often in the order of something
 

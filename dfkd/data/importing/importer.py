@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected
 from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
+from dfkd.data.importing.columns import read_shard
 from dfkd.data.importing.records import entry_of, entry_without_repeats, intact, shard_of, sizes_in
 from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.importing.repeats import Repeats, find_repeats
 from dfkd.data.importing.rows import Rows, readable_images
 from dfkd.data.importing.samples import note, several_images
-from dfkd.data.importing.shards import PoolFiles, Shard, read_shard, write_shard
+from dfkd.data.importing.shards import PoolFiles, Shard, write_shard
 from dfkd.data.importing.sources import Source, shown
 from dfkd.storage import Storage, StoredFile, layout
 from dfkd.storage.layout import Key

@@ -1,10 +1,11 @@
 """Pools: unlabelled images from which a student is distilled.
 
-A pool is a folder of Parquet shards (`importing/shards.py` has the format and a writer). Yours
-inherits `BasePool`, or `ShardedPool` where its shards can be drawn side by side.
+A pool is a folder of Parquet shards (`importing/columns.py` has the format, `shards.py` a writer).
+Yours inherits `BasePool`, or `ShardedPool` where its shards can be drawn side by side.
 """
 
-from dfkd.data.importing.shards import PoolFiles, Shard, read_characters, read_shard
+from dfkd.data.importing.columns import read_characters, read_shard
+from dfkd.data.importing.shards import PoolFiles, Shard
 from dfkd.data.pools.garments import WildGarments
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.image_folder import ImageFolder

@@ -17,15 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dfkd.data.importing.builder import PoolBuilder
+from dfkd.data.importing.columns import read_row_ids
 from dfkd.data.importing.rejects import SetAside, join_rejects
-from dfkd.data.importing.shards import (
-    ImageShape,
-    PoolFiles,
-    Shard,
-    read_row_ids,
-    write_shard,
-    written_shard,
-)
+from dfkd.data.importing.shards import ImageShape, PoolFiles, Shard, write_shard, written_shard
 from dfkd.data.pools.glyphs import Glyphs
 from dfkd.data.pools.parquet_pool import ParquetPool
 from dfkd.data.pools.pool import BasePool, Pool

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from dfkd.data.images import decoding
 from dfkd.data.images.decoding import ImageShape
 from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
+from dfkd.data.importing.columns import read_first
 from dfkd.data.importing.places import Place
 from dfkd.data.importing.records import entry_of, intact, shard_of, sizes_in
 from dfkd.data.importing.rejects import SetAside, join_rejects, write_rejects
-from dfkd.data.importing.shards import PoolFiles, Shard, read_first, rows_of
+from dfkd.data.importing.shards import PoolFiles, Shard, rows_of
 from dfkd.data.importing.sources import rows_per_shard
 from dfkd.data.pools.parquet_columns import ImageColumn, image_column
 from dfkd.data.pools.parquet_decoding import decode_file, decoded_images

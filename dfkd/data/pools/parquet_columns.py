@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfkd.data.images.decoding import ImageShape
-from dfkd.data.importing.shards import check_raw_type, schema_of
+from dfkd.data.importing.columns import check_raw_type, schema_of
 
 OURS = "image"  # the column of shards, which is read where it lies
 USUAL = (

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected, decode
+from dfkd.data.importing.columns import raw_table, read_row_ids
 from dfkd.data.importing.rejects import Reject
-from dfkd.data.importing.shards import raw_table, read_row_ids
 from dfkd.data.importing.sources import rows_per_shard
 from dfkd.data.pools.parquet_columns import ImageColumn, is_list
 from dfkd.storage import StoredFile

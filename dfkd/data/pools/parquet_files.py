@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from dfkd.data.importing.columns import has_row_ids, read_row_ids
 from dfkd.data.importing.companions import is_companion
 from dfkd.data.importing.places import Place
-from dfkd.data.importing.shards import ImageShape, has_row_ids, read_row_ids
+from dfkd.data.importing.shards import ImageShape
 from dfkd.storage import StoredFile
 
 
