@@ -83,6 +83,15 @@ def test_no_block_is_begun_that_would_go_beyond_the_hours(
     assert rest.computed == 15 and rest.stopped == ""
 
 
+def test_a_study_grows_by_blocks_and_says_after_how_many_it_was_seen(
+    pretend: Callable[..., StudyResult],
+) -> None:
+    assert pretend(blocks=2).computed == 10
+    grown = pretend(blocks=3)
+    assert grown.computed == 5 and len(grown.outcomes) == 15
+    assert any("seen after 2 and 3 blocks" in note for note in grown.findings.notes)
+
+
 def test_what_another_command_computes_meanwhile_is_not_counted_as_ones_own(
     pretend: Callable[..., StudyResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
