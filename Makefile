@@ -39,5 +39,6 @@ golden: .venv/installed
 	  sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + v + ": make PYTHON=...")'
 	@echo "Setting up .venv, once: some minutes and gigabytes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores; pip would use one
 	@touch $@

@@ -20,6 +20,7 @@ from dfkd.reporting.document import Document
 from dfkd.reporting.streams import plain, register
 
 LINE_EVERY_S = 15.0  # without a terminal
+WATCHED_S = 5.0  # of work, before it is estimated how long the rest takes
 
 
 class Console:
@@ -110,19 +111,16 @@ class Console:
 
     @contextmanager
     def _lines(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
-        started = last = time.monotonic()
-        done = 0
+        last, done = time.monotonic(), 0
+        first: tuple[float, int] | None = None  # when something was done, and how much
 
         def advance(amount: int, note: str = "") -> None:
-            nonlocal done, last
-            done += amount
-            now = time.monotonic()
+            nonlocal last, done, first
+            now, done = time.monotonic(), done + amount
+            first = first or (now, done)
             if now - last >= LINE_EVERY_S and 0 < done < total:
-                left_s = (now - started) / done * (total - done)
-                self.line(
-                    f"{name}: {done}/{total} {unit}, about {duration(left_s)} "
-                    f"left{note and ', ' + note}"
-                )
+                parts = (f"{done}/{total} {unit}", _left(first, (now, done), total), note)
+                self.line(f"{name}: {', '.join(filter(None, parts))}")
                 last = now
 
         yield advance
@@ -149,6 +147,17 @@ class Console:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
+
+
+def _left(first: tuple[float, int], now: tuple[float, int], total: int) -> str:
+    """Return how long the rest takes at the speed since something was done first, "" if unknown.
+
+    What came before that was also start-up. first, now: seconds, and how much was done then.
+    """
+    took, made = now[0] - first[0], now[1] - first[1]
+    if took < WATCHED_S or not made:
+        return ""
+    return f"about {duration(took / made * (total - now[1]))} left"
 
 
 def duration(seconds: float) -> str:
