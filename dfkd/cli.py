@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 import dfkd
@@ -247,11 +248,22 @@ def cell_of(arguments: argparse.Namespace) -> Cell:
 
 
 def arguments_of(arguments: argparse.Namespace) -> str:
-    """Return the options that name the same cell to another command."""
-    start = [f"--run {arguments.run}"] if arguments.run else [arguments.recipe or "digits"]
-    changes = [f"--set {' '.join(map(shlex.quote, arguments.set))}"] if arguments.set else []
+    """Return the options that name the same cell in the same storage to another command."""
+    names = ("run", "from", "seed", "draw", "teacher_seed", "storage")
+    given = {name: vars(arguments)["source" if name == "from" else name] for name in names}
+    start = [] if arguments.run else [arguments.recipe or "digits"]
     modules = [f"--module {module}" for module in arguments.module]
-    return " ".join([*start, *modules, *changes])
+    changes = [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
+    return " ".join([*start, *options_of(given), *modules, *changes])
+
+
+def options_of(given: Mapping[str, object]) -> list[str]:
+    """Return options as they are typed in a shell, without those that are None."""
+    return [
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        for name, value in given.items()
+        if value is not None
+    ]
 
 
 def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Compute, Console]:

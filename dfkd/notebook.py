@@ -29,7 +29,7 @@ from dfkd.studies.result import StudyResult
 from dfkd.sweeps import tables
 from dfkd.sweeps.findings import SweepData, column, verdict
 from dfkd.sweeps.sweep import Sweep
-from dfkd.user_modules import load
+from dfkd.user_modules import load_a
 
 
 def run_study(
@@ -50,8 +50,7 @@ def run_study(
     """
     if isinstance(study, str):
         name = name or study.split(".")[-1]
-        study = load(study, "study", "ablations")
-        assert isinstance(study, Study)
+        study = load_a(Study, study, "study", "ablations")
     if not name:
         raise ValueError("a study that is not a module needs a name: run_study(study, name=...)")
     if blocks is not None:

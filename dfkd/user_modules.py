@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import sep
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dfkd.reporting.failures import FRAME, reason_in
 from dfkd.reporting.nearest import nearest
 
+T = TypeVar("T")
 EXAMPLES = ("study", "study_of", "space", "default")  # what our own modules define
 PACKAGES = ("ablations", "search_spaces")  # ours; a project may have folders of these names, too
 
@@ -46,6 +47,21 @@ def load(name: str, attribute: str, folder: str, known: Iterable[str] | None = N
         ours = f", as in {folder}/" if attribute in EXAMPLES else ""
         raise ValueError(f"the module {name} has no `{attribute}`: define it there{ours}")
     return getattr(module, attribute)
+
+
+def load_a(
+    kind: type[T], name: str, attribute: str, folder: str, known: Iterable[str] | None = None
+) -> T:
+    """Return an attribute that is of this kind; see `load`. ValueError where it is another."""
+    return of_kind(kind, load(name, attribute, folder, known), f"{name}.{attribute}")
+
+
+def of_kind(kind: type[T], value: object, called: str) -> T:
+    """Return a value of a user's that is of this kind. ValueError with one line where it is not."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+        raise ValueError(f"{called} must be {article} {kind.__name__}, but got {value!r:.200}")
+    return value
 
 
 def module_exists(name: str) -> bool:

@@ -71,7 +71,7 @@ def main(output: cli.Output) -> None:
     print_plan(found, compute, console)
     command, own = ("ablate", ()) if demand.kind == "study" else ("sweep", ("trials",))
     names = [n for n in (*OF_BOTH, *own, "storage") if vars(arguments)[n] != parser.get_default(n)]
-    said = [arguments.module, *(f"--{name} {vars(arguments)[name]}" for name in names)]
+    said = [arguments.module, *cli.options_of({name: vars(arguments)[name] for name in names})]
     said += ["--compile"] if arguments.compile else []
     said += [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
     console.line(f"next:  python -m platform.{command} {' '.join(said)}")

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
-from dfkd.user_modules import load, modules_in, users_code
+from dfkd.user_modules import load, load_a, modules_in, users_code
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_module_of_the_working_directory_is_found():
     assert load("my_project.my_space", "space", "our_spaces")(None) == 7
     assert load("our_spaces.digits", "space", "our_spaces")(None) == 0
+
+
+def test_an_attribute_of_another_kind_is_refused():
+    assert callable(load_a(FunctionType, "my_project.my_space", "space", "our_spaces"))
+    with pytest.raises(ValueError, match=r"^my_project\.my_space\.space must be an int, but got <"):
+        load_a(int, "my_project.my_space", "space", "our_spaces")
 
 
 @pytest.mark.parametrize(

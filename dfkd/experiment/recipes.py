@@ -21,7 +21,7 @@ from dfkd.models.networks import SmallResNet
 from dfkd.models.teachers import SupervisedTeacher
 from dfkd.reporting.nearest import nearest
 from dfkd.synthesis import FastDfkd
-from dfkd.user_modules import load, module_exists
+from dfkd.user_modules import load_a, module_exists
 
 
 def digits() -> Experiment:
@@ -182,7 +182,6 @@ def recipe_named(name: str) -> Experiment:
         raise ValueError(
             f"there is no recipe {name!r}, nor a module of this name: {nearest(name, RECIPES)}"
         )
-    experiment: Experiment = (
-        RECIPES[name]() if name in RECIPES else load(name, "experiment", "ablations", RECIPES)
-    )
-    return experiment
+    if name in RECIPES:
+        return RECIPES[name]()
+    return load_a(Experiment, name, "experiment", "ablations", RECIPES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dfkd.experiment.recipes import recipe_named
 from dfkd.experiment.settings import Settings, suffix
 from dfkd.studies.study import Study
-from dfkd.user_modules import load
+from dfkd.user_modules import load, load_a, of_kind, users_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,13 @@ def study_named(
     """
     name = module.split(".")[-1]
     if recipe is None:
-        study: Study = load(module, "study", "ablations")
+        study = load_a(Study, module, "study", "ablations")
     else:
-        study = load(module, "study_of", "ablations")(recipe_named(recipe))
+        study_of = load(module, "study_of", "ablations")
+        with users_code():
+            study = of_kind(
+                Study, study_of(recipe_named(recipe)), f"what {module}.study_of returns"
+            )
         name = f"{name}-{recipe.split('.')[-1]}"
     if not values:
         return NamedStudy(name=name, study=study)

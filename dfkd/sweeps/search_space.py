@@ -18,7 +18,7 @@ from dfkd.sweeps.rehearsal import first_trial
 from dfkd.sweeps.spaces import SpaceTrial
 from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.variants import Change
-from dfkd.user_modules import load, users_code
+from dfkd.user_modules import load, load_a, users_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +140,7 @@ class SearchSpace:
 
 def default_in(module: str) -> Experiment:
     """Return the recipe that the space in this module was written around."""
-    default = load(module, "default", "search_spaces")
-    if not isinstance(default, Experiment):
-        raise ValueError(
-            f"{module}.default must be an Experiment, such as recipes.digits(), but got {default!r}"
-        )
-    return default
+    return load_a(Experiment, module, "default", "search_spaces")
 
 
 def space_in(module: str) -> Callable[[Any], Any]:

@@ -99,10 +99,21 @@ class Objective(nn.Module):
         answers = student.logits_BK, teacher.logits_BK
         terms = {"kd": self.experiment.kd(*answers, given.keep_BK, masks_student)}
         terms |= {name: module(student, teacher) for name, module in self.losses.items()}
+        for name, term in terms.items():
+            if not isinstance(term, Tensor) or term.ndim:
+                raise ValueError(self._no_number(name, term))
         terms["total"] = terms["kd"] + sum(
             given.weights[name] * terms[name] for name in self.losses
         )
         return terms
+
+    def _no_number(self, name: str, term: object) -> str:
+        piece = type(self.parts.get(name, self.experiment.kd)).__qualname__
+        got = f"shape {tuple(term.shape)}" if isinstance(term, Tensor) else repr(term)
+        return (
+            "the loss of a batch must be one number, a tensor of shape (), but "
+            f"{name} ({piece}) gave {got}"
+        )
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """Return the student's outputs; views go through it side by side, in one batch."""

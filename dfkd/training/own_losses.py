@@ -44,6 +44,12 @@ def check_own_losses(experiment: Experiment) -> None:
         views = (images_BCHW, images_BCHW.flip(3)) if two else (images_BCHW,)
         given = StepInputs(views, teacher, _kept(experiment, teacher), objective.weights(0.0))
         terms: dict[str, Tensor] = objective(given)
+        for name in ("kd", *objective.losses):
+            if not terms[name].requires_grad:
+                raise ValueError(
+                    f"{name} gave a loss from which nothing can be learned: compute it from the "
+                    "student's outputs, without .detach() or .item()"
+                )
         terms["total"].backward()  # type: ignore[no-untyped-call]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hostile_files import encoded, photo
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dfkd.data.images.decoding import Rejected, decode
@@ -97,6 +98,12 @@ def test_what_is_no_image_is_named_where_that_is_known(what):
     with pytest.raises(Rejected) as why:
         decode(OTHERS[what], SHAPE)
     assert why.value.reason == "not an image" and why.value.detail.startswith(what)
+
+
+def test_colours_that_pillow_cannot_convert_are_named():
+    image = Image.new("LAB", (8, 8))
+    with pytest.raises(Rejected, match="which are not read"):
+        decode(encoded(image, "TIFF"), SHAPE)
 
 
 def test_a_damaged_avif_is_damaged():

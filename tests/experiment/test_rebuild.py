@@ -209,6 +209,10 @@ def test_recipe_run_and_changes_on_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a recipe or a run, not both"):
         cli.cell_of(options("digits", "--run", job.name, *where))
     assert cli.arguments_of(options("digits", "--set", "views=none")) == "digits --set views=none"
+    told = cli.arguments_of(
+        options("--run", "a1", "--from", "old", "--storage", "a b", "--seed", "0")
+    )
+    assert told == "--run a1 --from old --seed 0 --storage 'a b'"
 
 
 def test_a_run_is_found_in_mlflow_by_its_id_where_the_ledger_has_it_not(tmp_path: Path) -> None:

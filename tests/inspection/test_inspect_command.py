@@ -51,7 +51,7 @@ def test_the_command_writes_a_page_once(
     assert json.loads((folder / "summary.json").read_text())["verdict"] in done.stdout
     assert (
         f"written to {folder}" in done.stdout
-        and "next:  python -m platform.distill digits --set" in done.stdout
+        and "next:  python -m platform.distill digits --storage runs --set" in done.stdout
     )
     before = stamps(storage)
     cell = Cell(experiment=tiny, block=Block(seed=0))

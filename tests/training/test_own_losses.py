@@ -24,6 +24,12 @@ class _Module(nn.Module):
             return student.featuresBD.sum()
         if self.mistake == "a shape":
             return (student.features_BD @ teacher.logits_BK).sum()
+        if self.mistake == "no mean":
+            return student.features_BD.square().mean(1)
+        if self.mistake == "no tensor":
+            return student.features_BD.mean().item()
+        if self.mistake == "no gradient":
+            return student.features_BD.detach().mean()
         return (student.features_BD.mean(1) - teacher.features_BD.mean(1)).square().mean()
 
 
@@ -58,6 +64,19 @@ def test_a_mistake_is_a_line_with_the_users_file(mistake, said):
     with pytest.raises(ValueError, match=rf"^test_own_losses\.py:\d+ in forward: {said}") as caught:
         check_own_losses(replace(small_experiment(), explicit=Own(mistake=mistake)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("no mean", r"one number, a tensor of shape \(\), but explicit \(Own\) gave shape \(4,\)"),
+        ("no tensor", r"one number, .* explicit \(Own\) gave -?\d"),
+        ("no gradient", "^explicit gave a loss from which nothing can be learned: compute it from"),
+    ],
+)
+def test_what_is_no_loss_to_learn_from_is_a_line(mistake, said):
+    with pytest.raises(ValueError, match=said):
+        check_own_losses(replace(small_experiment(), explicit=Own(mistake=mistake)))
 
 
 def test_a_mistake_in_a_dropping_is_found_as_well():

@@ -159,6 +159,8 @@ def fitted(
         )
     if image.mode.startswith(("I", "F")):  # which of its bits carry the picture is not known
         raise Rejected("not 8 bits per channel", f"Pillow's mode {image.mode}")
+    if image.mode == "LAB":
+        raise Rejected("L*a*b* colours, which are not read", "convert it to RGB")
     converted = image.convert(PIL_MODES[channels])
     if not shorter_side:
         return np.asarray(converted.resize((width, height), Image.Resampling.BILINEAR)).reshape(
