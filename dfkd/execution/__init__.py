@@ -1,1 +1,1 @@
-"""Execution: who computes cells. Warm Ray tasks, Ray Train groups; Ray Data scores."""
+"""Execution: who computes cells. Warm Ray tasks, Ray Train groups; Ray Data scores pools."""

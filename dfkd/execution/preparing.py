@@ -11,6 +11,7 @@ import ray
 from dfkd.data.importing.builder import PoolBuilder
 from dfkd.data.pools import PoolFiles
 from dfkd.execution.compute import Compute, check_machine
+from dfkd.execution.scoring import needs_pipeline, score
 from dfkd.execution.session import session
 from dfkd.execution.waits import for_one
 from dfkd.execution.watchdog import Watchdog
@@ -68,8 +69,6 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
     )
     if missing:
         console.line(check_space(source, compute.storage).line())
-        from dfkd.execution.scoring import score  # Ray Data takes seconds to import
-
         with console.progress(
             "scoring the pool with the teacher", sum(s.rows for s in missing), "rows"
         ) as advance:
@@ -97,8 +96,9 @@ def _obtain(cell: Cell, compute: Compute, console: Console) -> InputSource:
         )
         gpus = compute.gpus if isinstance(experiment.pool, Synthesised) else 0
         pool = _pool(builder, gpus, say, _watchdog("the pool", compute, console))
-        if not ray.wait([trained], timeout=0)[0]:  # still in training: there is time to warm up
-            from dfkd.execution.scoring import rehearse  # Ray Data takes seconds to import
+        still_training = not ray.wait([trained], timeout=0)[0]
+        if still_training and needs_pipeline(pool.shards, compute):
+            from dfkd.execution.scoring_pipeline import rehearse  # Ray Data takes seconds to import
 
             rehearse()
         teacher = of_teacher.get(trained)

@@ -8,6 +8,7 @@ import moody_teacher
 import pytest
 from moody_teacher import FAILS, KILLS, KILLS_ONCE, ROWS, cell_of, pool_of
 
+from dfkd.execution import scoring
 from dfkd.execution.compute import Compute
 from dfkd.execution.scoring import NotScored, score
 from dfkd.execution.session import session
@@ -26,6 +27,11 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patched.setenv("PYTHONPATH", str(Path(moody_teacher.__file__).parent))
         with session(Compute(storage=FolderStorage(tmp_path_factory.mktemp("session")))):
             yield
+
+
+@pytest.fixture(autouse=True, params=[scoring.FEW, 0], ids=["few", "by Ray Data"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "FEW", request.param)
 
 
 def files(storage: Path) -> dict[str, str]:
