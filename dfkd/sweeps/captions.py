@@ -28,7 +28,7 @@ READING = {
     "history": MARKS,
     "trade_off": "The line joins the trials that none beats in both: each further one costs more "
     "and agrees more with the teacher. No trial was stopped early.",
-    "importance": "fANOVA by Optuna, on the probe of all trials at the same step. It says what "
+    "importance": "fANOVA by Optuna, on the probe of trials at the same step. It says what "
     "moved the probe within this space and these trials, not what helps.",
     "slices": MARKS
     + " The search asks more often where it was good: dense parts are no evidence by themselves.",

@@ -15,7 +15,7 @@ from dfkd.identity import Scalar
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
 from dfkd.sweeps import figures as sweep_figures
-from dfkd.sweeps import record, tables
+from dfkd.sweeps import optuna_view, record, tables
 from dfkd.sweeps.captions import conclusion
 from dfkd.sweeps.findings import Confirmation, Importance, SweepData, column
 from dfkd.sweeps.optuna_view import importance, scales
@@ -128,7 +128,7 @@ def test_what_not_all_trials_have_is_named_beside_the_importance() -> None:
 
 @pytest.mark.parametrize(("common", "rated"), [(True, {"selection"}), (False, None)])
 def test_importance_is_that_of_the_parameters_that_all_trials_have(
-    common: bool, rated: set[str] | None
+    common: bool, rated: set[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = CategoricalDistribution(["balanced", "random"])
     ratio, rows = FloatDistribution(0.1, 0.9), IntDistribution(8, 128)
@@ -143,6 +143,9 @@ def test_importance_is_that_of_the_parameters_that_all_trials_have(
         )
     found = importance(sweep(*params).trials, seen)
     assert (None if found is None else set(found.shares)) == rated
+    monkeypatch.setattr(optuna_view, "MOST", 9)
+    fewer = importance(sweep(*params).trials, seen)
+    assert (fewer and fewer.trials, found and found.trials) == ((9, 12) if rated else (None, None))
 
 
 def test_a_gap_in_a_line_is_explained_where_there_is_one() -> None:
