@@ -36,6 +36,7 @@ def main(output: cli.Output) -> None:
     from dfkd.export.handover import export, student_of
     from dfkd.runs.finding import find_outcome
     from dfkd.storage import FolderStorage, layout
+    from dfkd.storage.variables import expanded
 
     storage, console = cli.storage_and_console(arguments, output)
     torch.set_num_threads(arguments.threads)
@@ -43,7 +44,7 @@ def main(output: cli.Output) -> None:
     student = student_of(outcome, storage, arguments.module)
     target = storage.below(layout.export(outcome.cell))
     if arguments.out is not None:
-        target = FolderStorage(arguments.out.expanduser().absolute())
+        target = FolderStorage(expanded(arguments.out).absolute())
     export(student, outcome, storage, target, console)
 
 

@@ -12,6 +12,7 @@ from dfkd.scores.memory_map import stored_note
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.storage import Unreachable
+from dfkd.storage.variables import expanded
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _places(params: dict[str, Any]) -> Iterator[Path]:
     """Where a cell's pool, teacher and task lie, as far as it is on a disk."""
     for name, value in params.items():
         if name.endswith(".path") and isinstance(value, str) and value and "://" not in value:
-            yield Path(value).expanduser().resolve()
+            yield expanded(value).resolve()
 
 
 def _run_contexts(storage: Storage) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ import pandas as pd
 from dfkd.identity import digest
 from dfkd.reporting.nearest import nearest
 from dfkd.storage.ledger import MEASURES
+from dfkd.storage.variables import expanded
 from dfkd.studies.findings import Elsewhere, StudyData
 from dfkd.studies.reading import ROW
 from dfkd.tracking.reading import Tracked
@@ -61,7 +62,7 @@ def read_own(source: str, columns: Columns, tracking_uri: str) -> StudyData:
     if source.startswith(MLFLOW):
         table = from_mlflow(source.removeprefix(MLFLOW), tracking_uri)
     else:
-        table = from_csv(Path(source).expanduser())
+        table = from_csv(expanded(source))
     return study_of(table, columns)
 
 

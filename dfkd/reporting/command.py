@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from dfkd.reporting.document import Document
 from dfkd.reporting.failures import in_a_line, origin, outside
-from dfkd.reporting.streams import leave_closed_output, show_everything
+from dfkd.reporting.streams import in_one_line, leave_closed_output, show_everything
 
 if TYPE_CHECKING:
     from dfkd.reporting.console import Console
@@ -85,7 +85,7 @@ def _ended(main: Callable[[Output], None], output: Output) -> tuple[int, str]:
 
 
 def _said(error: BaseException) -> tuple[int, str]:
-    message = in_a_line(error)
+    message = in_one_line(in_a_line(error))
     print(f"error: {message}", file=sys.stderr)
     return BAD_INPUT if isinstance(origin(error), ValueError) else FAILED, message
 

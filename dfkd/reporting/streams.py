@@ -13,6 +13,7 @@ SIGNS = {
     **{"≥": ">=", "≤": "<=", "≈": "~", "×": "x", "±": "+/-", "→": "->", "·": "-", "•": "*"},
 }
 LOWEST_RAW, HIGHEST_RAW = 0xDC80, 0xDCFF  # bytes of an argument that Python could not decode
+STEERING = ("Cc", "Cf", "Zl", "Zp")  # categories: control, format, separators of lines
 REPLACING = "dfkd.replacing"  # the name of our handler among Python's codecs
 
 
@@ -59,7 +60,12 @@ def plain(text: str, encoding: str = "utf-8") -> str:
     return visible.encode(encoding, REPLACING).decode(encoding, "surrogateescape")
 
 
-def _visible(sign: str) -> str:
-    if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf") or sign == "\u200d":
+def in_one_line(text: str) -> str:
+    """Return a text of one line for a terminal: what breaks lines or steers becomes visible."""
+    return "".join(_visible(sign, kept="") for sign in text)
+
+
+def _visible(sign: str, kept: str = "\n\t\u200d") -> str:
+    if sign in kept or unicodedata.category(sign) not in STEERING:
         return sign
     return sign.encode("unicode_escape").decode("ascii")

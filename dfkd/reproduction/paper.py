@@ -16,6 +16,7 @@ from dfkd.method.losses import KD, PooledFeatures, Similarity
 from dfkd.method.selection import Balanced
 from dfkd.models.networks import Network
 from dfkd.models.teachers import SupervisedTeacher, Teacher, TeacherFile
+from dfkd.storage.variables import expanded
 
 ROWS = 600_000  # that DFND selects of ImageNet's 1.28 million
 STEPS = 77_000  # of 256 images: DFND's 19.8 million
@@ -68,7 +69,7 @@ def pool_at(path: str) -> Pool:
     """Return the pool of a folder: Parquet where it has such files, else images."""
     if not path:  # nobody has named it yet: what it costs can be said all the same
         return ParquetPool(path="pool")
-    parquet = any(Path(path).expanduser().glob("*.parquet"))
+    parquet = any(expanded(path).glob("*.parquet"))
     return ParquetPool(path=path) if parquet else ImageFolder(path=path)
 
 
@@ -86,17 +87,17 @@ def missing_teacher(folder: str, name: str) -> Iterator[str]:
 
 def missing_pool(path: str, what: str) -> Iterator[str]:
     """Yield what to put where, if there is no folder of the pool."""
-    if not path or not Path(path).expanduser().is_dir():
+    if not path or not expanded(path).is_dir():
         yield f"{what}, as Parquet or image files, in {path or 'a folder named with --pool'}"
 
 
 def missing_data(path: str, names: tuple[str, ...], what: str) -> Iterator[str]:
     """Yield what to put where, if a file or folder of the task is not there."""
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if not path or not all((folder / name).exists() for name in names):
         yield f"{what} ({', '.join(names)}) in {path or 'a folder named with --data'}"
 
 
 def _found(folder: str, name: str) -> Path | None:
-    paths = [Path(folder).expanduser() / f"{name}{ending}" for ending in ENDINGS]
+    paths = [expanded(folder) / f"{name}{ending}" for ending in ENDINGS]
     return next((path for path in paths if folder and path.is_file()), None)

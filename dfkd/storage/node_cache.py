@@ -26,7 +26,7 @@ from filelock import FileLock
 
 from dfkd.storage.files import is_half, whole_folder, write_json
 from dfkd.storage.layout import Key
-from dfkd.storage.variables import variable
+from dfkd.storage.variables import expanded, variable
 
 USUAL_GB = 50.0
 IN_USE_S = 600.0  # what was asked for since is being opened or mapped, and stays
@@ -48,7 +48,7 @@ def node_cache() -> NodeCache:
     ValueError for a size that is no number, or a folder that cannot be ours.
     """
     usual = Path(tempfile.gettempdir()) / f"dfkd-cache-{os.getuid()}"
-    root = Path(variable("DFKD_CACHE") or usual).expanduser().absolute()
+    root = expanded(variable("DFKD_CACHE") or usual).absolute()
     text = variable("DFKD_CACHE_GB") or str(USUAL_GB)
     try:
         limit_gb = float(text)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from dfkd.storage.folder import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.storage.storage import Storage, Unreachable
-from dfkd.storage.variables import variable
+from dfkd.storage.variables import expanded, variable
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # "s3://", and "s3:/" as pathlib shortens it
 
@@ -40,7 +40,7 @@ def open_storage(place: str | Path) -> Storage:
             "or s3://bucket/runs"
         )
     if not SCHEME.match(text):
-        return _in_folder(Path(text).expanduser().absolute())
+        return _in_folder(expanded(text).absolute())
     return _in_object_store(re.sub(r":/(?!/)", "://", text, count=1))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import PROJECTS, ROOT, environment
 
-from dfkd.reporting.streams import replacement
+from dfkd.reporting.streams import in_one_line, replacement
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 TEXTS = {
@@ -99,3 +99,18 @@ def test_every_file_is_read_and_written_as_utf_8() -> None:
     folders = ("dfkd", "platform", "ablations", "search_spaces", "docs")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert [call for path in paths for call in text_calls(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a folder\nof two lines", "a folder\\nof two lines"),
+        ("\x1b[31mred\r", "\\x1b[31mred\\r"),
+        ("\u202egnp.x\u2028", "\\u202egnp.x\\u2028"),
+        ("没有 é [red] 😀", "没有 é [red] 😀"),
+    ],
+)
+def test_a_name_in_an_error_neither_breaks_the_line_nor_steers_the_terminal(
+    text: str, line: str
+) -> None:
+    assert in_one_line(text) == line

@@ -9,7 +9,7 @@ from dfkd.data.images.decoded import cache_folder
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import worker_environment
 from dfkd.storage import FolderStorage, open_storage
-from dfkd.storage.variables import variable
+from dfkd.storage.variables import expanded, variable
 from dfkd.tracking import Tracker
 from dfkd.training import provenance
 
@@ -61,3 +61,11 @@ def test_the_cluster(nothing, tmp_path: Path) -> None:
     nothing("RAY_ADDRESS")
     compute = Compute(storage=FolderStorage(tmp_path))
     assert "PYTHONPATH" in worker_environment(compute)
+
+
+def test_a_home_that_nobody_knows_is_a_line() -> None:
+    with pytest.raises(ValueError, match=r"'~nobody_here/pool' is not known here: write the path"):
+        expanded("~nobody_here/pool")
+    assert expanded("~/pool") == Path.home() / "pool"
+    with pytest.raises(ValueError, match="write the path without '~'"):
+        open_storage("~nobody_here/runs")

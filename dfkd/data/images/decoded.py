@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dfkd.data.images.decoding import VERSION, ImageShape, Rejected, decode
 from dfkd.identity import digest
 from dfkd.storage.files import replace_file, write_json
-from dfkd.storage.variables import variable
+from dfkd.storage.variables import expanded, variable
 
 TOGETHER = 256  # images that are decoded before the first of them is written
 T = TypeVar("T")
@@ -34,7 +34,7 @@ R = TypeVar("R")
 def cache_folder() -> Path:
     """Return $DFKD_CACHE, else dfkd in $XDG_CACHE_HOME or ~/.cache, as an absolute path."""
     chosen = variable("DFKD_CACHE") or Path(variable("XDG_CACHE_HOME") or "~/.cache") / "dfkd"
-    return Path(chosen).expanduser().absolute()
+    return expanded(chosen).absolute()
 
 
 def remembered(key: str, find: Callable[[], Any]) -> Any:

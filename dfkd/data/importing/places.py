@@ -12,12 +12,13 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+
+from dfkd.storage.variables import expanded
 
 # Of a URI: nothing secret
 OPTIONS = {"region", "scheme", "endpoint_override", "project_id", "replication"}
@@ -57,7 +58,7 @@ def place_of(path: str) -> Place:
     check_path(path)
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
-    return Stored(path) if "://" in path else Local(str(Path(path).expanduser().resolve()))
+    return Stored(path) if "://" in path else Local(str(expanded(path).resolve()))
 
 
 def check_path(path: str) -> None:

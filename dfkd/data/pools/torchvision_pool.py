@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from dfkd.data.importing.sources import Item, check_limits, check_pool, part_key
 from dfkd.data.pools.pool import BasePool
 from dfkd.identity import limit, location
 from dfkd.storage import Storage, layout
+from dfkd.storage.variables import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class TorchvisionPool(BasePool):
     def data_set(self) -> Any:
         """Return torchvision's object. ValueError in one line where its files are not there."""
         kind = self._kind()
-        root = (str(Path(self.path).expanduser()),) if self.path else ()
+        root = (str(expanded(self.path)),) if self.path else ()
         try:
             found = kind(*root, **dict(self.arguments))
             len(found)

@@ -18,6 +18,7 @@ import numpy as np
 
 from dfkd.data.tasks.task import BaseTask, Split
 from dfkd.identity import location
+from dfkd.storage.variables import expanded
 
 PIXELS = 3 * 32 * 32
 
@@ -51,8 +52,7 @@ class _Cifar(BaseTask):
     def _read(self, names: Sequence[str]) -> Split:
         """Return a copy: a caller who writes into it does not change what the next one gets."""
         splits = [
-            _records(Path(self.path).expanduser() / name, self.label_bytes, self.classes)
-            for name in names
+            _records(expanded(self.path) / name, self.label_bytes, self.classes) for name in names
         ]
         return Split(
             np.concatenate([split.images for split in splits]),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dfkd.data.tasks.task import BaseTask, Split
 from dfkd.identity import location
+from dfkd.storage.variables import expanded
 
 # Where the package dataset-fashion-mnist puts the files
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -101,7 +102,7 @@ def download(folder: str = "") -> FashionMnist:
     """
     from torchvision.datasets import FashionMNIST
 
-    FashionMNIST(str(Path(folder).expanduser() if folder else _torch_folder()), download=True)
+    FashionMNIST(str(expanded(folder) if folder else _torch_folder()), download=True)
     return FashionMnist(path=folder)
 
 
@@ -125,7 +126,7 @@ def _torch_folder() -> Path:
 
 def _folder(path: str) -> Path:
     """Return the first place that has the files."""
-    roots = [Path(path).expanduser()] if path else [DEBIAN, _torch_folder()]
+    roots = [expanded(path)] if path else [DEBIAN, _torch_folder()]
     for folder in (root / below for root in roots for below in BELOW):
         if _file(folder, "train-images-idx3-ubyte") is not None:
             return folder

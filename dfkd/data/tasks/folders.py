@@ -24,6 +24,7 @@ from dfkd.data.tasks.labelled_files import (
 from dfkd.data.tasks.task import BaseTask, NoSplit, Split
 from dfkd.data.tasks.unlabelled import check_images
 from dfkd.identity import digest, later, location
+from dfkd.storage.variables import expanded
 
 
 class _Folder(BaseTask):
@@ -50,7 +51,7 @@ class _Folder(BaseTask):
             )
 
     def _split_folder(self, split: str) -> Path | None:
-        folders = (Path(self.path).expanduser() / name for name in self.splits[split])
+        folders = (expanded(self.path) / name for name in self.splits[split])
         return next((folder for folder in folders if folder.is_dir()), None)
 
     def _asked(self, split: str) -> Split:

@@ -16,6 +16,7 @@ from dfkd.models.teachers.matching import Shapes, matched
 from dfkd.models.teachers.state_dicts import read_state_dict
 from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, check_serves, network_digest
 from dfkd.storage import Storage
+from dfkd.storage.variables import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class TeacherFile(BaseTeacher):
         return self._read(task)
 
     def _read(self, task: Task) -> TrainedNetwork:
-        path = Path(self.path).expanduser()
+        path = expanded(self.path)
         weights, taken_off = read_state_dict(path, self.inside)
         with torch.random.fork_rng(devices=[]):
             expected = self.network.build(task.classes, task.image_shape[2]).state_dict()
