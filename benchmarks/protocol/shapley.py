@@ -124,7 +124,6 @@ def figure(of_task: Mapping[str, Explained]) -> str:
             axes.set_yticks(places, [*names, "left to the oracle"])
             axes.set_title(f"{task}: points of test accuracy, from {100 * found.base:.1f} %")
             axes.axvline(0, color="#595959", linewidth=0.8)
-        plot.tight_layout()
     return svg(plot)
 
 
