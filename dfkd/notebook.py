@@ -10,7 +10,7 @@ result.figures()["effects"]   # a matplotlib figure
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,5 +119,12 @@ def run_sweep(
     return SweepResult(data=data, page=page)
 
 
-def _compute(storage: str | Path | None, fields: dict[str, Any]) -> Compute:
-    return Compute(storage=chosen_storage(storage), **fields)
+def _compute(storage: str | Path | None, given: dict[str, Any]) -> Compute:
+    known = [field.name for field in fields(Compute)]
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"there is no argument {name!r}: of the computer there are {', '.join(known)}; "
+                "what is computed stands in the study or sweep itself"
+            )
+    return Compute(storage=chosen_storage(storage), **given)

@@ -32,9 +32,8 @@ def print_outcome(
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
     console.line(f"written to {Ledger(compute.storage).address(outcome.cell)}")
     if outcome.state == "finished":
-        console.line(
-            f"hand it over:  python -m platform.export {outcome.cell} --storage {compute.storage}"
-        )
+        options = f"{outcome.cell}{_modules(outcome)} --storage {compute.storage}"
+        console.line(f"hand it over:  python -m platform.export {options}")
     for line in hint:
         console.line(line)
 
@@ -53,10 +52,14 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
         console.line(line)
     console.line(f"files in {folder}: {', '.join(storage.list(layout.cell(cell)))}")
     if outcome is not None:
-        modules = "".join(f" --module {module}" for module in modules_of(outcome.params))
         test = " --test" if "test" in outcome.metrics else ""
-        options = f"--run {cell} --from {storage}{modules}{test}"
+        options = f"--run {cell} --from {storage}{_modules(outcome)}{test}"
         console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
+
+
+def _modules(outcome: Outcome) -> str:
+    """Return the options that name the modules of the user's own classes."""
+    return "".join(f" --module {module}" for module in modules_of(outcome.params))
 
 
 def print_difference(origin: Cell, cell: Cell, console: Console) -> None:

@@ -6,13 +6,14 @@ pseudo-classes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfkd.experiment import Experiment
-from dfkd.experiment.rebuild import experiment
+from dfkd.experiment.rebuild import experiment, modules_of
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.reporting.sheets import Selected, Sheet, sheet_of
 from dfkd.scores import Scores
@@ -71,7 +72,9 @@ def _sheet(
 
     Raises ValueError in one line where it cannot be made.
     """
-    e = experiment(data.params[variant]).canonical()
+    params = data.params[variant]
+    loaded = [m for m in modules_of(params) if m in sys.modules]  # a record makes us import none
+    e = experiment(params, modules=loaded).canonical()
     teacher, pool_digest = _digests(data, cell, storage)
     name, images_NHWC, scores = recorded_memory_map(e, block, teacher, pool_digest, storage)
     rows_N = _rows(e, block, scores, layout.pack(name) / layout.SELECTIONS, storage)

@@ -6,6 +6,7 @@ from typing import Any
 
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console, duration
+from dfkd.reporting.numbers import counted
 from dfkd.storage import layout
 from dfkd.studies import tables
 from dfkd.studies.findings import Findings
@@ -52,7 +53,7 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
     known = (
         ""
         if forecast.prepared
-        else " (teacher and pool are not made yet, so none can be recognised)"
+        else " (no study of this teacher and pool has run here yet, so none can be recognised)"
     )
     console.line(
         f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute"
@@ -81,8 +82,8 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
 def _detectable(f: Forecast) -> str:
     power = f"{100 * POWER:.0f} % power"
     what = (
-        f"{f.blocks} blocks and {f.comparisons} comparisons find, with {power}, a true difference "
-        "of"
+        f"{counted(f.blocks, 'block')} and {counted(f.comparisons, 'comparison')} find, with "
+        f"{power}, a true difference of"
     )
     if f.sd is None:
         return (

@@ -7,7 +7,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -31,6 +31,11 @@ from dfkd.studies.selected_images import selected
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.jobs import Job
 from dfkd.training.recorded_inputs import GONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(Random):
+    """A rule of the user's, in a module that is loaded."""
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +157,14 @@ def test_a_variant_with_a_piece_of_the_users_is_named_with_the_reason(
     assert len(found.sheets) == 3 and found.absent.startswith(
         "no images of random: selection is my_package.Mine"
     )
+
+
+def test_a_piece_of_the_users_is_shown_where_its_module_is_loaded(
+    data: StudyData, storage: Path, found: Selected
+) -> None:
+    params = {**data.params, "random": {**data.params["random"], "selection": f"{__name__}.Own"}}
+    own = selected(replace(data, params=params), FolderStorage(storage))
+    assert own.absent == "" and own.sheets[1].counts == found.sheets[1].counts
 
 
 def test_a_pool_with_other_pixels_is_not_shown(data: StudyData, storage: Path) -> None:

@@ -261,6 +261,8 @@ def test_the_same_from_python_in_five_lines(
     assert len(result.outcomes) == 4 and result.figures()["effects"]._repr_svg_().startswith("<svg")
     with pytest.raises(ValueError, match="needs a name"):
         run_study(replace(components, blocks=2))
+    with pytest.raises(ValueError, match=r"there is no argument 'steps': .* storage, tracking_uri"):
+        run_study("tiny_study", steps=9)
 
 
 def test_a_study_is_asked_of_another_recipe(project: Path) -> None:
