@@ -1,5 +1,6 @@
 """Teachers from files: what is read, from which formats, and what is refused unexecuted."""
 
+import gzip
 import os
 import pickle
 from collections.abc import Callable
@@ -96,6 +97,14 @@ def prefixed(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}{name}": value for name, value in weights.items()}
 
 
+def within(weights: dict[str, Tensor], wrapper: str) -> dict[str, Tensor]:
+    """As if the layers of the network had been wrapped, each by itself, but for the first."""
+    return {
+        name if name.startswith("0.") else name.replace(".", wrapper, 1): value
+        for name, value in weights.items()
+    }
+
+
 def without_counters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
@@ -121,6 +130,31 @@ FORMS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], dict[str, Any], str]]
         {},
         "from teacher, its 'net', its 'model', without the prefix 'module.', without the prefix "
         "'_orig_mod.'",
+    ),
+    "of compiled layers": (
+        lambda w: within(w, "._orig_mod."),
+        {},
+        "from teacher, without the names of wrapped layers",
+    ),
+    "of DataParallel within": (
+        lambda w: prefixed(within(w, ".module."), "model."),
+        {},
+        "from teacher, without the names of wrapped layers, without the prefix 'model.'",
+    ),
+    "of checkpointed layers": (
+        lambda w: within(w, "._fsdp_wrapped_module._checkpoint_wrapped_module."),
+        {},
+        "from teacher, without the names of wrapped layers",
+    ),
+    "with an epoch beside": (
+        lambda w: {**w, "epoch": 3, "0._extra_state": None},
+        {},
+        "from teacher, without 2 values that are no tensors, such as 'epoch'",
+    ),
+    "three parts deep": (
+        lambda w: {"epoch": 3, "checkpoint": {"model": {"module": w}}},
+        {},
+        "from teacher, its 'checkpoint', its 'model', its 'module'",
     ),
     "of PyTorch before 0.4.1": (without_counters, {}, "from teacher"),
 }
@@ -202,7 +236,16 @@ UNFIT: dict[str, tuple[Callable[[Path], TeacherFile], str]] = {
         lambda path: TeacherFile(path=str(path), network=SMALL),
         "does not exist: name a .safetensors file",
     ),
-    "a folder": (folder, "does not exist: name a .safetensors file"),
+    "a folder": (folder, "is no file, but a folder or a pipe: name a .safetensors file"),
+    "packed": (holding(gzip.compress(b"weights")), "is a gzip archive: unpack it, and name what"),
+    "quantised": (
+        lambda path: saved(path, {name: w.to(torch.int8) for name, w in weights_of().items()}),
+        "has torch.int8 in '0.weight', where real numbers were expected",
+    ),
+    "complex": (
+        lambda path: saved(path, {name: w.to(torch.complex64) for name, w in weights_of().items()}),
+        "has torch.complex64 in '0.weight'",
+    ),
     "empty": (holding(b""), "is neither safetensors nor a readable state dict"),
     "cut off": (cut_off, "is no readable safetensors file"),
     "a zip cut off": (cut_off_zip, "is neither safetensors nor a readable state dict"),
@@ -210,7 +253,7 @@ UNFIT: dict[str, tuple[Callable[[Path], TeacherFile], str]] = {
         holding(b"\x89PNG\r\n\x1a\n" + bytes(100)),
         "is neither safetensors nor a readable",
     ),
-    "a program": (torchscript, "is neither safetensors nor a readable state dict"),
+    "a program": (torchscript, "is a program of TorchScript, and reading it can run any code"),
     "code": (
         lambda path: saved(path, {"state_dict": Evil(path.parent / "owned")}),
         "mkdir, and reading such a file",

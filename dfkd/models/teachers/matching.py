@@ -9,6 +9,10 @@ from torch import Tensor
 
 # Of DataParallel, torch.compile, Lightning and others
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
+# Of single layers that were wrapped by torch.compile, activation checkpoints, FSDP, DataParallel
+WRAPPERS = re.compile(
+    r"(?<=\.)(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module|module)\."
+)
 # In the first part of a name: averaged copies of a network, which are not taken unless asked for
 AVERAGED = {"ema", "averaged", "shadow", "swa", "momentum", "polyak"}
 # And what else may lie beside a network's layers: what trained or measured it, auxiliary heads
@@ -35,6 +39,17 @@ def matched(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tenso
     shapes: of all weights of the network. What belongs to another network stays among the names, so
     that it is found. ValueError where several copies of the network lie there equal in rank.
     """
+    found, said = _found(weights, shapes)
+    if found.keys() == shapes.keys():
+        return found, said
+    bare, more = _found(unwrapped := _without_wrappers(weights), shapes)
+    if len(unwrapped) == len(weights) and bare.keys() == shapes.keys():
+        return bare, ["without the names of wrapped layers", *more]
+    return found, said
+
+
+def _found(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tensor], list[str]]:
+    """Return what `matched` does, where single layers were not wrapped."""
     weights, said = _without_common_prefixes(weights, shapes)
     if weights.keys() != shapes.keys():
         weights, more = _chosen(weights, shapes)
@@ -43,6 +58,10 @@ def matched(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tenso
     if all(name.endswith(COUNTER) for name in absent):
         weights = weights | {name: torch.zeros((), dtype=torch.int64) for name in absent}
     return weights, said
+
+
+def _without_wrappers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {WRAPPERS.sub("", name): value for name, value in weights.items()}
 
 
 def _without_common_prefixes(

@@ -20,7 +20,16 @@ from torch import Tensor
 from dfkd.data.images.formats import HEAD, LFS_POINTER, other_kind
 
 # What a checkpoint calls it
-WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+WRAPPINGS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "module",
+    "params",
+)
 # What torch.load was seen to raise for damaged files, beside its own error
 DAMAGED = (
     RuntimeError,
@@ -45,8 +54,9 @@ def read_state_dict(path: Path, inside: str = "") -> tuple[dict[str, Tensor], li
     run code, and where no part has that name.
     """
     if not path.is_file():
+        what = "is no file, but a folder or a pipe" if path.exists() else "does not exist"
         raise ValueError(
-            f"the teacher file {path} does not exist: name a .safetensors file with the teacher's "
+            f"the teacher file {path} {what}: name a .safetensors file with the teacher's "
             "weights, or a .pt file with its state dict"
         )
     _check_is_here(path)
@@ -61,6 +71,8 @@ def read_state_dict(path: Path, inside: str = "") -> tuple[dict[str, Tensor], li
         taken_off += [f"not its {other!r} (inside={other!r} takes it)" for other in others]
         content = content[name]
         inside = "" if name == inside else inside
+    content, left = _without_plain_values(content)
+    taken_off += left
     if not _is_state_dict(content):
         names = (
             f" with {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
@@ -71,6 +83,17 @@ def read_state_dict(path: Path, inside: str = "") -> tuple[dict[str, Tensor], li
         )
     weights = {str(name): value.detach() for name, value in content.items()}
     return (weights, taken_off) if not inside else _below(path, weights, inside, taken_off)
+
+
+def _without_plain_values(content: Any) -> tuple[Any, list[str]]:
+    """Return a dict's tensors alone, and in words what stood beside them, such as an epoch."""
+    if not isinstance(content, dict) or not any(_is_plain(part) for part in content.values()):
+        return content, []
+    beside = [name for name, part in content.items() if not isinstance(part, Tensor)]
+    if not beside:
+        return content, []
+    tensors = {name: part for name, part in content.items() if isinstance(part, Tensor)}
+    return tensors, [f"without {len(beside)} values that are no tensors, such as {beside[0]!r}"]
 
 
 def _part(path: Path, content: dict[Any, Any]) -> str | None:
@@ -125,8 +148,11 @@ def _check_is_here(path: Path) -> None:
             f"the teacher file {path} is a git-lfs pointer, not the weights: run git lfs pull in "
             "its folder"
         )
-    if (what := other_kind(head)).startswith("a web page"):
+    what = other_kind(head)
+    if what.startswith("a web page"):
         raise ValueError(f"the teacher file {path} is {what}; fetch it again")
+    if what == "a gzip archive":
+        raise ValueError(f"the teacher file {path} is {what}: unpack it, and name what is in it")
 
 
 def _is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:
@@ -169,6 +195,12 @@ def _read_pytorch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, str(error))) from error
     except DAMAGED as error:
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"the teacher file {path} is a program of TorchScript, and reading it can run any "
+                "code: if you trust it, save the weights alone with "
+                "torch.save(torch.jit.load(path).state_dict(), other_path)"
+            ) from error
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(
             f"the teacher file {path} is neither safetensors nor a readable state dict ({reason}): "

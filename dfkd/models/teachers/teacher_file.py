@@ -70,6 +70,7 @@ class TeacherFile(BaseTeacher):
         except ValueError as error:
             raise ValueError(f"the teacher file {path} {error}") from error
         _check_fits(path, self.network, task.classes, weights, shapes)
+        _check_real(path, weights, expected)
         origin = ", ".join([f"from {path.name}", *taken_off, *more])
         digest = network_digest(self.network, weights)
         return TrainedNetwork(network=self.network, weights=weights, digest=digest, origin=origin)
@@ -105,3 +106,14 @@ def _check_fits(
         f"the teacher file {path} is for {what}: {odd[0]} must have shape {shapes[odd[0]]}, but "
         f"got {got[odd[0]]}"
     )
+
+
+def _check_real(path: Path, weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise ValueError for whole or complex numbers in the place of real ones: no teacher's."""
+    real = [name for name, value in expected.items() if value.is_floating_point()]
+    odd = [name for name in real if not weights[name].is_floating_point()]
+    if odd:
+        raise ValueError(
+            f"the teacher file {path} has {weights[odd[0]].dtype} in {odd[0]!r}, where real "
+            "numbers were expected: a quantised file lacks its scales; save the weights as float32"
+        )
