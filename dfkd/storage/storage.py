@@ -168,8 +168,15 @@ class Storage(ABC):
         return key.name in self.list(key.parent)
 
     def read_json(self, key: Key) -> Any:
-        """Return what `write_json` wrote. Raises ValueError where a file is no JSON."""
-        return json.loads(self.get(key))
+        """Return what `write_json` wrote. Raises ValueError in one line where a file is no JSON."""
+        content = self.get(key)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.address(key)} must hold JSON, but is damaged ({error}): move it away, and "
+                "the same command writes it anew"
+            ) from error
 
     def write_json(self, key: Key, value: Any) -> None:
         """Put a value in place as indented JSON."""

@@ -27,6 +27,18 @@ def test_images_are_decoded_once_and_mapped(root, cache, monkeypatch):
     assert path.stat().st_size == 128 + images.size
 
 
+@pytest.mark.parametrize("left", [b"", b"\x93NUMPY\x01\x00v\x00{'descr'", b'{"content": "a'])
+def test_what_was_cut_off_in_the_cache_is_made_again(root, cache, left):
+    whole = labelled(root)
+    images = whole.test().images.copy()
+    files = [*(cache / "images").glob("*.npy"), *(cache / "found").glob("*.json")]
+    assert len(files) > 1
+    for file in files:
+        file.write_bytes(left)
+    again = labelled(root)
+    assert again.content == whole.content and np.array_equal(again.test().images, images)
+
+
 def test_an_interrupted_decoding_leaves_nothing_that_counts(root, cache):
     whole = (root / "test" / "dog" / "002.png").read_bytes()
     (root / "test" / "dog" / "002.png").write_bytes(whole[:60])

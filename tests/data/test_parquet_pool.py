@@ -165,6 +165,26 @@ def test_a_shard_that_cannot_be_read_is_refused(folder, storage, columns, match)
     refused(folder, storage, match)
 
 
+def test_two_columns_of_one_name_and_a_link_to_nothing_are_refused(folder, storage):
+    png = pa.array([b"x" * 90, b"y" * 90])
+    pq.write_table(pa.table([png, png], names=["image", "image"]), folder / "a.parquet")
+    refused(folder, storage, r"different names, but got \['image', 'image'\] in .*a\.parquet")
+    (folder / "a.parquet").unlink()
+    (folder / "a.parquet").symlink_to(folder / "nowhere")
+    refused(folder, storage, r"a\.parquet in .*own is not \(unreadable, No such file")
+
+
+def test_a_damaged_parquet_file_is_named(folder, storage):
+    rows = pa.table({"image": [row.tobytes() for row in some_images(9)]})
+    pq.write_table(rows, folder / "a.parquet")
+    whole = (folder / "a.parquet").read_bytes()
+    (folder / "a.parquet").write_bytes(whole[:-200] + bytes(192) + whole[-8:])
+    refused(folder, storage, r"must be a Parquet file, but got .*a\.parquet, which is not one")
+    (folder / "a.parquet").write_bytes(whole[:4] + bytes(200) + whole[204:])
+    with pytest.raises(ValueError, match=r"a\.parquet is damaged \(.*\): fetch or write it again"):
+        ParquetPool(path=str(folder)).files(SHAPE, FolderStorage(storage))
+
+
 def test_raw_pixels_of_another_shape_are_refused(folder, storage):
     write_shard(folder / "a.parquet", np.array([1]), np.zeros((1, 32, 32, 3), np.uint8))
     refused(

@@ -123,6 +123,17 @@ def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monk
     assert files.shards[0].path.is_file()
 
 
+def test_records_that_were_cut_off_are_made_again(folder, tmp_path):
+    storage = FolderStorage(tmp_path / "out")
+    pool = ImageFolder(path=str(folder))
+    whole = pool.files(SHAPE, storage)
+    records = [*(tmp_path / "out").rglob("*.json")]
+    assert records
+    for record in records:
+        record.write_bytes(b"")
+    assert pool.files(SHAPE, storage).digest == whole.digest
+
+
 def test_credentials_in_a_path_are_refused_and_not_repeated():
     for path in (
         "s3://KEY:SECRET@bucket/x",

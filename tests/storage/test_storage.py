@@ -50,6 +50,15 @@ def test_a_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("left", [b"", b'{"state": "fin', b"\xff\xfe"])
+def test_a_record_that_was_cut_off_is_named(left: bytes, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_bytes(left)
+    with pytest.raises(ValueError, match="must hold JSON, but is damaged") as raised:
+        FolderStorage(tmp_path).read_json(Key("study.json"))
+    assert str(raised.value).startswith(f"{tmp_path / 'study.json'} must")
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("below", ["", "runs"])
 def test_a_file_is_no_storage(below: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")

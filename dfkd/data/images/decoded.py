@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,10 +40,11 @@ def cache_folder() -> Path:
 def remembered(key: str, find: Callable[[], Any]) -> Any:
     """Return what `find` found for this key on this machine, now or earlier, as JSON."""
     path = cache_folder() / "found" / f"{key}.json"
-    if not path.is_file():
-        value = find()
-        with _said(path):
-            write_json(path, value)
+    with suppress(OSError, ValueError):  # not there, or damaged: it is found again
+        return json.loads(path.read_text(encoding="utf-8"))
+    value = find()
+    with _said(path):
+        write_json(path, value)
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -56,9 +57,9 @@ def decoded(
     that is no image, and where the cache has no room.
     """
     path = cache_folder() / "images" / f"{digest([VERSION, key, *image_shape, shorter_side])}.npy"
-    if not path.is_file():
+    if not _is_whole(path, expected := (len(files), *image_shape)):
         with _said(path), _alone(path):
-            if not path.is_file():  # another process may have been faster
+            if not _is_whole(path, expected):  # another process may have been faster
                 _check_room(path.parent, len(files) * int(np.prod(image_shape)))
                 replace_file(path, lambda half: _write(half, files, image_shape, shorter_side))
     images_NHWC: NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
@@ -82,6 +83,14 @@ def _write(path: Path, files: Sequence[Path], image_shape: ImageShape, shorter_s
             partial(_image, image_shape=image_shape, shorter_side=shorter_side), files
         ):
             image_HWC.tofile(out)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Return whether a file is there and was not cut off."""
+    try:
+        return bool(np.load(path, mmap_mode="r", allow_pickle=False).shape == shape)
+    except (OSError, ValueError, EOFError):
+        return False
 
 
 def _image(file: Path, image_shape: ImageShape, shorter_side: int) -> NDArray[np.uint8]:

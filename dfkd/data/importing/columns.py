@@ -12,7 +12,8 @@ Legend: N rows, H height, W width, C channels.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -51,9 +52,23 @@ def read_shard(path: Path, image_shape: ImageShape) -> tuple[NDArray[np.int64], 
     Raises ValueError where the images are encoded or of another shape.
     """
     check_raw(path, image_shape)
-    return read_row_ids(path), raw_pixels(
-        path, pq.read_table(path, columns=["image"])["image"], image_shape
-    )
+    with reading(path):
+        column = pq.read_table(path, columns=["image"])["image"]
+    return read_row_ids(path), raw_pixels(path, column, image_shape)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file that cannot be unpacked, where pyarrow says only how: a ValueError."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not the file's
+            raise
+        raise ValueError(
+            f"{path} is damaged ({_line(error)}): fetch or write it again, or take it out of the "
+            "folder"
+        ) from error
 
 
 def check_raw(path: Path, image_shape: ImageShape) -> None:
@@ -76,10 +91,15 @@ def has_row_ids(path: Path) -> bool:
     return "row_id" in pq.read_schema(path).names
 
 
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def read_row_ids(path: Path) -> NDArray[np.int64]:
     """Return the row ids [N]. Raises ValueError where some are missing."""
     if has_row_ids(path):
-        column = pq.read_table(path, columns=["row_id"])["row_id"]
+        with reading(path):
+            column = pq.read_table(path, columns=["row_id"])["row_id"]
         if column.null_count:
             raise ValueError(
                 f"every row must have a row_id, but got {column.null_count} nulls in {path}; fill "
@@ -125,10 +145,17 @@ def schema_of(path: Path) -> pa.Schema:
     """Return the schema of a file. ValueError where it is no Parquet, or row_id no number."""
     try:
         schema = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(
-            f"a shard must be a Parquet file, but got {path}, which is not one ({error})"
+            f"a shard must be a Parquet file, but got {path}, which is not one ({_line(error)})"
         ) from error
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError(
+            f"the columns of a shard must have different names, but got {schema.names} in {path}: "
+            "write it again without the second one"
+        )
     if "row_id" in schema.names and not pa.types.is_integer(schema.field("row_id").type):
         raise ValueError(
             f"row_id must be int64, but got {schema.field('row_id').type} in {path}; cast it, or "
@@ -193,8 +220,9 @@ def raw_pixels(path: Path, column: pa.ChunkedArray, image_shape: ImageShape) -> 
 def read_first(path: Path, image_shape: ImageShape, rows: int) -> NDArray[np.uint8]:
     """Return the images [N, H, W, C] of the first rows of raw pixels; no others are read."""
     check_columns(path, image_shape)
-    batches = pq.ParquetFile(path).iter_batches(batch_size=rows, columns=["image"])
-    columns = [batch.column(0) for batch in islice(batches, 1)]
+    with reading(path):
+        batches = pq.ParquetFile(path).iter_batches(batch_size=rows, columns=["image"])
+        columns = [batch.column(0) for batch in islice(batches, 1)]
     if not columns:
         return np.empty((0, *image_shape), np.uint8)
     return raw_pixels(path, pa.chunked_array(columns), image_shape)

@@ -47,12 +47,17 @@ def intact(
 ) -> dict[str, Any] | None:
     """Return a record, or None unless all shards that it names are there in their size.
 
+    A damaged record counts as none: what it tells of is made again.
+
     sizes: what `sizes_in` has said of the folder, where several records are looked at.
     """
     there = sizes_in(folder) if sizes is None else sizes
     if record not in there:
         return None
-    written: dict[str, Any] = folder.read_json(Key(record))
+    try:
+        written: dict[str, Any] = folder.read_json(Key(record))
+    except ValueError:
+        return None
     for entry in written["shards"]:
         if there.get(entry["file"]) != entry["bytes"]:
             return None

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected, decode
-from dfkd.data.importing.columns import raw_table, read_row_ids
+from dfkd.data.importing.columns import raw_table, read_row_ids, reading
 from dfkd.data.importing.rejects import Reject
 from dfkd.data.importing.sources import rows_per_shard
 from dfkd.data.pools.parquet_columns import ImageColumn, is_list
@@ -69,8 +69,7 @@ def _read(
     path: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
 ) -> Iterator[NDArray[np.uint8] | Rejected]:
     """Yield each row's image, or why there is none; a few rows are in memory."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=[column.name]):
-        values = batch.column(0)
+    for values in _batches(path, column.name):
         if isinstance(values, pa.ExtensionArray):
             values = values.storage
         for value in values:
@@ -81,6 +80,16 @@ def _read(
                     yield _raw(value, image_shape)
             except Rejected as why:
                 yield why
+
+
+def _batches(path: Path, column: str) -> Iterator[pa.Array]:
+    batches = pq.ParquetFile(path).iter_batches(batch_size=64, columns=[column])
+    while True:
+        with reading(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch.column(0)
 
 
 def _encoded(value: Any) -> bytes:

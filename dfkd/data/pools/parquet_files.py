@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ def parquet_files(place: Place, path: str) -> dict[str, tuple[int, int]]:
     path: as the user wrote it, for the ValueError where there are none.
     """
     found = sorted(place.children(b"", set()))
+    lost = [entry for entry in found if entry.name.endswith(b".parquet") and entry.reason]
+    if lost:
+        name = lost[0].name.decode("utf-8", "backslashreplace")
+        raise ValueError(
+            f"every *.parquet must be a file that can be read, but {name} in {path} is not "
+            f"({lost[0].reason}, {lost[0].detail}): mend it, or take it out of the folder"
+        )
     names = {
         entry.name.decode("utf-8", "surrogateescape"): (entry.size, entry.stamp)
         for entry in found
@@ -44,7 +52,7 @@ def remembered(memory: StoredFile, files: Sequence[StoredFile]) -> dict[str, dic
     ValueError where all files together have no rows, or number two rows alike.
     """
     known: dict[str, dict[str, Any]] = {}
-    if memory.exists():
+    with suppress(FileNotFoundError, ValueError):  # not there, or damaged: all is looked at again
         known = memory.storage.read_json(memory.key)
     stamps = {file.name: _stamp(file) for file in files}
     changed = [file for file in files if known.get(file.name, {}).get("stamp") != stamps[file.name]]

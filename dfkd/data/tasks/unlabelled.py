@@ -59,10 +59,11 @@ def check_images(
     image_shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     """Raise ValueError in one line unless the three fit together."""
-    if len(image_shape) != 3 or image_shape[2] not in (1, 3, 4) or min(image_shape) < 1:
+    whole = all(isinstance(length, int) and length > 0 for length in image_shape)
+    if len(image_shape) != 3 or not whole or image_shape[2] not in (1, 3, 4):
         raise ValueError(
-            "image_shape must be (height, width, channels), 1, 3 or 4 channels, but got "
-            f"{image_shape=}"
+            "image_shape must be (height, width, channels), whole numbers with 1, 3 or 4 channels, "
+            f"but got {image_shape=}"
         )
     if (
         not len(mean) == len(std) == image_shape[2]
