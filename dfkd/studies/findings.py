@@ -177,7 +177,14 @@ def _notes(data: StudyData) -> list[str]:
     notes += data.remarks
     if data.check:
         notes.append(data.check)
-    return notes if data.elsewhere else [*notes, *_per_class(data.cells)]
+    return [*notes, *(_unpaired(data) if data.elsewhere else _per_class(data.cells))]
+
+
+def _unpaired(data: StudyData) -> list[str]:
+    """Return a sentence on rows in blocks that the baseline lacks: they are in no difference."""
+    blocks = data.cells["block"]
+    alone = int((~blocks.isin(blocks[data.cells["variant"] == data.baseline])).sum())
+    return [f"{counted(alone, 'row')} in no block of {data.baseline}: left out"] if alone else []
 
 
 def _per_class(cells: pd.DataFrame) -> list[str]:

@@ -116,6 +116,12 @@ def test_missing_values_are_left_out_and_said(write) -> None:
     assert findings.comparisons[0].n == 5 and "1 rows lack one of" in " ".join(findings.notes)
 
 
+def test_rows_without_a_partner_are_left_out_and_said(write) -> None:
+    findings = find(read_own(str(write(table() + "without,6,99.0\n")), Columns(), ""))
+    assert [c.n for c in findings.comparisons] == [5, 5]
+    assert findings.notes == ("1 row in no block of full: left out",)
+
+
 def test_fractions_among_percentages_are_said(write) -> None:
     mixed = "variant,seed,acc\nA,1,70\nA,2,.71\nB,1,72\nB,2,73\n"
     assert "1 of 4 values are not above 1" in " ".join(
