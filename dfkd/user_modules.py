@@ -35,7 +35,7 @@ def load(name: str, attribute: str, folder: str, known: Iterable[str] | None = N
             f"a module is named as in an import, but got {name!r}: "
             f"{_as_module(name) or nearest(name, known)}"
         )
-    with users_code():
+    with users_code(unplaced=f"the module {name}"):
         try:
             _join_folders(name.split(".")[0])
             module = importlib.import_module(name)
@@ -131,10 +131,11 @@ def argument_in(path: Path, name: str) -> str:
 
 
 @contextmanager
-def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def users_code(passing: tuple[type[Exception], ...] = (), unplaced: str = "") -> Iterator[None]:
     """Run code of the user's; whatever it raises is a ValueError of one line, with file and line.
 
-    ValueErrors are lines for users already and stay as they are, as does what is in `passing`.
+    unplaced: what it is said of where no line of the user's is known. ValueErrors are lines for
+    users already and stay as they are, as does what is in `passing`.
     """
     lines: tuple[type[Exception], ...] = (ValueError, *passing)
     try:
@@ -142,15 +143,18 @@ def users_code(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     except lines:
         raise
     except (Exception, SystemExit) as error:  # any mistake that Python code can hold
-        raise ValueError(fault_in(traceback.format_exc())) from error
+        raise ValueError(fault_in(traceback.format_exc(), unplaced)) from error
 
 
-def fault_in(log: str) -> str:
-    """Return one line for a traceback: what was raised, and where in the user's own code."""
+def fault_in(log: str, unplaced: str = "") -> str:
+    """Return one line for a traceback: what was raised, and where in the user's own code.
+
+    unplaced: what stands in front where that is not known.
+    """
     words = reason_in(log)
     frames = [found for found in FRAME.findall(log) if _is_users(found[0])]
     if not frames:
-        return words
+        return f"{unplaced}: {words}" if unplaced else words
     file, line, function = frames[-1]
     inside = f" in {function}" if function else ""  # a mistake in the syntax is in no function
     return f"{Path(file).name}:{line}{inside}: {words}"

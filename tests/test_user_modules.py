@@ -93,6 +93,12 @@ def test_a_mistake_in_the_users_code_is_one_line_with_its_place(project: Path) -
         space(None)
 
 
+def test_a_file_that_python_cannot_even_read_is_named(project: Path) -> None:
+    (project / "cut_off.py").write_bytes(b"x = 1" + bytes(9))
+    with pytest.raises(ValueError, match=r"^the module cut_off: SyntaxError: .*null bytes"):
+        load("cut_off", "space", "our_spaces")
+
+
 def test_lines_for_users_and_what_is_passing_stay_as_they_are() -> None:
     with pytest.raises(ValueError, match=r"^ratio must be 1$"), users_code():
         raise ValueError("ratio must be 1")

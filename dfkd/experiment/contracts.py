@@ -11,7 +11,7 @@ from dfkd.data.pools import Pool
 from dfkd.data.pools.pool import BasePool
 from dfkd.data.tasks import Task
 from dfkd.data.tasks.task import BaseTask
-from dfkd.identity import is_piece, name_of, own_pieces
+from dfkd.identity import digest, is_piece, name_of, own_pieces, spec
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.losses import AnswerLoss, BaseAnswerLoss, BaseLoss, Loss
 from dfkd.method.sampling import Sampling
@@ -89,8 +89,20 @@ def _check(piece: Any, protocol: type[Any] | None) -> None:
             f"{name} has no integer `version`: write `version: ClassVar[int] = 1` in the class, "
             "and raise it when its code begins to compute something else"
         )
+    _check_fields(name, piece)
     if protocol is not None:
         _check_members(name, piece, protocol)
+
+
+def _check_fields(name: str, piece: Any) -> None:
+    """Raise ValueError where a field's value is no part of an identity, such as a list or a NaN."""
+    try:
+        digest(spec(piece))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} cannot be told apart by its fields ({error}): let each hold a finite number, "
+            "a text, True, False, None, a tuple of such or another piece"
+        ) from error
 
 
 def _check_members(name: str, piece: Any, protocol: type[Any]) -> None:

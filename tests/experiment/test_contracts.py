@@ -1,7 +1,7 @@
 """A user's own piece that cannot work is refused in one line that says what to write."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from torch import nn
@@ -65,6 +65,11 @@ class Changeable:
         return nn.Identity()
 
 
+@dataclass(frozen=True, kw_only=True)
+class WithSetting(Whole):
+    setting: Any = None
+
+
 class NoDataclass:
     weight, ramp, version = 1.0, 0.0, 1
 
@@ -90,6 +95,10 @@ class NoAnswer:
         (WithoutVersion(), "has no integer `version`", "write `version: ClassVar[int] = 1`"),
         (VersionInWords(), "has no integer `version`", "write `version: ClassVar[int] = 1`"),
         (Changeable(), "is no frozen dataclass", "write `@dataclass(frozen=True, kw_only=True)`"),
+        (WithSetting(setting=[1]), "cannot be told apart", "setting must hold a scalar"),
+        (WithSetting(setting=len), "cannot be told apart", "a tuple of such or another piece"),
+        (WithSetting(setting={1}), "cannot be told apart", "setting must hold a scalar"),
+        (WithSetting(setting=float("nan")), "cannot be told apart", "hold a finite number"),
         (NoDataclass(), "is no frozen dataclass", "write `@dataclass(frozen=True, kw_only=True)`"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
