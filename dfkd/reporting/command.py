@@ -63,6 +63,9 @@ def run(main: Callable[[Output], None]) -> None:
     except BrokenPipeError:
         leave_closed_output()
         sys.exit(FAILED)
+    except OSError as error:  # of stdout itself, such as a file on a full disk
+        leave_closed_output()
+        sys.exit(_said(error)[0])
     gc.freeze()  # nothing is looked through again: seconds, where much was imported
     if code:
         sys.exit(code)

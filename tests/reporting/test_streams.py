@@ -114,3 +114,20 @@ def test_a_name_in_an_error_neither_breaks_the_line_nor_steers_the_terminal(
     text: str, line: str
 ) -> None:
     assert in_one_line(text) == line
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_stdout_on_a_full_disk_is_one_line(arguments: list[str]) -> None:
+    code = "from dfkd.cli import run; run(lambda output: print('said'))"
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: the disk is full")
+    assert "Traceback" not in done.stderr
