@@ -30,7 +30,7 @@ from dfkd.scores import score_images
 from dfkd.seeding import Block, use_deterministic
 from dfkd.stats.comparisons import compare
 from dfkd.storage import Storage, open_storage
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.synthesis import Dafl, Synthesised
 from dfkd.training.distill import Run
 from dfkd.training.inputs import load, obtain, score_here

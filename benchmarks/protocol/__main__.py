@@ -28,7 +28,7 @@ from dfkd.execution.local_executor import local_executor
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import open_storage
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 
 
 def computed(title: str, cells: Sequence[Cell], where: Compute, read_test: bool) -> list[Outcome]:

@@ -12,7 +12,7 @@ from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.stats.comparisons import compare
 from dfkd.stats.paired import equivalence_test, paired_interval
 from dfkd.stats.summaries import rank_correlation
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 
 MARGIN = 0.015  # of the gap to the oracle on digits
 METRICS = ("probe", "probe.low", "probe.middle", "probe.high")

@@ -29,7 +29,8 @@ from dfkd.method.selection.selecting import rows_taken
 from dfkd.reporting.console import Console
 from dfkd.scores.scores import scores_of
 from dfkd.storage import FolderStorage, Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.studies.driver import run_study
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal

@@ -8,7 +8,7 @@ from dfkd.cleaning.items import Item, item
 from dfkd.cleaning.references import read_record
 from dfkd.cleaning.users import Users
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import FINAL
+from dfkd.storage.outcome import FINAL
 
 
 def leftovers(storage: Storage, users: Users) -> Iterator[Item]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from dfkd.storage import Storage
-from dfkd.storage.ledger import Outcome
-from dfkd.training.inputs import MappedInputs
-from dfkd.training.jobs import Job
+if TYPE_CHECKING:  # the actor passes these on, and needs no PyTorch for it
+    from dfkd.storage import Storage
+    from dfkd.storage.outcome import Outcome
+    from dfkd.training.inputs import MappedInputs
+    from dfkd.training.jobs import Job
 
 
 @dataclass(frozen=True, kw_only=True)

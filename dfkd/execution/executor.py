@@ -17,7 +17,8 @@ from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.inputs import MappedInputs
 from dfkd.training.jobs import Job, RunContext
 from dfkd.user_modules import fault_in

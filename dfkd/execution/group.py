@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 
 from dfkd.execution.board import LOST, Answer, Failed, Held, Order, Point, SharedCell
 from dfkd.storage.lease import Say
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.training.jobs import Job
 
 ATTEMPTS = 3  # at a cell whose workers are lost, or raise what is no ValueError

@@ -24,7 +24,8 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.shared_run import Refused, SharedRun
 from dfkd.seeding import use_deterministic
 from dfkd.storage.lease import Holder, Lease, Wait
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import Computation
 
 PATIENCE_S = 60.0  # how long the others wait for a word: less than a process group's 30 minutes

@@ -15,7 +15,8 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.storage.lease import using
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import Computation
 from dfkd.training.environment import this_environment
 from dfkd.training.inputs import (

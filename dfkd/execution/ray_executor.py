@@ -27,7 +27,8 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
 from dfkd.storage import Storage
 from dfkd.storage.lease import log
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import compute
 from dfkd.training.inputs import MappedInputs, inputs_key, synthesis_of
 from dfkd.training.jobs import Job, RunContext, outcome_that_serves

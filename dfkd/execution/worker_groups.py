@@ -27,7 +27,7 @@ from dfkd.execution.waits import for_cells
 from dfkd.execution.watchdog import Watchdog
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.storage.scratch import scratch_folder
 from dfkd.training.jobs import Job
 

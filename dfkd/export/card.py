@@ -13,7 +13,7 @@ from dfkd.export.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
 from dfkd.reporting.markdown import as_text
 from dfkd.seeding import Block
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 
 PERCENT = {
     "test": "accuracy on the task's test set",

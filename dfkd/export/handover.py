@@ -19,7 +19,8 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import counted
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.environment import this_environment
 from dfkd.training.recorded_inputs import probe_images
 

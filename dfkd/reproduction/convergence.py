@@ -11,7 +11,7 @@ from __future__ import annotations
 import pandas as pd
 
 from dfkd.stats.outcomes import STATES
-from dfkd.storage.ledger import SYNTHESIS
+from dfkd.storage.outcome import SYNTHESIS
 from dfkd.studies.findings import StudyData
 
 NEAR = 0.95  # of the final value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dfkd.reporting.nearest import nearest
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.tracking.address import database_uri, own_database, tracking_uri_of
 from dfkd.tracking.reading import Tracked
 

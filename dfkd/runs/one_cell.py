@@ -6,7 +6,8 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.executor import OpenExecutor, compute_all
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.tracking import Tracker
 from dfkd.training.provenance import require_same_code
 

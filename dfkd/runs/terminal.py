@@ -12,7 +12,8 @@ from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.studies.record import read, recorded
 
 CURVE = ("step", "probe", "validation")  # and every term of the loss

@@ -11,7 +11,7 @@ from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Executor, OnOutcome
 from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.studies.plan import StudyPlan, first_block, next_jobs
 from dfkd.studies.reading import is_reused
 from dfkd.studies.record import Check

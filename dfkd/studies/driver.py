@@ -17,8 +17,9 @@ from dfkd.execution.executor import OpenExecutor
 from dfkd.execution.ray_executor import ray_executor
 from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
 from dfkd.storage.notes import annotate, read_note
+from dfkd.storage.outcome import Outcome
 from dfkd.studies import record as studies
 from dfkd.studies.computing import check_reused, compute_missing
 from dfkd.studies.findings import find

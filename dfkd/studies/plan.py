@@ -10,7 +10,8 @@ from dfkd.execution.executor import Failure
 from dfkd.execution.reuse import known_run_context
 from dfkd.stats import racing
 from dfkd.storage import layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.studies.reading import data_of, is_complete
 from dfkd.studies.record import Check, Retuned, StudyRecord, author
 from dfkd.studies.study import Study

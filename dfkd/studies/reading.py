@@ -12,8 +12,9 @@ import pandas as pd
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
-from dfkd.storage.ledger import MEASURES, SYNTHESIS, Ledger, Outcome
+from dfkd.storage.ledger import MEASURES, Ledger
 from dfkd.storage.notes import NO_NOTE, Note, parsed, read_note
+from dfkd.storage.outcome import SYNTHESIS, Outcome
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, author, read, recorded
 from dfkd.tracking.reading import Tracked

@@ -11,8 +11,8 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.stats.comparisons import frame
 from dfkd.storage import layout
-from dfkd.storage.ledger import Outcome
 from dfkd.storage.notes import read_note
+from dfkd.storage.outcome import Outcome
 from dfkd.studies import tables
 from dfkd.studies.findings import Findings, levels_of
 from dfkd.studies.plan import StudyPlan

@@ -16,7 +16,7 @@ from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.lease import alone
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.studies.study import Study
 from dfkd.sweeps.choosing import CANDIDATES, choose
 from dfkd.sweeps.context import TrialContext

@@ -17,7 +17,8 @@ from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_al
 from dfkd.experiment import Cell, Experiment
 from dfkd.seeding import Block
 from dfkd.storage import layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.findings import Confirmation
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION

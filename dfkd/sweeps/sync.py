@@ -15,8 +15,9 @@ from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of
 from dfkd.seeding import Block
 from dfkd.storage import layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
 from dfkd.storage.notes import read_note
+from dfkd.storage.outcome import Outcome
 from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.record import RECORD, best_rows, correlation_of, text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import DatasetInput, Metric, Run
 
-    from dfkd.storage.ledger import Outcome
+    from dfkd.storage.outcome import Outcome
 
 TAG_LENGTH, DIGEST_LENGTH = 5000, 32  # MLflow takes digests of 36
 DATASETS = ("pool", "teacher")

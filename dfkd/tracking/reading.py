@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
-from dfkd.storage.ledger import MEASURES, SYNTHESIS, Outcome
+from dfkd.storage.ledger import MEASURES
+from dfkd.storage.outcome import SYNTHESIS, Outcome
 from dfkd.tracking import is_database, knock, settle, without_credentials
 from dfkd.tracking.address import database_file
 from dfkd.tracking.entries import CURVE, finals_in, recipe_of

@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from torch import Tensor
 
     from dfkd.experiment import Experiment
-    from dfkd.storage.ledger import Outcome
+    from dfkd.storage.outcome import Outcome
 
 # A diverged cell counts, as chance: as FAILED it would drop out wherever people filter for finished
 # runs, and the mean of what is left would flatter its recipe. The tag `state` tells. A pruned cell

@@ -14,7 +14,7 @@ from dfkd.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from dfkd.experiment import Experiment
-    from dfkd.storage.ledger import Outcome
+    from dfkd.storage.outcome import Outcome
 
 EXPERIMENT, REGISTERED = "experiment", "registered"  # subjects of a sync state that are no digests
 

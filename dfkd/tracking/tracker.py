@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, PyTorch too
     from pandas import DataFrame
 
     from dfkd.experiment import Experiment
-    from dfkd.storage.ledger import Outcome
+    from dfkd.storage.outcome import Outcome
 
 T = TypeVar("T")
 

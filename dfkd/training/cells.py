@@ -17,7 +17,8 @@ from dfkd.models.networks import load_weights
 from dfkd.models.teachers import predict
 from dfkd.storage import Storage
 from dfkd.storage.lease import Say, Wait, log
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.distill import STATE, Diverged, Run
 from dfkd.training.inputs import Inputs
 from dfkd.training.jobs import Job, look_up

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dfkd.experiment import Cell
-from dfkd.storage.ledger import SYNTHESIS, Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import SYNTHESIS, Outcome
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
 from dfkd.training.provenance import change_line, changed_classes, code_of

@@ -12,7 +12,8 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 from dfkd.storage.lease import Lease
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 
 
 class LetGoWhenTold(Console):

@@ -15,7 +15,8 @@ from dfkd.method.selection import Balanced
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.inputs import InputSource
 
 

@@ -18,7 +18,8 @@ from dfkd.models.networks import SmallResNet
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import compute
 from dfkd.training.inputs import obtain
 
@@ -70,6 +71,25 @@ def train_workers() -> list[int]:
     ]
 
 
+def test_ray_data_writes_the_scores_that_a_few_tasks_have_written(
+    executor: RayExecutor,
+    cell: Cell,
+    storage: FolderStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stands here since Ray has started here, and first: a group keeps all CPUs."""
+    again = FolderStorage(tmp_path)
+    monkeypatch.setattr(scoring, "FEW", 0)
+    source = obtain(cell, again)
+    assert sum(scoring.score(cell, source, Compute(storage=again))) == source.pool.rows
+    by_tasks, by_ray_data = (
+        {path.name: path.read_bytes() for path in root.rglob("scores/**/*.parquet")}
+        for root in (storage.root, again.root)
+    )
+    assert by_tasks == by_ray_data and by_tasks
+
+
 @pytest.mark.slow  # three groups start, 20 s and more each
 def test_a_group_computes_cell_after_cell_and_survives_a_lost_worker(
     executor: RayExecutor, cell: Cell, storage: FolderStorage, tmp_path: Path
@@ -104,25 +124,6 @@ def test_a_group_computes_cell_after_cell_and_survives_a_lost_worker(
     assert train_workers() == workers  # they have stayed
     left = {file.name for root in (storage.root, tmp_path) for file in root.rglob("*")}
     assert not left & {"lease", "checkpoint.pt"}
-
-
-def test_ray_data_writes_the_scores_that_a_few_tasks_have_written(
-    executor: RayExecutor,
-    cell: Cell,
-    storage: FolderStorage,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It stands here since Ray has started here already."""
-    again = FolderStorage(tmp_path)
-    monkeypatch.setattr(scoring, "FEW", 0)
-    source = obtain(cell, again)
-    assert sum(scoring.score(cell, source, Compute(storage=again))) == source.pool.rows
-    by_tasks, by_ray_data = (
-        {path.name: path.read_bytes() for path in root.rglob("scores/**/*.parquet")}
-        for root in (storage.root, again.root)
-    )
-    assert by_tasks == by_ray_data and by_tasks
 
 
 def test_two_workers_and_one_give_the_same_weights(

@@ -9,7 +9,7 @@ import pytest
 
 from dfkd.experiment import Experiment
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import compute
 from dfkd.training.distill import Inputs
 from dfkd.training.jobs import Job

@@ -22,7 +22,8 @@ from dfkd.export.checks import Agreement, agreement, as_floats
 from dfkd.export.handover import images_to_compare
 from dfkd.models.teachers import predict
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 
 FILES = ["README.md", "config.json", "model.onnx", "model.pt2", "model.safetensors"]
 

@@ -19,7 +19,8 @@ from dfkd.models.networks.network import BaseNetwork
 from dfkd.reporting.console import Console
 from dfkd.runs.finding import find_outcome
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.jobs import Job
 
 

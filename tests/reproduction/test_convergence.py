@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dfkd.reproduction.convergence import points, reached
-from dfkd.storage.ledger import SYNTHESIS
+from dfkd.storage.outcome import SYNTHESIS
 
 
 def study() -> Any:

@@ -17,7 +17,8 @@ from memory_storage import MemoryStorage
 from dfkd.storage import FolderStorage, Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.lease import using
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 
 ONE, TWO = Key("folder/one"), Key("folder/deep/two")
 SHARED = ("folder", "object")  # that several processes see

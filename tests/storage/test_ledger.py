@@ -14,7 +14,8 @@ import torch
 
 from dfkd.storage import FolderStorage
 from dfkd.storage.files import check_writable, replace_file, write_json
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 
 CELL = "key-environment"
 POINTS = [

@@ -16,7 +16,8 @@ from dfkd.execution.local_executor import local_executor
 from dfkd.experiment import Experiment
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage, layout
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.studies import Study
 from dfkd.studies.driver import run_study
 from dfkd.studies.forecast import forecast

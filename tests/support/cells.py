@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.jobs import Job
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.tracking import Parent, Tracker
 
 

@@ -14,7 +14,7 @@ from dfkd.execution.group import Group
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Outcome
+from dfkd.storage.outcome import Outcome
 from dfkd.training.inputs import MappedInputs, inputs_key
 from dfkd.training.jobs import Job, RunContext
 

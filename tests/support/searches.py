@@ -15,7 +15,8 @@ from optuna.storages.journal import JournalFileBackend
 from synthetic import ENVIRONMENT
 
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 
 SPACE = {
     "selection.ratio": optuna.distributions.FloatDistribution(0.02, 0.5, log=True),

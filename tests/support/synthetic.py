@@ -15,7 +15,8 @@ from ablations.components import study as components
 from dfkd import recipes
 from dfkd.experiment import Experiment
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.studies import Study
 from dfkd.studies.findings import StudyData
 from dfkd.studies.reading import from_ledger

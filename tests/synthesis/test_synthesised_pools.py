@@ -18,7 +18,8 @@ from dfkd.models.networks import SmallResNet
 from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage, layout
-from dfkd.storage.ledger import SYNTHESIS, Ledger
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import SYNTHESIS
 from dfkd.synthesis import SYNTHESISED, Dafl, FastDfkd, Synthesised
 from dfkd.testing import PieceSuite, PoolSuite
 from dfkd.testing.runs import small_inputs

@@ -16,7 +16,8 @@ from cells import files, student, told
 import dfkd.training.cells
 from dfkd.method.selection import Confident
 from dfkd.storage import FolderStorage
-from dfkd.storage.ledger import Ledger, Outcome
+from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import Computation, compute
 from dfkd.training.distill import Run
 from dfkd.training.inputs import Inputs
