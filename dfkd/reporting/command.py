@@ -74,6 +74,7 @@ def run(main: Callable[[Output], None]) -> None:
 def _ended(main: Callable[[Output], None], output: Output) -> tuple[int, str]:
     """Return the exit code, and the line that is said where it is not 0."""
     try:
+        _check_folder()
         main(output)
     except BrokenPipeError:
         raise
@@ -85,6 +86,14 @@ def _ended(main: Callable[[Output], None], output: Output) -> tuple[int, str]:
     except outside() as error:
         return _said(error)
     return 0, ""
+
+
+def _check_folder() -> None:
+    """Raise ValueError where the working folder was removed: libraries would end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise ValueError("the working folder was removed: cd to one that is there") from error
 
 
 def _said(error: BaseException) -> tuple[int, str]:

@@ -6,6 +6,7 @@ Without a terminal, as in a log file, progress is a line now and then.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,12 +36,20 @@ class Console:
         self.document = document or Document()
         self._notes = notes and quiet
         register()
+        columns = os.environ.get("COLUMNS", "")
+        # some containers say 0 where they know no width: rich would then print nothing at all
+        unknown = columns.isdecimal() and int(columns) == 0
         # names that people give are never read as rich's markup or emoji
         self._rich = RichConsole(
-            quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
+            width=shutil.get_terminal_size().columns if unknown else None,
+            quiet=quiet,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
         )
         # a log file has no edge, unless somebody says so
-        has_edge = self._rich.is_terminal or "COLUMNS" in os.environ
+        has_edge = self._rich.is_terminal or ("COLUMNS" in os.environ and not unknown)
         self._width = self._rich.width if has_edge else None
 
     def line(self, text: str) -> None:

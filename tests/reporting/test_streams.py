@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from commands import PROJECTS, ROOT, environment
 
+from dfkd.reporting.command import run
+from dfkd.reporting.console import Console
 from dfkd.reporting.streams import in_one_line, replacement
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -131,3 +133,27 @@ def test_a_stdout_on_a_full_disk_is_one_line(arguments: list[str]) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: the disk is full")
     assert "Traceback" not in done.stderr
+
+
+def test_a_working_folder_that_was_removed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr(sys, "argv", ["show"])
+    with pytest.raises(SystemExit) as ended:
+        run(lambda output: None)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: the working folder was removed: cd to one that is there\n"
+    )
+
+
+@pytest.mark.parametrize("columns", ["0", "00", "abc", "20"])
+def test_a_terminal_that_says_no_width_shows_all_the_same(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    Console().line("a line")
+    assert capsys.readouterr().out == "a line\n"
