@@ -91,3 +91,27 @@ class FirstRows(Budget):
 def test_the_choice_of_an_own_rule_is_never_read_again(rule, scores, tmp_path: Path):
     assert len(select(rule, scores, probe_rows(7000), 3, FolderStorage(tmp_path))) == 5
     assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(Budget):
+    """A rule of the user's that gives back what it was told to."""
+
+    version: ClassVar[int] = 1
+    what: str = ""
+
+    def select(self, scores: Scores, seed: int) -> object:
+        odd = {"mask": np.ones(len(scores), np.bool_), "float": np.array([1.0, 2.0])}
+        odd |= {"negative": np.array([-1, 2]), "beyond": np.array([3, len(scores)])}
+        odd |= {"twice": np.array([1, 1, 2]), "none": np.array([], np.int64), "list": [1, 2]}
+        odd |= {"two": np.zeros((2, 2), np.int64), "nothing": None, "good": np.array([5, 3])}
+        return odd[self.what]
+
+
+@pytest.mark.parametrize(
+    "what", ["mask", "float", "negative", "beyond", "twice", "none", "list", "two", "nothing"]
+)
+def test_what_is_no_choice_of_rows_is_refused(what, scores):
+    with pytest.raises(ValueError, match=r"Odd must return positions, .* np\.flatnonzero\(mask\)"):
+        select(Odd(ratio=0.5, what=what), scores, probe_rows(7000), 3)
+    assert len(select(Odd(ratio=0.5, what="good"), scores, probe_rows(7000), 3)) == 2

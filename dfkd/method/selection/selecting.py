@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfkd.identity import digest, own_pieces, spec
+from dfkd.identity import digest, name_of, own_pieces, spec
 from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
 from dfkd.method.selection import BaseSelection, Rows, Selection
@@ -73,7 +74,24 @@ def _selected(selection: Selection, scores: Scores, probe_P: Rows, seed: int) ->
     candidates = (
         scores.take(np.flatnonzero(keep_N)) if names is None else columns_of(scores, names, keep_N)
     )
-    return _places(selection.select(candidates, seed), keep_N)  # type: ignore[arg-type]  # it reads these columns only
+    chosen = selection.select(candidates, seed)  # type: ignore[arg-type]  # it reads these columns only
+    if any(own_pieces(selection)):  # ours are tested for it
+        _check(chosen, int(keep_N.sum()), name_of(selection))
+    return _places(chosen, keep_N)
+
+
+def _check(chosen: Any, rows: int, name: str) -> None:
+    """Raise ValueError unless these are positions among so many rows, each at most once."""
+    is_array = isinstance(chosen, np.ndarray)
+    fits = is_array and chosen.ndim == 1 and chosen.dtype.kind in "iu" and len(chosen) > 0
+    fits = fits and chosen.min() >= 0 and chosen.max() < rows
+    if fits and (np.all(np.diff(chosen) > 0) or len(np.unique(chosen)) == len(chosen)):
+        return
+    got = f"{chosen.dtype} {chosen.shape}" if is_array else repr(chosen)[:60]
+    raise ValueError(
+        f"select of {name} must return positions, one or more whole numbers from 0 to {rows - 1} "
+        f"in a numpy array, each once, but got {got}: of a mask take np.flatnonzero(mask)"
+    )
 
 
 def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]) -> Columns:
