@@ -40,5 +40,5 @@ golden: .venv/installed
 	@echo "Setting up .venv, once: some minutes and gigabytes"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores; pip would use one
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib dfkd platform || true  # on all cores; pip would use one
 	@touch $@
