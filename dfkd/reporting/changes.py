@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dfkd.reporting.numbers import short_number
+
 
 def changed_lines(pairs: Mapping[str, tuple[str, str]], other: str) -> list[str]:
     """Return pairs of parameter -> (here, in the other) in words, a line each.
@@ -26,6 +28,6 @@ def _change(here: str, there: str, other: str) -> str:
 
 def _short(text: str) -> str:
     try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
+        return text if text.lstrip("-").isdigit() else short_number(float(text))
     except ValueError:
         return text

@@ -103,7 +103,8 @@ class Console:
             else self._lines(name, total, unit) as advance
         ):
             yield advance
-        self.line(f"{name}: {total} {unit} in {time.monotonic() - started:.0f} s")
+        one = unit.removesuffix("s") if total == 1 else unit
+        self.line(f"{name}: {total} {one} in {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Callable[..., None]]:

@@ -37,6 +37,11 @@ def ratio_text(ratio: float) -> str:
     return f"{ratio:.3g}"
 
 
+def short_number(value: float) -> str:
+    """Return a number in four digits or as many as it has before the point: "0.0152", "30000"."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return "1 row" or "2,000 rows"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

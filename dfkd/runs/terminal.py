@@ -10,6 +10,7 @@ from dfkd.experiment import Cell
 from dfkd.experiment.rebuild import modules_of
 from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.console import Console
+from dfkd.reporting.numbers import short_number
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
@@ -79,7 +80,7 @@ def _print_curve(outcome: Outcome, console: Console) -> None:
     names = dict.fromkeys(name for point in outcome.points for name in point)
     header = [name for name in names if name in CURVE or name.startswith("train.")]
     rows = [
-        [f"{point[name]:.4g}" if name in point else "" for name in header]
+        [short_number(point[name]) if name in point else "" for name in header]
         for point in outcome.points
     ]
     console.table(f"Cell {outcome.cell}: {outcome.state} at step {outcome.step}", header, rows)

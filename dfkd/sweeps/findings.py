@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfkd.identity import Scalar
+from dfkd.reporting.numbers import short_number
 from dfkd.stats.comparisons import UNDECIDED
 from dfkd.stats.paired import Interval, paired_interval, smallest_detectable
 from dfkd.storage.notes import NO_NOTE, Note
@@ -145,7 +146,7 @@ def column(name: str) -> str:
 
 def short(value: object) -> str:
     """Return a parameter or a number as it stands in tables: four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return short_number(value) if isinstance(value, float) else str(value)
 
 
 def _mean(values: Sequence[float]) -> str:
