@@ -249,8 +249,14 @@ def cell_of(arguments: argparse.Namespace) -> Cell:
 
 def arguments_of(arguments: argparse.Namespace) -> str:
     """Return the options that name the same cell in the same storage to another command."""
-    names = ("run", "from", "seed", "draw", "teacher_seed", "storage")
-    given = {name: vars(arguments)["source" if name == "from" else name] for name in names}
+    given = {
+        "run": arguments.run,
+        "from": arguments.source,
+        "seed": arguments.seed,
+        "draw": arguments.draw,
+        "teacher-seed": arguments.teacher_seed,
+        "storage": arguments.storage,
+    }
     start = [] if arguments.run else [arguments.recipe or "digits"]
     modules = [f"--module {module}" for module in arguments.module]
     changes = [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
@@ -260,9 +266,7 @@ def arguments_of(arguments: argparse.Namespace) -> str:
 def options_of(given: Mapping[str, object]) -> list[str]:
     """Return options as they are typed in a shell, without those that are None."""
     return [
-        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
-        for name, value in given.items()
-        if value is not None
+        f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from dfkd.cleaning.cleaning import remove, unreferenced
@@ -44,7 +45,8 @@ def clean(
     else:
         older = f" --older-than {older_than_h:g}"
         console.line(
-            f"remove it with:  python -m platform.clean --remove{older} --storage {storage}"
+            f"remove it with:  python -m platform.clean --remove{older} "
+            f"--storage {shlex.quote(str(storage))}"
         )
 
 

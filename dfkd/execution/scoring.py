@@ -1,7 +1,7 @@
 """Scoring: the teacher's answer to every shard of a pool that has none yet.
 
-Ray Data does it (`scoring_pipeline.py`), but for a few shards on CPUs, which are done before Ray
-Data would have started.
+Ray Data does it (`scoring_pipeline.py`). A few shards on CPUs are given to Ray tasks, which do the
+same without Ray Data's start of some seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dfkd.training.inputs import InputSource, inputs_key
 
 ATTEMPTS = 3
 MOST_FAILED = 100  # shards in one attempt; where more fail, it is no fault of theirs
-FEW = 32  # shards
+FEW = 32  # shards that are scored without Ray Data
 
 
 class NotScored(OSError):
@@ -111,7 +111,7 @@ def _attempt(
 
 
 def needs_pipeline(shards: Collection[object], compute: Compute) -> bool:
-    """Return whether Ray Data does more for so many shards than its start costs."""
+    """Return whether Ray Data scores so many shards, and not plain tasks."""
     return bool(shards) and (compute.gpus > 0 or len(shards) > FEW)
 
 

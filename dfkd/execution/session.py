@@ -30,9 +30,7 @@ SYSTEM = {
     # none is started beforehand: it would lack `worker_environment`, and never be used
     "prestart_worker_first_driver": False,
 }
-
-
-LOCAL = "local"
+LOCAL = "local"  # an address of Ray's: a cluster of this process's own
 
 
 @contextmanager

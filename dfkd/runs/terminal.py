@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -34,7 +35,8 @@ def print_outcome(
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
     console.line(f"written to {Ledger(compute.storage).address(outcome.cell)}")
     if outcome.state == "finished":
-        options = f"{outcome.cell}{_modules(outcome)} --storage {compute.storage}"
+        where = shlex.quote(str(compute.storage))
+        options = f"{outcome.cell}{_modules(outcome)} --storage {where}"
         console.line(f"hand it over:  python -m platform.export {options}")
     for line in hint:
         console.line(line)

@@ -9,7 +9,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.settings import Settings
 from dfkd.seeding import Block
 
-MOST_BLOCKS = 10_000
+MOST_BLOCKS = 1_000  # a block's seed is its number, and those from 1000 on are the sweeps'
 
 
 @dataclass(frozen=True, kw_only=True)

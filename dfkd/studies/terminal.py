@@ -23,11 +23,7 @@ def print_result(result: StudyResult, compute: Compute, console: Console) -> Non
     console.line(
         f"{result.computed} cells computed, {ledger} from the ledger"
         + (f", {reused} of these computed by other work" if reused else "")
-        + (
-            f", {result.elsewhere} of these by another command meanwhile"
-            if result.elsewhere
-            else ""
-        )
+        + (f", {others} of these by another command meanwhile" if others else "")
     )
     call = {
         "computed": result.computed,

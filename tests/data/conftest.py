@@ -1,9 +1,10 @@
-"""Labelled folders and their cache, for the tests of tasks that read them."""
+"""Folders of images, labelled and not, and the cache of what was decoded."""
 
 from pathlib import Path
 
 import pytest
 from image_trees import CLASSES, write_tree
+from small_pieces import write_images
 
 from dfkd.data.tasks.labelled_files import files_in
 
@@ -22,3 +23,9 @@ def root(tmp_path: Path) -> Path:
     for seed, name in enumerate(("train", "val", "test")):
         write_tree(tmp_path / "images" / name, CLASSES, seed=seed)
     return tmp_path / "images"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Thirty images in three folders."""
+    return write_images(tmp_path / "images")

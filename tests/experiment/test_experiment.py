@@ -289,5 +289,5 @@ def test_a_study_that_changes_nothing_is_refused():
         Study(question="?", variants={"full": FULL, "twin": twin}, baseline="full")
     with pytest.raises(ValueError, match="the baseline must be one of"):
         Study(question="?", variants={"full": FULL}, baseline="none")
-    with pytest.raises(ValueError, match="2 to 10,000 blocks"):
+    with pytest.raises(ValueError, match="2 to 1,000 blocks"):
         Study(question="?", variants={"full": FULL}, baseline="full", blocks=1)

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from cifar_files import write_cifar
 from fashion_files import write_fashion
 from image_trees import write_tree
+from numpy.typing import NDArray
 from PIL import Image
 
-from dfkd.data.importing.shards import write_shard
+from dfkd.data.importing.shards import ImageShape, PoolFiles, write_shard
 from dfkd.data.pools import (
     Glyphs,
     ImageFolder,
@@ -113,3 +114,9 @@ def small_task(kind: type[Task], folder: Path) -> Task:
         cifar: Task = chosen(path=str(folder))
         return cifar
     return kind.example()  # of others that is small
+
+
+def read_all(files: PoolFiles, shape: ImageShape) -> tuple[list[int], NDArray[np.uint8]]:
+    """Return the row ids and the images of all shards."""
+    row_ids, images = zip(*(shard.read(shape) for shard in files.shards), strict=True)
+    return np.concatenate(row_ids).tolist(), np.concatenate(images)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from space_head import HEAD
+from written_spaces import HEAD
 
 from dfkd.reporting.console import Console
 from dfkd.storage.layout import Key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,13 +9,10 @@ from pathlib import Path
 
 import optuna
 import pytest
+from written_spaces import trial_context
 
-from dfkd.execution.compute import Compute
-from dfkd.experiment import Cell
 from dfkd.experiment.recipes import digits
 from dfkd.models.networks import SmallResNet
-from dfkd.seeding import Block
-from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import conclusion, price
@@ -29,13 +25,9 @@ from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.page import html, markdown, trials_csv
 from dfkd.sweeps.record import parse, text
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.sweep import Sweep
 from dfkd.sweeps.trial import Trial, front
 from dfkd.sweeps.trials import trial_in
-from dfkd.training.environment import this_environment
-from dfkd.training.inputs import inputs_key
-from dfkd.training.jobs import RunContext
 
 SPACE = """
 from dataclasses import replace
@@ -95,16 +87,7 @@ def test_the_cheapest_within_a_standard_error_is_chosen(
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "widths.py").write_text(SPACE)
-    default = importlib.import_module("widths").default
-    cell = Cell(experiment=default, block=Block(seed=1000))
-    digests = {inputs_key(cell): ("teacher", "pool")}
-    yield TrialContext(
-        space=SearchSpace(module="widths"),
-        block=cell.block,
-        run_context=RunContext(environment=this_environment("cpu"), digests=digests),
-        compute=Compute(storage=FolderStorage(tmp_path / "runs")),
-    )
+    yield trial_context("widths", SPACE, tmp_path)
     sys.modules.pop("widths", None)
 
 

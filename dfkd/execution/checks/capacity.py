@@ -53,7 +53,7 @@ def cells_on(machines: Iterable[Machines], compute: Compute) -> int:
 def check_this_machine(compute: Compute) -> None:
     """Raise ValueError if a Ray of this machine alone cannot hold one cell, going by its CPUs.
 
-    It needs no Ray, which takes seconds to start, and counts no more CPUs than there are.
+    It needs no Ray, which takes seconds to start and counts at most as many CPUs.
     """
     here = Machines(cpus=os.cpu_count() or 1, gpus=0)
     if (fits := here.workers(replace(compute, gpus=0.0))) < compute.workers:
