@@ -34,9 +34,9 @@ def _draw(axes: Axes, name: str, sizes: list[int], seconds: list[float]) -> None
     proportional = [seconds[-1] * size / sizes[-1] for size in sizes]
     axes.loglog(sizes, proportional, linestyle="--", linewidth=0.8, color=GREY)
     axes.minorticks_off()
-    ends = [sizes[0], sizes[-1]]
-    axes.set_xticks(ends, [f"{size:,}" for size in ends])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xticks([sizes[0], sizes[-1]], [f"{size:,}" for size in (sizes[0], sizes[-1])])
+    costs = [min(seconds), max(seconds)]
+    axes.set_yticks(costs, [f"{cost:.2g}" for cost in costs])
     axes.set_title(name)
 
 
