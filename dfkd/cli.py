@@ -84,7 +84,7 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--compile",
         action="store_true",
-        help="compile the networks' passes (torch.compile): for long cells and large networks; "
+        help="compile the networks' passes (torch.compile): to try for long cells, large networks; "
         "it takes each worker seconds, the first one half a minute (default: no)",
     )
     where.add_argument(
