@@ -24,12 +24,12 @@ from dfkd.training.inputs import (
     MappedInputs,
     check_space,
     inputs_key,
-    memory_map_of,
     obtain,
     score_here,
     synthesis_of,
 )
 from dfkd.training.jobs import Job, RunContext
+from dfkd.training.prepared import mapped_and_noted
 from dfkd.training.provenance import commits
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def local_executor(
             accept_changed_code=where.accept_changed_code,
             synthesis=synthesis_of(sources),
         )
-        prepared = {key: memory_map_of(source, where.storage) for key, source in sources.items()}
+        prepared = {
+            key: mapped_and_noted(cell, sources[key], where.storage)
+            for key, cell in distinct.items()
+        }
         yield LocalExecutor(
             where=where, console=console, run_context=run_context, prepared=prepared
         )

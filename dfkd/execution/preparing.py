@@ -24,14 +24,8 @@ from dfkd.storage import Storage
 from dfkd.synthesis import Synthesised
 from dfkd.synthesis.pool import builder_of
 from dfkd.training.environment import Environment, this_environment
-from dfkd.training.inputs import (
-    InputSource,
-    MappedInputs,
-    check,
-    check_space,
-    inputs_key,
-    memory_map_of,
-)
+from dfkd.training.inputs import InputSource, MappedInputs, check, check_space, inputs_key
+from dfkd.training.prepared import mapped_and_noted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +68,7 @@ def _prepare(cell: Cell, compute: Compute, console: Console) -> PreparedInputs:
         ) as advance:
             for rows in score(cell, source, compute, console.line):
                 advance(rows)
-    mapped = _pack.remote(source, compute.storage)
+    mapped = _pack.remote(cell, source, compute.storage)
     # what goes wrong in it is raised where it is used
     _watchdog("the memory map", compute, console).first([mapped])
     return PreparedInputs(source=source, mapped=mapped)
@@ -142,8 +136,8 @@ def _make(builder, step) -> None:  # type: ignore[no-untyped-def]
 
 
 @ray.remote(num_cpus=1)
-def _pack(source: InputSource, storage: Storage) -> MappedInputs:
-    return memory_map_of(source, storage)
+def _pack(cell: Cell, source: InputSource, storage: Storage) -> MappedInputs:
+    return mapped_and_noted(cell, source, storage)
 
 
 def environment_of_workers(compute: Compute, console: Console) -> Environment:

@@ -13,10 +13,8 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.identity import name_of
 from dfkd.models.networks import classifier_head
 from dfkd.scores.disk_space import Need
-from dfkd.scores.memory_map import stored_note
-from dfkd.storage import Storage, layout
-from dfkd.training.inputs import inputs_key
-from dfkd.training.jobs import RunContext
+from dfkd.storage import Storage
+from dfkd.training.prepared import prepared, rows_when_read
 
 BESIDE_WEIGHTS = 20_000  # bytes of a cell's curve, record and accuracies
 
@@ -40,8 +38,8 @@ def volume(
     inputs: Iterable[Cell], left: Sequence[Experiment], storage: Storage, rows: int | None
 ) -> Volume:
     """Return what these inputs and cells will take. rows: of each pool; None: what it says."""
-    ready = set() if rows is not None else _ready(storage)
-    needs = [need_of(cell, rows) for cell in inputs if inputs_key(cell) not in ready]
+    missing = [cell for cell in inputs if rows is not None or prepared(cell, storage) is None]
+    needs = [need_of(cell, rows_of(cell, storage) if rows is None else rows) for cell in missing]
     return Volume(
         rows=sum(need.rows for need in needs),
         pool=sum(need.rows * need.pixels for need in needs),
@@ -51,46 +49,35 @@ def volume(
     )
 
 
-def need_of(cell: Cell, rows: int | None) -> Need:
-    """Return what a pool's scores and memory map take, from the recipe alone."""
+def rows_of(cell: Cell, storage: Storage) -> int:
+    """Return the rows of a cell's pool, without reading it. ValueError where they are not known."""
     e = cell.experiment
-    found = rows if rows is not None else e.params().get("pool.rows")
-    if found is None and isinstance(e.pool, TrainingImages):
-        found = len(e.pool.task.train())
+    if isinstance(e.pool, TrainingImages):
+        return len(e.pool.task.train())
+    found = e.params().get("pool.rows")
     if not isinstance(found, int):
+        found = rows_when_read(cell, storage)
+    if found is None:
         raise ValueError(
-            f"how many rows {name_of(e.pool)} has is known only when it is read: say --rows N"
+            f"how many rows {name_of(e.pool)} has is known only when it is read: say --rows N, "
+            "or run platform.inspect first"
         )
+    return found
+
+
+def need_of(cell: Cell, rows: int) -> Need:
+    """Return what a pool of so many rows takes as scores and memory map."""
+    e = cell.experiment
     with torch.device("meta"):  # nothing is computed
         teacher = e.teacher.network.build(e.task.classes, e.task.image_shape[2])
     return Need(
-        rows=found,
-        map_rows=found,
+        rows=rows,
+        map_rows=rows,
         classes=e.task.classes,
         width=classifier_head(teacher).in_features,
         pixels=int(np.prod(e.task.image_shape)),
         cache=e.cache and e.cache.canonical(e.task.classes),
     )
-
-
-def _ready(storage: Storage) -> set[str]:
-    """Return the `inputs_key` of what is scored and mapped, as earlier calls have noted it."""
-    notes = [stored_note(storage.below(layout.pack(n))) for n in storage.list(layout.PACKS)]
-    mapped = {(note["teacher"], note["pool"]) for note in notes if note is not None}
-    contexts = [layout.run_context(name) for name in storage.list(layout.STUDIES)]
-    saved = [storage.read_json(key) for key in contexts if storage.exists(key)]
-    saved += _of_sweeps(storage)
-    known = [RunContext.of(one).digests for one in saved]
-    return {key for one in known for key, digests in one.items() if digests in mapped}
-
-
-def _of_sweeps(storage: Storage) -> list[dict[str, object]]:
-    found = []
-    for name in storage.list(layout.SWEEPS):
-        folder = layout.sweep(name)
-        files = [file for file in storage.list(folder) if layout.is_result(file)]
-        found += [storage.read_json(folder / file)["setting"] for file in files]
-    return found
 
 
 def _weights(experiment: Experiment) -> int:

@@ -8,6 +8,7 @@ object store mean the same by it. Names in capital letters stand for files insid
     packs/<digest>/        images and answers as memory maps, made again from the two above
     pools/<name>/          shards of images
     teachers/<digest>/     teachers that were trained here
+    prepared/<key>.json    which of them a recipe's teacher and pool turned out to be
     studies/<name>/        a study's record, report and sync state; alike: sweeps/, retunings/
     inspections/<key>/     reports on whether a pool can teach
     reports/<name>/        studies and sweeps side by side
@@ -27,13 +28,14 @@ Key = PurePosixPath
 ROOT = Key(".")  # the storage itself
 CELLS, SCORES, PACKS, POOLS, TEACHERS = map(Key, ("cells", "scores", "packs", "pools", "teachers"))
 STUDIES, SWEEPS, RETUNINGS = map(Key, ("studies", "sweeps", "retunings"))
+PREPARED = Key("prepared")
 INSPECTIONS, REPORTS, EXPORTS = map(Key, ("inspections", "reports", "exports"))
 TUNE_SCRATCH, TRAIN_SCRATCH = Key("tune"), Key("train")
 SMOKE_FILES = Key("smoke")  # what `platform.reproduce --scale smoke` makes up
 DATABASE, ARTIFACTS = Key("mlflow.db"), Key("mlartifacts")
 
 FOLDERS = (
-    *(CELLS, SCORES, PACKS, POOLS, TEACHERS, STUDIES, SWEEPS, RETUNINGS),
+    *(CELLS, SCORES, PACKS, POOLS, TEACHERS, PREPARED, STUDIES, SWEEPS, RETUNINGS),
     *(INSPECTIONS, REPORTS, EXPORTS, SMOKE_FILES),
 )
 
@@ -94,6 +96,11 @@ def scores(teacher_digest: str, digest: str) -> Key:
 def pack(digest: str) -> Key:
     """Return the folder of a memory map. digest: of what it is made from."""
     return PACKS / digest
+
+
+def prepared(inputs: str) -> Key:
+    """Return the note of what a teacher and pool turned out to be. inputs: `inputs_key`."""
+    return PREPARED / f"{inputs}.json"
 
 
 # ---- pools

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dfkd.execution.compute import Compute
+from dfkd.execution.reuse import known_run_context
 from dfkd.experiment import Experiment
 from dfkd.stats.outcomes import by_block, paired_with
 from dfkd.stats.paired import smallest_detectable
-from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
 from dfkd.studies import Study
 from dfkd.studies.computing import device_hours
@@ -26,6 +26,7 @@ from dfkd.studies.record import StudyRecord
 from dfkd.training.environment import Environment
 from dfkd.training.inputs import inputs_key
 from dfkd.training.jobs import Job, RunContext, look_up
+from dfkd.training.prepared import prepared
 
 if TYPE_CHECKING:
     from dfkd.studies.variant_search import Retuning
@@ -123,16 +124,23 @@ def known_cells(name: str, study: Study, compute: Compute) -> KnownCells:
 
 
 def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None:
-    """Return the run context of the study, else of another one that was computed alike.
+    """Return the run context of the study, else one of its teacher and pool as they lie there.
 
-    Both need the study's teacher and pool, and the environment that `compute` would give.
+    That is in the environment that `compute` would give and most recorded cells are from.
     """
-    inputs = {inputs_key(cell) for cell in study.cells().values()}
-    others = [other for other in compute.storage.list(layout.STUDIES) if other != name]
-    for known in (name, *others):
-        run_context = kept_run_context(known, compute, inputs)
-        if run_context is not None and _fits(run_context.environment, compute):
-            return run_context
+    inputs = {inputs_key(cell): cell for cell in study.cells().values()}
+    own = kept_run_context(name, compute, inputs)
+    if own is not None and _fits(own.environment, compute):
+        return own
+    notes = {key: prepared(cell, compute.storage) for key, cell in inputs.items()}
+    digests = {key: (note.teacher, note.pool) for key, note in notes.items() if note is not None}
+    records = Ledger(compute.storage).records()
+    there = Counter(Environment(**record["environment"]) for record in records)
+    for environment, _ in there.most_common():
+        saved = RunContext(environment=environment, digests=digests).saved()
+        found = known_run_context(saved, inputs, compute.precision, compute.compiled)
+        if found is not None and _fits(environment, compute):
+            return replace(found, accept_changed_code=compute.accept_changed_code)
     return None
 
 

@@ -49,7 +49,7 @@ def print_forecast(forecast: Forecast, compute: Compute, console: Console) -> No
     known = (
         ""
         if forecast.prepared
-        else " (no study of this teacher and pool has run here yet, so none can be recognised)"
+        else " (none is known here of this teacher and pool on such a machine)"
     )
     console.line(
         f"{forecast.cells} cells, {forecast.done} done already{known}, {missing} to compute"

@@ -18,7 +18,7 @@ from dfkd.planning.cluster import Price, cluster_of
 from dfkd.planning.naming import demand_of
 from dfkd.planning.plan import LEDGER, NOTHING, TRIAL, plan
 from dfkd.planning.terminal import print_plan
-from dfkd.planning.volume import need_of
+from dfkd.planning.volume import rows_of
 from dfkd.reporting.console import Console
 from dfkd.reporting.document import schema
 from dfkd.seeding import Block
@@ -99,8 +99,7 @@ def test_the_command(tmp_path: Path, run_command) -> None:  # type: ignore[no-un
     assert document["result"]["plan"]["cells"] == 4 and not (tmp_path / "runs").exists()
 
 
-def test_the_rows_of_training_images_are_counted() -> None:
+def test_the_rows_of_training_images_are_counted(tmp_path: Path) -> None:
     full = components.variants["full"]
     cell = Cell(experiment=original(full), block=Block(seed=0))
-    assert need_of(cell, None).rows == len(full.task.train())
-    assert need_of(cell, 7).rows == 7
+    assert rows_of(cell, FolderStorage(tmp_path)) == len(full.task.train())
