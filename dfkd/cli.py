@@ -154,9 +154,7 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         "--from", dest="source", help="the storage that knows the run (default: --storage)"
     )
     _add_set(result, "as they are named in MLflow: selection.ratio=0.3 dropping=none")
-    result.add_argument(
-        "--module", action="append", default=[], help="a module of yours with classes of the run"
-    )
+    add_module(result)
     result.add_argument(
         "--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)"
     )
@@ -171,6 +169,16 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
         type=int,
         default=None,
         help="of the block's teacher (default: as for --seed)",
+    )
+
+
+def add_module(result: argparse.ArgumentParser) -> None:
+    """Add the option that names modules, as no record chooses what is imported."""
+    result.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        help="a module of yours with classes of the run, more by further --module",
     )
 
 

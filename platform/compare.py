@@ -21,6 +21,7 @@ def main(output: cli.Output) -> None:
     parser.add_argument(
         "--no-log", action="store_true", help="do not log the report to the run in MLflow"
     )
+    cli.add_module(parser)
     cli.add_note(parser)
     own = parser.add_argument_group("results from elsewhere")
     own.add_argument(
@@ -38,6 +39,7 @@ def main(output: cli.Output) -> None:
 
     from dfkd.comparison.comparing import compare, compare_own
     from dfkd.comparison.own_results import Columns
+    from dfkd.user_modules import load
 
     storage, console = cli.storage_and_console(arguments, output)
     if arguments.source is not None:
@@ -46,6 +48,8 @@ def main(output: cli.Output) -> None:
         names = ("variant", "block", "metric", "baseline")
         columns = Columns(**{name: getattr(arguments, name) for name in names})
         return compare_own(arguments.source, columns, storage, arguments.tracking_uri, console)
+    for module in arguments.module:
+        load(module, "__name__", "ablations")
     compare(
         arguments.names,
         storage,

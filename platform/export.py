@@ -16,9 +16,7 @@ def main(output: cli.Output) -> None:
         type=Path,
         help="the folder to write (default: one named after the cell in the storage)",
     )
-    parser.add_argument(
-        "--module", action="append", default=[], help="a module of yours with classes of the run"
-    )
+    cli.add_module(parser)
     parser.add_argument(
         "--threads", type=int, default=1, help="with which speed is measured (default: 1)"
     )

@@ -77,6 +77,11 @@ def modules_of(params: Mapping[str, Scalar]) -> list[str]:
     return sorted({kind.rpartition(".")[0] for kind in kinds if "." in kind})
 
 
+def module_options(params: Mapping[str, Scalar]) -> str:
+    """Return the options by which commands are given the modules of these classes."""
+    return "".join(f" --module {module}" for module in modules_of(params))
+
+
 @dataclass
 class _Reader:
     """Reads parameters by name and remembers which were asked for."""

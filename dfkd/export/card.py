@@ -9,6 +9,7 @@ from typing import Any
 
 from dfkd.data.pools import TrainingImages
 from dfkd.experiment import Experiment
+from dfkd.experiment.rebuild import module_options
 from dfkd.export.folder import Checked, Student
 from dfkd.identity import is_piece, name_of
 from dfkd.reporting.markdown import as_text
@@ -180,8 +181,8 @@ def _recipe(experiment: Experiment, outcome: Outcome) -> str:
     }
     rows += [f"| {name} | {as_text(value)} |" for name, value in facts.items()]
     where = (
-        f"From a storage that holds it: `python -m platform.distill --run {outcome.cell}` computes "
-        "the same again."
+        "From a storage that holds it: `python -m platform.distill --run "
+        f"{outcome.cell}{module_options(outcome.params)}` computes the same again."
     )
     return "\n".join(["| what | value |", "|---|---|", *rows, "", where])
 

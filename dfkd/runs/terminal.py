@@ -8,7 +8,7 @@ from typing import Any
 
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
-from dfkd.experiment.rebuild import modules_of
+from dfkd.experiment.rebuild import module_options
 from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import short_number
@@ -36,7 +36,7 @@ def print_outcome(
     console.line(f"written to {Ledger(compute.storage).address(outcome.cell)}")
     if outcome.state == "finished":
         where = shlex.quote(str(compute.storage))
-        options = f"{outcome.cell}{_modules(outcome)} --storage {where}"
+        options = f"{outcome.cell}{module_options(outcome.params)} --storage {where}"
         console.line(f"hand it over:  python -m platform.export {options}")
     for line in hint:
         console.line(line)
@@ -57,13 +57,8 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
     console.line(f"files in {folder}: {', '.join(storage.list(layout.cell(cell)))}")
     if outcome is not None:
         test = " --test" if "test" in outcome.metrics else ""
-        options = f"--run {cell} --from {storage}{_modules(outcome)}{test}"
+        options = f"--run {cell} --from {storage}{module_options(outcome.params)}{test}"
         console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
-
-
-def _modules(outcome: Outcome) -> str:
-    """Return the options that name the modules of the user's own classes."""
-    return "".join(f" --module {module}" for module in modules_of(outcome.params))
 
 
 def print_difference(origin: Cell, cell: Cell, console: Console) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from commands import PROJECTS
-from synthetic import jobs_of, write_cell, write_study
+from synthetic import jobs_of, outcome, write_cell, write_study
 
 import ablations
 from ablations.components import study as components
@@ -21,6 +21,8 @@ from dfkd.data.pools import ParquetPool
 from dfkd.experiment import Experiment
 from dfkd.experiment.rebuild import changed, experiment, parse_changes
 from dfkd.experiment.recipes import RECIPES, digits
+from dfkd.export.card import card
+from dfkd.export.folder import Student
 from dfkd.method.losses import KD, KDS, PKT, Both, Similarity
 from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Balanced, Confident, Dynamic, Random
@@ -29,6 +31,7 @@ from dfkd.models.teachers import TeacherFile
 from dfkd.runs.finding import find_cell, find_outcome
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
+from dfkd.studies import Study
 from dfkd.tracking import Tracker
 
 
@@ -185,6 +188,23 @@ def test_a_class_of_the_users_comes_only_from_a_module_that_the_user_names(
     assert changed(own_loss, {"explicit.weight": "3"}).explicit.weight == 3.0  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="no module nowhere"):
         experiment({**params, "explicit": "nowhere.Mean"}, modules=["nowhere"])
+
+
+def test_the_module_of_a_class_is_in_printed_commands_and_compare_takes_it(
+    own_loss: Experiment, tmp_path: Path, run_command: Callable[..., Any]
+) -> None:
+    variants = {"own": own_loss, "none": replace(own_loss, explicit=None)}
+    study = Study(question="?", variants=variants, baseline="own", blocks=2)
+    write_study(tmp_path / "runs", "parts", study, {})
+    asked = ("parts", "--storage", "runs", "--no-log", "--module", "own_loss")
+    done = run_command("compare", *asked, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = tmp_path / "runs" / "studies" / "parts" / "report" / "index.html"
+    assert "no images: the pool and the teacher" in report.read_text()  # not: name its module
+    cell = outcome(jobs_of(study)["own", 0], 0.9)
+    student = Student(cell=cell.cell, experiment=own_loss, weights={})
+    command = f"platform.distill --run {cell.cell} --module own_loss`"
+    assert command in card(student, cell, [], "images", "this machine")
 
 
 def options(*arguments: str) -> argparse.Namespace:
