@@ -73,11 +73,8 @@ def facts(data: SweepData) -> list[str]:
     )
     lines.append("conclusions are conditional on this teacher and this pool")
     lines += price(data)
-    if data.correlation is not None:
-        lines.append(
-            f"rank correlation of probe and validation accuracy over the trials: "
-            f"{data.correlation:.2f}"
-        )
+    if said := data.rank_correlation():
+        lines.append(f"rank correlation of probe and validation accuracy: {said}")
     if data.importance is None:
         lines.append(
             "too few trials reached one step, or their probe did not vary, to say what was "
@@ -124,6 +121,6 @@ def conclusion(name: str, data: SweepData) -> str:
         return f"{largest} explains most, {100 * share:.0f} %.{few}{left}"
     if name == "parallel" and any(data.scales.keys() - t.params.keys() for t in data.trials):
         return "A gap: the space did not ask that trial for the parameter."
-    if name == "trust" and data.correlation is not None:
-        return f"Rank correlation {data.correlation:.2f}."
+    if name == "trust" and (said := data.rank_correlation()):
+        return f"Rank correlation {said}."
     return ""

@@ -161,7 +161,7 @@ def importance(data: SweepData) -> Plot | None:
 
 def trust(data: SweepData) -> Plot | None:
     """Draw validation accuracy, which the search never saw, against the probe, which it saw."""
-    shown = [t for t in data.trials if t.value is not None and t.validation is not None]
+    shown = data.validated()
     if data.correlation is None or len(shown) < 3:
         return None
     figure = blank(3.0)

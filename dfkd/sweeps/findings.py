@@ -99,6 +99,16 @@ class SweepData:
         expected = {**self.trials[0].params, **self.confirmation.winner}
         return next((t for t in self.finished() if _all_same(t.params, expected)), None)
 
+    def validated(self) -> list[Trial]:
+        """Return the trials with both a probe and a validation accuracy."""
+        return [t for t in self.trials if t.value is not None and t.validation is not None]
+
+    def rank_correlation(self) -> str:
+        """Return the correlation and over how many trials it is; "" where it is not known."""
+        if self.correlation is None:
+            return ""
+        return f"{self.correlation:.2f} over {len(self.validated())} trials"
+
     def states(self) -> str:
         """Return how many trials are in each state, in words."""
         counts = Counter(trial.state for trial in self.trials)

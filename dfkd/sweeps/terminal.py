@@ -22,10 +22,10 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     console.table("Best trials, by the probe", *tables.best(data, marks))
     _print_front(data, console)
     console.line(f"{len(data.trials)} trials: {data.states()}")
-    if data.correlation is not None:
+    if said := data.rank_correlation():
         console.line(
-            f"probe against validation accuracy: rank correlation {data.correlation:.2f} over the "
-            "trials (the search saw the probe only)"
+            f"probe against validation accuracy: rank correlation {said} (the search saw the probe "
+            "only)"
         )
     for line in verdict(data.confirmation) if data.confirmation else ():
         console.line(line)

@@ -95,7 +95,7 @@ def test_the_page_is_whole_small_and_well_formed(files: dict[str, str]) -> None:
         "+0.5 points",
         "12 (winner)",
         "0 (default)",
-        "Rank correlation",
+        "Rank correlation 1.00 over 24 trials.",
         "abc1234",
         "better",
     ):
