@@ -115,7 +115,8 @@ class Store:
             held = self._create(outcome, name, origin | below | uses | facts, ended)
         self.cells[outcome.cell] = held
         tags = {name: joined(held.tags.get(name), value) for name, value in uses.items()}
-        if PARENT not in held.tags:
+        if below and PARENT not in held.tags:  # computed alone: named as its siblings are
+            self.client.update_run(held.run_id, name=name)
             tags |= below
         if outcome.step < held.step:  # pruned long ago, finished by another driver since
             self._write(held, tags=tags)

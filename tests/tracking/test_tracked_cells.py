@@ -123,11 +123,16 @@ def test_a_cell_of_two_studies_has_the_tags_of_both_and_the_first_parent(record:
         assert len(record.client.search_runs(experiment, f"tags.study LIKE '%{study}%'")) == 1
 
 
-def test_a_cell_written_without_a_parent_gets_the_next_one(record: Record) -> None:
+def test_a_cell_written_without_a_parent_gets_the_next_one_and_its_name_there(
+    record: Record,
+) -> None:
     record.cell(outcome(), None)
-    parent = record.parent()
-    record.cell(outcome(), parent)
-    assert record.run(outcome()).data.tags["mlflow.parentRunId"] == parent.run_id
+    for study in ("losses", "views"):
+        parent = record.parent(study, study)
+        record.tracker.cell(outcome(), parent, role="variant", name=f"{study} 4.d1", tags={})
+        run = record.run(outcome())
+        assert run.info.run_name == "losses 4.d1"
+    assert run.data.tags["mlflow.parentRunId"] != parent.run_id
 
 
 @pytest.mark.parametrize("same_run", [True, False])
