@@ -131,19 +131,23 @@ def argument_in(path: Path, name: str) -> str:
 
 
 @contextmanager
-def users_code(passing: tuple[type[Exception], ...] = (), unplaced: str = "") -> Iterator[None]:
+def users_code(
+    passing: tuple[type[Exception], ...] = (), unplaced: str = "", called: str = ""
+) -> Iterator[None]:
     """Run code of the user's; whatever it raises is a ValueError of one line, with file and line.
 
-    unplaced: what it is said of where no line of the user's is known. ValueErrors are lines for
-    users already and stay as they are, as does what is in `passing`.
+    unplaced: what it is said of where no line of the user's is known. called: what it is said of in
+    any case. ValueErrors are lines for users already and stay as they are, but of what is `called`,
+    as does what is in `passing`.
     """
-    lines: tuple[type[Exception], ...] = (ValueError, *passing)
+    lines: tuple[type[Exception], ...] = passing if called else (ValueError, *passing)
     try:
         yield
     except lines:
         raise
     except (Exception, SystemExit) as error:  # any mistake that Python code can hold
-        raise ValueError(fault_in(traceback.format_exc(), unplaced)) from error
+        fault = fault_in(traceback.format_exc(), unplaced)
+        raise ValueError(f"{called}: {fault}" if called else fault) from error
 
 
 def fault_in(log: str, unplaced: str = "") -> str:

@@ -91,29 +91,40 @@ class Objective(nn.Module):
         With several workers the views are this worker's part; `gather` puts the students' outputs
         together again, so that relations see the whole batch.
         """
-        student, teacher = self.look(given.views), given.teacher
+        student = self.look(given.views)
         if gather is not None:
             student = student.each(gather)
-        dropping = self.experiment.dropping
-        masks_student = dropping is not None and dropping.masks_student
-        answers = student.logits_BK, teacher.logits_BK
-        terms = {"kd": self.experiment.kd(*answers, given.keep_BK, masks_student)}
-        terms |= {name: module(student, teacher) for name, module in self.losses.items()}
+        terms = {name: self.term(name, student, given) for name in ("kd", *self.losses)}
         for name, term in terms.items():
-            if not isinstance(term, Tensor) or term.ndim:
-                raise ValueError(self._no_number(name, term))
+            self.check(name, term)
         terms["total"] = terms["kd"] + sum(
             given.weights[name] * terms[name] for name in self.losses
         )
         return terms
 
-    def _no_number(self, name: str, term: object) -> str:
-        piece = type(self.parts.get(name, self.experiment.kd)).__qualname__
+    def term(self, name: str, student: Outputs, given: StepInputs) -> Tensor:
+        """Return what one loss gives, "kd" or one of `losses`."""
+        if name != "kd":
+            found: Tensor = self.losses[name](student, given.teacher)
+            return found
+        dropping = self.experiment.dropping
+        masks_student = dropping is not None and dropping.masks_student
+        answers = student.logits_BK, given.teacher.logits_BK
+        return self.experiment.kd(*answers, given.keep_BK, masks_student)
+
+    def check(self, name: str, term: object) -> None:
+        """Raise ValueError unless what a loss gave is one number, as a tensor."""
+        if isinstance(term, Tensor) and not term.ndim:
+            return
         got = f"shape {tuple(term.shape)}" if isinstance(term, Tensor) else repr(term)
-        return (
+        raise ValueError(
             "the loss of a batch must be one number, a tensor of shape (), but "
-            f"{name} ({piece}) gave {got}"
+            f"{self.called(name)} gave {got}"
         )
+
+    def called(self, name: str) -> str:
+        """Return how messages call one of the losses."""
+        return f"{name} ({type(self.parts.get(name, self.experiment.kd)).__qualname__})"
 
     def look(self, views: Sequence[Tensor]) -> Outputs:
         """Return the student's outputs; views go through it side by side, in one batch."""

@@ -43,14 +43,19 @@ def check_own_losses(experiment: Experiment) -> None:
         two = "second_view" in experiment.needs()
         views = (images_BCHW, images_BCHW.flip(3)) if two else (images_BCHW,)
         given = StepInputs(views, teacher, _kept(experiment, teacher), objective.weights(0.0))
-        terms: dict[str, Tensor] = objective(given)
+        student = objective.look(views)
         for name in ("kd", *objective.losses):
-            if not terms[name].requires_grad:
+            called = objective.called(name)
+            with users_code(called=called):
+                term = objective.term(name, student, given)
+            objective.check(name, term)
+            if not term.requires_grad:
                 raise ValueError(
-                    f"{name} gave a loss from which nothing can be learned: compute it from the "
+                    f"{called} gave a loss from which nothing can be learned: compute it from the "
                     "student's outputs, without .detach() or .item()"
                 )
-        terms["total"].backward()  # type: ignore[no-untyped-call]
+            with users_code(called=called):
+                term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
 
 
 def _answers(experiment: Experiment, images_BCHW: Tensor) -> Outputs:

@@ -14,6 +14,16 @@ from dfkd.training.objective import Objective
 from dfkd.training.own_losses import check_own_losses
 
 
+class _Broken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient @ gradient
+
+
 class _Module(nn.Module):
     def __init__(self, mistake: str) -> None:
         super().__init__()
@@ -24,6 +34,10 @@ class _Module(nn.Module):
             return student.featuresBD.sum()
         if self.mistake == "a shape":
             return (student.features_BD @ teacher.logits_BK).sum()
+        if self.mistake == "a ValueError":
+            return nn.functional.cross_entropy(student.logits_BK, teacher.logits_BK.argmax(1)[1:])
+        if self.mistake == "a derivative":
+            return _Broken.apply(student.features_BD).sum()
         if self.mistake == "no mean":
             return student.features_BD.square().mean(1)
         if self.mistake == "no tensor":
@@ -58,10 +72,16 @@ class OwnDropping(BaseDropping):
 
 @pytest.mark.parametrize(
     ("mistake", "said"),
-    [("a name", "AttributeError: 'Outputs'"), ("a shape", "RuntimeError: mat1")],
+    [
+        ("a name", "forward: AttributeError: 'Outputs'"),
+        ("a shape", "forward: RuntimeError: mat1"),
+        ("a ValueError", r"forward: Expected input batch_size \(4\)"),
+        ("a derivative", "backward: RuntimeError: "),
+    ],
 )
-def test_a_mistake_is_a_line_with_the_users_file(mistake, said):
-    with pytest.raises(ValueError, match=rf"^test_own_losses\.py:\d+ in forward: {said}") as caught:
+def test_a_mistake_is_a_line_with_the_loss_and_the_users_file(mistake, said):
+    line = rf"^explicit \(Own\): test_own_losses\.py:\d+ in {said}"
+    with pytest.raises(ValueError, match=line) as caught:
         check_own_losses(replace(small_experiment(), explicit=Own(mistake=mistake)))
     assert "\n" not in str(caught.value)
 
@@ -71,7 +91,10 @@ def test_a_mistake_is_a_line_with_the_users_file(mistake, said):
     [
         ("no mean", r"one number, a tensor of shape \(\), but explicit \(Own\) gave shape \(4,\)"),
         ("no tensor", r"one number, .* explicit \(Own\) gave -?\d"),
-        ("no gradient", "^explicit gave a loss from which nothing can be learned: compute it from"),
+        (
+            "no gradient",
+            r"^explicit \(Own\) gave a loss from which nothing can be learned: compute it",
+        ),
     ],
 )
 def test_what_is_no_loss_to_learn_from_is_a_line(mistake, said):
