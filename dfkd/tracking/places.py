@@ -17,7 +17,8 @@ DESCRIPTION = (
     "Distillation without data: each run is one student (a cell: a recipe in a block), below the "
     "run of its study or sweep, whose description has the findings. `test`, `probe` and "
     "`validation` are final values, as fractions; `training/...` is their course. To compare an "
-    "ablation, select a study's runs, choose Compare, and put `variant` on the axis of a box plot."
+    "ablation, open a study with its +, tick its first run and, with the shift key, its last, "
+    "choose Compare, and in the box plot `variant` against `test`."
 )
 
 

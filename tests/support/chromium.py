@@ -58,7 +58,7 @@ class Page:
         shown = await self.value("document.body.innerText")
         raise AssertionError(f"never true: {script}\n{shown}")
 
-    async def click(self, element: str) -> None:
+    async def click(self, element: str, shift: bool = False) -> None:
         """Click with the mouse on the element that this expression gives, once it is there."""
         await self.wait(f"(({element}).scrollIntoView({{block: 'center'}}), true)")
         middle = (
@@ -66,7 +66,7 @@ class Page:
         )
         x, y = await self.wait(middle)
         for kind in ("mousePressed", "mouseReleased"):
-            at = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            at = {"x": x, "y": y, "button": "left", "clickCount": 1, "modifiers": 8 * shift}
             await self.call("Input.dispatchMouseEvent", type=kind, **at)
 
     async def picture(self, file: Path) -> None:
