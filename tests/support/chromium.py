@@ -64,7 +64,11 @@ class Page:
         middle = (
             f"(b => [b.x + b.width / 2, b.y + b.height / 2])(({element}).getBoundingClientRect())"
         )
-        x, y = await self.wait(middle)
+        before = None
+        while (at_rest := await self.wait(middle)) != before:  # a page moves as it loads
+            before = at_rest
+            await asyncio.sleep(0.3)
+        x, y = at_rest
         for kind in ("mousePressed", "mouseReleased"):
             at = {"x": x, "y": y, "button": "left", "clickCount": 1, "modifiers": 8 * shift}
             await self.call("Input.dispatchMouseEvent", type=kind, **at)
