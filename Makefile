@@ -11,6 +11,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
+# uv unpacks on all cores, a fifth of pip's time; where it cannot reach an index, pip does it. The indexes are pip's.
+INDEX = index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
+  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; [ -z "$$PIP_EXTRA_INDEX_URL" ] || export UV_INDEX="$$PIP_EXTRA_INDEX_URL";
+
 .PHONY: sweep test bench golden docs
 sweep: .venv/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
@@ -37,8 +41,10 @@ golden: .venv/installed
 .venv/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
 	  sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + v + ": make PYTHON=...")'
-	@echo "Setting up .venv, once: some minutes and gigabytes"
+	@echo "Setting up .venv, once: a minute or two, some gigabytes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib dfkd platform || true  # on all cores; pip would use one
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt uv
+	@$(INDEX) $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' || \
+	  $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -qq dfkd platform
 	@touch $@
