@@ -16,6 +16,7 @@ from dfkd.experiment import Cell
 from dfkd.method.defaults import with_defaults
 from dfkd.method.losses import BaseAnswerLoss, BaseLoss, Loss, Outputs, Sizes
 from dfkd.models.networks import Tapped, stages_of
+from dfkd.models.networks.broken_kernels import avoid_broken_kernels
 from dfkd.seeding import stream
 from dfkd.training.precision import autocast, laid_out
 
@@ -63,7 +64,9 @@ class Objective(nn.Module):
         seed, task = cell.block.seed, experiment.task
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "student"))
-            network = experiment.student.build(task.classes, task.image_shape[2])
+            network = avoid_broken_kernels(
+                experiment.student.build(task.classes, task.image_shape[2])
+            )
             maps = "maps" in experiment.needs()
             stages = stages_of(experiment.student) if maps else ()
             self.student = laid_out(Tapped(network, stages), precision)

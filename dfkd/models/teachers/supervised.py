@@ -20,6 +20,7 @@ from dfkd.data.images.transforms import Crop, to_tensor
 from dfkd.data.tasks import Task
 from dfkd.identity import digest, spec
 from dfkd.models.networks import Network, SmallResNet
+from dfkd.models.networks.broken_kernels import avoid_broken_kernels
 from dfkd.models.optimizing import Optimizer, one_cycle
 from dfkd.models.teachers.teacher import BaseTeacher, TrainedNetwork, digest_by_spec, network_digest
 from dfkd.models.teachers.teacher_file import TeacherFile
@@ -107,7 +108,7 @@ class SupervisedTeacher(BaseTeacher):
     def _train(self, task: Task, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "teacher"))
-            module = self.network.build(task.classes, task.image_shape[2])
+            module = avoid_broken_kernels(self.network.build(task.classes, task.image_shape[2]))
         rates = one_cycle(self.learning_rate, self.steps, total=self.steps)
         optimizer = Optimizer(module.parameters(), "adamw", rates, self.weight_decay)
         train = task.train()
