@@ -7,7 +7,8 @@ teacher scores them and one student is trained from each: `platform.ablate` of a
 variants, on Ray. Of every process of the command what it holds alone is looked at five times a
 second (RssAnon: neither files that are mapped nor Ray's shared memory count). "Beyond imports" is
 the peak, less that of the same command on 2,000 rows. Then JPEG files of 224 px are imported as a
-pool, beside a bare loop that decodes the same files in as many processes.
+pool, beside a bare loop that decodes the same files in as many processes; once more with
+`keep_encoded`, and from that pool all rows are read as a cell reads its own.
 """
 
 from __future__ import annotations
@@ -192,31 +193,43 @@ def compare_decoding(folder: Path, count: int) -> None:
         text=True,
         check=True,
     )
-    seconds = json.loads(told.stdout.splitlines()[-1])
+    found = json.loads(told.stdout.splitlines()[-1])
     print(
         f"{count:,} JPEG of 224 px: bare loop {bare:,.0f} images/s on {cores} cores (started in "
-        f"{ready - began:.1f} s); as a pool {count / seconds:,.0f} images/s, workers warm"
+        f"{ready - began:.1f} s); as a pool {count / found['pixels_s']:,.0f} images/s, workers "
+        f"warm, {size(found['pixels'])}; kept encoded {count / found['encoded_s']:,.0f} images/s, "
+        f"{size(found['encoded'])}, of which cells then read {count / found['read_s']:,.0f} "
+        f"images/s on {cores} cores"
     )
 
 
 IMPORT = """
 import json, time
 from pathlib import Path
+import numpy as np
 from dfkd.data.pools import ImageFolder
+from dfkd.data.pools.pool_images import ShardImages, gathered
 from dfkd.execution.compute import Compute
 from dfkd.execution.preparing import _pool, _watchdog
 from dfkd.execution.session import session
 from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
 compute = Compute(storage=FolderStorage(Path("{storage}")))
-pool, console = ImageFolder(path="{folder}"), Console(quiet=True)
+console, found = Console(quiet=True), dict()
 with session(compute):
-    for shape in ((32, 32, 3), (224, 224, 3)):
+    for name, side in (("warm", 32), ("pixels", 224), ("encoded", 224)):
+        shape = (side, side, 3)
+        pool = ImageFolder(path="{folder}", keep_encoded=name == "encoded")
         began = time.monotonic()
         builder = pool.builder(shape, compute.storage)
         _pool(builder, 0, lambda text: None, _watchdog("the pool", compute, console))
-        seconds = time.monotonic() - began
-print(json.dumps(seconds))
+        found[name + "_s"] = time.monotonic() - began
+        files = builder.finish()
+        found[name] = sum(shard.path.stat().st_size for shard in files.shards)
+began = time.monotonic()
+gathered(ShardImages(files, shape), np.arange(files.rows))
+found["read_s"] = time.monotonic() - began
+print(json.dumps(found))
 """
 
 

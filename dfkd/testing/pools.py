@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dfkd.data.importing.columns import read_shard
 from dfkd.data.importing.shards import ImageShape, PoolFiles
 from dfkd.data.pools import Pool
 from dfkd.storage import FolderStorage, Storage
@@ -130,7 +129,7 @@ def everything(
     files: PoolFiles, image_shape: ImageShape
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Return all row ids (N,) and images (N, H, W, C) of a pool, in its order."""
-    parts = [read_shard(shard.path, image_shape) for shard in files.shards]
+    parts = [shard.read(image_shape) for shard in files.shards]
     row_ids, images = zip(*parts, strict=True)
     return np.concatenate(row_ids), np.concatenate(images)
 

@@ -68,8 +68,13 @@ def decoded(
 
 
 def side_by_side(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """Yield the results in order, computed on all cores; some of them at a time are in memory."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    """Yield the results in order, computed on all cores; some of them at a time are in memory.
+
+    In a process that was given fewer cores, as Ray's are, on those: OMP_NUM_THREADS.
+    """
+    said = (variable("OMP_NUM_THREADS") or "").split(",")[0]
+    cores = int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as threads:
         for start in range(0, len(items), TOGETHER):
             yield from threads.map(function, items[start : start + TOGETHER])
 

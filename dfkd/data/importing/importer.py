@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected
 from dfkd.data.importing.builder import PoolBuilder, first_of_each, spaced
-from dfkd.data.importing.columns import read_shard
+from dfkd.data.importing.encoded import encoded_rows
 from dfkd.data.importing.records import entry_of, entry_without_repeats, intact, shard_of, sizes_in
 from dfkd.data.importing.rejects import Reject, SetAside, join_rejects, write_rejects
 from dfkd.data.importing.repeats import Repeats, find_repeats
 from dfkd.data.importing.rows import Rows, readable_images
 from dfkd.data.importing.samples import note, several_images
-from dfkd.data.importing.shards import PoolFiles, Shard, write_shard
+from dfkd.data.importing.shards import PoolFiles, Shard, write_shard, written_shard
 from dfkd.data.importing.sources import Source, shown
 from dfkd.storage import Storage, StoredFile, layout
 from dfkd.storage.layout import Key
@@ -35,7 +35,8 @@ class Importer(PoolBuilder):
     """Imports a source into `folder`.
 
     keys: one for each part of the source, another one where the part has other content.
-    by_sample: whether samples with several images are counted, for a note.
+    by_sample: whether samples with several images are counted, for a note. keep_encoded: whether
+    shards keep the bytes that are read in the place of pixels; the pool is the same.
     """
 
     source: Source
@@ -45,6 +46,7 @@ class Importer(PoolBuilder):
     most_pixels: int
     most_rejected: float
     by_sample: bool = False
+    keep_encoded: bool = False
 
     def rounds(self) -> Iterator[Sequence[int | Repeats]]:
         if self._manifest() is not None:
@@ -85,7 +87,7 @@ class Importer(PoolBuilder):
         """Write the shards of a part, what is set aside of it, and last the record of all that."""
         shards: list[Shard] = []
         rejects: list[Reject] = []
-        rows = Rows(self.image_shape, self.most_pixels)
+        rows = Rows(self.image_shape, self.most_pixels, self.keep_encoded)
         names: list[str] = []
         for item in self.source.items(part):
             try:
@@ -156,10 +158,15 @@ class Importer(PoolBuilder):
         return find_repeats(self.folder, names)
 
     def _leave_out(self, repeats: Repeats) -> None:
-        path = self.folder.file(repeats.shard).path
-        row_id_N, images_NHWC = read_shard(path, self.image_shape)
+        shard = written_shard(self.folder.file(repeats.shard))
+        row_id_N, images_NHWC = shard.read(self.image_shape)
         keep = np.setdiff1d(np.arange(len(row_id_N)), repeats.rows)
-        known = pq.read_table(path, columns=["name", "content"]).take(keep).combine_chunks()
+        known = pq.read_table(shard.path, columns=["name", "content"]).take(keep).combine_chunks()
         columns = {name: known[name].combine_chunks() for name in known.column_names}
-        rest = self.folder.file(repeats.rest)
-        write_shard(rest, row_id_N[keep], images_NHWC[keep], columns=columns)
+        write_shard(
+            self.folder.file(repeats.rest),
+            row_id_N[keep],
+            images_NHWC[keep],
+            columns=columns,
+            encoded=encoded_rows(shard.path, keep) if self.keep_encoded else None,
+        )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dfkd.data.images.decoding import ImageShape, Rejected, decode, fitted
+from dfkd.data.importing.encoded import Encoded
 from dfkd.data.importing.shards import Shard, write_shard
 from dfkd.data.importing.sources import Item, rows_per_shard, shown
 from dfkd.storage import StoredFile
@@ -19,13 +20,15 @@ from dfkd.storage import StoredFile
 class Rows:
     """The rows of the shard that is written next."""
 
-    def __init__(self, image_shape: ImageShape, most_pixels: int) -> None:
+    def __init__(self, image_shape: ImageShape, most_pixels: int, keep_encoded: bool) -> None:
         self.image_shape, self.most_pixels = image_shape, most_pixels
+        self.keep_encoded = keep_encoded
         self.most = rows_per_shard(image_shape)
         self._clear()
 
     def _clear(self) -> None:
         self.images: list[NDArray[np.uint8]] = []
+        self.encoded: list[bytes] = []
         self.row_ids: list[int] = []
         self.contents: list[int] = []
         self.names: list[str] = []
@@ -42,6 +45,8 @@ class Rows:
         """Read and resize an item. Raises Rejected where it is no image that can be used."""
         content = _read(item)
         self.images.append(_image(content, self.image_shape, self.most_pixels))
+        if self.keep_encoded and isinstance(content, bytes):
+            self.encoded.append(content)
         self.row_ids.append(item.row_id)
         self.contents.append(_content_hash(content))
         self.names.append(shown(item.name))
@@ -53,7 +58,11 @@ class Rows:
             "content": pa.array(self.contents, pa.int64()),
         }
         shard = write_shard(
-            file, np.array(self.row_ids, np.int64), np.stack(self.images), columns=columns
+            file,
+            np.array(self.row_ids, np.int64),
+            np.stack(self.images),
+            columns=columns,
+            encoded=Encoded(self.encoded, self.most_pixels) if self.encoded else None,
         )
         self._clear()
         return shard

@@ -14,7 +14,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape as ImageShape
-from dfkd.data.importing.columns import check_raw, raw_pixels, raw_table, read_row_ids, read_shard
+from dfkd.data.importing.columns import (
+    check_columns,
+    check_raw,
+    is_encoded,
+    raw_pixels,
+    raw_table,
+    read_row_ids,
+    read_shard,
+)
+from dfkd.data.importing.encoded import Encoded, OtherPixels, encoded_images, encoded_table
 from dfkd.data.importing.rejects import SetAside
 from dfkd.storage import StoredFile, file_at
 from dfkd.storage.storage import DAMAGED, Damaged
@@ -42,6 +51,10 @@ class Shard:
         Raises Damaged, a ValueError in one line, where they are not those that were written.
         """
         path = self.path
+        if keeps_encoded(path, image_shape):
+            every = np.arange(self.rows)
+            parts = [np.empty((0, *image_shape), np.uint8), *self.images(every, image_shape)]
+            return read_row_ids(path), np.concatenate(parts)
         try:
             row_id_N, images_NHWC = read_shard(path, image_shape)
         except OSError as error:  # what is compressed cannot be opened
@@ -50,12 +63,31 @@ class Shard:
             raise Damaged(f"the shard {self.file} {DAMAGED}")
         return row_id_N, images_NHWC
 
-    def parts(self, image_shape: ImageShape) -> Iterator[NDArray[np.uint8]]:
-        """Yield the raw pixels of all rows in order, about READ_TOGETHER bytes at a time.
+    def images(
+        self, rows_R: NDArray[np.int64], image_shape: ImageShape
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images of these rows, ascending, about READ_TOGETHER bytes at a time.
 
-        Damaged, after the last of them, where they are not those that were written.
+        Damaged where they are not those that were written; of raw pixels after the last of them.
         """
-        path, rows = self.path, max(1, READ_TOGETHER // int(np.prod(image_shape)))
+        if not keeps_encoded(self.path, image_shape):
+            at = 0
+            for part in self._parts(image_shape):
+                here = slice(*np.searchsorted(rows_R, (at, at + len(part))))
+                yield part[rows_R[here] - at]
+                at += len(part)
+            return
+        try:
+            yield from encoded_images(self.path, rows_R, image_shape, _together(image_shape))
+        except (OSError, OtherPixels) as error:
+            raise Damaged(
+                f"the shard {self.file} {DAMAGED}, unless this machine's Pillow decodes "
+                f"otherwise than the one that imported it ({error})"
+            ) from error
+
+    def _parts(self, image_shape: ImageShape) -> Iterator[NDArray[np.uint8]]:
+        """Yield the raw pixels of all rows in order; their digest is looked at after the last."""
+        path, rows = self.path, _together(image_shape)
         try:
             check_raw(path, image_shape)
             digest = _begun_digest(read_row_ids(path), (self.rows, *image_shape))
@@ -89,6 +121,16 @@ class PoolFiles:
         return sum(shard.rows for shard in self.shards)
 
 
+def keeps_encoded(path: Path, image_shape: ImageShape) -> bool:
+    """Return whether a shard keeps encoded images. ValueError where it is none of this shape."""
+    check_columns(path, image_shape)
+    return is_encoded(path)
+
+
+def _together(image_shape: ImageShape) -> int:
+    return max(1, READ_TOGETHER // int(np.prod(image_shape)))
+
+
 def content_digest(row_id_N: NDArray[np.int64], images_NHWC: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of row ids, pixels and their shape."""
     digest = _begun_digest(row_id_N, images_NHWC.shape)
@@ -109,19 +151,25 @@ def write_shard(
     images_NHWC: NDArray[np.uint8],
     characters_N: Sequence[str] | None = None,
     columns: Mapping[str, pa.Array] | None = None,
+    encoded: Encoded | None = None,
 ) -> Shard:
     """Write raw pixels [N, H, W, C], whole or not at all, and return the shard.
 
     where: `storage.file(key)`, or a path. The digest goes into the file, so that a damaged one can
     be told.
     characters_N: what was drawn, in a drawn pool. columns: what else is known of the rows, for
-    people and reports; no part of the digest.
+    people and reports; no part of the digest. encoded: kept in the place of the pixels; the digest
+    is the same.
     """
     digest = content_digest(row_id_N, images_NHWC)
     known = dict(columns or {})
     if characters_N is not None:
         known["character"] = pa.array(list(characters_N), pa.string())
-    table = raw_table(row_id_N, images_NHWC, known).replace_schema_metadata({"digest": digest})
+    if encoded is None:
+        table = raw_table(row_id_N, images_NHWC, known)
+    else:
+        table = encoded_table(row_id_N, images_NHWC, encoded, known)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), "digest": digest})
     file = file_at(where) if isinstance(where, Path) else where
     file.replace(
         lambda half: pq.write_table(table, half, compression="zstd", row_group_size=ROW_GROUP)

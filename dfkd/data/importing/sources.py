@@ -77,9 +77,12 @@ def row_id_of(name: bytes) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
 
 
-def part_key(content: str, image_shape: ImageShape, most_pixels: int) -> str:
+def part_key(
+    content: str, image_shape: ImageShape, most_pixels: int, keep_encoded: bool = False
+) -> str:
     """Return the key of a part with this content; at another size it is imported anew."""
-    told_apart = (VERSION, decoding.VERSION, tuple(image_shape), most_pixels, content)
+    kept = ("encoded",) if keep_encoded else ()
+    told_apart = (VERSION, decoding.VERSION, tuple(image_shape), most_pixels, content, *kept)
     return hashlib.sha256(repr(told_apart).encode()).hexdigest()[:20]
 
 

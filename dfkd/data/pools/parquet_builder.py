@@ -45,9 +45,10 @@ class Decoding:
     digest: str
     column: ImageColumn
 
-    def key(self, most_pixels: int) -> str:
-        """Return the name of the decoded file, without its ending."""
-        return sha256(f"{self.digest} {most_pixels} {decoding.VERSION}")[:20]
+    def key(self, most_pixels: int, keep_encoded: bool) -> str:
+        """Return the name of the shard, without its ending."""
+        kept = " encoded" if keep_encoded else ""
+        return sha256(f"{self.digest} {most_pixels} {decoding.VERSION}{kept}")[:20]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ class ParquetBuilder(PoolBuilder):
     most_pixels: int
     most_rejected: float
     column: str = ""
+    keep_encoded: bool = False
 
     def rounds(self) -> Iterator[Sequence[Copying | Decoding]]:
         yield [Copying(file) for file in self.files_there if not file.exists()]
@@ -131,7 +133,7 @@ class ParquetBuilder(PoolBuilder):
         return files
 
     def _file(self, step: Decoding, named: Callable[[str], str]) -> StoredFile:
-        return self.folder.file(named(step.key(self.most_pixels)))
+        return self.folder.file(named(step.key(self.most_pixels, self.keep_encoded)))
 
     def _record(self, step: Decoding, sizes: Mapping[str, int]) -> dict[str, Any] | None:
         return intact(self.folder, self._file(step, layout.part_record).name, sizes)
@@ -139,7 +141,7 @@ class ParquetBuilder(PoolBuilder):
     def _decode(self, step: Decoding) -> None:
         file = self._file(step, layout.part_shard)
         rejects, lost = decode_file(
-            step.file.path, file, step.column, self.image_shape, self.most_pixels
+            step.file.path, file, step.column, self.image_shape, self.most_pixels, self.keep_encoded
         )
         # the same digest as ever where all could be read; what was left out makes another pool
         digest = step.digest if not lost else sha256(f"{step.digest} without {lost}")

@@ -5,9 +5,11 @@ N rows, H height, W width, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,41 +18,45 @@ from numpy.typing import NDArray
 
 from dfkd.data.images.decoding import ImageShape, Rejected, decode
 from dfkd.data.importing.columns import raw_table, read_row_ids, reading
+from dfkd.data.importing.encoded import Encoded, encoded_table
 from dfkd.data.importing.rejects import Reject
 from dfkd.data.importing.sources import rows_per_shard
 from dfkd.data.pools.parquet_columns import ImageColumn, is_list
 from dfkd.storage import StoredFile
 
+Image: TypeAlias = tuple[NDArray[np.uint8], bytes]  # pixels (H, W, C), and the bytes they were in
+
 
 def decode_file(
-    source: Path, target: StoredFile, column: ImageColumn, image_shape: ImageShape, most_pixels: int
+    source: Path,
+    target: StoredFile,
+    column: ImageColumn,
+    image_shape: ImageShape,
+    most_pixels: int,
+    keep_encoded: bool = False,
 ) -> tuple[list[Reject], list[int]]:
-    """Write the images that can be read, whole or not at all; return rejects and rows left out."""
+    """Write the images that can be read, whole or not at all; return rejects and rows left out.
+
+    keep_encoded: write encoded images as they are.
+    """
     rejects: list[Reject] = []
     lost: list[int] = []
+    table = partial(_table, image_shape, most_pixels if keep_encoded and column.is_encoded else 0)
+
+    def readable() -> Iterator[tuple[int, Image]]:
+        for row, found in enumerate(_read(source, column, image_shape, most_pixels)):
+            if isinstance(found, Rejected):
+                rejects.append((f"{source.name} row {row}", found.reason, found.detail))
+                lost.append(row)
+            else:
+                yield row, found
 
     def write(half: Path) -> None:
-        row_id_N = read_row_ids(source)
-        images: list[NDArray[np.uint8]] = []
-        kept: list[int] = []
-        with pq.ParquetWriter(half, _empty(image_shape).schema, compression="zstd") as writer:
-
-            def flush() -> None:
-                if images:
-                    writer.write_table(raw_table(row_id_N[kept], np.stack(images)))
-                    images.clear()
-                    kept.clear()
-
-            for row, image in enumerate(_read(source, column, image_shape, most_pixels)):
-                if isinstance(image, Rejected):
-                    rejects.append((f"{source.name} row {row}", image.reason, image.detail))
-                    lost.append(row)
-                else:
-                    images.append(image)
-                    kept.append(row)
-                if len(images) == rows_per_shard(image_shape):
-                    flush()
-            flush()
+        row_id_N, rows = read_row_ids(source), readable()
+        with pq.ParquetWriter(half, table(row_id_N[:0], []).schema, compression="zstd") as writer:
+            while some := list(islice(rows, rows_per_shard(image_shape))):
+                kept = [row for row, _ in some]
+                writer.write_table(table(row_id_N[kept], [image for _, image in some]))
 
     target.replace(write)
     return rejects, lost
@@ -60,14 +66,14 @@ def decoded_images(
     path: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the images (H, W, C) of a file; those that cannot be read are left out."""
-    for image in _read(path, column, image_shape, most_pixels):
-        if not isinstance(image, Rejected):
-            yield image
+    for found in _read(path, column, image_shape, most_pixels):
+        if not isinstance(found, Rejected):
+            yield found[0]
 
 
 def _read(
     path: Path, column: ImageColumn, image_shape: ImageShape, most_pixels: int
-) -> Iterator[NDArray[np.uint8] | Rejected]:
+) -> Iterator[Image | Rejected]:
     """Yield each row's image, or why there is none; a few rows are in memory."""
     for values in _batches(path, column.name):
         if isinstance(values, pa.ExtensionArray):
@@ -75,9 +81,10 @@ def _read(
         for value in values:
             try:
                 if column.is_encoded:
-                    yield decode(_encoded(value.as_py()), image_shape, most_pixels)
+                    encoded = _encoded(value.as_py())
+                    yield decode(encoded, image_shape, most_pixels), encoded
                 else:
-                    yield _raw(value, image_shape)
+                    yield _raw(value, image_shape), b""
             except Rejected as why:
                 yield why
 
@@ -126,5 +133,12 @@ def _raw(value: pa.Scalar, image_shape: ImageShape) -> NDArray[np.uint8]:
     return image_HWC
 
 
-def _empty(image_shape: ImageShape) -> pa.Table:
-    return raw_table(np.empty(0, np.int64), np.empty((0, *image_shape), np.uint8))
+def _table(
+    image_shape: ImageShape, most_pixels: int, row_id_N: NDArray[np.int64], images: Sequence[Image]
+) -> pa.Table:
+    """Return a shard's table of these images, of encoded ones where most_pixels is not 0."""
+    images_NHWC = np.array([image for image, _ in images], np.uint8).reshape(-1, *image_shape)
+    if not most_pixels:
+        return raw_table(row_id_N, images_NHWC)
+    encoded = Encoded([encoded for _, encoded in images], most_pixels)
+    return encoded_table(row_id_N, images_NHWC, encoded)

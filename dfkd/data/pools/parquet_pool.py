@@ -35,7 +35,7 @@ class ParquetPool(BasePool):
     of change.
     Range: a folder that every node can read, or a URI without credentials, from which the files are
     copied into the storage; the files directly in it, each of a size that fits into memory when
-    decoded. It has one draw, 0.
+    decoded. It has one draw, 0. keep_encoded: encoded images stay so, as in `ImageFolder`.
     Interplay: a folder's name says nothing about its images; the digest is the identity, not the
     path.
     """
@@ -45,6 +45,7 @@ class ParquetPool(BasePool):
     most_pixels: int = later(MOST_PIXELS)
     most_rejected: float = limit(0.5)
     column: str = later("")
+    keep_encoded: bool = limit(False)
 
     @classmethod
     def example(cls) -> Self:
@@ -85,4 +86,5 @@ class ParquetPool(BasePool):
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
             column=self.column,
+            keep_encoded=self.keep_encoded,
         )

@@ -65,13 +65,8 @@ class ShardImages:
             first, last = np.searchsorted(rows_R, (start, start + shard.rows))
             places = rows_R[first:last] - start
             start += shard.rows
-            if not len(places):
-                continue
-            at = 0
-            for part in shard.parts(self.image_shape):
-                here = slice(*np.searchsorted(places, (at, at + len(part))))
-                yield part[places[here] - at]
-                at += len(part)
+            if len(places):
+                yield from shard.images(places, self.image_shape)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class WebDatasetTars(BasePool):
     the name, such as "input.jpg" or "jpg;png", or the name itself. "": all of them, and where
     samples have several, that is said.
     Range: path, a folder with .tar, .tar.gz, .tgz, .tar.bz2 or .tar.xz files, here or below a URI
-    without credentials. One draw, 0.
+    without credentials. One draw, 0. keep_encoded: as in `ImageFolder`.
     Source: the format of github.com/webdataset/webdataset.
     """
 
@@ -54,6 +54,7 @@ class WebDatasetTars(BasePool):
     path: str = location()
     most_pixels: int = MOST_PIXELS
     most_rejected: float = limit(0.5)
+    keep_encoded: bool = limit(False)
     unique_names: bool = True
     member: str = later("")
 
@@ -76,13 +77,17 @@ class WebDatasetTars(BasePool):
         kind = ("" if self.unique_names else "by tar ") + (self.member and f"{self.member!r} of ")
         return Importer(
             source=_Members(place, tars, self.most_pixels, self.unique_names, self.member),
-            keys=tuple(part_key(f"{kind}{tar!r}", image_shape, self.most_pixels) for tar in tars),
+            keys=tuple(
+                part_key(f"{kind}{tar!r}", image_shape, self.most_pixels, self.keep_encoded)
+                for tar in tars
+            ),
             folder=storage.below(
                 layout.pool(f"tars-{hashlib.sha256(repr(place).encode()).hexdigest()[:16]}")
             ),
             image_shape=image_shape,
             most_pixels=self.most_pixels,
             most_rejected=self.most_rejected,
+            keep_encoded=self.keep_encoded,
             by_sample=not self.member,
         )
 
