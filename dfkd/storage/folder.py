@@ -36,6 +36,9 @@ class FolderStorage(Storage):
     def local(self, key: Key) -> Path:
         return self.path(key)
 
+    def cache_path(self, key: Key) -> Path:
+        return self.path(key)
+
     def address(self, key: Key) -> str:
         return str(self.path(key))
 

@@ -104,6 +104,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def cache_path(self, key: Key) -> Path:
+        """Return where `make_here` puts the folder with this key."""
+
+    @abstractmethod
     def lease(self, key: Key) -> Lease:
         """Return the lease of this name; whoever acquires it works alone."""
 
@@ -114,12 +118,6 @@ class Storage(ABC):
     def path(self, key: Key) -> Path | None:
         """Return where it lies on a disk that every node sees; None of an object store."""
         return None
-
-    def cache_path(self, key: Key) -> Path:
-        """Return where `make_here` puts the folder with this key."""
-        path = self.path(key)
-        assert path is not None  # a storage without paths has a cache
-        return path
 
     def address(self, key: Key) -> str:
         """Return by what people find a file or folder: a path or a URI."""

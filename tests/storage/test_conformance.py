@@ -245,5 +245,5 @@ def test_a_backend_is_these_members() -> None:
     """Whoever adds one has all backends to write it for."""
     assert Storage.__abstractmethods__ == {
         *("get", "open", "put_if_absent", "replace", "list", "walk", "delete"),
-        *("local", "make_here", "lease", "below"),
+        *("local", "make_here", "cache_path", "lease", "below"),
     }

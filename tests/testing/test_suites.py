@@ -15,7 +15,7 @@ from dfkd.method.dropping import BaseDropping
 from dfkd.method.losses import BaseAnswerLoss, BaseLoss, Loss
 from dfkd.method.selection import Budget
 from dfkd.method.selection.budget import highest
-from dfkd.testing import AnswerLossSuite, DroppingSuite, LossSuite, SelectionSuite
+from dfkd.testing import AnswerLossSuite, DroppingSuite, LossSuite, SamplingSuite, SelectionSuite
 from dfkd.testing.outputs import EQUAL, WIDER
 
 
@@ -77,6 +77,16 @@ class CrossEntropy(BaseAnswerLoss):
         return nn.functional.cross_entropy(student_BK, teacher_BK.softmax(dim=1))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Backwards:
+    """Every row once, the last one first: a sampling that inherits nothing."""
+
+    version: ClassVar[int] = 1
+
+    def epoch(self, label_N, classes, seed):
+        return np.arange(len(label_N))[::-1].copy()
+
+
 class TestOwnLoss(LossSuite):
     pieces = (Means(weight=1.0),)
 
@@ -87,6 +97,10 @@ class TestOwnSelection(SelectionSuite):
 
 class TestOwnDropping(DroppingSuite):
     pieces = (OnlyAnswer(),)
+
+
+class TestOwnSampling(SamplingSuite):
+    pieces = (Backwards(),)
 
 
 class TestOwnAnswerLoss(AnswerLossSuite):
