@@ -44,7 +44,7 @@ def failure_of(job: Job, log: str, storage: Storage, console: Console) -> Failur
     """Keep the log of a failed cell in the ledger, say the failure, and return it."""
     Ledger(storage).write_error(job.name, log)
     reason = fault_in(log)
-    console.warn(f"the cell {job.name} failed: {reason}")
+    console.warn(f"{job.shown} failed: {reason}")
     return Failure(job=job, reason=reason)
 
 

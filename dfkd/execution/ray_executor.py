@@ -145,7 +145,7 @@ class RayExecutor:
 
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where
-        task = _compute.options(num_cpus=where.cpus, num_gpus=where.gpus, max_retries=3)
+        options = {"num_cpus": where.cpus, "num_gpus": where.gpus, "max_retries": 3}
         waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | _Held]", Job]()
         asked = dict[str, float]()  # when each of these was handed to Ray
         held = set[str]()  # by other commands, and said
@@ -155,6 +155,7 @@ class RayExecutor:
             while waiting and len(running) < slots(where):
                 job = waiting.popleft()
                 mapped = self.prepared[inputs_key(job.cell)].mapped
+                task = _compute.options(**options, name=job.title or job.name)  # in Ray's dashboard
                 running[task.remote(job, mapped, where, job.name in held)] = job
                 asked[job.name] = time.monotonic()
 

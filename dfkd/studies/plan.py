@@ -64,7 +64,10 @@ def plan_study(
     """Name the study's cells for this run context, and go on with what earlier calls have seen."""
     tags = {**run_context.tags, "computed_by": author(name)}
     run_context = replace(run_context, tags=tags)
-    jobs = {at: run_context.job(cell, read_test=True) for at, cell in study.cells().items()}
+    jobs = {
+        (variant, block): run_context.job(cell, True, f"{name}: {variant}, block {cell.block}")
+        for (variant, block), cell in study.cells().items()
+    }
     names = {at: job.name for at, job in jobs.items()}
     images = earlier.test_images if earlier else None
     images = images or len(study.variants[study.baseline].task.test())

@@ -73,7 +73,10 @@ def choose(
     few = list(distinct.values())[:CANDIDATES]
     candidates = [context.made_of(trial) for trial in few]
     fresh = [Block(seed=CHOICE + i) for i in range(blocks)]
-    jobs = [_jobs(candidate, fresh, context.run_context, False) for candidate in candidates]
+    jobs = [
+        _jobs(candidate, fresh, context.run_context, False, f"trial {trial.number}")
+        for trial, candidate in zip(few, candidates, strict=True)
+    ]
     title = f"best {len(few)} on fresh blocks"
     trial_of = {job.name: trial for trial, row in zip(few, jobs, strict=True) for job in row}
     outcomes = compute_all(
@@ -110,7 +113,8 @@ def confirm(
     not computed twice.
     """
     fresh = [Block(seed=CONFIRMATION + i) for i in range(blocks)]
-    sides = [_jobs(experiment, fresh, run_context, True) for experiment in (winner, default)]
+    experiments = dict(zip(SIDES, (winner, default), strict=True))
+    sides = [_jobs(e, fresh, run_context, True, side) for side, e in experiments.items()]
     jobs = [job for side in sides for job in side]
     side_of = {job.name: side for side, row in zip(SIDES, sides, strict=True) for job in row}
     outcomes = compute_all(
@@ -164,7 +168,11 @@ def read_cells(ledger: Ledger) -> ComputeCells:
 
 
 def _jobs(
-    experiment: Experiment, blocks: Iterable[Block], run_context: RunContext, read_test: bool
+    experiment: Experiment,
+    blocks: Iterable[Block],
+    run_context: RunContext,
+    read_test: bool,
+    called: str,
 ) -> list[Job]:
     cells = [Cell(experiment=experiment, block=block) for block in blocks]
-    return [run_context.job(cell, read_test) for cell in cells]
+    return [run_context.job(cell, read_test, f"{called}, block {cell.block}") for cell in cells]

@@ -24,6 +24,7 @@ class Job:
     read_test: bool  # False for every cell of a search
     tags: dict[str, str] = field(default_factory=dict)
     accept_changed_code: bool = False  # whether an outcome of earlier code will do
+    title: str = ""  # what it is to who asked for it, such as its study, variant and block
 
     @property
     def name(self) -> str:
@@ -33,7 +34,7 @@ class Job:
     @property
     def shown(self) -> str:
         """How messages call it."""
-        return f"the cell {self.name}"
+        return f"the cell {self.name}{f' ({self.title})' if self.title else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class RunContext:
     accept_changed_code: bool = False
     synthesis: dict[str, float] = field(default_factory=dict)
 
-    def job(self, cell: Cell, read_test: bool) -> Job:
+    def job(self, cell: Cell, read_test: bool, title: str = "") -> Job:
         """Return the job of a cell in this context.
 
         ValueError for a cell whose task, pool or teacher was not prepared.
@@ -69,6 +70,7 @@ class RunContext:
             read_test=read_test,
             tags=self.tags | code_of(cell.experiment) | self._cost(source),
             accept_changed_code=self.accept_changed_code,
+            title=title,
         )
 
     def _cost(self, source: str) -> dict[str, str]:

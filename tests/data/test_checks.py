@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from small_pieces import small_pool, small_task
 
-from dfkd.data.pools import POOLS, TorchvisionPool
-from dfkd.data.tasks import TASKS
+from dfkd.data.pools import POOLS, ImageFolder, ParquetPool, TorchvisionPool, WebDatasetTars
+from dfkd.data.tasks import TASKS, Cifar10, FashionMnist, LabelledFolder
 from dfkd.experiment import Cell, Experiment
 from dfkd.identity import location_of
 from dfkd.seeding import Block
@@ -74,6 +74,21 @@ def test_a_good_task_is_accepted_and_nothing_is_written(
     said = checked(replace(tiny, task=task), here)
     assert said == "" or kind.__name__ == "Unlabelled"  # a teacher that is to be trained
     assert list(here.iterdir()) == [] and stamps(tmp_path / "outside") == before
+
+
+@pytest.mark.parametrize(
+    "kind", [ImageFolder, WebDatasetTars, ParquetPool, LabelledFolder, Cifar10, FashionMnist]
+)
+def test_a_path_below_the_home_folder_is_found(
+    kind, tiny: Experiment, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    part, make = ("pool", small_pool) if kind in POOLS else ("task", small_task)
+    piece = make(kind, tmp_path / "outside")
+    at_home = replace(piece, path=piece.path.replace(str(tmp_path), "~"))
+    assert at_home.path.startswith("~/") and checked(replace(tiny, **{part: at_home}), here) == ""
+    absent = checked(replace(tiny, **{part: replace(piece, path="~/absent")}), here)
+    assert absent.count("\n") == 0 and "absent" in absent
 
 
 def test_what_is_to_be_downloaded_is_not_downloaded_by_a_check(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pretended import NOBODY, accuracy, pretended
-from synthetic import jobs_of, write_cell
+from synthetic import ENVIRONMENT, jobs_of, write_cell
 
 from ablations.components import study as components
 from dfkd.execution.compute import Compute
@@ -16,9 +16,12 @@ from dfkd.reporting.console import Console
 from dfkd.storage import FolderStorage
 from dfkd.studies import Study
 from dfkd.studies.driver import StudyOptions, run_study
+from dfkd.studies.plan import plan_study
 from dfkd.studies.record import read
 from dfkd.studies.result import StudyResult
 from dfkd.studies.terminal import print_result
+from dfkd.training.inputs import inputs_key
+from dfkd.training.jobs import RunContext
 
 
 @pytest.fixture
@@ -122,6 +125,15 @@ def test_a_cell_that_fails_is_said_left_out_and_tried_again(
     assert any("killed" in note for note in first.findings.notes)
     second = pretend()
     assert second.computed == 1 and not (second.outcomes["state"] == "errored").any()
+
+
+def test_a_cell_is_called_by_its_study_variant_and_block() -> None:
+    """So Ray's dashboard and messages name it."""
+    digests = {inputs_key(cell): ("teacher0", "pool0") for cell in components.cells().values()}
+    context = RunContext(environment=ENVIRONMENT, digests=digests)
+    plan = plan_study("made", components, context, race=False, retuned=None, earlier=None)
+    called = plan.jobs[plan.record.cells["without implicit"][2]].shown
+    assert called.endswith(" (made: without implicit, block 2)")
 
 
 @pytest.mark.parametrize("blocks", [2, 5])

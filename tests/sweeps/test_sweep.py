@@ -118,6 +118,10 @@ def test_every_cell_stands_once_in_mlflow_below_its_sweep(calm: Path) -> None:
     )
     assert cells["mlflow.parentRunId"].nunique() == 1
     assert (table[table["cell_key"].isna()]["status"] == "FINISHED").all()
+    names = cells.set_index("role")["mlflow.runName"]
+    assert names["confirmation"].str.fullmatch(r"(winner|default), block 3\d+").all()
+    assert set(cells["variant"].dropna()) <= {"winner", "default"}
+    assert names["candidate"].str.fullmatch(r"trial \d, block 2\d+").all()
 
 
 def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
