@@ -60,7 +60,7 @@ def remove(items: Iterable[Item], storage: Storage, users: Users) -> int:
 
 
 def _remove_lease(storage: Storage, key: Key) -> None:
-    """Nobody takes over the lease of a command; every other one may have a holder by now."""
+    """Remove a lease; one that may be taken over only where no other process holds it by now."""
     if key.parent == layout.ROOT:
         storage.delete(key)
         return

@@ -93,7 +93,7 @@ def references(storage: Storage) -> References:
 
 
 def _places(params: dict[str, Any]) -> Iterator[Path]:
-    """Where a cell's pool, teacher and task lie, as far as it is on a disk."""
+    """Yield where a cell's pool, teacher and task lie, as far as that is on a disk."""
     for name, value in params.items():
         if name.endswith(".path") and isinstance(value, str) and value and "://" not in value:
             yield expanded(value).resolve()

@@ -18,7 +18,7 @@ from dfkd.storage import layout
 
 
 def unused_sources(known: References) -> list[Item]:
-    """Return all of them; what lies together is as young as the youngest of it.
+    """Return teachers, pools, scores and memory maps that nothing refers to.
 
     While scores that no cell uses yet are young, any pool may be theirs.
     """

@@ -8,7 +8,7 @@ A driver takes a function that opens an executor, so that another one can be giv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -19,8 +19,10 @@ from dfkd.reporting.console import Console
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.outcome import Outcome
-from dfkd.training.inputs import MappedInputs
+from dfkd.training.environment import Environment
+from dfkd.training.inputs import InputSource, MappedInputs
 from dfkd.training.jobs import Job, RunContext
+from dfkd.training.provenance import commits
 from dfkd.user_modules import fault_in
 
 if TYPE_CHECKING:
@@ -46,6 +48,20 @@ def failure_of(job: Job, log: str, storage: Storage, console: Console) -> Failur
     reason = fault_in(log)
     console.warn(f"{job.shown} failed: {reason}")
     return Failure(job=job, reason=reason)
+
+
+def run_context_of(
+    sources: Mapping[str, InputSource], environment: Environment, where: Compute
+) -> RunContext:
+    """Return what all jobs on these sources share. sources: inputs key -> what was prepared."""
+    pools = {key: source.pool for key, source in sources.items()}
+    return RunContext(
+        environment=environment,
+        digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
+        tags=commits(),
+        accept_changed_code=where.accept_changed_code,
+        synthesis={key: p.seconds for key, p in pools.items() if p.seconds is not None},
+    )
 
 
 class Executor(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dfkd.execution.compute import Compute, check_machine
-from dfkd.execution.executor import Failure, OnOutcome, failure_of
+from dfkd.execution.executor import Failure, OnOutcome, failure_of, run_context_of
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.seeding import use_deterministic
@@ -26,11 +26,9 @@ from dfkd.training.inputs import (
     inputs_key,
     obtain,
     score_here,
-    synthesis_of,
 )
 from dfkd.training.jobs import Job, RunContext
 from dfkd.training.prepared import mapped_and_noted
-from dfkd.training.provenance import commits
 
 if TYPE_CHECKING:
     from dfkd.execution.group import Group
@@ -53,19 +51,14 @@ def local_executor(
     with using(where.storage):
         distinct = {inputs_key(cell): cell for cell in cells}
         sources = {key: _prepare(cell, where, console) for key, cell in distinct.items()}
-        run_context = RunContext(
-            environment=this_environment(
-                where.device, threads=where.cpus, precision=where.precision, compiled=where.compiled
-            ),
-            digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
-            tags=commits(),
-            accept_changed_code=where.accept_changed_code,
-            synthesis=synthesis_of(sources),
+        environment = this_environment(
+            where.device, threads=where.cpus, precision=where.precision, compiled=where.compiled
         )
         prepared = {
             key: mapped_and_noted(cell, sources[key], where.storage)
             for key, cell in distinct.items()
         }
+        run_context = run_context_of(sources, environment, where)
         yield LocalExecutor(
             where=where, console=console, run_context=run_context, prepared=prepared
         )

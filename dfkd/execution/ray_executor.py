@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import ray
 from ray.exceptions import RayError
 
-from dfkd.execution.board import SharedCell
+from dfkd.execution.board import Held, SharedCell
 from dfkd.execution.compute import Compute
-from dfkd.execution.executor import Failure, OnOutcome, failure_of
+from dfkd.execution.executor import Failure, OnOutcome, failure_of, run_context_of
 from dfkd.execution.group import Group
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
 from dfkd.execution.session import session, slots
@@ -30,9 +30,8 @@ from dfkd.storage.lease import log
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.outcome import Outcome
 from dfkd.training.cells import compute
-from dfkd.training.inputs import MappedInputs, inputs_key, synthesis_of
+from dfkd.training.inputs import MappedInputs, inputs_key
 from dfkd.training.jobs import Job, RunContext, outcome_that_serves
-from dfkd.training.provenance import commits
 
 
 @contextmanager
@@ -46,13 +45,7 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
         environment = environment_of_workers(where, console)
         prepared = prepare(cells, where, console)
         sources = {key: inputs.source for key, inputs in prepared.items()}
-        run_context = RunContext(
-            environment=environment,
-            digests={key: (s.teacher.digest, s.pool.digest) for key, s in sources.items()},
-            tags=commits(),
-            accept_changed_code=where.accept_changed_code,
-            synthesis=synthesis_of(sources),
-        )
+        run_context = run_context_of(sources, environment, where)
         yield RayExecutor(
             where=where, console=console, run_context=run_context, prepared=prepared, stack=stack
         )
@@ -146,7 +139,7 @@ class RayExecutor:
     def _by_warm_workers(self, jobs: Sequence[Job]) -> Iterator[Outcome | Failure]:
         where = self.where
         options = {"num_cpus": where.cpus, "num_gpus": where.gpus, "max_retries": 3}
-        waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | _Held]", Job]()
+        waiting, running = deque(jobs), dict["ray.ObjectRef[Outcome | Held]", Job]()
         asked = dict[str, float]()  # when each of these was handed to Ray
         held = set[str]()  # by other commands, and said
         watchdog = Watchdog(self.console.line, lambda: for_cells(asked, where))
@@ -180,19 +173,12 @@ class RayExecutor:
                 yield ended
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Another command computes the cell. line: what the driver has to say of it."""
-
-    line: str
-
-
 class _GiveUp(Exception):
     pass
 
 
 @ray.remote(max_calls=0)  # not 1, Ray's default for tasks with a GPU: the process is kept
-def _compute(job: Job, mapped: MappedInputs, where: Compute, patient: bool) -> Outcome | _Held:
+def _compute(job: Job, mapped: MappedInputs, where: Compute, patient: bool) -> Outcome | Held:
     """Compute a cell; `patient`: however long another command computes the same one."""
 
     def give_up(line: str) -> None:
@@ -203,4 +189,4 @@ def _compute(job: Job, mapped: MappedInputs, where: Compute, patient: bool) -> O
         say = log if patient else give_up
         return compute(job, mapped.open(), where.storage, where.device, say)
     except _GiveUp as why:
-        return _Held(str(why))
+        return Held(line=str(why))

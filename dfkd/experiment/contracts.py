@@ -122,7 +122,7 @@ def _check_members(name: str, piece: Any, protocol: type[Any]) -> None:
 
 
 def _members(protocol: type[Any]) -> dict[str, str]:
-    """The members of a protocol, each as it is declared: `ramp: float`, `def keep(...) -> ...`."""
+    """Return a protocol's members by name, as they are declared: `ramp: float`, `def keep(...)`."""
     found: dict[str, str] = {}
     for base in reversed(protocol.__mro__[:-1]):
         for name, value in (inspect.get_annotations(base) | dict(vars(base))).items():

@@ -149,7 +149,7 @@ class Experiment:
         )
 
     def _canonical_views(self) -> View | None:
-        """A loss on maps or two views asks the teacher in any case."""
+        """Return the one form of equal views: live where a loss asks the teacher in any case."""
         views = self.views and self.views.canonical()
         if views is None or views.answer == "live" or not self.needs() & {"maps", "second_view"}:
             return views

@@ -101,7 +101,7 @@ class _Reader:
         return self.changes.get(name, self.params.get(name))
 
     def part(self, name: str, field: Field[Any] | None = None) -> Any:
-        """The piece at this name, or None.
+        """Return the piece at this name, or None.
 
         field: of an experiment; the run may be older than it.
         """
@@ -143,7 +143,7 @@ class _Reader:
         return found
 
     def build(self, kind: type[Any], prefix: str) -> Any:
-        """A piece of this class from the parameters below `prefix`."""
+        """Return a piece of this class from the parameters below `prefix`."""
         given = {
             field.name: self._field(field, f"{prefix}.{field.name}")
             for field in fields(kind)
@@ -153,7 +153,7 @@ class _Reader:
         return kind(**{name: value for name, value in given.items() if value is not MISSING})
 
     def _displaced(self, kind: type[Any], prefix: str) -> list[str]:
-        """Fields that are alternatives (`either`) to one that is changed: it replaces them."""
+        """Return the fields that a changed one replaces, being its alternatives (`either`)."""
         fields = {name: f"{prefix}.{name}" for name in getattr(kind, "either", ())}
         if all(self.changes.get(full, "none") == "none" for full in fields.values()):
             return []
@@ -177,7 +177,7 @@ class _Reader:
         return MISSING
 
     def _parts(self, name: str) -> tuple[Any, ...]:
-        """Pieces in a tuple: name.0, name.1, ..."""
+        """Return the pieces of a tuple, which are called name.0, name.1, ..."""
         known = {*self.params, *self.changes}
         count = next(index for index in itertools.count() if f"{name}.{index}" not in known)
         return tuple(self.part(f"{name}.{index}") for index in range(count))
@@ -201,7 +201,7 @@ def _all_kinds() -> tuple[type[Any], ...]:
 
 
 def _scalar(field: Field[Any]) -> list[str] | None:
-    """The types of a field that holds no piece, None for one that does."""
+    """Return the types of a field that holds no piece, None for one that does."""
     types = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
     return (
         types

@@ -156,7 +156,7 @@ BASELINES: dict[str, Callable[[Experiment], Experiment]] = {
 def _with_baselines(
     name: str, full: Callable[[], Experiment]
 ) -> dict[str, Callable[[], Experiment]]:
-    """`name`, `name_labels`, ...: each recipe is made when it is asked for."""
+    """Return `name`, `name_labels`, ..., each with what makes the recipe when it is asked for."""
 
     def recipe(baseline: Callable[[Experiment], Experiment]) -> Callable[[], Experiment]:
         return lambda: baseline(full())

@@ -44,7 +44,7 @@ class RuleChoices:
 def choices_of(
     name: str, rule: Selection, cell: Cell, inputs: Inputs, candidates: Candidates, marks: Marks
 ) -> RuleChoices:
-    """Select with the rule at each budget, as a run of the cell does."""
+    """Return what the rule selects at each budget, as a run of the cell does."""
     budgets = budgets_of(rule, cell.experiment.selection, len(candidates.rows_A))
     dropping, probe_P = cell.experiment.dropping, inputs.probe.rows_P
     scores = inputs.scores_for(rule, cell.experiment.task)

@@ -96,6 +96,6 @@ def budgets_of(rule: Selection, selection: Selection, available: int) -> list[At
 
 
 def _ratio(rule: Selection, available: int) -> float:
-    """The share of the available rows that the rule takes."""
+    """Return the share of the available rows that the rule takes."""
     rows = rule.rows if rule.rows is not None else max(1, round((rule.ratio or 0) * available))
     return rows / available

@@ -59,7 +59,7 @@ PAIRS = (
 
 
 class _Cifar(Table):
-    """accuracy: of each teacher file's network, for DFND's noise matrix.
+    """A CIFAR task. accuracy: of each teacher file's network, for DFND's noise matrix.
 
     CIFAR has no validation labels; these are the published script's (ResNet-34) and CMI's.
     """

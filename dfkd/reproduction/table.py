@@ -19,7 +19,6 @@ from dfkd.synthesis import FastDfkd
 from dfkd.synthesis.pool import LARGEST
 
 SMOKE, SMALL, PAPER = "smoke", "small", "paper"
-SCALES = (SMOKE, SMALL, PAPER)
 EVALUATIONS = 20  # of a curve: what 95 % of the final accuracy is told to
 NO_RESULT = "smoke: not a result"
 

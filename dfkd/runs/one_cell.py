@@ -35,7 +35,7 @@ def compute_one(
 
 
 def _executor(compute: Compute) -> OpenExecutor:
-    """One worker is this process; several are Ray's, which takes seconds to import."""
+    """Return this process for one worker, Ray, which takes seconds to import, for several."""
     if compute.workers == 1:
         from dfkd.execution.local_executor import local_executor
 

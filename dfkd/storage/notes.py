@@ -33,7 +33,7 @@ class Note:
         return [*said, *([f"tags: {', '.join(self.tags)}"] if self.tags else [])]
 
     def in_mlflow(self) -> dict[str, str]:
-        """Return them as tags of a run in MLflow."""
+        """Return text and tags as tags of a run in MLflow."""
         said = {"note": self.text, "tags": ", ".join(self.tags)}
         return {name: value for name, value in said.items() if value}
 

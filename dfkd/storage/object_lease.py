@@ -142,7 +142,7 @@ class ObjectLease:
         return _version(put["e_tag"], put["version"])
 
     def _content(self, beat: int) -> dict[str, Any]:
-        """beat: how often it was renewed, so that no two versions are equal; -1: released."""
+        """Return what the object says. beat: how often it was renewed; -1: it is released."""
         pid, host = os.getpid(), name_of_this_host()
         return {
             "name": f"process {pid} on host {host}",

@@ -71,7 +71,7 @@ def compute_missing(
 def _hours_with(
     cells: int, spent: Sequence[float], known: Mapping[str, Outcome], compute: Compute
 ) -> float:
-    """Device hours of this call once so many more cells are computed."""
+    """Return the device hours of this call once so many more cells are computed."""
     each = statistics.fmean(spent or [outcome.seconds for outcome in known.values()] or [0.0])
     return device_hours(sum(spent) + cells * each, compute)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import pandas as pd
-
 from dfkd.reporting import latex as booktabs
 from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.latex import NEEDS
@@ -165,8 +163,3 @@ def comparisons_csv(findings: Findings) -> str:
 def cells_csv(findings: Findings) -> str:
     """Return one line per cell with all its metrics."""
     return str(findings.data.cells.to_csv(index=False, lineterminator="\n"))
-
-
-def effects_frame(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return the averaged effects as a frame, one row each."""
-    return pd.DataFrame([vars(effect) for effect in effects])

@@ -53,14 +53,14 @@ def slices(data: SweepData) -> Plot | None:
 
 
 def _is_on_axis(trial: Trial, name: str, scale: str) -> bool:
-    """Whether the trial has the parameter, and its axis the value: a log axis has none below 0."""
+    """Return whether the trial's value is on the parameter's axis: a log axis has none below 0."""
     if name not in trial.params:
         return False
     return scale != "log" or float(trial.params[name]) > 0
 
 
 def _places(name: str, scale: str, trials: Sequence[Trial]) -> tuple[list[float], list[str] | None]:
-    """Where each trial stands on the parameter's axis; for choices also their names."""
+    """Return where each trial stands on the parameter's axis; for choices also their names."""
     values = [t.params[name] for t in trials]
     if scale != "choice":
         return [float(value) for value in values], None
@@ -116,7 +116,7 @@ def parallel(data: SweepData) -> Plot | None:
 
 
 def _heights(name: str, scale: str, trials: Sequence[Trial]) -> list[float]:
-    """Between 0 and 1, on the parameter's own scale; not a number where a trial has no value."""
+    """Return heights in 0 to 1 on the parameter's own scale; NaN where a trial has no value."""
     own = [t for t in trials if _is_on_axis(t, name, scale)]
     places = np.array(_places(name, scale, own)[0])
     places = np.log(places) if scale == "log" else places

@@ -94,7 +94,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether the value is made of scalars only, so that its text says all of it."""
+    """Return whether the value is made of scalars only, so that its text says all of it."""
     if isinstance(value, tuple | list):
         return all(map(_is_plain, value))
     if isinstance(value, dict):

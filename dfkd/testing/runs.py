@@ -79,7 +79,7 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal to the last bit, whatever is nested in what."""
+    """Return whether two states are equal to the last bit, whatever is nested in what."""
     if isinstance(one, torch.Tensor):
         return one.dtype == other.dtype and one.equal(other)
     if isinstance(one, dict):
@@ -90,7 +90,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def resumed_is_uninterrupted(experiment: Experiment, inputs: Inputs | None = None) -> bool:
-    """Whether a run that is interrupted, early or late, ends as one that is not."""
+    """Return whether a run that is interrupted, early or late, ends as one that is not."""
     steps = experiment.schedule.steps
     calm = run_of(experiment, inputs)
     calm.advance(steps)

@@ -112,7 +112,7 @@ def _at(piece: Selection, **budget: Scalar) -> Selection:
 
 
 def _drawn(piece: Selection) -> bool:
-    """Whether the rule listens to its seed."""
+    """Return whether the rule listens to its seed."""
     chosen = [_at(piece, ratio=0.3).select(random_scores(), seed).tolist() for seed in range(4)]
     return any(rows != chosen[0] for rows in chosen)
 

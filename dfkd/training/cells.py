@@ -28,7 +28,7 @@ CHECKPOINT_EVERY_S = 30.0
 
 
 def _require_code(job: Job) -> None:
-    """ValueError if this process has other code of the user's classes than the one that made it.
+    """Raise ValueError if this process has other code of the user's than the job's maker had.
 
     Not of what `__main__` defines: such a class travels with the job.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,11 +126,6 @@ class InputSource:
     teacher: TrainedNetwork
     pool: PoolFiles
     cache: TopK | None = None  # what is kept of the teacher's logits; None is all
-
-
-def synthesis_of(sources: Mapping[str, InputSource]) -> dict[str, float]:
-    """Return the seconds that pools took a device, by the keys of those that were synthesised."""
-    return {key: s.pool.seconds for key, s in sources.items() if s.pool.seconds is not None}
 
 
 def inputs_key(cell: Cell) -> str:

@@ -78,7 +78,7 @@ class RunContext:
         return {} if seconds is None else {SYNTHESIS: f"{seconds:.1f}"}
 
     def saved(self) -> dict[str, Any]:
-        """What `of` reads, for JSON: all but what belongs to one call."""
+        """Return what `of` reads, for JSON: all but what belongs to one call."""
         return {n: v for n, v in asdict(self).items() if n != "accept_changed_code"}
 
     @classmethod

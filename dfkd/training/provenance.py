@@ -39,7 +39,7 @@ def git_commit() -> str:
 
 
 def _commit(folder: Path) -> str | None:
-    """The commit that a folder stands at, with "+changes" where its repository's files differ."""
+    """Return the commit a folder stands at, with "+changes" where its repository's files differ."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         changes = _git(folder, "status", "--porcelain", "--untracked-files=no")

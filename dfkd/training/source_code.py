@@ -57,7 +57,7 @@ class _Reader:
         self._modules: dict[str, list[_Statement]] = {}
 
     def reached(self, module: str, name: str) -> list[tuple[str, list[str]]]:
-        """What a name of a module reaches: each module with the text of its statements."""
+        """Return what a name of a module reaches: each module with the text of its statements."""
         taken: defaultdict[str, set[int]] = defaultdict(set)
         left, seen = [(module, name)], set[tuple[str, str]]()
         while left:
@@ -70,13 +70,13 @@ class _Reader:
         return [(name, self._texts(name, taken[name])) for name in sorted(taken) if taken[name]]
 
     def _texts(self, module: str, indices: Iterable[int]) -> list[str]:
-        """Definitions and imports sorted, so that moving one changes nothing; the rest in order."""
+        """Return definitions and imports sorted, as moving one changes nothing, then the rest."""
         nodes = [self._statements(module)[index].node for index in sorted(indices)]
         free = [node for node in nodes if isinstance(node, DEFINITIONS + IMPORTS)]
         return sorted(map(ast.unparse, free)) + [ast.unparse(n) for n in nodes if n not in free]
 
     def _needed(self, module: str, name: str) -> set[int]:
-        """The statements that bind or change a name; all where none does: it comes unseen."""
+        """Return the statements that bind or change a name; all where none is seen to do so."""
         statements = self._statements(module)
         found = {i for i, s in enumerate(statements) if name in s.changes}
         return found | self._stars(module) if found else set(range(len(statements)))
@@ -85,7 +85,7 @@ class _Reader:
         return {i for i, s in enumerate(self._statements(module)) if ALL in s.changes}
 
     def _names_in(self, node: ast.stmt, module: str) -> Iterator[tuple[str, str]]:
-        """What a statement refers to: names of its module, and of modules that it imports from."""
+        """Yield what a statement refers to: names of its module, and of modules it imports from."""
         bound = {name for statement in self._statements(module) for name in statement.changes}
         for part in ast.walk(node):
             match part:
@@ -97,7 +97,7 @@ class _Reader:
                     yield from _imported(part, module)
 
     def _statements(self, module: str) -> list[_Statement]:
-        """A user's module without docstrings, each import by itself; nothing of any other."""
+        """Return a user's module without docstrings, each import by itself; [] for others."""
         if module not in self._modules:
             path = _file_of(module)
             users = path is not None and self._is_users(module, path)
@@ -134,7 +134,7 @@ def _singles(node: ast.stmt) -> list[ast.stmt]:
 
 
 def _changes(node: ast.AST) -> Iterator[str]:
-    """The names that a statement binds, and those of which it sets or calls a part: `x.y()`."""
+    """Yield the names that a statement binds, or of which it sets or calls a part: `x.y()`."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name  # what its body does is done when it is called
@@ -153,7 +153,7 @@ def _changes(node: ast.AST) -> Iterator[str]:
 
 
 def _base(node: ast.expr) -> Iterator[str]:
-    """`x` of `x.y[0].z`."""
+    """Yield `x` of `x.y[0].z`."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     if isinstance(node, ast.Name):
@@ -161,7 +161,7 @@ def _base(node: ast.expr) -> Iterator[str]:
 
 
 def _imported(node: ast.ImportFrom, module: str) -> Iterator[tuple[str, str]]:
-    """The modules and names of `from package import name`; a name may be a module as well."""
+    """Yield modules and names of `from package import name`; a name may be a module as well."""
     loaded = sys.modules.get(module)
     package = (loaded and loaded.__package__) or module.rpartition(".")[0]
     source = resolve_name("." * node.level + (node.module or ""), package)
@@ -171,7 +171,7 @@ def _imported(node: ast.ImportFrom, module: str) -> Iterator[tuple[str, str]]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module, which is not imported for that; None where it has no Python source."""
+    """Return a module's file without importing it; None where it has no Python source."""
     loaded = sys.modules.get(module)
     spec = None if loaded is not None else _spec_of(module)
     origin = getattr(loaded, "__file__", None) if spec is None else spec.origin

@@ -18,7 +18,7 @@ from dfkd.storage import Storage, StoredFile, layout
 
 @dataclass(frozen=True)
 class StoredPools:
-    """digests: of all pools whose shards lie in a folder. shards: their digests."""
+    """A folder of pools. digests: of all whose shards lie there. shards: the shards' digests."""
 
     digests: frozenset[str]
     shards: frozenset[str]

@@ -99,11 +99,11 @@ class Box:
         self.value: float = float("nan")
 
     def put(self, value: float) -> None:
-        """Keep it."""
+        """Keep a number."""
         self.value = value
 
     def get(self) -> float:
-        """Return it; NaN where none was kept."""
+        """Return the number that was kept, NaN where none was."""
         return self.value
 
 

@@ -95,7 +95,7 @@ class BaseSelection(Piece):
         return self
 
     def at_budget(self, ratio: float | None = None, rows: int | None = None) -> Self | None:
-        """The budget is in the fields `ratio` and `rows`, where the rule has both."""
+        """Replace the fields `ratio` and `rows`, where the rule has both."""
         names = {field.name for field in fields(cast(Any, self))}
         budget: Any = {"ratio": ratio, "rows": rows}
         return replace(cast(Any, self), **budget) if budget.keys() <= names else None

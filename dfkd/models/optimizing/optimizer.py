@@ -93,7 +93,7 @@ class Optimizer:
         self._update(of(self.parameters), gradients, moments, of(self.steps))
 
     def _part(self) -> None:
-        """From now on each parameter goes its own way, and counts its own steps."""
+        """Let each parameter go its own way from now on, and count its own steps."""
         for step in self.steps[1:]:
             step.copy_(self.steps[0])
         self.together = False
