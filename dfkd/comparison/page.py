@@ -7,7 +7,7 @@ share, and tests nothing across them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -69,12 +69,13 @@ def shared(studies: Sequence[Findings]) -> list[list[str]]:
 def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
     """Return the whole page."""
     names = [findings.data.name for findings in studies] + [data.name for data in sweeps]
+    provenances = [f.data.provenance for f in studies] + [data.provenance for data in sweeps]
     parts = [
         head(
             "Overview",
             ", ".join(names),
             _lead(studies, sweeps),
-            [NOT_TESTED] if len(studies) > 1 else [],
+            [*_inputs(provenances), *([NOT_TESTED] if len(studies) > 1 else [])],
         ),
         *(_study(findings) for findings in studies),
         *(_sweep(data) for data in sweeps),
@@ -87,6 +88,16 @@ def _lead(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
     kinds = ((len(studies), "study", "studies"), (len(sweeps), "sweep", "sweeps"))
     counts = [f"{n} {one if n == 1 else many}" for n, one, many in kinds if n]
     return f"{' and '.join(counts)}, each with a full report of its own."
+
+
+def _inputs(provenances: Sequence[Mapping[str, tuple[str, ...]]]) -> list[str]:
+    """Return whether all have the same teacher and pool, as far as that is recorded."""
+    found = {part: {one.get(part, ()) for one in provenances} for part in ("teacher", "pool")}
+    return [
+        f"{'all' if len(values) == 1 else 'not all'} have the same {part}"
+        for part, values in found.items()
+        if () not in values
+    ]
 
 
 def _study(findings: Findings) -> str:
@@ -150,6 +161,6 @@ def markdown(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
     ]
     if len(studies) > 1:
         rows = shared(studies)
-        table = markdown_table(SHARED, rows) if rows else [NOTHING_SHARED]
+        table = markdown_table(SHARED, rows, left=(0, 1)) if rows else [NOTHING_SHARED]
         sections.append("\n".join(["## Cells in common", "", *table, "", NOT_TESTED]) + "\n")
     return "\n".join(sections)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Only where they mean something: what stands there is read without Markdown as well
 MARKS = re.compile(r"[\\`*|~$]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])|\[(?=\^)")
@@ -18,9 +18,16 @@ def as_text(text: str) -> str:
     return START.sub(lambda found: f"{found[1][:-1]}\\{found[1][-1]}", escaped)
 
 
-def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, its first column to the left and the others to the right."""
-    rule = ["---", *("---:" for _ in header[1:])]
+def markdown_table(
+    header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+) -> list[str]:
+    """Return the lines of a table. left: columns of text; all others go to the right."""
+    rule = ["---" if column in left else "---:" for column in range(len(header))]
     lines = [[as_text(cell) for cell in row] for row in (header, *body)]
     cells = [lines[0], rule, *lines[1:]]
     return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def pictures(titles: Mapping[str, str]) -> str:
+    """Return lines that show these figures, name -> title, of the same folder."""
+    return "".join(f"\n![{as_text(title)}]({name}.svg)\n" for name, title in titles.items())

@@ -32,9 +32,10 @@ def head(kind: str, title: str, lead: str, facts: Sequence[str]) -> str:
     facts: what a reader has to know before the numbers; empty ones are left out.
     """
     lines = "".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)
+    listed = f'<ul class="facts">{lines}</ul>\n' if lines else ""
     return (
         f'<header>\n<p class="kind">{escape(kind)}</p>\n<h1>{escape(title)}</h1>\n'
-        f'<p class="lead">{escape(lead)}</p>\n<ul class="facts">{lines}</ul>\n</header>'
+        f'<p class="lead">{escape(lead)}</p>\n{listed}</header>'
     )
 
 

@@ -11,8 +11,8 @@ from dfkd.studies.per_class import by_class
 
 READING = {
     "effects": "Paired by block. Thick: the 95 % interval of one comparison; thin: the interval "
-    "that holds for all comparisons at once (Bonferroni). Blue: better, orange: worse after "
-    "Holm's correction, grey: neither.",
+    "that holds for all comparisons at once (Bonferroni); small dots: the blocks. Blue: better, "
+    "orange: worse after Holm's correction, grey: neither.",
     "dose": "Mean test accuracy and its 95 % interval over blocks. The intervals hold the spread "
     "between blocks that the paired differences do not.",
     "learning": "Mean and one standard deviation over blocks; grey in every panel: the baseline.",

@@ -33,6 +33,7 @@ from dfkd.reporting.style import (
     tell,
 )
 from dfkd.stats.comparisons import BETTER, WORSE
+from dfkd.stats.outcomes import by_block, differences_of, paired_with
 from dfkd.studies.findings import Findings, dose
 from dfkd.studies.per_class import by_class
 
@@ -49,10 +50,14 @@ def effects(findings: Findings) -> Plot | None:
     shown = [c for c in findings.comparisons if c.n]
     if not shown:
         return None
-    figure = blank(0.9 + 0.36 * len(shown))
+    pairs = paired_with(by_block(findings.data.cells), findings.data.baseline)
+    differences = {str(pair.columns[0]): differences_of(pair) for pair in pairs}
+    figure = blank(0.9 + 0.42 * len(shown))
     axes = figure.subplots()
     axes.axvline(0, color=GREY, linewidth=1)
     for y, c in enumerate(shown):
+        single = 100 * differences[c.variant]
+        axes.plot(single, np.full(len(single), y + 0.3), "o", color=FAINT, markersize=3)
         colour = {BETTER: BLUE, WORSE: ORANGE}.get(c.verdict, GREY)
         if c.low is not None and c.high is not None:
             axes.plot(

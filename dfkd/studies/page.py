@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dfkd.reporting import sheets
 from dfkd.reporting.fonts import note_of_missing
+from dfkd.reporting.markdown import pictures
 from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.reporting.page import (
     figure,
@@ -77,7 +78,7 @@ def written(
     )
     return {
         layout.PAGE: html(findings, selected, drawn),
-        "report.md": tables.markdown(findings),
+        "report.md": tables.markdown(findings) + pictures({n: TITLES[n] for n in drawn}),
         "table.tex": tables.latex(findings),
         "comparisons.csv": tables.comparisons_csv(findings),
         "cells.csv": tables.cells_csv(findings),

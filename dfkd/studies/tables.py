@@ -73,14 +73,16 @@ def markdown(findings: Findings) -> str:
     lines = [
         f"## {as_text(data.question)}",
         "",
-        *markdown_table(header(findings), rows(findings)),
+        *markdown_table(header(findings), rows(findings), left=(0, len(HEADER) - 1)),
         "",
         as_text(caption(findings)),
         "",
     ]
     if findings.effects:
         lines += ["Effects, averaged over the other factors:", ""]
-        lines += [*markdown_table(EFFECTS_HEADER, effect_rows(findings.effects)), ""]
+        last = len(EFFECTS_HEADER) - 1
+        effects = markdown_table(EFFECTS_HEADER, effect_rows(findings.effects), left=(0, last))
+        lines += [*effects, ""]
     found = by_class(data)
     if found is not None:
         lines += [

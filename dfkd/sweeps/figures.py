@@ -128,6 +128,7 @@ def curves(data: SweepData) -> Plot | None:
             linewidth=1.8 if bold else width,
         )
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("probe")
     return figure
 

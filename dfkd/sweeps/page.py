@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfkd.reporting import latex as booktabs
 from dfkd.reporting.latex import NEEDS
-from dfkd.reporting.markdown import as_text, markdown_table
+from dfkd.reporting.markdown import as_text, markdown_table, pictures
 from dfkd.reporting.page import figure, folded, head, listed, page, plain_table, section
 from dfkd.reporting.report_files import write_report_files
 from dfkd.storage import Storage, layout
@@ -38,7 +38,7 @@ def written(data: SweepData, warn: Callable[[str], None] | None = None) -> dict[
             warn(note)
     return {
         layout.PAGE: html(data, drawn, notes),
-        "report.md": markdown(data),
+        "report.md": markdown(data) + pictures({name: TITLES[name] for name in drawn}),
         "table.tex": latex(data),
         "trials.csv": trials_csv(data),
         **{f"{name}.svg": f"{drawing}\n" for name, drawing in drawn.items()},

@@ -20,12 +20,12 @@ from dfkd.storage.notes import read_note
 from dfkd.storage.outcome import Outcome
 from dfkd.sweeps.choosing import DEFAULT, WINNER, Confirmed
 from dfkd.sweeps.findings import SweepData
+from dfkd.sweeps.page import markdown
 from dfkd.sweeps.record import RECORD, best_rows, correlation_of, text
 from dfkd.sweeps.sweep import Sweep
 from dfkd.sweeps.trial import Trial
 from dfkd.tracking import FORM, RunSync, Tracker, in_points
 
-REPORT = f"{layout.REPORT}/report.md"
 Files = Mapping[str, Path | str]  # a report's files by their names in MLflow
 
 
@@ -100,11 +100,7 @@ def tell(
         layout.NOTE: data.note.json(),
     }
     sync.tracker.finish(
-        sync.parent,
-        metrics=metrics,
-        tables=tables,
-        files=dict(files),
-        description=Path(files[REPORT]).read_text(encoding="utf-8"),
+        sync.parent, metrics=metrics, tables=tables, files=dict(files), description=markdown(data)
     )
     if confirmed.student.state == "finished":
         sync.student(confirmed.student, confirmed.experiment)

@@ -56,6 +56,14 @@ async def look(page: chromium.Page, address: str, width: int, scheme: str) -> di
     return {
         "overflow": await page.value("document.documentElement.scrollWidth - innerWidth"),
         "paper": await page.value("getComputedStyle(document.body).backgroundColor"),
+        "overlapping": await page.value(
+            "[...document.querySelectorAll('td')].filter(d => d.scrollWidth > d.clientWidth + 1)"
+            ".map(d => d.innerText)"
+        ),
+        "names": await page.value(
+            "Math.min(...[...document.querySelectorAll('.results td:first-child')]"
+            ".map(d => d.clientWidth), 999)"
+        ),
         "figure": await page.value(
             "Math.min(...[...document.querySelectorAll('figure.plot svg')]"
             ".map(s => s.getBoundingClientRect().width))"
@@ -82,6 +90,10 @@ def test_pages_fit_any_width_and_light(pages: dict[str, Path], tmp_path: Path) -
                     assert (
                         float(str(seen["overflow"])) <= 0 and seen["paper"] == "rgb(255, 255, 255)"
                     ), path
+                    assert seen["overlapping"] == [] and float(str(seen["names"])) > 90, (
+                        path,
+                        width,
+                    )
                     assert 560 <= float(str(seen["figure"])) <= 1000
             seen = await look(page, pages["components"].as_uri(), 768, "dark")
             assert seen["paper"] == "rgb(20, 20, 20)"

@@ -86,6 +86,12 @@ def test_text_of_users_is_escaped(tmp_path: Path) -> None:
     assert r"a\_b\textbar{}\%" in files["table.tex"] and r"a_b\|%" in files["report.md"]
 
 
+def test_markdown_puts_text_to_the_left_and_shows_the_figures(findings: Findings) -> None:
+    lines = written(findings)["report.md"].splitlines()
+    assert "| --- | ---: | ---: | ---: | ---: | ---: | --- |" in lines
+    assert "![Differences to the baseline](effects.svg)" in lines
+
+
 def test_csv_holds_the_numbers_in_full(findings: Findings) -> None:
     rows = list(csv.DictReader(io.StringIO(tables.comparisons_csv(findings))))
     assert [row["variant"] for row in rows] == [c.variant for c in findings.comparisons]

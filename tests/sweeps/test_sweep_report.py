@@ -170,6 +170,7 @@ def test_studies_and_sweeps_are_compared_by_name_with_an_overview_of_several(
     links = re.findall(r'href="(\.\./[^"]*)"', page)
     assert len(links) == 3 and all((overview / link).exists() for link in links)
     assert "parts: full" in page and "again: full" in page  # shared cells
+    assert "all have the same pool" in page or "not all have the same pool" in page
     BalancedTags().feed(page)
     assert "is the same recipe as" in (overview / "report.md").read_text()
 
