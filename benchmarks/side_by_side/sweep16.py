@@ -26,6 +26,7 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import layout, open_storage
 from dfkd.sweeps.context import TrialContext
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.searching import search_trials
 from dfkd.sweeps.trial import Trial
@@ -95,12 +96,9 @@ class Searches:
             layout.sweep("sweep16"),
             self.mapped,
             Console(quiet=True),
+            SearchOptions(trials=self.count, seed=SEED, sampler="random"),
             groups=self.executor.groups,
-            trials=self.count,
-            seed=SEED,
-            deterministic=False,
             evaluations=NEVER,
-            sampler="random",
         )
 
     def _study(self) -> optuna.Study:

@@ -21,6 +21,7 @@ from dfkd.studies.study import Study
 from dfkd.sweeps.choosing import CANDIDATES, choose
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import BATCH, SearchOptions
 from dfkd.sweeps.search_space import SearchSpace, default_in
 from dfkd.sweeps.searching import is_changed, search_trials
 from dfkd.sweeps.sweep import SEARCH, source_of
@@ -190,15 +191,14 @@ def _searched(
     search: VariantSearch, executor: Executor, compute: Compute, console: Console
 ) -> Choice:
     context = search.context(executor.run_context, compute)
+    asked = search.retuning.trials if search.is_free else 1
     trials = search_trials(
         context,
         search.folder(),
         executor.inputs(search.cell),
         console,
+        SearchOptions(trials=asked, seed=search.retuning.seed, batch=BATCH),
         groups=executor.groups,
-        trials=search.retuning.trials if search.is_free else 1,
-        seed=search.retuning.seed,
-        deterministic=True,
         evaluations=search.variant.schedule.evaluations,
         title=f"tune {search.label}",
     )

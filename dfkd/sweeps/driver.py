@@ -121,12 +121,8 @@ def _search_and_confirm(
         layout.sweep(name),
         executor.inputs(sweep.first_cell()),
         console,
+        sweep.options(),
         groups=executor.groups,
-        trials=sweep.trials,
-        seed=sweep.seed,
-        deterministic=sweep.deterministic,
-        sampler=sweep.sampler,
-        minimise=sweep.minimise,
         evaluations=sweep.default().schedule.evaluations,
         run_id=sync.parent.run_id if sync.parent else "",
     )

@@ -25,6 +25,7 @@ from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.samplers import sampler_of
 from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trials import config_of, point_in
@@ -52,11 +53,9 @@ class _Live(NamedTuple):
 class SweepSearch(OptunaSearch):
     """OptunaSearch with a journal, from which it knows the trials of earlier, interrupted calls.
 
-    batch: None asks as soon as a core is free. A number asks for that many and tells their results
-    together, in the order of their numbers: what is asked then depends on no timing. Nothing is
-    known in advance then; the search is replayed from its start, and finished cells are read from
-    the ledger. minimise: a second objective, one of `sweep.COSTS`. run_id: of the sweep in MLflow,
-    "" where it has none.
+    Nothing is known in advance where trials are asked for in batches: the search is replayed from
+    its start, and finished cells are read from the ledger. run_id: of the sweep in MLflow, "" where
+    it has none.
     """
 
     def __init__(
@@ -64,18 +63,12 @@ class SweepSearch(OptunaSearch):
         context: TrialContext,
         journal: Journal,
         view: Path,
+        options: SearchOptions,
         *,
-        seed: int,
-        total: int,
-        batch: int | None,
-        sampler: str = "tpe",
-        minimise: str | None = None,
         say: Say = log,
         run_id: str = "",
     ) -> None:
-        self.say = say
-        self.context, self.journal, self.total, self.batch = context, journal, total, batch
-        self.minimise = minimise
+        self.context, self.journal, self.options, self.say = context, journal, options, say
         # why no more trials are asked for: a full disk, say, or the default's own code
         self.stopped: OSError | ValueError | None = None
         self._told = 0
@@ -83,7 +76,7 @@ class SweepSearch(OptunaSearch):
         self._defaults: list[Trial] = []  # the default as it is, while it is to be asked for
         self._ends: dict[str, dict[str, Any] | None] = {}
         self._points: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
-        known = [] if batch else journal.read()
+        known = [] if options.batch else journal.read()
         view.parent.mkdir(parents=True, exist_ok=True)
         view.unlink(missing_ok=True)  # rebuilt from the journal
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -92,10 +85,10 @@ class SweepSearch(OptunaSearch):
         self._ot_study: optuna.Study  # type: ignore[assignment]
         super().__init__(
             space=DefineByRun(context),
-            metric="probe" if minimise is None else ["probe", minimise],
-            mode="max" if minimise is None else ["max", "min"],
+            metric="probe" if options.minimise is None else ["probe", options.minimise],
+            mode="max" if options.minimise is None else ["max", "min"],
             # a resumed search must not draw again what an earlier call has drawn
-            sampler=sampler_of(sampler, seed + len(known)),
+            sampler=sampler_of(options.sampler, options.seed + len(known)),
             study_name=view.parent.name,
             storage=JournalStorage(JournalFileBackend(str(view))),
         )
@@ -107,7 +100,7 @@ class SweepSearch(OptunaSearch):
         """Note on Optuna's study, for optuna-dashboard, what it searches and where the rest is."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            names = ["probe"] if self.minimise is None else ["probe", self.minimise]
+            names = ["probe"] if self.options.minimise is None else ["probe", self.options.minimise]
             self._ot_study.set_metric_names(names)
         facts = {"space": self.context.space.module, "storage": str(self.context.compute.storage)}
         for name, value in {**facts, "mlflow_run_id": run_id}.items():
@@ -167,7 +160,7 @@ class SweepSearch(OptunaSearch):
             return cast(dict[str, Any], self.FINISHED)
 
     def _suggested(self, trial_id: str) -> dict[str, Any] | None:
-        while self._told < self.total and self.stopped is None:
+        while self._told < self.options.trials and self.stopped is None:
             if len(self._live) >= self._room():
                 return None
             trial, asked = self._next_trial()
@@ -206,9 +199,9 @@ class SweepSearch(OptunaSearch):
     def _with_cell(self, trial: Trial) -> Trial:
         """Return the trial with its cell, and with what its student costs where that counts."""
         job = self._job_of_this_code(trial)
-        if self.minimise is None:
+        if self.options.minimise is None:
             return replace(trial, cell=job.name)
-        costs = {self.minimise: cost_of(job.cell.experiment, self.minimise)}
+        costs = {self.options.minimise: cost_of(job.cell.experiment, self.options.minimise)}
         return replace(trial, cell=job.name, costs=costs)
 
     def _job_of_this_code(self, trial: Trial) -> Job:
@@ -226,8 +219,8 @@ class SweepSearch(OptunaSearch):
 
     def _room(self) -> int:
         """Return how many trials may be in progress: a batch, or what is left."""
-        left = self.total - self._told
-        return left if self.batch is None else min(self.batch, left)
+        left = self.options.trials - self._told
+        return left if self.options.batch is None else min(self.options.batch, left)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the point of the curve that a trial reported."""
@@ -249,7 +242,7 @@ class SweepSearch(OptunaSearch):
 
     def _tell_batch(self) -> None:
         """Tell how trials ended; where they come in batches, once all of the batch have."""
-        if self.batch is None or len(self._ends) == self._room():
+        if self.options.batch is None or len(self._ends) == self._room():
             for ended in sorted(self._ends, key=lambda name: self._live[name].trial.number):
                 self._tell(ended)
             self._ends.clear()
@@ -312,6 +305,6 @@ class SweepSearch(OptunaSearch):
 
     def _on_the_way(self, points: list[dict[str, float]]) -> dict[int, float]:
         """Return the probe by step; Optuna takes none of two objectives."""
-        if self.minimise is not None:
+        if self.options.minimise is not None:
             return {}
         return {int(point["step"]): point["probe"] for point in points}

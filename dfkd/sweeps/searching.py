@@ -11,6 +11,7 @@ from dfkd.storage import layout
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext, same_cell
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.trial import Trial
 from dfkd.training.inputs import MappedInputs
 
@@ -29,49 +30,33 @@ def search_trials(
     folder: Key,
     mapped: MappedInputs,
     console: Console,
+    options: SearchOptions,
     *,
     groups: Callable[[], Sequence[Group]],
-    trials: int,
-    seed: int,
-    deterministic: bool,
     evaluations: int,
-    sampler: str = "tpe",
-    minimise: str | None = None,
     title: str = "search",
     run_id: str = "",
 ) -> list[Trial]:
-    """Search until the journal below `folder` holds so many trials, and return them.
+    """Search until the journal below `folder` holds as many trials as asked for, and return them.
 
     groups: starts those that trials on several workers share. run_id: of the sweep in MLflow, which
-    Optuna's view names. A deterministic search is replayed from its start: finished cells are read
+    Optuna's view names. A search in batches is replayed from its start: finished cells are read
     from the ledger. Raises ValueError with one line where the default's own code fails, and OSError
     where the storage cannot be written.
     """
     from dfkd.sweeps.search import SweepSearch  # Tune takes seconds to import
-    from dfkd.sweeps.tuning import BATCH, OnEnd, tune_trials
+    from dfkd.sweeps.tuning import OnEnd, tune_trials
 
     storage = context.compute.storage
     journal = Journal(storage, folder)
     note_changes(journal, context, console)
-    if deterministic:
+    if options.batch:
         journal.clear()
     if not journal.read() and context.space.first_trial().is_default:
         console.line(AS_IT_IS)
-    batch = BATCH if deterministic else None
     with storage.growing_file(folder / layout.OPTUNA_LOG) as view:
-        search = SweepSearch(
-            context,
-            journal,
-            view,
-            seed=seed,
-            total=trials,
-            batch=batch,
-            sampler=sampler,
-            minimise=minimise,
-            say=console.warn,
-            run_id=run_id,
-        )
-        left = trials - sum(trial.ended for trial in journal.read())
+        search = SweepSearch(context, journal, view, options, say=console.warn, run_id=run_id)
+        left = options.trials - sum(trial.ended for trial in journal.read())
         if left > 0:
             with console.progress(title, left, "trials") as advance:
                 on_end = OnEnd(_best_probe(advance), context.compute, console.line)

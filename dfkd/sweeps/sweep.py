@@ -14,6 +14,7 @@ from dfkd.experiment.settings import lines, suffix
 from dfkd.identity import Json, digest
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
+from dfkd.sweeps.options import BATCH, SearchOptions
 from dfkd.sweeps.search_space import Around, SearchSpace, default_in
 from dfkd.user_modules import load
 
@@ -72,6 +73,16 @@ class Sweep:
         recipe = None if self.recipe is None else recipe_named(self.recipe)
         around = Around.of(default_in(self.space), recipe, self.values)
         return SearchSpace(module=self.space, around=around)
+
+    def options(self) -> SearchOptions:
+        """Return how trials are asked for."""
+        return SearchOptions(
+            trials=self.trials,
+            seed=self.seed,
+            batch=BATCH if self.deterministic else None,
+            sampler=self.sampler,
+            minimise=self.minimise,
+        )
 
     def default(self) -> Experiment:
         """Return the recipe that is searched around."""

@@ -26,12 +26,11 @@ from dfkd.storage import layout
 from dfkd.storage.lease import Say
 from dfkd.storage.scratch import scratch_folder
 from dfkd.sweeps.halving import BatchedHalving
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.trials import CellTrial, GroupTrial, trial_in
 from dfkd.training.inputs import MappedInputs
 
-# trials asked for together in a deterministic sweep; part of its result, so not the number of cores
-BATCH = 8
 ATTEMPTS = 3
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard copies of the ledger
@@ -135,7 +134,7 @@ def tune_trials(
             _trainable(search, mapped, compute, groups),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=scheduler(evaluations, search.batch, search.minimise),
+                scheduler=scheduler(evaluations, search.options),
                 num_samples=trials,
                 max_concurrent_trials=slots(compute),
                 reuse_actors=True,
@@ -170,17 +169,17 @@ def _trainable(
     return tune.with_resources(trainable, {"memory": 1.0})
 
 
-def scheduler(evaluations: int, batch: int | None, minimise: str | None = None) -> TrialScheduler:
+def scheduler(evaluations: int, options: SearchOptions) -> TrialScheduler:
     """Return halving at a third and two thirds of a trial's evaluations.
 
     Without a batch it is ASHA, which is asynchronous; with one its decisions depend on no timing.
     Where something is minimised beside it, no trial is stopped: a low probe may be a small student.
     """
-    if minimise is not None:
+    if options.minimise is not None:
         return FIFOScheduler()  # type: ignore[no-untyped-call]
     first = max(1, evaluations // 3)
-    if batch is not None:
-        return BatchedHalving(rungs=(first, 2 * first), batch=batch)
+    if options.batch is not None:
+        return BatchedHalving(rungs=(first, 2 * first), batch=options.batch)
     return ASHAScheduler(
         time_attr="training_iteration",
         metric="probe",

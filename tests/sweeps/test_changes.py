@@ -25,6 +25,7 @@ from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
@@ -100,7 +101,7 @@ class Project:
 
     def search(self, context: TrialContext) -> SweepSearch:
         view = self.storage.local(FOLDER / "optuna.log")
-        return SweepSearch(context, self.journal(), view, seed=0, total=9, batch=None)
+        return SweepSearch(context, self.journal(), view, SearchOptions(trials=9))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.trial import Trial
@@ -50,7 +51,8 @@ def context(tmp_path: Path) -> TrialContext:
 
 def search(context: TrialContext, batch: int | None = None, total: int = 6) -> SweepSearch:
     view = context.compute.storage.local(FOLDER / "optuna.log")
-    return SweepSearch(context, journal_of(context), view, seed=0, total=total, batch=batch)
+    options = SearchOptions(trials=total, batch=batch)
+    return SweepSearch(context, journal_of(context), view, options)
 
 
 def drawn(search: SweepSearch, name: str) -> dict[str, Scalar] | None:
@@ -77,7 +79,7 @@ def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[st
 def test_optunas_view_says_what_is_searched_and_where_the_rest_is(context: TrialContext) -> None:
     storage = context.compute.storage
     view = storage.local(FOLDER / "optuna.log")
-    SweepSearch(context, journal_of(context), view, seed=0, total=6, batch=None, run_id="r1")
+    SweepSearch(context, journal_of(context), view, SearchOptions(trials=6), run_id="r1")
     [study] = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(view))))
     facts = {"space": "search_spaces.digits", "storage": str(storage), "mlflow_run_id": "r1"}
     assert study.user_attrs == facts

@@ -10,6 +10,7 @@ import pytest
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.searching import is_changed
@@ -29,9 +30,8 @@ def search_of(
 ) -> SweepSearch:
     storage = context.compute.storage
     view = storage.local(FOLDER / "optuna.log")
-    return SweepSearch(
-        context, Journal(storage, FOLDER), view, seed=0, total=total, batch=batch, sampler=sampler
-    )
+    options = SearchOptions(trials=total, batch=batch, sampler=sampler)
+    return SweepSearch(context, Journal(storage, FOLDER), view, options)
 
 
 def journal(context: TrialContext) -> list[Trial]:

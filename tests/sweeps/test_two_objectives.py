@@ -22,6 +22,7 @@ from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.figures import figures
 from dfkd.sweeps.findings import Confirmation, SweepData
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.page import html, markdown, trials_csv
 from dfkd.sweeps.record import parse, text
 from dfkd.sweeps.search import SweepSearch
@@ -94,9 +95,8 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialCo
 def search(context: TrialContext, sampler: str = "tpe") -> SweepSearch:
     journal = Journal(context.compute.storage, Key("sweeps/widths"))
     view = context.compute.storage.local(Key("sweeps/widths/optuna.log"))
-    return SweepSearch(
-        context, journal, view, seed=0, total=12, batch=None, sampler=sampler, minimise="parameters"
-    )
+    options = SearchOptions(trials=12, sampler=sampler, minimise="parameters")
+    return SweepSearch(context, journal, view, options)
 
 
 def ended(probe: float, costs: dict[str, float]) -> dict[str, object]:

@@ -1,0 +1,25 @@
+"""How a search asks for trials: how many, and what draws them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# trials asked for together in a deterministic sweep; part of its result, so not the number of cores
+BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What a search is told beside its space.
+
+    trials: in all, those of earlier calls included. seed: of the sampler.
+    batch: None asks as soon as a core is free. A number asks for that many and tells their results
+    together, in the order of their numbers: what is asked then depends on no timing.
+    sampler: one of `sweep.SAMPLERS`. minimise: a second objective, one of `sweep.COSTS`.
+    """
+
+    trials: int
+    seed: int = 0
+    batch: int | None = None
+    sampler: str = "tpe"
+    minimise: str | None = None
