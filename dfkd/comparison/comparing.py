@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -90,10 +91,12 @@ def compare(
         console.document.wrote(page)
         console.line(f"side by side, with what they share:  {page}\n")
     cell = studies[0].data.cells["cell"].iloc[0] if studies else sweeps[0].trials[0].cell
-    console.line(
-        f"next:  python -m platform.show {cell}    a cell: its record, its curve, how to compute "
-        "it again"
-    )
+    if storage.exists(layout.cell(cell)):
+        where = f"--storage {shlex.quote(str(storage))}"
+        console.line(
+            f"next:  python -m platform.show {cell} {where}    a cell: its record, its curve, how "
+            "to compute it again"
+        )
 
 
 def compare_own(

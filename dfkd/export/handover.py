@@ -32,7 +32,8 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
 
     Raises ValueError in one line for a cell that has no student, or whose weights are not here.
     """
-    again = f"python -m platform.distill --run {outcome.cell}"
+    options = rebuild.module_options(outcome.params)
+    again = f"python -m platform.distill --run {outcome.cell}{options}"
     if outcome.state == "diverged":
         raise ValueError(
             f"the cell {outcome.cell} diverged at step {outcome.step}: it has no student to export"

@@ -60,7 +60,10 @@ def _remove(items: list[Item], storage: Storage, console: Console) -> None:
     removed = remove(items, storage, users)
     console.document.put("removed_bytes", removed)
     console.line(f"removed: {size(removed)}")
-    console.line("teacher, pool and scores stay; what nobody needs now:  python -m platform.clean")
+    where = f"--storage {shlex.quote(str(storage))}"
+    console.line(
+        f"teacher, pool and scores stay; what nobody needs now:  python -m platform.clean {where}"
+    )
     console.line("MLflow keeps its runs: delete them there")
 
 

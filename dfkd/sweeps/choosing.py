@@ -7,6 +7,7 @@ reads the test set.
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ def nothing_to_choose(name: str, trials: Sequence[Trial], ledger: Ledger) -> str
         return f"{said}: the journal is {layout.sweep(name) / layout.TRIALS}"
     cell = failed[0].cell
     return (
-        f"{said}. The first failure: {fault_in(ledger.error(cell) or '')}; its log:  "
-        f"python -m platform.show {cell}. The same command tries again"
+        f"{said}. The first failure: {fault_in(ledger.error(cell) or '')} (its log:  python -m "
+        f"platform.show {cell} --storage {shlex.quote(str(ledger.storage))}). The same command "
+        "tries again"
     )
 
 

@@ -82,9 +82,9 @@ def test_a_search_without_ray_is_refused_in_one_line(
     [
         (
             'x\n  File "a.py", line 3\nmine.Odd: boom\nand more',
-            "The first failure: a.py:3: Odd: boom; ",
+            "The first failure: a.py:3: Odd: boom (its",
         ),
-        ("ValueError: no rows", "The first failure: no rows; its log:  python -m platform.show b."),
+        ("ValueError: no rows", "no rows (its log:  python -m platform.show b --storage /"),
         ("", "The first failure: it left no log"),
     ],
 )
