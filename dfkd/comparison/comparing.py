@@ -66,26 +66,17 @@ def compare(
         )
     if note is not None or tags:
         _annotate(kinds, storage, note, tags)
-    studies, sweeps = list[Findings](), list[SweepData]()
+    found = list[Findings | SweepData]()
     with _tracker(storage, tracking_uri, log, console) as tracker:
         for name, kind in kinds.items():
-            if kind == "study":
-                studies.append(find(read_study(name, storage, tracking_uri)))
-                print_findings(studies[-1], console)
-                files, is_new = write_report(studies[-1], storage, console.warn)
-            else:
-                sweeps.append(read_sweep(name, storage, tracking_uri))
-                print_sweep(sweeps[-1], console)
-                files, is_new = write_sweep_report(sweeps[-1], storage, console.warn)
-            report = _Report(kind=kind, name=name, files=files, is_new=is_new)
+            data, report = _reported(name, kind, storage, tracking_uri, console)
+            found.append(data)
             if tracker is not None:
                 _log(report, tracker)
-            written = report.folder / layout.REPORT
-            page = storage.address(written / layout.PAGE)
-            console.document.wrote(page)
-            said = "written to" if is_new else "unchanged:"
-            console.line(f"{said} {storage.address(written)}")
-            console.line(f"open:  {page}\n")
+            _say_where(report.folder / layout.REPORT, report.is_new, storage, console)
+            console.line("")
+    studies = [data for data in found if isinstance(data, Findings)]
+    sweeps = [data for data in found if isinstance(data, SweepData)]
     if len(kinds) > 1:
         page = write_overview(studies, sweeps, storage)
         console.document.wrote(page)
@@ -111,6 +102,27 @@ def compare_own(
     print_findings(findings, console)
     folder = layout.overview(folder_name([data.name]))
     _, is_new = write_report_files(storage, folder, report_of(findings, warn=console.warn))
+    _say_where(folder, is_new, storage, console)
+
+
+def _reported(
+    name: str, kind: Kind, storage: Storage, tracking_uri: str | None, console: Console
+) -> tuple[Findings | SweepData, _Report]:
+    """Print a study or sweep, write its report, and return both."""
+    data: Findings | SweepData
+    if kind == "study":
+        data = find(read_study(name, storage, tracking_uri))
+        print_findings(data, console)
+        files, is_new = write_report(data, storage, console.warn)
+    else:
+        data = read_sweep(name, storage, tracking_uri)
+        print_sweep(data, console)
+        files, is_new = write_sweep_report(data, storage, console.warn)
+    return data, _Report(kind=kind, name=name, files=files, is_new=is_new)
+
+
+def _say_where(folder: Key, is_new: bool, storage: Storage, console: Console) -> None:
+    """Print where a report lies."""
     page = storage.address(folder / layout.PAGE)
     console.document.wrote(page)
     console.line(f"{'written to' if is_new else 'unchanged:'} {storage.address(folder)}")

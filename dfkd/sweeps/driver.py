@@ -72,8 +72,7 @@ def run_sweep(
     anything is computed.
     """
     name, storage = sweep.name(), compute.storage
-    space = sweep.search_space()
-    begun = space.recorded(Journal(storage, layout.sweep(name)).read())
+    begun = sweep.search_space().recorded(Journal(storage, layout.sweep(name)).read())
     require_same_code(
         [sweep.default(), *begun], Ledger(storage), compute.accept_changed_code, console.line
     )
@@ -90,15 +89,7 @@ def run_sweep(
             )
             data = _tell_again(sweep, known, sync, console)
         else:
-            first = sweep.first_cell()
-            rehearse(space.ask, first)
-            check(first, storage, read_test=True)
-            lease = storage.lease(layout.sweep(name) / layout.LEASE)
-            with (
-                open_executor([first], compute, console) as executor,
-                alone(lease, f"the sweep {name}", console.warn),
-            ):
-                data = _search_and_confirm(sweep, compute, executor, sync, console)
+            data = _checked_and_run(sweep, compute, open_executor, sync, console)
     for line in sync.registered():
         console.line(line)
     call = (sweep.trials, sweep.confirmation_blocks)
@@ -107,6 +98,21 @@ def run_sweep(
         len(data.confirmation.default_test),
     )
     return data if of_this_call else record.read(storage, name, call)
+
+
+def _checked_and_run(
+    sweep: Sweep, compute: Compute, open_executor: OpenExecutor, sync: RunSync, console: Console
+) -> SweepData:
+    """Do what is left, once it is known that the space, the teacher and the pool can serve."""
+    first, name = sweep.first_cell(), sweep.name()
+    rehearse(sweep.search_space().ask, first)
+    check(first, compute.storage, read_test=True)
+    lease = compute.storage.lease(layout.sweep(name) / layout.LEASE)
+    with (
+        open_executor([first], compute, console) as executor,
+        alone(lease, f"the sweep {name}", console.warn),
+    ):
+        return _search_and_confirm(sweep, compute, executor, sync, console)
 
 
 def _search_and_confirm(
