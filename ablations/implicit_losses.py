@@ -19,9 +19,8 @@ from dfkd.method.losses import IMPLICIT, Both, Loss, NTXent, TeacherContrast, ne
 from dfkd.studies import Study
 
 VIEWS = Crop(padding=1, flip=False)  # a digit is not its mirror image
-ODSD = Both(
-    first=NTXent(), second=TeacherContrast()
-)  # its two relations; their weights are not known to us
+# its two relations; their weights are not known to us
+ODSD = Both(first=NTXent(), second=TeacherContrast())
 
 
 def with_loss(full: Experiment, loss: Loss) -> tuple[str, Experiment]:

@@ -26,9 +26,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-sys.path.append(
-    str(Path(__file__).resolve().parents[1])
-)  # run from a checkout that is not installed
+# run from a checkout that is not installed
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.simulated_studies import DIFFERENCE_SD, STRESS, VARIANTS, WORLDS, Array, World
 from dfkd.stats.comparisons import UNDECIDED, Comparison, compare

@@ -20,9 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(
-    str(Path(__file__).resolve().parents[1])
-)  # run from a checkout that is not installed
+# run from a checkout that is not installed
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from dfkd.data.importing.shards import PoolFiles, write_shard
 from dfkd.data.pools.pool_images import ShardImages, gathered

@@ -81,9 +81,8 @@ def experiment(pair: str, batch: int, rows: int) -> Experiment:
     return replace(
         recipes.digits(),
         pool=Glyphs(rows=rows),
-        teacher=SupervisedTeacher(
-            network=teacher, steps=5, batch=32
-        ),  # what it knows does not change the cost
+        # what it knows does not change the cost
+        teacher=SupervisedTeacher(network=teacher, steps=5, batch=32),
         student=student,
         dropping=None,
         explicit=None,

@@ -26,9 +26,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.append(
-    str(Path(__file__).resolve().parents[1])
-)  # run from a checkout that is not installed
+# run from a checkout that is not installed
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from dfkd.data.importing.shards import write_shard
 from dfkd.data.pools import ImageFolder, MixedPool, ParquetPool, PoolFiles, WebDatasetTars

@@ -26,9 +26,8 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-sys.path.append(
-    str(Path(__file__).resolve().parents[1])
-)  # run from a checkout that is not installed
+# run from a checkout that is not installed
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.session import session
@@ -103,9 +102,8 @@ def selected(rule: Selection, folder: Path) -> Selected:
     started = time.monotonic()
     columns = {f"{name}_N": values for name, values in table_of(folder).items()}
     rows = len(columns["row_id_N"])
-    nothing = np.broadcast_to(
-        np.float32(0), (rows, CLASSES)
-    )  # a rule on columns reads no logits and no features
+    # a rule on columns reads no logits and no features
+    nothing = np.broadcast_to(np.float32(0), (rows, CLASSES))
     chosen = select(
         rule, Scores(**columns, logits_NK=nothing, features_ND=nothing), probe_rows(rows), SEED
     )

@@ -16,9 +16,8 @@ DIFFERENCE_SD = CELL_SD * math.sqrt(2)
 BLOCKS_COLLAPSE, CELLS_COLLAPSE = 0.1, 0.05
 
 Array = NDArray[np.float64]
-World = Callable[
-    [np.random.Generator, Array, tuple[int, int, int]], tuple[Array, Array]
-]  # -> values_SNV, means_V
+# -> values_SNV, means_V
+World = Callable[[np.random.Generator, Array, tuple[int, int, int]], tuple[Array, Array]]
 
 
 def normal(
@@ -97,12 +96,8 @@ def unequal_collapse(
 
 
 WORLDS: tuple[World, ...] = (normal, skewed, collapsed_blocks)
-STRESS: tuple[World, ...] = (
-    long_tails,
-    collapsed_cells,
-    unequal_tails,
-    unequal_collapse,
-)  # shown, nothing promised
+# shown, nothing promised
+STRESS: tuple[World, ...] = (long_tails, collapsed_cells, unequal_tails, unequal_collapse)
 
 
 def _blocks(rng: np.random.Generator, shape_SNV: tuple[int, int, int]) -> Array:

@@ -35,12 +35,8 @@ if TYPE_CHECKING:
     from dfkd.training.jobs import Job
 
 
-LONGEST = (
-    "test_sweep.py",
-    "test_study.py",
-    "test_training.py",
-    "test_bad_input.py",
-)  # on Ray: they wait a lot
+# on Ray: they wait a lot
+LONGEST = ("test_sweep.py", "test_study.py", "test_training.py", "test_bad_input.py")
 
 
 def pytest_configure() -> None:

@@ -50,13 +50,8 @@ BASES: dict[type[Any], type[Any]] = {  # the defaults of optional members
     Loss: BaseLoss,
     View: BaseView,
 }
-COMPLETED = (
-    Selection,
-    Dropping,
-    AnswerLoss,
-    Loss,
-    View,
-)  # given the defaults without inheriting them
+# given the defaults without inheriting them
+COMPLETED = (Selection, Dropping, AnswerLoss, Loss, View)
 NOT_NEEDED = {"example"}  # of a piece that no list of ours has
 
 

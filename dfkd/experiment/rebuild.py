@@ -65,9 +65,8 @@ def changed(e: Experiment, changes: Mapping[str, str], modules: Iterable[str] = 
         for f in fields(e)
         if getattr(e, f.name) == getattr(result, f.name)
     }
-    return replace(
-        result, **same
-    )  # a part may hold more than its parameters say, such as a user's module
+    # a part may hold more than its parameters say, such as a user's module
+    return replace(result, **same)
 
 
 def modules_of(params: Mapping[str, Scalar]) -> list[str]:

@@ -99,9 +99,8 @@ def original(full: Experiment) -> Experiment:
 
 def labels(full: Experiment) -> Experiment:
     """Return the student alone, on the original images and labels: it is not data-free."""
-    views: Any = full.views and replace(
-        cast(Any, full.views), answer="cached"
-    )  # the teacher is not asked
+    # the teacher is not asked
+    views: Any = full.views and replace(cast(Any, full.views), answer="cached")
     return replace(original(full), kd=OriginalLabels(), views=views)
 
 

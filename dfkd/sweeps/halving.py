@@ -24,9 +24,8 @@ class BatchedHalving(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.rungs, self.batch, self.reduction = set(rungs), batch, reduction
         self._order: dict[str, int] = {}
-        self._seen: defaultdict[int, dict[int, float]] = defaultdict(
-            dict
-        )  # rung -> trial's number -> value
+        # rung -> trial's number -> value
+        self._seen: defaultdict[int, dict[int, float]] = defaultdict(dict)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Number the trials in the order in which they are asked for."""

@@ -88,9 +88,8 @@ def test_what_no_cell_uses_goes_and_what_one_uses_stays_to_the_byte(
     before = state(storage)
     items = may_go(storage)
     lost = sum(path.stat().st_size for item in items for path in _files(storage / item.key))
-    assert remove(items, storage) == pytest.approx(
-        lost, rel=0.5
-    )  # folders themselves take some bytes too
+    # folders themselves take some bytes too
+    assert remove(items, storage) == pytest.approx(lost, rel=0.5)
     after = state(storage)
     assert after.items() <= before.items() and not found(storage)
     assert {name.split("/")[0] for name in after} == {
@@ -228,9 +227,8 @@ def test_scores_stay_where_it_cannot_be_told_which_a_cell_used(
         note.unlink()
     used = made[1]["used"].teacher.digest[:12]
     assert not [path for kind, path in found(storage) if kind == "scores" and used in path]
-    assert [
-        path for kind, path in found(storage) if kind == "scores"
-    ]  # those of the teacher that no cell names
+    # those of the teacher that no cell names
+    assert [path for kind, path in found(storage) if kind == "scores"]
     assert kinds(storage).count("pack") == 0  # nobody can tell that they are packs
 
 

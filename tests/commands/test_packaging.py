@@ -158,9 +158,8 @@ def test_installed_commands_explain_themselves(installed: Place, command: str) -
 
 @pytest.mark.parametrize("flags", [(), ("-I",)], ids=["plain", "isolated"])
 def test_the_standard_command_and_module_stay(installed: Place, flags: tuple[str, ...]) -> None:
-    standard = run(
-        installed.python, "-I", "-S", "-m", "platform", folder=installed.elsewhere
-    )  # -S: without the hook
+    # -S: without the hook
+    standard = run(installed.python, "-I", "-S", "-m", "platform", folder=installed.elsewhere)
     assert run(installed.python, *flags, "-m", "platform", folder=installed.elsewhere) == standard
     file = run(
         installed.python,

@@ -36,9 +36,8 @@ def run(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str
 
 def test_every_name_of_the_standard_module_is_there_and_means_the_same() -> None:
     our_names, our_answers = json.loads(run("-c", DESCRIBE_NAMES).stdout)
-    names, answers = json.loads(
-        run("-I", "-c", DESCRIBE_NAMES).stdout
-    )  # -I: this folder is not on the path
+    # -I: this folder is not on the path
+    names, answers = json.loads(run("-I", "-c", DESCRIBE_NAMES).stdout)
     assert {name: our_names.get(name) for name in names} == names
     assert our_answers == answers
     assert any(name.startswith("_") and not name.startswith("__") for name in names)

@@ -111,10 +111,11 @@ def some(tmp_path) -> Path:
         (lambda tar: tar[: tar.index(b"05.png") + 900], 5),  # cut off within an image
         (lambda tar: tar[: tar.index(b"05.png") - 2], 5),  # cut off before a header
         (lambda tar: tar.replace(b"05.png", b"05.xxx"), 5),  # a header's checksum is wrong
+        # no end mark
         (
             lambda tar: tar[: tar.rindex(b"IEND") + 8] + b"\0" * (-(tar.rindex(b"IEND") + 8) % 512),
             12,
-        ),  # no end mark
+        ),
         (lambda tar: b"", 0),
         (lambda tar: b"not a tar" * 999, 0),
         (lambda tar: gzip.compress(tar)[:-2000], range(1, 12)),

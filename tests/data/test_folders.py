@@ -36,9 +36,8 @@ def test_images_and_labels_are_torchvisions(root):
     ):
         theirs = ImageFolder(str(root / name))
         assert split.labels.tolist() == theirs.targets
-        pixels = np.stack(
-            [np.asarray(image)[..., :1] for image, _ in theirs]
-        )  # it makes three equal channels of one
+        # it makes three equal channels of one
+        pixels = np.stack([np.asarray(image)[..., :1] for image, _ in theirs])
         assert np.array_equal(split.images, pixels)
 
 

@@ -86,9 +86,8 @@ def test_hardly_any_image_is_empty_or_twice_there(default_pool):
 
 
 def test_a_shard_drawn_alone_is_the_one_in_the_whole_pool(default_pool):
-    row_ids, images, characters = Glyphs(rows=2 * ROWS_PER_SHARD + 100).render_shard(
-        2, SHAPE
-    )  # and smaller
+    # of a smaller pool
+    row_ids, images, characters = Glyphs(rows=2 * ROWS_PER_SHARD + 100).render_shard(2, SHAPE)
     shard = default_pool.shards[2].path
     assert (row_ids == read_shard(shard, SHAPE)[0][:100]).all()
     assert (images == read_shard(shard, SHAPE)[1][:100]).all()
@@ -125,9 +124,8 @@ def test_an_interrupted_pool_is_completed_and_not_trusted(tmp_path, monkeypatch)
     )
     cut.write_bytes(cut.read_bytes()[:-20])
     damaged.write_bytes(damaged.read_bytes()[:1000] + b"damage" + damaged.read_bytes()[1006:])
-    write_shard(
-        folder / "shard-00002.parquet", np.arange(5), np.zeros((5, *SHAPE), np.uint8)
-    )  # another's
+    # a shard of another pool
+    write_shard(folder / "shard-00002.parquet", np.arange(5), np.zeros((5, *SHAPE), np.uint8))
     (folder / ".shard-00003.parquet.0123").write_bytes(b"half")
     before = kept.stat().st_mtime_ns
     files = pool.files(SHAPE, FolderStorage(tmp_path))

@@ -99,9 +99,8 @@ def test_an_interrupted_import_goes_on_with_the_next_part(folder, tmp_path, monk
     assert files.digest == whole.digest
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in made.items())
     files.shards[0].path.unlink()
-    assert (
-        pool.files(SHAPE, FolderStorage(tmp_path / "parts")) == files
-    )  # and what is lost is made again
+    # and what is lost is made again
+    assert pool.files(SHAPE, FolderStorage(tmp_path / "parts")) == files
     assert files.shards[0].path.is_file()
 
 

@@ -58,9 +58,8 @@ def test_digits_are_resized_as_pillow_does_it():
     ]
     theirs = np.stack(resized).reshape(-1, 256).astype(np.float32)
     ours = Digits().test().images[:50].reshape(-1, 1, 256).astype(np.float32)
-    assert (
-        np.abs(ours - theirs).max(2).min(1).max() <= 2
-    )  # each has its twin, but for Pillow's two roundings
+    # each has its twin, but for Pillow's two roundings
+    assert np.abs(ours - theirs).max(2).min(1).max() <= 2
 
 
 def test_the_order_within_a_split_is_not_periodic():

@@ -128,9 +128,8 @@ def test_a_run_of_another_version_is_not_taken_for_what_it_is_not() -> None:
         ValueError, match=r"a parameter 'selection.charm' that this version does not know"
     ):
         experiment({**params, "selection.charm": 1.0})
-    old = {
-        name: value for name, value in params.items() if name != "selection.rows"
-    }  # before there were rows
+    # before there were rows
+    old = {name: value for name, value in params.items() if name != "selection.rows"}
     assert experiment(old) == digits()
 
 

@@ -149,12 +149,8 @@ def test_without_labels_formats_are_compared_on_the_probe_and_without_a_pool_on_
     e, outcome = replace(tiny, task=Unlabelled()), finished[1]
     assert isinstance(e.pool, Glyphs)
     images, said = images_to_compare(e, outcome, FolderStorage(source_storage))
-    assert said == "90 held-out images of the pool" and images.shape == (
-        90,
-        16,
-        16,
-        1,
-    )  # 15 % of 600 rows
+    # 15 % of 600 rows
+    assert said == "90 held-out images of the pool" and images.shape == (90, 16, 16, 1)
     images, said = images_to_compare(e, outcome, FolderStorage(tmp_path))
     assert said == "256 images of noise" and images.dtype == np.uint8
 

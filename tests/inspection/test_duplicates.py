@@ -86,10 +86,8 @@ def test_images_of_any_size(shape: tuple[int, int, int]) -> None:
 
 def test_areas_are_means_of_their_pixels() -> None:
     grey = np.arange(36, dtype=np.float64).reshape(1, 6, 6)
-    assert reduced(grey, 3, 2)[0, 0].tolist() == [
-        4.0,
-        7.0,
-    ]  # rows 0 to 1, columns 0 to 2 and 3 to 5
+    # rows 0 to 1, columns 0 to 2 and 3 to 5
+    assert reduced(grey, 3, 2)[0, 0].tolist() == [4.0, 7.0]
     thirds = reduced(np.array([[[0.0, 3.0, 30.0]]]), 1, 2)
     assert thirds[0, 0].tolist() == [1.0, 21.0]  # the middle pixel is half of each
 

@@ -61,9 +61,8 @@ def test_kd_of_equal_answers_is_0_whatever_is_dropped_from_both():
     keep = Random(rate=0.5).keep(teacher, generator(0, "dropping", 0))
     assert KD()(teacher, teacher, None, False).item() == pytest.approx(0, abs=1e-12)
     assert KD()(teacher, teacher, keep, True).item() == pytest.approx(0, abs=1e-12)
-    assert (
-        KD()(teacher, teacher, keep, False).item() > 0.1
-    )  # the student's mass on dropped classes is to go
+    # the student's mass on dropped classes is to go
+    assert KD()(teacher, teacher, keep, False).item() > 0.1
 
 
 def test_kd_stays_finite_where_one_class_is_all():

@@ -51,9 +51,8 @@ def test_what_is_drawn_is_where_the_student_has_most_to_learn(dynamic, inputs):
     expected = reference_efficiency(run)
     label_N = inputs.scores.pseudo_label_N[run.rows_N]
     best_first = np.argsort(-expected)
-    chosen = [
-        i for k in range(10) for i in [j for j in best_first if label_N[j] == k][:3]
-    ]  # 32 // 10
+    # 32 // 10
+    chosen = [i for k in range(10) for i in [j for j in best_first if label_N[j] == k][:3]]
     chosen += [i for i in best_first if i not in chosen][: 32 - len(chosen)]
     run.advance(5)
     assert run.batches.rows_N.tolist() == run.rows_N[sorted(chosen)].tolist()

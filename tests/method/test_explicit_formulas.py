@@ -111,12 +111,10 @@ def test_fitnet_agrees_with_its_formula(size, kernel, stride, padding):
 def test_fitnet_makes_a_map_larger_where_the_teachers_is():
     student, teacher = pair(WIDER)
     module = built(FitNet(stage=1), WIDER)
-    weight, bias = (
-        parameter(module, f"regressor.0.{name}") for name in ("weight", "bias")
-    )  # [C, C', 4, 4]
-    spread = np.zeros(
-        (16, 8, 17, 17)
-    )  # a transposed convolution of stride 2 is one over a map with gaps
+    # [C, C', 4, 4]
+    weight, bias = (parameter(module, f"regressor.0.{name}") for name in ("weight", "bias"))
+    # a transposed convolution of stride 2 is one over a map with gaps
+    spread = np.zeros((16, 8, 17, 17))
     spread[:, :, 1:16:2, 1:16:2] = student.maps[0].numpy()
     regressed = (
         convolved(spread, weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1], padding=1)

@@ -37,9 +37,8 @@ def test_random_looks_at_no_score_and_draws_evenly():
 
 
 def test_confident_takes_the_earlier_ones_among_equal_rows():
-    scores = table(
-        *[(0, 0.5), (0, 0.9)] * 100, classes=2
-    )  # many: a short list is sorted in a stable way by any method
+    # many: a short list is sorted in a stable way by any method
+    scores = table(*[(0, 0.5), (0, 0.9)] * 100, classes=2)
     assert Confident(ratio=0.75).select(scores, 0).tolist() == sorted(
         [*range(1, 200, 2), *range(0, 100, 2)]
     )
@@ -106,19 +105,11 @@ def test_balanced_fills_short_classes_with_the_most_confident_rows_that_remain()
     # quota 2: class 1 has one row, class 2 has none; what they leave goes to rows 4 and 1, class 0
     scores = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), classes=3)
     assert Balanced(ratio=1.0, threshold=0.0).select(scores, 0).tolist() == [0, 1, 2, 3, 4, 5]
-    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [
-        0,
-        2,
-        4,
-        5,
-    ]  # quota 1 each
+    # quota 1 each
+    assert Balanced(ratio=4 / 6, threshold=0.0).select(scores, 0).tolist() == [0, 2, 4, 5]
     six = table((0, 0.9), (0, 0.7), (1, 0.3), (0, 0.6), (0, 0.8), (0, 0.95), (0, 0.5), classes=2)
-    assert Balanced(ratio=4 / 7, threshold=0.0).select(six, 0).tolist() == [
-        0,
-        2,
-        4,
-        5,
-    ]  # quota 2, one more of class 0
+    # quota 2, one more of class 0
+    assert Balanced(ratio=4 / 7, threshold=0.0).select(six, 0).tolist() == [0, 2, 4, 5]
 
 
 def test_balanced_admits_to_the_quota_only_what_reaches_the_class_threshold():

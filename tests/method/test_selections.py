@@ -94,10 +94,8 @@ def test_positions_by_class(classes):
 @pytest.mark.parametrize("count", [1, 9, 10, 57, 250, 500])
 def test_balanced_orders_hold_their_quotas_and_fill_up(count):
     rng = np.random.default_rng(count)
-    values_N, label_N = (
-        rng.integers(0, 40, 500) / 3,
-        np.minimum(rng.geometric(0.3, 500) - 1, 9),
-    )  # ties, short classes
+    # ties, short classes
+    values_N, label_N = (rng.integers(0, 40, 500) / 3, np.minimum(rng.geometric(0.3, 500) - 1, 9))
     best_first = sorted(range(500), key=lambda i: -values_N[i])
     chosen = [
         i for k in range(10) for i in [j for j in best_first if label_N[j] == k][: count // 10]

@@ -168,9 +168,8 @@ def test_the_same_weights_are_the_same_teacher_in_any_form(form, tmp_path):
         TASK, FolderStorage(tmp_path)
     )
     make, how, origin = FORMS[form]
-    teacher = saved(
-        tmp_path / "teacher", make(weights), **how
-    )  # by content: a name without an ending does
+    # by content: a name without an ending does
+    teacher = saved(tmp_path / "teacher", make(weights), **how)
     teacher.check(TASK)
     found = teacher.obtain(TASK, FolderStorage(tmp_path))
     assert (found.digest, found.origin) == (expected.digest, origin)
@@ -312,6 +311,5 @@ def test_a_file_that_cannot_serve_is_refused_in_one_line(what, tmp_path):
     text = str(raised.value)
     assert text.startswith(f"the teacher file {tmp_path / 't.pt'} ") and message in text
     assert "\n" not in text
-    assert (
-        everything(tmp_path) == before
-    )  # nothing was written, and nothing in the file was executed
+    # nothing was written, and nothing in the file was executed
+    assert everything(tmp_path) == before

@@ -49,9 +49,8 @@ def test_torchvisions_weights_are_a_teacher_as_a_file_of_them_is(cache):
         .obtain(Photographs(), FolderStorage(cache.parent))
         .digest
     )
-    assert (
-        replace(PUBLISHED, weights="DEFAULT") == PUBLISHED
-    )  # another default one day is another teacher
+    # another default one day is another teacher
+    assert replace(PUBLISHED, weights="DEFAULT") == PUBLISHED
     assert found.origin == (
         "torchvision's shufflenet_v2_x0_5 with IMAGENET1K_V1, made for images of 224x224 with mean "
         "(0.485, 0.456, 0.406) and std (0.229, 0.224, 0.225), but the task has images of 64x64"

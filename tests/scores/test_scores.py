@@ -112,9 +112,8 @@ def test_the_teacher_is_in_eval_mode_and_images_are_clean(inputs, source):
 def test_an_image_has_the_same_bits_in_the_same_place_of_any_pool(source):
     images = TASK.train().images
     logits_NK, features_ND = score_images(source.teacher, images[:700], TASK, "cpu")
-    fewer_NK, fewer_ND = score_images(
-        source.teacher, images[:512], TASK, "cpu"
-    )  # two whole batches
+    # two whole batches
+    fewer_NK, fewer_ND = score_images(source.teacher, images[:512], TASK, "cpu")
     assert (logits_NK[:512] == fewer_NK).all() and (features_ND[:512] == fewer_ND).all()
 
 

@@ -84,11 +84,8 @@ def test_hand_table_effect_size_and_wins() -> None:
     found = by_variant(compare(outcomes(HAND), baseline="base"))
     assert found["up"].effect_size == pytest.approx(3.674235 * 0.723601, abs=1e-5)
     assert found["flat"].effect_size == pytest.approx(0.0, abs=1e-9)
-    assert [found[name].probability_better for name in ("up", "flat", "down")] == [
-        1.0,
-        0.5,
-        0.0,
-    ]  # ties count a half
+    # ties count a half
+    assert [found[name].probability_better for name in ("up", "flat", "down")] == [1.0, 0.5, 0.0]
 
 
 def test_hand_table_equivalence() -> None:
@@ -155,9 +152,8 @@ def test_wide_interval_without_zero_is_always_decided() -> None:
 
 
 def test_identical_in_every_block() -> None:
-    study = outcomes(
-        {"base": [0.1 + 0.2, 0.7, 0.9], "same": [0.3, 0.7, 0.9]}
-    )  # .1 + .2 is not .3 in floats
+    # .1 + .2 is not .3 in floats
+    study = outcomes({"base": [0.1 + 0.2, 0.7, 0.9], "same": [0.3, 0.7, 0.9]})
     (comparison,) = compare(study, baseline="base", margin=0.1)
     assert comparison.verdict == IDENTICAL
     assert (comparison.p, comparison.p_holm, comparison.low, comparison.effect_size) == (
@@ -200,9 +196,8 @@ def test_missing_and_errored_blocks_are_left_out_of_the_pairs() -> None:
     found = by_variant(compare(study, baseline="base"))
     assert (found["up"].n, found["down"].n, found["flat"].n) == (3, 3, 4)
     assert found["up"].difference == pytest.approx(0.1 / 3)
-    assert found["up"].baseline_mean == pytest.approx(
-        (0.80 + 0.78 + 0.80) / 3
-    )  # over the shared blocks only
+    # over the shared blocks only
+    assert found["up"].baseline_mean == pytest.approx((0.80 + 0.78 + 0.80) / 3)
     assert "errored, left out: 1 of the variant" in found["down"].note
 
 

@@ -106,9 +106,8 @@ def test_race_does_not_depend_on_cells_beyond_a_look_or_on_their_order() -> None
         study.sample(frac=1, random_state=0), variants=variants, baseline="base", plan=PLAN
     )
     assert at_once.comparisons == stepwise
-    early = study[
-        (study["block"] <= 7) | (study["variant"] == "v0")
-    ]  # block 8 is missing for two of them
+    # block 8 is missing for two of them
+    early = study[(study["block"] <= 7) | (study["variant"] == "v0")]
     waiting = race(early, variants=variants, baseline="base", plan=PLAN)
     assert {comparison.n for comparison in waiting.comparisons} == {5}
     assert waiting.running == ("v1", "v2") and waiting.blocks == tuple(range(1, 9))

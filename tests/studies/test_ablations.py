@@ -85,9 +85,8 @@ def test_studies_share_cells() -> None:
     def fingerprints(name: str) -> set[str]:
         return {e.fingerprint() for e in study_of(name).variants.values()}
 
-    assert (
-        len(fingerprints("components") & fingerprints("build_up")) == 2
-    )  # full, and without the implicit loss
+    # full, and without the implicit loss
+    assert len(fingerprints("components") & fingerprints("build_up")) == 2
     assert len(fingerprints("components") & fingerprints("factorial")) == 4
     assert recipes.digits().fingerprint() in fingerprints("pool_ratio") & fingerprints("drop_rate")
 

@@ -198,9 +198,8 @@ def test_cells_that_did_not_record_their_classes_are_left_out_and_said(tmp_path:
     second = made.cells[(made.cells["variant"] == "without explicit") & (made.cells["block"] == 2)][
         "test.class.0"
     ]
-    assert table.loc[("without explicit", 0), "mean"] == pytest.approx(
-        (0.1 + second.item()) / 2
-    )  # chance, as ever
+    # chance, as ever
+    assert table.loc[("without explicit", 0), "mean"] == pytest.approx((0.1 + second.item()) / 2)
     assert (
         "accuracy per class rests on 9 of 15 cells: the others did not record it"
         in find(made).notes

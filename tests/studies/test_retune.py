@@ -81,9 +81,8 @@ def test_a_part_that_a_setting_switched_off_comes_back_where_it_is_what_is_compa
 
 def test_twins_are_left_out_and_the_baseline_stays() -> None:
     bare = components.variants["without explicit"]
-    chosen = dict(components.variants) | {
-        "full": bare
-    }  # tuned, the full recipe has no explicit loss either
+    # tuned, the full recipe has no explicit loss either
+    chosen = dict(components.variants) | {"full": bare}
     study, told = tuned_study(components, RETUNING, chosen)
     assert list(study.variants) == [
         "full",
@@ -170,9 +169,8 @@ def test_each_variant_is_tuned_and_the_report_says_so(project: Path, done: str) 
     }
     assert searches.keys() == {"full", "few"}
     assert all(len(found["trials"]) == 3 for found in searches.values())
-    assert set(searches["few"]["chosen"]) == {
-        "schedule.learning_rate"
-    }  # its ratio is what is asked about
+    # its ratio is what is asked about
+    assert set(searches["few"]["chosen"]) == {"schedule.learning_rate"}
     assert set(searches["full"]["chosen"]) == {"selection.ratio", "schedule.learning_rate"}
     searched = {cell for found in searches.values() for cell in found["cells"]}
     read = {file.parent.name for file in project.glob("s/cells/*/test.json")}
@@ -204,9 +202,10 @@ def test_searches_stand_in_mlflow_with_their_trials(project: Path, done: str) ->
 def test_what_was_searched_is_not_searched_again(project: Path, done: str, few: Study) -> None:
     where = Compute(storage=FolderStorage(project / "s"))
     kept = {file: file.stat().st_mtime_ns for file in (project / "s").rglob("*") if file.is_file()}
+    # without a cluster
     assert (
         run_retuned_study("few-retuned-3", few, TINY, where, CONSOLE, StudyOptions()).computed == 0
-    )  # without a cluster
+    )
     after = forecast("few-retuned-3", few, where, retuning=TINY)
     assert (after.cells, after.done, after.searches) == (4, 4, 0)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept

@@ -150,10 +150,8 @@ def test_a_study_is_found_filtered_and_compared_on_a_server(server: Server, firs
     )
     here, there = full[0].data, plain[0].data
     assert len(full) == len(plain) == 1
-    assert here.metrics.keys() - there.metrics.keys() == {
-        "kept_classes",
-        "training/kept_classes",
-    }  # of the dropping
+    # of the dropping
+    assert here.metrics.keys() - there.metrics.keys() == {"kept_classes", "training/kept_classes"}
     assert there.metrics.keys() < here.metrics.keys() and "test" in there.metrics
     both = here.params.keys() | there.params.keys()
     differing = {name for name in both if here.params.get(name) != there.params.get(name)}

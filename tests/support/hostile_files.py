@@ -167,10 +167,8 @@ def no_images(seeds: range) -> Made:
         b"PK\x03\x04" + bytes(60),
         b"\x7fELF" + bytes(60),
     ]
-    texts += [
-        bytes(999),
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
-    ]  # EPS: a program
+    # EPS: a program
+    texts += [bytes(999), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"]
     for i in seeds:
         yield f"error-{i}.jpg", texts[i % len(texts)] + str(i).encode(), "not an image"
 

@@ -103,9 +103,8 @@ def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
     first = search(context)
     params = {name: drawn(first, name) for name in "abc"}
     first.on_trial_complete("a", ended(0.5))
-    first.on_trial_complete(
-        "c", ended(0.2, evaluation=2, state="running")
-    )  # stopped by the scheduler
+    # stopped by the scheduler
+    first.on_trial_complete("c", ended(0.2, evaluation=2, state="running"))
     again = search(context)  # b was running when the process was killed
     assert drawn(again, "d") == params["b"]
     assert drawn(again, "e") not in params.values()
@@ -167,12 +166,8 @@ def test_halving_compares_with_earlier_batches_only() -> None:
     values = [0.1, 0.9, 0.5, 0.7, 0.69, 0.71, 0.2, 0.95]
     said = decisions(values, [0, 1, 2, 3, 4, 5, 6, 7])
     assert [said[n] for n in range(4)] == ["CONTINUE"] * 4
-    assert [said[n] for n in range(4, 8)] == [
-        "STOP",
-        "CONTINUE",
-        "STOP",
-        "CONTINUE",
-    ]  # the better half starts at 0.7
+    # the better half starts at 0.7
+    assert [said[n] for n in range(4, 8)] == ["STOP", "CONTINUE", "STOP", "CONTINUE"]
     assert decisions(values, [3, 1, 0, 2, 7, 6, 5, 4]) == said
 
 

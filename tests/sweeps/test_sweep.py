@@ -270,9 +270,8 @@ def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
     process = start("sweep", *SWEEP, "--storage", "killed", folder=project)
     deadline = time.monotonic() + 200
     while set(states(storage).values()) <= {"pruned"} and time.monotonic() < deadline:
-        time.sleep(
-            0.05
-        )  # the last trials of a batch end together: kill at the first that ended by itself
+        # the last trials of a batch end together: kill at the first that ended by itself
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     records = states(storage)

@@ -226,9 +226,8 @@ def test_an_interrupted_writing_is_completed(record: Record) -> None:
     record.client.log_batch(torn.info.run_id, params=[Param("selection", "balanced")])
     for _ in range(2):
         record.cell(outcome("torn"), study="s")
-        record.client.delete_tag(
-            record.run(outcome("torn")).info.run_id, "step"
-        )  # the last thing that is written
+        # the last thing that is written
+        record.client.delete_tag(record.run(outcome("torn")).info.run_id, "step")
         record.tracker = record.another()
     run, complete = record.run(outcome("torn")), record.run(outcome("complete"))
     assert run.data.params == complete.data.params | {"study": "s"}

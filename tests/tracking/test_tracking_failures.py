@@ -137,9 +137,8 @@ def test_an_artifact_store_that_takes_no_files_costs_a_line_and_the_files(
         record.client.create_experiment(record.experiment, artifact_location=location)
         parent = record.parent()
         record.tracker.finish(parent, metrics={"best": 0.5}, tables={"table.tex": "x"}, files={})
-        record.tracker.student(
-            parent, outcome("c1"), digits()
-        )  # not tried: its weights are not even read
+        # not tried: its weights are not even read
+        record.tracker.student(parent, outcome("c1"), digits())
         record.cell(outcome("c1"), parent)
         assert record.tracker.close() is False  # so that the next call tries again
     run = record.client.get_run(parent.run_id)

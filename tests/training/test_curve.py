@@ -34,9 +34,8 @@ def test_a_point_of_the_curve(tiny, inputs):
     assert point["kept_classes"] == 7.0
     assert all(0 <= point[name] <= 1 for name in point if name.startswith(("probe", "validation")))
     total = point["train.kd"] + 3 * point["train.explicit"]
-    assert (
-        total < point["train.total"] <= total + point["train.implicit"]
-    )  # its weight still rises at first
+    # its weight still rises at first
+    assert total < point["train.total"] <= total + point["train.implicit"]
 
 
 def test_loss_terms_are_means_since_the_last_point(tiny, inputs):

@@ -105,9 +105,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(everything, wide, schedule, stop
     resumed.restore(state)
     for run in (calm, resumed):
         run.advance(20)
-    assert same(
-        calm.state(), resumed.state()
-    )  # the optimizer's moments and the learning rate as well
+    # the optimizer's moments and the learning rate as well
+    assert same(calm.state(), resumed.state())
     if stop < 20:
         assert calm.evaluate() == resumed.evaluate()
 

@@ -27,9 +27,10 @@ from dfkd.training.probe import draw_probe
 
 WIDTHS = {CifarResNet: 512, CifarVGG11: 512, WideResNet: 128}
 PAIRS = [
+    # half a minute
     pytest.param(
         CifarResNet(depth=34), CifarResNet(depth=18), id="34 to 18", marks=pytest.mark.slow
-    ),  # half a minute
+    ),
     pytest.param(CifarVGG11(), CifarResNet(depth=18), id="VGG to 18", marks=pytest.mark.slow),
     pytest.param(WideResNet(depth=40, width=2), WideResNet(depth=16, width=1), id="40-2 to 16-1"),
 ]

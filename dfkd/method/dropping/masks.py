@@ -157,8 +157,7 @@ class Nucleus(BaseDropping):
             return keep_all(logits_BK)
         sorted_BK, order_BK = (logits_BK / temperature).sort(dim=1, descending=True, stable=True)
         probability_BK = F.softmax(sorted_BK, dim=1)
-        before_BK = (
-            probability_BK.cumsum(dim=1) - probability_BK
-        )  # the mass of all likelier classes
+        # the mass of all likelier classes
+        before_BK = probability_BK.cumsum(dim=1) - probability_BK
         keep_BK = keep_all(logits_BK).scatter_(1, order_BK, before_BK < self.mass)
         return keep_BK.scatter_(1, logits_BK.argmax(dim=1, keepdim=True), True)

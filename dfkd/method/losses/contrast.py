@@ -109,9 +109,8 @@ class _NTXent(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         assert student.second is not None
         batch = len(student.features_BD)
-        unit = F.normalize(
-            torch.cat([student.features_BD, student.second.features_BD]), dim=1
-        )  # [2B, D]
+        # [2B, D]
+        unit = F.normalize(torch.cat([student.features_BD, student.second.features_BD]), dim=1)
         itself = torch.eye(2 * batch, dtype=torch.bool, device=unit.device)
         cosine = (unit @ unit.T / self.tau).masked_fill(itself, -1e9)  # [2B, 2B]
         return F.cross_entropy(cosine, torch.arange(2 * batch, device=unit.device).roll(batch))
@@ -243,7 +242,6 @@ class _Side(nn.Module):
 def _products(anchor_BE: Tensor, bank_NE: Tensor, places_BJ: Tensor) -> Tensor:
     """Return anchor_b . bank[places_bj], by whichever way needs less memory."""
     if len(bank_NE) <= places_BJ.shape[1]:
-        return (anchor_BE @ bank_NE.clone().T).gather(
-            1, places_BJ
-        )  # a copy: the bank changes before the backward pass
+        # a copy: the bank changes before the backward pass
+        return (anchor_BE @ bank_NE.clone().T).gather(1, places_BJ)
     return torch.einsum("be,bje->bj", anchor_BE, bank_NE[places_BJ])

@@ -16,11 +16,8 @@ from dfkd.method.losses.explicit import pairs_of
 from dfkd.method.losses.loss import BaseLoss, Outputs, Sizes
 from dfkd.method.losses.maps import averaged, repeated
 
-LEVELS = (
-    4,
-    2,
-    1,
-)  # places in a row to which maps are averaged, each at half the weight of the one before
+# places in a row to which maps are averaged, each at half the weight of the one before
+LEVELS = (4, 2, 1)
 WIDEST = 512  # channels in the middle
 
 

@@ -75,9 +75,8 @@ def closeness(scores: Scores, clusters: int) -> NDArray[np.float64]:
     result_N = np.empty(len(scores))
     for rows in by_class(scores.pseudo_label_N, scores.classes):
         if len(rows):
-            in_order = rows[
-                np.argsort(scores.row_id_N[rows], kind="stable")
-            ]  # whatever the order of the table
+            # whatever the order of the table
+            in_order = rows[np.argsort(scores.row_id_N[rows], kind="stable")]
             centres_CD = _centres(unit_ND[in_order], clusters)
             own_ND = unit_ND[rows].astype(np.float64)
             # a sum for each row, not a matrix product: equal rows have equal sums wherever they

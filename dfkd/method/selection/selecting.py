@@ -104,7 +104,6 @@ def columns_of(scores: Scores, names: tuple[str, ...], keep_N: NDArray[np.bool_]
 def _places(chosen: Rows, keep_N: NDArray[np.bool_]) -> Rows:
     """Turn positions among the kept rows into positions in the pool, without an index of all."""
     held_out = np.flatnonzero(~keep_N)
-    before = held_out - np.arange(
-        len(held_out)
-    )  # how many kept rows come before each one that is held out
+    # how many kept rows come before each one that is held out
+    before = held_out - np.arange(len(held_out))
     return chosen + np.searchsorted(before, chosen, side="right")
