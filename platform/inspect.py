@@ -7,9 +7,8 @@ from importlib.util import module_from_spec
 
 from dfkd import cli
 
-if (
-    __name__ == "inspect"
-):  # this folder is on sys.path, as after `python platform/score.py`: give what was meant
+# this folder is on sys.path, as after `python platform/score.py`: give what was meant
+if __name__ == "inspect":
     _meant = PathFinder.find_spec(__name__, [os.path.dirname(os.__file__)])
     sys.modules[__name__] = module_from_spec(_meant)
     _meant.loader.exec_module(sys.modules[__name__])

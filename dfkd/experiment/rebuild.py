@@ -91,9 +91,8 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.asked: list[str] = []
-        self.replaced: list[
-            str
-        ] = []  # pieces whose kind was changed: what they leave over is forgotten
+        # pieces whose kind was changed: what they leave over is forgotten
+        self.replaced: list[str] = []
 
     def text(self, name: str) -> str | None:
         self.asked.append(name)

@@ -81,10 +81,8 @@ class Objective(nn.Module):
                 teacher_head=teacher_head,
             )
             self.losses, self.parts = nn.ModuleDict(), experiment.losses()
-            for (
-                name,
-                loss,
-            ) in self.parts.items():  # one loss moves neither the student's start nor another's
+            # each from its own seed: a loss moves neither the student's start nor another's
+            for name, loss in self.parts.items():
                 torch.manual_seed(stream(seed, "losses" if name == "explicit" else f"{name} loss"))
                 self.losses[name] = loss.module(sizes)
 

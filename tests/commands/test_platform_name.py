@@ -72,9 +72,8 @@ def test_what_others_do_with_the_module_still_works(code: str, flags: tuple[str,
 def test_python_m_platform_describes_the_machine(
     flags: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
-    standard = run(
-        "-I", "-S", "-m", "platform", *arguments
-    ).stdout  # -S: no start-up hook of an installed copy either
+    # -S: no start-up hook of an installed copy either
+    standard = run("-I", "-S", "-m", "platform", *arguments).stdout
     assert run(*flags, "-m", "platform", *arguments).stdout == standard
 
 

@@ -209,9 +209,8 @@ def test_garments_are_shifted_images_of_the_held_out_half(
     }
     _, images_NHWC, _ = pool.render_shard(0, SHAPE)
     assert not originals & {image.tobytes() for image in images_NHWC}
-    for (
-        name
-    ) in SHIFTS:  # all but one shift taken away: what is left over is one of the held-out images
+    # all but one shift taken away: what is left over is one of the held-out images
+    for name in SHIFTS:
         monkeypatch.setattr("dfkd.data.pools.garments.SHIFTS", {name: 1.0})
         _, images_NHWC, _ = pool.render_shard(0, SHAPE)
         assert not originals & {image.tobytes() for image in images_NHWC}

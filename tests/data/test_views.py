@@ -98,9 +98,8 @@ def test_rand_augment_changes_more_than_a_crop_does_and_more_at_a_higher_magnitu
 def test_rand_augment_starts_from_the_crop():
     nothing = RandAugment(magnitude=0, operations=1)
     views, crops = nothing.augment(images(), seed=1), Crop().augment(images(), seed=1)
-    assert (views == crops).all(
-        (1, 2, 3)
-    ).mean() > 0.5  # all but contrast, equalisation and the like
+    # all but contrast, equalisation and the like
+    assert (views == crops).all((1, 2, 3)).mean() > 0.5
 
 
 @pytest.mark.parametrize("fields", [{"operations": 0}, {"magnitude": -1}, {"magnitude": 31}])

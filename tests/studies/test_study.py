@@ -47,10 +47,11 @@ def gate() -> Gate:
 
 
 @pytest.fixture(scope="module")
-def project(
-    server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Path:  # the server starts beside it
-    """A user's folder; its storage `s` has teacher, pool, scores and one cell of the study."""
+def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder; its storage `s` has teacher, pool, scores and one cell of the study.
+
+    The server starts beside it.
+    """
     from dfkd.seeding import use_deterministic
     from dfkd.training.inputs import load, obtain, score_here
 

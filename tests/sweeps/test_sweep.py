@@ -281,9 +281,8 @@ def test_killed_in_mid_sweep_it_finishes_with_the_same_bits_and_the_same_trials(
     assert done_before and len(records) < 6  # in mid-search
     resumed = run("sweep", *SWEEP, "--storage", "killed", folder=project)
     assert resumed.returncode == 0, resumed.stderr
-    assert {
-        file: file.stat().st_mtime_ns for file in done_before
-    } == done_before  # none was computed again
+    # none was computed again
+    assert {file: file.stat().st_mtime_ns for file in done_before} == done_before
     assert finished(storage) == finished(calm)
     assert trials(storage) == trials(calm)
     assert result(storage) == result(calm)  # the table and the confirmed difference
