@@ -18,6 +18,7 @@ import pandas as pd
 
 from dfkd.identity import digest
 from dfkd.reporting.nearest import nearest
+from dfkd.reporting.numbers import counted
 from dfkd.storage.ledger import MEASURES
 from dfkd.storage.variables import expanded
 from dfkd.studies.findings import Elsewhere, StudyData
@@ -27,6 +28,8 @@ from dfkd.tracking.reading import Tracked
 MLFLOW = "mlflow:"  # before an experiment's name
 BLOCKS = ("block", "seed", "fold")  # names that are looked for, in this order
 LONG = ("metric", "value")  # columns of a table with one row per metric
+NAMELESS = re.compile(r"\s*$|Unnamed: \d+$")  # the numbers of rows, as pandas writes and reads them
+LESS = re.compile(r"loss|error|perplexity|(^|\W|_)(err|ppl|nll|wer|cer|mse|rmse|mae|fid)($|\W|_)")
 DECIMAL_COMMA = re.compile(r"^(\d+),(\d+)$")
 Row = Mapping[str, str]
 
@@ -80,7 +83,10 @@ def from_csv(path: Path) -> Table:
     if ragged or not rows:
         said = f"line {ragged[0]} has another number of columns" if rows else "it has no rows"
         raise ValueError(f"the results {path} cannot be read: {said}")
-    kept = [{name.strip(): text.strip() for name, text in row.items()} for row in rows]
+    kept = [
+        {name.strip(): text.strip() for name, text in row.items() if not NAMELESS.match(name)}
+        for row in rows
+    ]
     names = list(kept[0])
     if set(LONG) <= set(names):
         return _widened(path, kept)
@@ -112,28 +118,32 @@ def from_mlflow(experiment: str, tracking_uri: str) -> Table:
 
 def study_of(table: Table, columns: Columns) -> StudyData:
     """Return the rows that have all three columns as a study."""
-    block = columns.block or next((n for n in BLOCKS if any(n in r for r in table.rows)), "block")
-    for name in (columns.variant, block):
-        if not any(name in row for row in table.rows):
-            raise ValueError(_lacks(name, table, columns.variant))
-    metric = columns.metric or _only_metric(table, {columns.variant, block})
+    names = list(dict.fromkeys(name for row in table.rows for name in row))
+    variant = _found(columns.variant, names)
+    block = _found(columns.block, names) if columns.block else _block_in(names)
+    for name, option in ((variant, "--variant"), (block, "--block")):
+        if name not in names:
+            raise ValueError(_lacks(name, option, table, names))
+    metric = _found(columns.metric or _only_metric(table, {variant, block}), table.metrics)
     if metric not in table.metrics:
-        raise ValueError(_lacks(metric, table, columns.variant, table.metrics))
-    wanted = (columns.variant, block, metric)
+        raise ValueError(_lacks(metric, "--metric", table, table.metrics))
+    wanted = (variant, block, metric)
     used = [row for row in table.rows if all(row.get(name, "") != "" for name in wanted)]
     if not used:
         raise ValueError(f"{table.where} has no row with {', '.join(wanted)}")
     values = _values(used, metric, table)
     fractions = max(values) <= 1 and not any("%" in row[metric] for row in used)
     scale = 1.0 if fractions else 100.0
-    cells = _cells(used, [value / scale for value in values], table, columns.variant, block)
+    cells = _cells(used, [value / scale for value in values], table, variant, block)
     variants = list(cells["variant"].cat.categories)
     baseline = columns.baseline or variants[0]
     if baseline not in variants:
         raise ValueError(f"there is no variant {baseline!r}: {nearest(baseline, variants)}")
-    left_out = len(table.rows) - len(used)
-    remarks = [f"{left_out} rows lack one of {', '.join(wanted)}"] if left_out else []
-    remarks += [] if fractions else _mixed(values, [row[metric] for row in used])
+    remarks = [] if fractions else _mixed(values, [row[metric] for row in used])
+    if left_out := len(table.rows) - len(used):
+        remarks.append(f"{counted(left_out, 'row')} without one of {', '.join(wanted)}: left out")
+    if LESS.search(metric.lower()):
+        remarks.append(f"more {metric} is taken to be better: if less is, read better as worse")
     blocks = tuple(sorted(cells["block"].unique()))
     return StudyData(
         name=table.name,
@@ -155,9 +165,18 @@ def study_of(table: Table, columns: Columns) -> StudyData:
     )
 
 
-def _lacks(name: str, table: Table, variant: str, known: Sequence[str] = ()) -> str:
-    names = known or list(dict.fromkeys(n for row in table.rows for n in row))
-    option = "--variant" if name == variant else "--metric" if known else "--block"
+def _found(name: str, names: Sequence[str]) -> str:
+    """Return the column that is called so, else the only one that is but for capital letters."""
+    alike = [other for other in names if other.lower() == name.lower()]
+    return alike[0] if name not in names and len(alike) == 1 else name
+
+
+def _block_in(names: Sequence[str]) -> str:
+    found = [_found(name, names) for name in BLOCKS]
+    return next((name for name in found if name in names), BLOCKS[0])
+
+
+def _lacks(name: str, option: str, table: Table, names: Sequence[str]) -> str:
     return f"{table.where} has no column {name!r} ({option}): {nearest(name, names)}"
 
 
@@ -225,7 +244,10 @@ def _number(text: str, metric: str, table: Table) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{metric} in {table.where} must be a number, but got {text!r}")
+        raise ValueError(
+            f"{metric} in {table.where} must be a number, but got {text!r}: of a run that failed, "
+            "leave the row out; of one that diverged, give what chance gives"
+        )
     return value
 
 

@@ -113,7 +113,11 @@ B,2,f1,0.3
 def test_missing_values_are_left_out_and_said(write) -> None:
     data = read_own(str(write(table() + "without,6,\nfull,6,94.0\n")), Columns(), "")
     findings = find(data)
-    assert findings.comparisons[0].n == 5 and "1 rows lack one of" in " ".join(findings.notes)
+    assert findings.comparisons[
+        0
+    ].n == 5 and "1 row without one of variant, seed, accuracy: left out" in " ".join(
+        findings.notes
+    )
 
 
 def test_rows_without_a_partner_are_left_out_and_said(write) -> None:
@@ -132,6 +136,21 @@ def test_fractions_among_percentages_are_said(write) -> None:
     assert list(data.cells["value"]) == pytest.approx([0.009, 0.008]) and not data.remarks
 
 
+def test_the_numbers_of_rows_are_no_metric_and_capital_letters_do_not_matter(write) -> None:
+    """As `pandas.DataFrame.to_csv` writes a table."""
+    lines = table().replace("variant,seed,accuracy", "Variant,SEED,Accuracy").splitlines()
+    for nameless in ("", "Unnamed: 0"):
+        numbered = [f"{nameless},{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]
+        data = read_own(str(write("\n".join(numbered))), Columns(), "")
+        assert [c.difference for c in find(data).comparisons] == pytest.approx([-0.0186, 0.0006])
+
+
+@pytest.mark.parametrize(("name", "less"), [("val_loss", 1), ("Top-1 error", 1), ("alerter", 0)])
+def test_a_metric_of_which_less_seems_better_is_said(write, name: str, less: bool) -> None:
+    findings = find(read_own(str(write(table().replace("accuracy", name))), Columns(), ""))
+    assert any("more counts as better" in note for note in findings.notes) == less
+
+
 WRONG = {
     "nothing": ("", "it has no rows"),
     "a line too short": ("variant,seed,acc\nA,1\n", "line 2 has another number of columns"),
@@ -144,6 +163,7 @@ WRONG = {
         "variant,seed,a,b\nA,1,.5,.5\n",
         r"2 columns .* \(a, b\): name one with --metric",
     ),
+    "a run that diverged": ("variant,seed,acc\nA,1,nan\n", "'nan': .* give what chance gives"),
     "no number": ("variant,seed,acc\nA,1,high\n", "acc in .* must be a number, but got 'high'"),
     "a loss": ("variant,seed,ppl\nA,1,412\n", "must lie between 0 and 1, or 0 and 100 per cent"),
     "twice": ("variant,seed,acc\nA,1,.5\nA,1,.6\n", "two rows of variant 'A' in seed '1'"),
