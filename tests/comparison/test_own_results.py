@@ -148,7 +148,7 @@ def test_the_numbers_of_rows_are_no_metric_and_capital_letters_do_not_matter(wri
 @pytest.mark.parametrize(("name", "less"), [("val_loss", 1), ("Top-1 error", 1), ("alerter", 0)])
 def test_a_metric_of_which_less_seems_better_is_said(write, name: str, less: bool) -> None:
     findings = find(read_own(str(write(table().replace("accuracy", name))), Columns(), ""))
-    assert any("more counts as better" in note for note in findings.notes) == less
+    assert any("is taken to be better" in note for note in findings.notes) == less
 
 
 WRONG = {
