@@ -142,7 +142,7 @@ def bare_step(
     network = network.to(memory_format=torch.channels_last)
     projector = torch.nn.Identity()
     if network.width != features_ND.shape[1]:
-        projector = torch.nn.Linear(network.width, features_ND.shape[1]).to(device)  # type: ignore[assignment]
+        projector = torch.nn.Linear(network.width, features_ND.shape[1]).to(device)
     trained = [*network.parameters(), *projector.parameters()]
     optimizer = torch.optim.SGD(trained, lr=0.05, momentum=0.9, weight_decay=5e-4, fused=True)
     kind, reduced = torch.device(device).type, precision == "bfloat16"
@@ -162,7 +162,7 @@ def bare_step(
         optimizer.zero_grad(set_to_none=kind == "cpu")
         features_BD = features_BD.float()
         loss = _loss(logits_BK.float(), features_BD, projector(features_BD), *taught)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return _recorded(step) if kind == "cuda" else step

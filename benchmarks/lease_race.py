@@ -50,7 +50,7 @@ time.sleep(600)
 def shorten() -> None:
     """Make this process's leases short."""
     for kind in (file_lease, object_lease):
-        kind.LEASE_S, kind.HEARTBEAT_S = SHORT_S, SHORT_S / 6  # type: ignore[attr-defined]
+        kind.LEASE_S, kind.HEARTBEAT_S = SHORT_S, SHORT_S / 6
 
 
 def leave_behind(storage: Storage, keys: list[Key], where: tuple[str, ...]) -> None:

@@ -58,7 +58,7 @@ def measured(e: Experiment, inputs: Inputs, seeds: int) -> Iterator[dict[str, fl
         [split.labels for split in splits if split is not None]
     )
     count = round((e.selection.ratio or 0) * (len(inputs.scores) - len(inputs.probe.rows_P)))
-    e = replace(e, selection=replace(e.selection, ratio=None, rows=count))  # type: ignore[type-var]
+    e = replace(e, selection=replace(e.selection, ratio=None, rows=count))
     for seed in range(seeds):
         for label in CLASSES:
             for unsure in (False, True):

@@ -1,9 +1,11 @@
 """`python -m platform.compare`: show finished studies and sweeps as table, page, LaTeX and CSV."""
 
+import argparse
+
 from dfkd import cli
 
 
-def main(output: cli.Output) -> None:
+def _arguments() -> argparse.Namespace:
     parser = cli.parser("compare", str(__doc__), "python -m platform.compare components")
     parser.add_argument(
         "names",
@@ -35,7 +37,11 @@ def main(output: cli.Output) -> None:
     own.add_argument("--block", default="", help="its column (default: block, seed or fold)")
     own.add_argument("--metric", default="", help="its column (default: the only other one)")
     own.add_argument("--baseline", default="", help="the variant that is it (default: the first)")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(output: cli.Output) -> None:
+    arguments = _arguments()
 
     from dfkd.comparison.comparing import compare, compare_own
     from dfkd.comparison.own_results import Columns

@@ -101,7 +101,7 @@ class BareLoop:
         kd = terms_BK.sum(dim=1).mean() * self.temperature**2
         loss = kd + sum(self._beside(features_BD, self.teacher_ND[places_B], step))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.decay.step()
 
@@ -114,7 +114,7 @@ class BareLoop:
             distance = (projected_BD - teacher_BD).square().sum(dim=1).mean()
             found.append(_weight(e.explicit, progress) * distance)
         if e.implicit is not None:
-            tau = float(e.implicit.tau)  # type: ignore[attr-defined]
+            tau = float(e.implicit.tau)
             log_student_BB = self._relations(F.normalize(features_BD, dim=1), tau)
             log_teacher_BB = self._relations(teacher_BD, tau)
             terms_BB = log_teacher_BB.exp() * (log_teacher_BB - log_student_BB)

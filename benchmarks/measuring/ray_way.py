@@ -66,12 +66,12 @@ def train_student(config: Mapping[str, Any], cells: Sequence[Cell], inputs: Inpu
 def train_on_workers(cell: Cell, inputs: Inputs, workers: int, folder: Path) -> int:
     """Train one cell on several workers with a `TorchTrainer`; return the steps it took."""
     trainer = ray.train.torch.TorchTrainer(
-        train_on_worker,  # type: ignore[arg-type]  # it returns the steps
+        train_on_worker,  # it returns the steps
         train_loop_config={"cell": cell, "inputs": ray.put(inputs)},
         scaling_config=ray.train.ScalingConfig(num_workers=workers),
         run_config=ray.train.RunConfig(storage_path=str(folder)),
     )
-    steps: int = trainer.fit().return_value  # type: ignore[attr-defined]
+    steps: int = trainer.fit().return_value
     return steps
 
 

@@ -100,7 +100,7 @@ def at(method: str, old: Experiment, setting: Setting) -> Experiment:
     The oracle takes all original images, so the ratio does not reach it. DFND's rate, SGD's 0.1, is
     divided by what multiplies the others': the published one is the largest that makes sense.
     """
-    changed = replace(old, selection=replace(old.selection, ratio=setting.ratio))  # type: ignore[type-var]
+    changed = replace(old, selection=replace(old.selection, ratio=setting.ratio))
     made = METHODS[method](changed)
     rate = made.schedule.learning_rate
     rate = rate / setting.rate if method == DFND else rate * setting.rate

@@ -107,12 +107,12 @@ class SharedRun(Run):
 
 def with_shared_statistics(network: M) -> M:
     """Return the network with each BatchNorm over the parts of all workers; same weights."""
-    shared: M = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    shared: M = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     return shared
 
 
 def _gather(part: Tensor) -> Tensor:
-    return torch.cat(all_gather(part))  # type: ignore[no-untyped-call]
+    return torch.cat(all_gather(part))
 
 
 def _check_batch(cell: Cell, workers: int) -> None:

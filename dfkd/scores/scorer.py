@@ -45,7 +45,7 @@ class Scorer:
         """Yield the images as the network reads them; many batches travel to a GPU at a time."""
         for start in range(0, len(images_NHWC), SENT_TOGETHER):
             sent = np.require(images_NHWC[start : start + SENT_TOGETHER], requirements=["C", "W"])
-            for part_BHWC in on_device(sent, self.device).split(BATCH):  # type: ignore[no-untyped-call]
+            for part_BHWC in on_device(sent, self.device).split(BATCH):
                 yield normalised(part_BHWC, self.task)
 
 

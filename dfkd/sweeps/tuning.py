@@ -176,7 +176,7 @@ def scheduler(evaluations: int, options: SearchOptions) -> TrialScheduler:
     Where something is minimised beside it, no trial is stopped: a low probe may be a small student.
     """
     if options.minimise is not None:
-        return FIFOScheduler()  # type: ignore[no-untyped-call]
+        return FIFOScheduler()
     first = max(1, evaluations // 3)
     if options.batch is not None:
         return BatchedHalving(rungs=(first, 2 * first), batch=options.batch)

@@ -66,7 +66,7 @@ class Dafl(Synthesised):
             images_BCHW = made(latents(self.batch, self.latent, draw, step).to(device))
             loss = self.loss(*teacher(normalised(images_BCHW, task)))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if step in kept:
                 found.append(pixels(images_BCHW))

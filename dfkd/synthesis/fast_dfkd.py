@@ -95,7 +95,7 @@ class FastDfkd(Synthesised):
             if (value := loss.item()) < least:
                 best_BCHW, least = images_BCHW.detach(), value
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         check_finite(least)
         return best_BCHW

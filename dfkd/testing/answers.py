@@ -26,7 +26,7 @@ class AnswerLossSuite(PieceSuite):
         for scale in (1e-3, 1.0, 1e3):
             student_BK = outputs(1, 1, scale=scale).logits_BK.requires_grad_()
             loss = piece(student_BK, outputs(1, 2, scale=scale).logits_BK, None, False)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             assert loss.shape == () and loss.isfinite()
             assert student_BK.grad is not None and student_BK.grad.isfinite().all()
             assert (student_BK.grad.abs().sum(1) > 0).any()
@@ -56,7 +56,7 @@ class AnswerLossSuite(PieceSuite):
         other_BK = torch.where(keep_BK, teacher_BK, teacher_BK.min() - 1)
         other = piece(student_BK, other_BK, keep_BK, dropping.masks_student)
         assert other.item() == pytest.approx(loss.item(), rel=1e-9)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         assert student_BK.grad is not None and student_BK.grad.isfinite().all()
         if dropping.masks_student:
             assert (student_BK.grad[~keep_BK] == 0).all()

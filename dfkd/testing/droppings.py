@@ -74,7 +74,7 @@ class DroppingSuite(PieceSuite):
     def test_dropped_logits_are_pushed_down_unless_they_are_masked(self, piece: Dropping) -> None:
         teacher_BK, student_BK = _logits(), _logits(seed=1).requires_grad_()
         keep_BK = piece.keep(teacher_BK, _generator())
-        KD()(student_BK, teacher_BK, keep_BK, piece.masks_student).backward()  # type: ignore[no-untyped-call]
+        KD()(student_BK, teacher_BK, keep_BK, piece.masks_student).backward()
         gradient_BK = student_BK.grad
         assert gradient_BK is not None and gradient_BK.isfinite().all()
         assert (gradient_BK[keep_BK] != 0).any()

@@ -70,7 +70,7 @@ class RecordedStep:
         return all(map(_equal, found, expected))
 
     def _warm_up(self) -> None:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
@@ -81,7 +81,7 @@ class RecordedStep:
     def _step(self) -> dict[str, Tensor]:
         self.objective.zero_grad()  # gradients are made anew, and not added up, in each replay
         terms: dict[str, Tensor] = self.objective(self.given)
-        terms["total"].backward()  # type: ignore[no-untyped-call]
+        terms["total"].backward()
         return {name: value.detach() for name, value in terms.items()}
 
 

@@ -176,7 +176,7 @@ class Run:
         self.optimizer.zero_grad()
         if self.own_optimizer is not None:
             self.own_optimizer.zero_grad()
-        terms["total"].backward()  # type: ignore[no-untyped-call]
+        terms["total"].backward()
         return terms
 
     def drawn(self, redraw: Redraw) -> NDArray[np.int64]:

@@ -55,7 +55,7 @@ def check_own_losses(experiment: Experiment) -> None:
                     "student's outputs, without .detach() or .item()"
                 )
             with users_code(called=called):
-                term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+                term.backward(retain_graph=True)
 
 
 def _answers(experiment: Experiment, images_BCHW: Tensor) -> Outputs:

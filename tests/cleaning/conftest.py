@@ -30,7 +30,7 @@ def made(
     Beside it a pool and a teacher, scored and packed, that no cell uses.
     """
     storage = tmp_path_factory.mktemp("storage")
-    weak = replace(tiny.teacher, steps=1)  # type: ignore[type-var]
+    weak = replace(tiny.teacher, steps=1)
     wanted = {
         "used": tiny,
         "another pool": replace(tiny, pool=Glyphs(rows=100)),

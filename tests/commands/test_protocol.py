@@ -85,4 +85,4 @@ def test_the_best_setting_is_the_first_with_the_highest_probe(probes):
         def __init__(self, probe: float) -> None:
             self.metrics = {"probe": probe}
 
-    assert results.best([Found(probe) for probe in probes]) == 1  # type: ignore[list-item]
+    assert results.best([Found(probe) for probe in probes]) == 1

@@ -60,7 +60,7 @@ def test_a_hand_made_table_equals_the_one_computed_by_hand(write, form: str) -> 
     findings = find(read_own(str(write(FORMS[form])), Columns(), ""))
     assert [c.variant for c in findings.comparisons] == ["without", "other"]
     for c in findings.comparisons:
-        found = (100 * c.difference, 100 * c.low, 100 * c.high)  # type: ignore[operator]
+        found = (100 * c.difference, 100 * c.low, 100 * c.high)
         assert found == pytest.approx(EXPECTED[c.variant][:3], abs=1e-5)
         assert (c.p, c.p_holm) == pytest.approx(EXPECTED[c.variant][3:], abs=2e-6)
     assert tables.rows(findings)[0] == ["full", "94.2", "5", "", "", "", "baseline"]

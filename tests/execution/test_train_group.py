@@ -34,7 +34,7 @@ def cell(tiny: Experiment) -> Cell:
     experiment = replace(
         tiny,
         student=SmallResNet(width=8, stem_stride=2, norm="group"),
-        teacher=replace(tiny.teacher, network=SmallResNet(width=16, stem_stride=2)),  # type: ignore[call-arg]
+        teacher=replace(tiny.teacher, network=SmallResNet(width=16, stem_stride=2)),
         schedule=replace(
             tiny.schedule, batch=16, evaluations=2, learning_rate=0.02, optimizer="sgd"
         ),

@@ -184,7 +184,7 @@ def test_a_class_of_the_users_comes_only_from_a_module_that_the_user_names(
     with pytest.raises(ValueError, match="--module own_loss"):
         experiment(params)
     assert experiment(params, modules=["own_loss"]).fingerprint() == own_loss.fingerprint()
-    assert changed(own_loss, {"explicit.weight": "3"}).explicit.weight == 3.0  # type: ignore[union-attr]
+    assert changed(own_loss, {"explicit.weight": "3"}).explicit.weight == 3.0
     with pytest.raises(ValueError, match="no module nowhere"):
         experiment({**params, "explicit": "nowhere.Mean"}, modules=["nowhere"])
 

@@ -43,7 +43,7 @@ def test_a_study_of_a_parameter_keeps_its_values() -> None:
     [
         ({"explicit": "fit_net", "explicit.stage": "2"}, FitNet(stage=2, weight=3.0)),
         ({"explicit": "none"}, None),
-        ({"explicit.weight": "1.5"}, replace(BASE.explicit, weight=1.5)),  # type: ignore[type-var]
+        ({"explicit.weight": "1.5"}, replace(BASE.explicit, weight=1.5)),
     ],
 )
 def test_pieces_and_their_fields(values: dict[str, str], expected: object) -> None:

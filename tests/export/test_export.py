@@ -142,7 +142,7 @@ def test_without_labels_formats_are_compared_on_the_probe_and_without_a_pool_on_
     tiny: Experiment, finished: tuple[Path, Outcome], source_storage: Path, tmp_path: Path
 ) -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Unlabelled(type(tiny.task)):  # type: ignore[misc]
+    class Unlabelled(type(tiny.task)):
         def validation(self) -> None:
             return None
 

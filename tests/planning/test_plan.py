@@ -90,7 +90,7 @@ def test_what_cannot_be_planned(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command(tmp_path: Path, run_command) -> None:  # type: ignore[no-untyped-def]
+def test_the_command(tmp_path: Path, run_command) -> None:
     for file in PROJECTS.glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     done = run_command("plan", "tiny_study", "--storage", "runs", "--json", folder=tmp_path)

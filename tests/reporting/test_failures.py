@@ -96,4 +96,4 @@ def ended_by(error: BaseException) -> object:
 
 def test_ray_still_wraps_errors_as_we_read_them() -> None:
     assert issubclass(RayTaskError, ray.exceptions.RayError)
-    assert in_worker(ValueError("x")).cause.args == ("x",)  # type: ignore[attr-defined]
+    assert in_worker(ValueError("x")).cause.args == ("x",)

@@ -83,7 +83,7 @@ def test_reports_show_what_people_say(
     storage: FolderStorage, capsys: pytest.CaptureFixture[str], name: str, file: str
 ) -> None:
     told = {"note": "see *this* <b>", "tags": ["paper"]}
-    compare([name], storage, None, log=False, console=Console(), **told)  # type: ignore[arg-type]
+    compare([name], storage, None, log=False, console=Console(), **told)
     report = storage.root / file / name / "report"
     assert "note: see *this* <b>\ntags: paper\n" in capsys.readouterr().out
     assert "note: see *this* &lt;b&gt;" in (report / "index.html").read_text(encoding="utf-8")

@@ -106,7 +106,7 @@ def test_a_first_look_at_such_a_teacher_is_refused(
 
 
 class NoValidation(Digits):
-    def validation(self) -> None:  # type: ignore[override]
+    def validation(self) -> None:
         return None
 
 

@@ -76,7 +76,7 @@ def test_a_holder_elsewhere_is_believed_while_it_is_renewed(
         holder = lease.holder()
         assert holder is not None and holder.name == "process 7 on host elsewhere"
         of_another_host(object_storage, beat)
-    assert not lease.acquire() and lease.holder().alive  # type: ignore[union-attr]
+    assert not lease.acquire() and lease.holder().alive
     clock.ahead_s += LEASE_S + 1
     assert lease.holder() is None and lease.acquire()
 
@@ -110,7 +110,7 @@ def test_a_held_lease_beats_until_another_one_has_it(
         time.sleep(0.01)
     assert object_storage.read_json(KEY)["beat"] >= 3
     of_another_host(object_storage)  # which took it over while we were stopped
-    lease._beats.join(20)  # type: ignore[union-attr]
+    lease._beats.join(20)
     lease.release()
     assert object_storage.read_json(KEY)["token"] == "theirs"  # not removed
 

@@ -84,7 +84,7 @@ def never(*_: object) -> None:
 def test_new_blocks_after_an_edit_are_refused_or_said(project, compute, study_of) -> None:
     lines: list[str] = []
     console = Console(quiet=True)
-    console.line = lines.append  # type: ignore[method-assign]
+    console.line = lines.append
     before = study_of(importlib.import_module("my_own_loss"), 2)
     run_study("mine", before, compute, console, open_executor=local_executor)
     code = {

@@ -113,7 +113,7 @@ def ratios(blocks: int = 4) -> Study:
 def test_a_study_over_one_number_gets_its_curve(tmp_path: Path) -> None:
     found = find(data(tmp_path, ratios(), {}))
     assert "dose" in plots.figures(found)
-    assert dose(found.data).values == {"0.05": 0.05, "0.10": 0.1, "0.40": 0.4}  # type: ignore[union-attr]
+    assert dose(found.data).values == {"0.05": 0.05, "0.10": 0.1, "0.40": 0.4}
 
 
 def test_no_such_piece_at_all_counts_as_zero_and_two_numbers_are_no_curve(tmp_path: Path) -> None:
@@ -166,13 +166,13 @@ def test_blocks_added_after_a_look_are_said(tmp_path: Path) -> None:
 
 def test_accuracy_per_class_is_a_figure_and_a_table_in_every_format(tmp_path: Path) -> None:
     found = find(with_classes(data(tmp_path, replace(STUDY, blocks=4), {}), 10))
-    table = by_class(found.data).table.set_index(["variant", "class"])  # type: ignore[union-attr]
+    table = by_class(found.data).table.set_index(["variant", "class"])
     values = found.data.cells.groupby("variant", observed=True)["value"].mean()
     assert table.loc[("full", 9), "mean"] == pytest.approx(values["full"] - 0.009)
     assert table.loc[("without selection", 2), "difference"] == pytest.approx(
         values["without selection"] - values["full"] - 0.1
     )
-    assert list(by_class(found.data).pivot("mean").columns) == list(range(10))  # type: ignore[union-attr]
+    assert list(by_class(found.data).pivot("mean").columns) == list(range(10))
     files = written(found)
     assert "the largest loss is that of without selection on class 2" in files["index.html"]
     assert "was not recorded" not in files["index.html"] and "classes" in plots.figures(found)
@@ -193,7 +193,7 @@ def test_cells_that_did_not_record_their_classes_are_left_out_and_said(tmp_path:
     classes = [f"test.class.{k}" for k in range(4)]
     made.cells.loc[made.cells["block"] == 0, classes] = float("nan")
     made.cells.loc[made.cells["state"] == "diverged", classes] = float("nan")
-    table = by_class(made).table.set_index(["variant", "class"])  # type: ignore[union-attr]
+    table = by_class(made).table.set_index(["variant", "class"])
     assert set(table["n"]) == {2}
     second = made.cells[(made.cells["variant"] == "without explicit") & (made.cells["block"] == 2)][
         "test.class.0"

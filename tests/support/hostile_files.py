@@ -25,7 +25,7 @@ class Trap:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self):  # type: ignore[no-untyped-def]
+    def __reduce__(self):
         return os.system, (f"touch '{self.mark}'",)
 
 

@@ -57,7 +57,7 @@ def outcome(job: Job, test: float, *, state: str = "finished", seconds: float = 
 
 def write_cell(storage: Path, job: Job, test: float, **kwargs: object) -> Outcome:
     ledger = Ledger(FolderStorage(storage))
-    ledger.write(outcome(job, test, **kwargs), None)  # type: ignore[arg-type]
+    ledger.write(outcome(job, test, **kwargs), None)
     ledger.write_test(job.name, test)
     written = ledger.read(job.name)
     assert written is not None
@@ -94,7 +94,7 @@ def write_study(
 
 
 def data(storage: Path, study: Study, gains: Mapping[str, float], **kwargs: object) -> StudyData:
-    write_study(storage, "made", study, gains, **kwargs)  # type: ignore[arg-type]
+    write_study(storage, "made", study, gains, **kwargs)
     return from_ledger(FolderStorage(storage), "made")
 
 

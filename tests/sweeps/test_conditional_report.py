@@ -157,7 +157,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_line_and_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A figure of the user's own, say, for numbers that it was not written for."""
-    monkeypatch.setitem(sweep_figures.FIGURES, "slices", lambda data: data.scales["gone"])  # type: ignore[arg-type, return-value]
+    monkeypatch.setitem(sweep_figures.FIGURES, "slices", lambda data: data.scales["gone"])
     notes: list[str] = []
     write_report(CASES["two branches"], FolderStorage(tmp_path), notes.append)
     [page] = tmp_path.glob("**/index.html")

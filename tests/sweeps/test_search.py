@@ -155,9 +155,9 @@ def decisions(values: list[float], order: list[int]) -> dict[int, str]:
     halving = BatchedHalving(rungs=(2,), batch=4)
     trials = [SimpleNamespace(trial_id=str(number)) for number in range(len(values))]
     for trial in trials:
-        halving.on_trial_add(None, trial)  # type: ignore[arg-type]
+        halving.on_trial_add(None, trial)
     return {
-        n: halving.on_trial_result(None, trials[n], {"training_iteration": 2, "probe": values[n]})  # type: ignore[arg-type]
+        n: halving.on_trial_result(None, trials[n], {"training_iteration": 2, "probe": values[n]})
         for n in order
     }
 

@@ -131,7 +131,7 @@ def test_what_the_space_chooses_under_another_name_cannot_be_set(
     ],
 )
 def test_other_values_are_another_sweep(one: dict[str, object], other: dict[str, object]) -> None:
-    names = {Sweep(space="search_spaces.digits", **sides).name() for sides in (one, other)}  # type: ignore[arg-type]
+    names = {Sweep(space="search_spaces.digits", **sides).name() for sides in (one, other)}
     assert len(names) == 2
     plain = Sweep(space="search_spaces.digits").name()
     assert plain == "digits-174ed102"  # as recorded by earlier versions

@@ -95,7 +95,7 @@ def test_every_trial_ends_and_search_trials_never_read_the_test_set(calm: Path) 
 
 
 def test_a_diverging_trial_is_recorded_as_such_and_the_sweep_goes_on(calm: Path) -> None:
-    absurd = [trial for trial in trials(calm) if trial["params"]["schedule.learning_rate"] > 1]  # type: ignore[index]
+    absurd = [trial for trial in trials(calm) if trial["params"]["schedule.learning_rate"] > 1]
     assert absurd and {trial["state"] for trial in absurd} == {"diverged"}
     assert {trial["value"] for trial in absurd} == {0.1}  # chance
     assert any(trial["state"] == "finished" for trial in trials(calm))

@@ -135,7 +135,7 @@ def test_without_optunas_view_everything_but_importance_is_there(
 def test_a_default_that_won_is_no_difference(data: SweepData) -> None:
     assert data.confirmation is not None
     same = replace(data, confirmation=replace(data.confirmation, winner={}))
-    assert verdict(same.confirmation)[0].startswith("the default recipe was not beaten")  # type: ignore[arg-type]
+    assert verdict(same.confirmation)[0].startswith("the default recipe was not beaten")
     assert (
         "confirmation" not in sweep_plots.figures(same)
         and "The default recipe" in written(same)["index.html"]

@@ -55,7 +55,7 @@ def case(name: str, tiny: Experiment) -> Cell:
         return Cell(experiment=replace(plain, **RULES[name]), block=Block(seed=1))
     part, kind = FAMILIES[name]
     alone = {"explicit": None, "implicit": None, part: kind.example()}
-    return Cell(experiment=replace(plain, views=LIVE, **alone), block=Block(seed=1))  # type: ignore[arg-type]
+    return Cell(experiment=replace(plain, views=LIVE, **alone), block=Block(seed=1))
 
 
 def port() -> int:
@@ -99,7 +99,7 @@ def world(
     folder: Path = tmp_path_factory.mktemp("world")
     torch.save({"cells": cells, "inputs": inputs}, folder / "given")
     arguments = (request.param, folder, port())
-    torch.multiprocessing.spawn(work, arguments, nprocs=request.param)  # type: ignore[attr-defined]
+    torch.multiprocessing.spawn(work, arguments, nprocs=request.param)
     yield request.param, folder
 
 

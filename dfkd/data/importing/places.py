@@ -181,7 +181,7 @@ def _file_system(uri: str) -> tuple[Any, str]:
 
 
 def _through_fsspec(uri: str) -> tuple[Any, str]:
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     scheme = uri.split("://")[0]
     try:

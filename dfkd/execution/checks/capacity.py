@@ -91,7 +91,7 @@ def amount(cpus: float, gpus: float, compute: Compute) -> str:
 
 def free(compute: Compute) -> str:
     """Return what is free now: "0 of 4 CPU free"."""
-    has, left = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    has, left = ray.cluster_resources(), ray.available_resources()
     kinds = ("CPU", "GPU") if compute.gpus else ("CPU",)
     said = [f"{left.get(kind, 0):g} of {has.get(kind, 0):g} {kind}" for kind in kinds]
     return f"{' and '.join(said)} free"
@@ -99,7 +99,7 @@ def free(compute: Compute) -> str:
 
 def machines_now() -> list[Machines]:
     """Return the machines of the cluster that are alive."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Machines(cpus=has.get("CPU", 0), gpus=has.get("GPU", 0)) for has in nodes]
 
 

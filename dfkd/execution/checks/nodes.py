@@ -63,7 +63,7 @@ def check_nodes(storage: Storage, written: Key) -> None:
 
 def alive_nodes() -> list[dict[str, Any]]:
     """Return the nodes of the cluster that are alive, as Ray has them."""
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def findings(storage: Storage, written: Key, nodes: Sequence[Mapping[str, Any]]) -> list[Finding]:

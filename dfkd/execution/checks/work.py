@@ -135,7 +135,7 @@ def _share_a_step(config: dict[str, Any]) -> None:
 
 def _gradients(run: Run) -> torch.Tensor:
     run.objective.train()
-    run.loss(0)["total"].backward()  # type: ignore[no-untyped-call]
+    run.loss(0)["total"].backward()
     found = [p.grad.flatten() for p in run.objective.parameters() if p.grad is not None]
     return torch.cat(found).cpu()
 
@@ -147,7 +147,7 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def check_gpus() -> list[Finding]:
     """Compute a product in bfloat16 on a GPU, where there is one."""
-    if not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+    if not ray.cluster_resources().get("GPU"):
         return [skipped(GPU, "no GPU: skipped")]
     asked = _bfloat16.remote()
     if not ray.wait([asked], timeout=WAIT_S)[0]:

@@ -51,7 +51,7 @@ def clean_posterior(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
     It is 1 where all losses are equal.
     """
     from sklearn.mixture import GaussianMixture  # seconds to import
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     span = loss_N.max() - loss_N.min()
     if not span:

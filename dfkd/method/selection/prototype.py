@@ -90,7 +90,7 @@ def _centres(unit_ND: NDArray[np.float32], clusters: int) -> NDArray[np.float32]
     """Return the l2-normalised k-means centres; as many as there are rows at most."""
     from sklearn.cluster import KMeans  # seconds to import
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     if len(unit_ND) > FITTED_ON:
         unit_ND = unit_ND[np.linspace(0, len(unit_ND) - 1, FITTED_ON).round().astype(np.int64)]

@@ -123,7 +123,7 @@ class SupervisedTeacher(BaseTeacher):
                 logits_BK, torch.from_numpy(train.labels[rows_B]), label_smoothing=self.smoothing
             )
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         return module
 
