@@ -63,7 +63,7 @@ def supply(fitness: Fitness) -> Plot:
         for tick, c in zip(axes.get_xticklabels(), classes, strict=True):
             tick.set_color("black" if fitness.state(c) == COVERED else ORANGE)
             tick.set_fontweight("normal" if fitness.state(c) == COVERED else "bold")
-        axes.set_xlabel("pseudo-class (bold: not covered)")
+        axes.set_xlabel("pseudo-class (bold: short of rows)")
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("rows")
     figure.legend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfkd.inspection.fitness import CONFIDENT, COVERED, Choice, ClassFit, Fitness
+from dfkd.inspection.fitness import CONFIDENT, MISSING, STARVED, THIN, Choice, ClassFit, Fitness
 from dfkd.reporting.numbers import ranges, ratio_text, share_text
 
 # Rows of a table that is read: of more classes the worst; all of them are in classes.csv.
@@ -167,8 +167,8 @@ def facts(fitness: Fitness) -> list[str]:
     ]
     if copies.exact or copies.near or copies.blank:
         said = (
-            f"{copies.exact:,} exact copies, {copies.near:,} near-duplicates, {copies.blank:,} "
-            "rows of one colour"
+            f"exact copies: {copies.exact:,}, near-duplicates: {copies.near:,}, rows of one "
+            f"colour: {copies.blank:,}"
         )
         lines.append(
             said
@@ -179,7 +179,7 @@ def facts(fitness: Fitness) -> list[str]:
         lines.append("no copies, near-duplicates or rows of one colour were found")
     if fitness.set_aside:
         count = sum(fitness.set_aside.values())
-        lines.append(f"{count:,} files of the pool are set aside")
+        lines.append(f"files of the pool that are set aside: {count:,}")
     if p.shift >= 0.5:
         lines.append(f"the pool's mean brightness lies {p.shift:.1f} deviations from the task's")
     return [*lines, *fitness.notes]
@@ -198,6 +198,10 @@ def teacher(fitness: Fitness) -> str:
 
 
 def uncovered(fitness: Fitness) -> str:
-    """Say for a table's title which classes are not covered."""
-    labels = [c.label for c in fitness.classes if fitness.state(c) != COVERED]
-    return f"not covered: {ranges(labels)}" if labels else "all classes are covered"
+    """Say for a table's title which classes are not covered, in the words of the verdict."""
+    found = {
+        state: [c.label for c in fitness.classes if fitness.state(c) == state]
+        for state in (MISSING, STARVED, THIN)
+    }
+    said = [f"{state} {ranges(labels)}" for state, labels in found.items() if labels]
+    return "; ".join(said) or "all are covered"

@@ -7,6 +7,7 @@ from inspections import plain, with_class
 
 from dfkd.inspection.advice import advice
 from dfkd.inspection.fitness import COVERED, MISSING, STARVED, THIN, Copies
+from dfkd.inspection.tables import uncovered
 from dfkd.inspection.verdict import verdict
 from dfkd.reporting.numbers import ranges
 
@@ -41,6 +42,14 @@ def test_nothing_wrong_asks_for_nothing() -> None:
 def test_states_of_a_class(changes: dict, state: str) -> None:
     found = with_class(**changes)
     assert found.state(found.classes[0]) == state
+
+
+def test_the_tables_title_calls_classes_as_the_verdict_does() -> None:
+    classes = tuple(
+        replace(c, taken={1: 0, 4: 16, 5: 20}.get(c.label, c.taken)) for c in plain().classes
+    )
+    assert uncovered(plain(classes=classes)) == "missing 1; starved 4; thin 5"
+    assert uncovered(plain()) == "all are covered"
 
 
 PROFILE = plain().profile
