@@ -34,6 +34,7 @@ from dfkd.storage.outcome import Outcome
 from dfkd.studies.driver import run_study
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.journal import Journal
+from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.page import write_report
 from dfkd.sweeps.record import read
 from dfkd.sweeps.search import SweepSearch
@@ -107,7 +108,7 @@ def _searching(trials: int, folder: Path) -> Callable[[], object]:
 
     def work() -> None:
         view, journal = storage.local(at / layout.OPTUNA_LOG), Journal(storage, at)
-        search = SweepSearch(context, journal, view, seed=0, total=trials, batch=None)
+        search = SweepSearch(context, journal, view, SearchOptions(trials=trials))
         for number in range(trials):
             asked = search.suggest(str(number))
             assert asked is not None
