@@ -12,12 +12,12 @@ def percent(value: float) -> str:
 
 def points(value: float) -> str:
     """Return a difference of fractions in points with its sign, "+1.2"; "" for NaN."""
-    return "" if math.isnan(value) else f"{100 * value:+.1f}"
+    return "" if math.isnan(value) else f"{100 * value:+z.1f}"
 
 
 def interval(low: float | None, high: float | None) -> str:
     """Return an interval of a difference in points, "-0.3 to +2.1"; "none" where there is none."""
-    return "none" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return "none" if low is None or high is None else f"{100 * low:+z.1f} to {100 * high:+z.1f}"
 
 
 def p(value: float | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfkd.identity import Scalar
-from dfkd.reporting.numbers import short_number
+from dfkd.reporting.numbers import interval, points, short_number
 from dfkd.stats.comparisons import UNDECIDED
 from dfkd.stats.paired import Interval, paired_interval, smallest_detectable
 from dfkd.storage.notes import NO_NOTE, Note
@@ -122,9 +122,9 @@ def verdict(confirmation: Confirmation) -> list[str]:
         default = _mean(confirmation.default_test)
         return [f"the default recipe was not beaten: {default} % test accuracy over {n} blocks"]
     found = confirmation.difference()
-    interval, word = "", UNDECIDED
+    shown, word = "", UNDECIDED
     if found.low is not None and found.high is not None:
-        interval = f", 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        shown = f", 95 % interval {interval(found.low, found.high)}"
         if found.low > 0 or found.high < 0:
             word = "better" if found.mean > 0 else "worse"
     changes = ", ".join(f"{name} {short(value)}" for name, value in confirmation.winner.items())
@@ -132,7 +132,7 @@ def verdict(confirmation: Confirmation) -> list[str]:
     return [
         f"winner: {changes}",
         f"winner {means[0]} %, default {means[1]} % test accuracy: "
-        f"{100 * found.mean:+.1f} points{interval}, {n} fresh blocks, paired: {word}",
+        f"{points(found.mean)} points{shown}, {n} fresh blocks, paired: {word}",
         *(_could_be_seen(confirmation) if word == UNDECIDED else ()),
         "conditional on this teacher and this pool",
     ]
