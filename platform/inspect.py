@@ -5,13 +5,13 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
-from dfkd import cli
-
 # this folder is on sys.path, as after `python platform/score.py`: give what was meant
 if __name__ == "inspect":
     _meant = PathFinder.find_spec(__name__, [os.path.dirname(os.__file__)])
     sys.modules[__name__] = module_from_spec(_meant)
     _meant.loader.exec_module(sys.modules[__name__])
+
+from dfkd import cli
 
 
 def main(output: cli.Output) -> None:

@@ -27,7 +27,7 @@ each_piece = pytest.mark.parametrize("piece", PIECES, ids=name_of)
 def grown(kind: Any, extra: Any) -> Any:
     """The class as a later version of the code might have it: with one field more."""
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    return dataclasses.make_dataclass(
+    made = dataclasses.make_dataclass(
         kind.__name__,
         [("extra", "float", extra)],
         bases=(kind,),
@@ -35,6 +35,8 @@ def grown(kind: Any, extra: Any) -> Any:
         frozen=True,
         kw_only=True,
     )
+    made.__module__ = kind.__module__  # Python 3.12 and later set it themselves
+    return made
 
 
 def values_of(piece: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.recipes import recipe_named
@@ -115,6 +116,14 @@ class Sweep:
 
 
 def source_of(space: str) -> str:
-    """Return what a space's module says, for its identity, without comments and layout."""
+    """Return what a space's module says, for its identity, without comments and layout.
+
+    It is the same from Python 3.11 on.
+    """
     load(space, "space", "search_spaces")
-    return ast.dump(ast.parse(inspect.getsource(sys.modules[space])))
+    tree = ast.parse(inspect.getsource(sys.modules[space]))
+    for node in ast.walk(tree):
+        if getattr(node, "type_params", None) == []:  # a field that Python 3.11 does not have
+            delattr(node, "type_params")
+    shown: Any = {"show_empty": True} if sys.version_info >= (3, 13) else {}  # as earlier ones do
+    return ast.dump(tree, **shown)
