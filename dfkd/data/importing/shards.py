@@ -54,11 +54,12 @@ class Shard:
         if keeps_encoded(path, image_shape):
             every = np.arange(self.rows)
             parts = [np.empty((0, *image_shape), np.uint8), *self.images(every, image_shape)]
-            return read_row_ids(path), np.concatenate(parts)
-        try:
-            row_id_N, images_NHWC = read_shard(path, image_shape)
-        except OSError as error:  # what is compressed cannot be opened
-            raise Damaged(f"the shard {self.file} {DAMAGED}") from error
+            row_id_N, images_NHWC = read_row_ids(path), np.concatenate(parts)
+        else:
+            try:
+                row_id_N, images_NHWC = read_shard(path, image_shape)
+            except OSError as error:  # what is compressed cannot be opened
+                raise Damaged(f"the shard {self.file} {DAMAGED}") from error
         if _written_digest(path) == self.digest != content_digest(row_id_N, images_NHWC):
             raise Damaged(f"the shard {self.file} {DAMAGED}")
         return row_id_N, images_NHWC
