@@ -15,20 +15,15 @@ ARGS ?=
 INDEX = index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
   [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; [ -z "$$PIP_EXTRA_INDEX_URL" ] || export UV_INDEX="$$PIP_EXTRA_INDEX_URL";
 
-.PHONY: sweep test types suite bench golden docs
+.PHONY: sweep test bench golden docs
 sweep: .venv/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
 
 test: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check -q
-	@$(MAKE) --no-print-directory -j2 types suite  # mypy takes a core that tests leave while they wait for Ray
-
-types:
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-
-suite:
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
 
 bench: .venv/installed
