@@ -16,8 +16,10 @@ def points(value: float) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Return an interval of a difference in points, "-0.3 to +2.1"; "none" where there is none."""
-    return "none" if low is None or high is None else f"{100 * low:+z.1f} to {100 * high:+z.1f}"
+    """Return an interval of a difference in points, "-0.3 to +2.1"; "no interval" for none."""
+    if low is None or high is None:
+        return "no interval"
+    return f"{points(low)} to {points(high)}"
 
 
 def p(value: float | None) -> str:
