@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import dfkd
 from dfkd.reporting.command import Output as Output
 from dfkd.reporting.command import run as run
+from dfkd.reporting.shell import option
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
@@ -273,9 +274,7 @@ def arguments_of(arguments: argparse.Namespace) -> str:
 
 def options_of(given: Mapping[str, object]) -> list[str]:
     """Return options as they are typed in a shell, without those that are None."""
-    return [
-        f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None
-    ]
+    return [option(name, value) for name, value in given.items() if value is not None]
 
 
 def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Compute, Console]:

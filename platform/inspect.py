@@ -11,7 +11,7 @@ if __name__ == "inspect":
     sys.modules[__name__] = module_from_spec(_meant)
     _meant.loader.exec_module(sys.modules[__name__])
 
-from dfkd import cli
+from dfkd import cli  # below that: what it imports needs the module that was meant
 
 
 def main(output: cli.Output) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 
 from dfkd.cleaning.cleaning import remove, unreferenced
 from dfkd.cleaning.items import COSTS, Item
 from dfkd.cleaning.users import Users
 from dfkd.reporting.console import Console
+from dfkd.reporting.shell import option
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
 
@@ -46,7 +46,7 @@ def clean(
         older = f" --older-than {older_than_h:g}"
         console.line(
             f"remove it with:  python -m platform.clean --remove{older} "
-            f"--storage {shlex.quote(str(storage))}"
+            f"{option('storage', storage)}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dfkd.comparison.page import folder_name
 from dfkd.comparison.reports import Kind, kinds_of, read_study, read_sweep, write_overview
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import digest_of, write_report_files
+from dfkd.reporting.shell import option
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.notes import annotate, read_note
@@ -83,7 +83,7 @@ def compare(
         console.line(f"side by side, with what they share:  {page}\n")
     cell = studies[0].data.cells["cell"].iloc[0] if studies else sweeps[0].trials[0].cell
     if storage.exists(layout.cell(cell)):
-        where = f"--storage {shlex.quote(str(storage))}"
+        where = option("storage", storage)
         console.line(
             f"next:  python -m platform.show {cell} {where}    a cell: its record, its curve, how "
             "to compute it again"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dfkd.cleaning.items import item
 from dfkd.cleaning.references import read_record
 from dfkd.reporting.console import Console
+from dfkd.reporting.shell import option
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
 from dfkd.storage.layout import Key
@@ -136,7 +137,7 @@ def print_listing(storage: Storage, console: Console) -> None:
     console.table(
         f"{size(total)} in {storage}", ["what", "count", "size", "states"], rows, text=("states",)
     )
-    where = f"--storage {shlex.quote(str(storage))}"
+    where = option("storage", storage)
     if listed:
         name, kind = shlex.quote(listed[0].name), listed[0].kind
         console.line(f"what it says:  python -m platform.compare {name} {where}")

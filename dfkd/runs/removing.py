@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from dfkd.cleaning.cleaning import remove
@@ -12,6 +11,7 @@ from dfkd.cleaning.users import Users
 from dfkd.reporting.console import Console
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.numbers import counted
+from dfkd.reporting.shell import option
 from dfkd.runs.listing import STUDY
 from dfkd.storage import Storage, layout
 from dfkd.storage.files import size
@@ -48,7 +48,7 @@ def remove_by_name(kind: str, name: str, storage: Storage, removes: bool, consol
     if removes:
         _remove(items, storage, console)
     else:
-        options = f"--{kind} {shlex.quote(name)} --remove --storage {shlex.quote(str(storage))}"
+        options = f"{option(kind, name)} --remove {option('storage', storage)}"
         console.line(f"remove it with:  python -m platform.clean {options}")
 
 
@@ -60,7 +60,7 @@ def _remove(items: list[Item], storage: Storage, console: Console) -> None:
     removed = remove(items, storage, users)
     console.document.put("removed_bytes", removed)
     console.line(f"removed: {size(removed)}")
-    where = f"--storage {shlex.quote(str(storage))}"
+    where = option("storage", storage)
     console.line(
         f"teacher, pool and scores stay; what nobody needs now:  python -m platform.clean {where}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from dfkd.experiment.rebuild import module_options
 from dfkd.reporting.changes import changed_lines
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import short_number
+from dfkd.reporting.shell import option
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
@@ -35,8 +35,8 @@ def print_outcome(
         console.line(f"test accuracy {100 * outcome.metrics['test']:.1f} %")
     console.line(f"written to {Ledger(compute.storage).address(outcome.cell)}")
     if outcome.state == "finished":
-        where = shlex.quote(str(compute.storage))
-        options = f"{outcome.cell}{module_options(outcome.params)} --storage {where}"
+        where = option("storage", compute.storage)
+        options = f"{outcome.cell}{module_options(outcome.params)} {where}"
         console.line(f"hand it over:  python -m platform.export {options}")
     for line in hint:
         console.line(line)
@@ -57,7 +57,7 @@ def print_cell(cell: str, storage: Storage, console: Console) -> None:
     console.line(f"files in {folder}: {', '.join(storage.list(layout.cell(cell)))}")
     if outcome is not None:
         test = " --test" if "test" in outcome.metrics else ""
-        options = f"--run {cell} --from {storage}{module_options(outcome.params)}{test}"
+        options = f"--run {cell} {option('from', storage)}{module_options(outcome.params)}{test}"
         console.line(f"alone:  python -m platform.distill {options} --storage another-folder")
 
 

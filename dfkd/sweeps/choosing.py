@@ -7,7 +7,6 @@ reads the test set.
 from __future__ import annotations
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from dfkd.execution.executor import ComputeCells, Failure, OnOutcome, compute_all
 from dfkd.experiment import Cell, Experiment
+from dfkd.reporting.shell import option
 from dfkd.seeding import Block
 from dfkd.storage import layout
 from dfkd.storage.ledger import Ledger
@@ -50,7 +50,7 @@ def nothing_to_choose(name: str, trials: Sequence[Trial], ledger: Ledger) -> str
     cell = failed[0].cell
     return (
         f"{said}. The first failure: {fault_in(ledger.error(cell) or '')} (its log:  python -m "
-        f"platform.show {cell} --storage {shlex.quote(str(ledger.storage))}). The same command "
+        f"platform.show {cell} {option('storage', ledger.storage)}). The same command "
         "tries again"
     )
 

@@ -1,4 +1,4 @@
-"""Pools that keep their images encoded are the same pools: digest, images, scores and cells."""
+"""Pools that keep their images encoded are the same pools: digest, rows and images."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ from small_pieces import png, read_all, write_tars
 from dfkd.data.images.decoding import MOST_PIXELS
 from dfkd.data.importing import encoded
 from dfkd.data.importing.columns import is_encoded
-from dfkd.data.pools import ImageFolder, ParquetPool, Pool, WebDatasetTars
+from dfkd.data.pools import ImageFolder, ParquetPool, Pool, Shard, WebDatasetTars
 from dfkd.data.pools.pool_images import ShardImages, gathered
 from dfkd.identity import spec
-from dfkd.storage import FolderStorage
+from dfkd.storage import FolderStorage, file_at
 from dfkd.storage.storage import Damaged
 
 SHAPE = (16, 16, 1)
@@ -79,3 +79,10 @@ def test_large_images_may_be_allowed(folder, tmp_path):
     more = replace(few, most_pixels=MOST_PIXELS)
     files = [one.files(SHAPE, FolderStorage(tmp_path / "storage")) for one in (few, more)]
     assert [len(read_all(one, SHAPE)[0]) for one in files] == [30, 31]
+
+
+def test_a_shard_that_others_have_encoded_is_refused(tmp_path):
+    pq.write_table(pa.table({"image": [png(0)]}), tmp_path / "a.parquet")
+    shard = Shard(file_at(tmp_path / "a.parquet"), "a digest", 1)
+    with pytest.raises(ValueError, match="must have raw pixels, but got encoded images"):
+        shard.read(SHAPE)

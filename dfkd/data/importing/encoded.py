@@ -54,6 +54,11 @@ def encoded_table(
     return table.replace_schema_metadata({MOST_PIXELS: str(encoded.most_pixels)})
 
 
+def keeps_encoded(path: Path) -> bool:
+    """Return whether `encoded_table` made this shard; images that are encoded do not tell it."""
+    return MOST_PIXELS in (pq.read_schema(path).metadata or {})
+
+
 def encoded_rows(path: Path, rows_R: NDArray[np.int64]) -> Encoded:
     """Return what `write_shard` keeps of these rows in another shard."""
     table = pq.read_table(path, columns=["image"])

@@ -17,13 +17,18 @@ from dfkd.data.images.decoding import ImageShape as ImageShape
 from dfkd.data.importing.columns import (
     check_columns,
     check_raw,
-    is_encoded,
     raw_pixels,
     raw_table,
     read_row_ids,
     read_shard,
 )
-from dfkd.data.importing.encoded import Encoded, OtherPixels, encoded_images, encoded_table
+from dfkd.data.importing.encoded import (
+    Encoded,
+    OtherPixels,
+    encoded_images,
+    encoded_table,
+    keeps_encoded,
+)
 from dfkd.data.importing.rejects import SetAside
 from dfkd.storage import StoredFile, file_at
 from dfkd.storage.storage import DAMAGED, Damaged
@@ -51,7 +56,8 @@ class Shard:
         Raises Damaged, a ValueError in one line, where they are not those that were written.
         """
         path = self.path
-        if keeps_encoded(path, image_shape):
+        check_columns(path, image_shape)
+        if keeps_encoded(path):
             every = np.arange(self.rows)
             parts = [np.empty((0, *image_shape), np.uint8), *self.images(every, image_shape)]
             row_id_N, images_NHWC = read_row_ids(path), np.concatenate(parts)
@@ -71,7 +77,8 @@ class Shard:
 
         Damaged where they are not those that were written; of raw pixels after the last of them.
         """
-        if not keeps_encoded(self.path, image_shape):
+        check_columns(self.path, image_shape)
+        if not keeps_encoded(self.path):
             at = 0
             for part in self._parts(image_shape):
                 here = slice(*np.searchsorted(rows_R, (at, at + len(part))))
@@ -120,12 +127,6 @@ class PoolFiles:
     def rows(self) -> int:
         """How many rows all shards have together."""
         return sum(shard.rows for shard in self.shards)
-
-
-def keeps_encoded(path: Path, image_shape: ImageShape) -> bool:
-    """Return whether a shard keeps encoded images. ValueError where it is none of this shape."""
-    check_columns(path, image_shape)
-    return is_encoded(path)
 
 
 def _together(image_shape: ImageShape) -> int:

@@ -41,7 +41,8 @@ def decode_file(
     """
     rejects: list[Reject] = []
     lost: list[int] = []
-    table = partial(_table, image_shape, most_pixels if keep_encoded and column.is_encoded else 0)
+    stay = keep_encoded and column.is_encoded
+    table = partial(_table, image_shape, most_pixels if stay else None)
 
     def readable() -> Iterator[tuple[int, Image]]:
         for row, found in enumerate(_read(source, column, image_shape, most_pixels)):
@@ -134,11 +135,14 @@ def _raw(value: pa.Scalar, image_shape: ImageShape) -> NDArray[np.uint8]:
 
 
 def _table(
-    image_shape: ImageShape, most_pixels: int, row_id_N: NDArray[np.int64], images: Sequence[Image]
+    image_shape: ImageShape,
+    most_pixels: int | None,
+    row_id_N: NDArray[np.int64],
+    images: Sequence[Image],
 ) -> pa.Table:
-    """Return a shard's table of these images, of encoded ones where most_pixels is not 0."""
+    """Return a shard's table of these images. most_pixels: of those that stay encoded."""
     images_NHWC = np.array([image for image, _ in images], np.uint8).reshape(-1, *image_shape)
-    if not most_pixels:
+    if most_pixels is None:
         return raw_table(row_id_N, images_NHWC)
     encoded = Encoded([encoded for _, encoded in images], most_pixels)
     return encoded_table(row_id_N, images_NHWC, encoded)

@@ -2,8 +2,9 @@
 
 oneDNN's gradient of the weights of a strided 1x1 convolution writes beyond its memory where the
 images are laid out channels last and have few channels (github.com/uxlfoundation/oneDNN, issue
-6035). Seen with PyTorch 2.14.1 on AVX-512: fewer than 16 channels, images above 54 x 54; reported
-for AVX2: fewer than 8, of any size. B batch, C channels, H height, W width.
+6035). Seen with PyTorch 2.14.1 on AVX-512: what is convolved has fewer than 16 channels and is
+larger than 54 x 54; reported for AVX2: fewer than 8, of any size. B batch, C channels, H height, W
+width.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 FEW, VERY_FEW = 16, 8  # channels that a kernel takes together, with AVX-512 and with AVX2
-SAFE_PIXELS = 48 * 48  # of an image; up to here results stay as they are
+SAFE_PIXELS = 48 * 48  # of what is convolved; up to here results stay as they are
 
 
 def avoid_broken_kernels(network: nn.Module) -> nn.Module:
     """Return the network, of which some convolutions get their images channels first from now on.
 
-    To be called before a network is trained. Where no image is large, nothing changes.
+    To be called before a network is trained. Where none is large, nothing changes.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and _is_concerned(module):
