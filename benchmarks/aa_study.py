@@ -10,8 +10,6 @@ family-wise level promises to keep at 5 %. Blocks are disjoint, so that nothing 
 position: differences between names are noise and nothing else.
 """
 
-from __future__ import annotations
-
 import argparse
 
 import numpy as np

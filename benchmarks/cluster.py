@@ -4,8 +4,6 @@ Three hosts or so with Ray, one with an S3 server (moto), one with an MLflow ser
 lost of it can be started again.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

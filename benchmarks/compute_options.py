@@ -6,8 +6,6 @@ Commands of a few tiny cells (tests/projects) with --workers, --cpus, --gpus and
 this machine. Every pair of values of two options is in one case at least; other cases are drawn.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import os

@@ -9,8 +9,6 @@ as it does wall time, on one core and one block, anew in each call: the synthesi
 the pool, then the student. The teacher's training and the real pool's making are no one's cost.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time

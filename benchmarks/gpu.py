@@ -16,8 +16,6 @@ timings of some steps; one side is timed after the other. With `--small` it runs
 seconds, to see that it works.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import statistics

@@ -3,8 +3,6 @@
 N rows, B batch, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -5,8 +5,6 @@ writes below /disk, where its home and its temporary files are, no other one see
 file system is that of this machine. Needs root and iproute2.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

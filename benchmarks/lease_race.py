@@ -9,8 +9,6 @@ one lease after the other at the same moment, and keep what they got until all h
 folder and in a bucket of the tests' S3 server (moto). Printed: how often how many got it.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import multiprocessing

@@ -11,8 +11,6 @@ step costs depends on the networks: the smaller the student, the more a loss wei
 the teacher cost its pass as well.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Iterator

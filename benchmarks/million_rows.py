@@ -11,8 +11,6 @@ pool, beside a bare loop that decodes the same files in as many processes; once 
 `keep_encoded`, and from that pool all rows are read as a cell reads its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -9,8 +9,6 @@ machine with a folder. Printed: how many records, curves and weights are equal, 
 which leases are left in the bucket.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

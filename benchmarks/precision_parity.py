@@ -7,8 +7,6 @@ differences are paired. Equivalence is tested by two one-sided t-tests with the 
 given, in points of test accuracy. Cells that are in the storage are read.
 """
 
-from __future__ import annotations
-
 import argparse
 
 import pandas as pd

@@ -9,8 +9,6 @@ recipes and over the better half (by validation). The rule of selection is drawn
 bad recipes of several kinds are there.
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import replace
 

@@ -10,8 +10,6 @@ to benchmarks/results/<machine>.json and, as a Markdown table, to the terminal, 
 last committed file says. Figures of a quick call go nowhere.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

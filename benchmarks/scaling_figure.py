@@ -3,8 +3,6 @@
 python -m benchmarks.scaling_figure benchmarks/results/MACHINE.json docs/results/scaling.svg
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -8,8 +8,6 @@ class on training and validation images of the task, which no student sees.
 `dfkd/inspection/fitness.py` has its marks from here.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What a storage and its S3 server tell of the commands that ran: counted by others than they."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -7,8 +7,6 @@ computed, what is equal to the same study on one machine with a folder, and how 
 took the files of each cell.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -6,8 +6,6 @@ changes. Two functions read pieces: `spec` for identity (what is hashed into a c
 `flat` for people (MLflow's params, tables).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

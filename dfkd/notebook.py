@@ -8,8 +8,6 @@ result.outcomes               # one row per cell
 result.figures()["effects"]   # a matplotlib figure
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Loads the user's modules, named as in an import: `my_project.my_space`. Tells their mistakes."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import importlib.util

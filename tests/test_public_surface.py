@@ -1,7 +1,5 @@
 """The public surface of the package: what `from dfkd import ...` promises."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

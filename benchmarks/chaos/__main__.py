@@ -9,8 +9,6 @@ exit code 0, the same command is given again. With events left, both begin anew 
 the storage. At the end each place is compared with what one machine computes in calm, in a folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random

@@ -1,7 +1,5 @@
 """What can be lost of a cluster, and how it is put right again, as an operator would."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Mapping

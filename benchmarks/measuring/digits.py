@@ -1,7 +1,5 @@
 """The recipe `digits` as the workloads use it, with its teacher, pool and scores."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from benchmarks.measuring.figures import Bench

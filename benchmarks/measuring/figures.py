@@ -1,7 +1,5 @@
 """Figures that a workload returns, and how sides are timed in turn."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """On what was measured: the machine, the versions, and how busy it was."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -7,8 +7,6 @@ the teacher answers in every step. Batches, start and formulas are the platform'
 learn as much. B batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What was measured, as JSON and as a Markdown table beside what the last commit says."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field

@@ -7,8 +7,6 @@ tuning block, then the best of each (by the probe, no label) on fresh blocks. Ce
 storage are read. Fashion-MNIST's files are needed for two of the tasks.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What is computed: the tasks, the methods, the settings that each is tuned over, the blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast

@@ -1,7 +1,5 @@
 """What the cells say: tables in Markdown, made from outcomes alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -8,8 +8,6 @@ of the parts add up to what lies between. All coalitions of the parts are comput
 blocks of the protocol, at the settings that its tuning has chosen: 33 cells a block.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ N images, H height, W width, C channels. Pieces of this file are ours for the pr
 names in an identity begin with the file's module, not with `dfkd`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar

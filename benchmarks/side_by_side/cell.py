@@ -6,8 +6,6 @@ resumed at each step. The bare loop is timed with PyTorch's fastest AdamW; with 
 has to reach the same weights, to the last bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

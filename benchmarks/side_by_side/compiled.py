@@ -4,8 +4,6 @@ Three networks of growing cost, on noise in the place of images: what a step com
 depend on them. The first compiled pass is timed apart, with an empty cache of kernels.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from itertools import chain

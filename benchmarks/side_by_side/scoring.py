@@ -6,8 +6,6 @@ scored: the line through both tells the steady rate from what a scoring costs wh
 runs already; the first scoring of a session also imports Ray Data, and is told by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace

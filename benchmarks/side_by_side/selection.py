@@ -5,8 +5,6 @@ rows and memory. The platform maps its columns from disk, the sort has them in m
 to choose the same rows.
 """
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

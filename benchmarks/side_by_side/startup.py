@@ -3,8 +3,6 @@
 Each is a process of its own; Python that runs an empty line is the least that there is.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

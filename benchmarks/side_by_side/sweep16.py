@@ -7,8 +7,6 @@ the pool is scored beforehand; processes that trials run in start within a searc
 followed once: it is far from the others.
 """
 
-from __future__ import annotations
-
 from statistics import fmean, median
 
 import optuna

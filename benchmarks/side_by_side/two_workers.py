@@ -5,8 +5,6 @@ both workers, evaluation, test set and ledger. The start of the group is in its 
 Ray's guide has a `TorchTrainer.fit()` for each student.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from itertools import pairwise

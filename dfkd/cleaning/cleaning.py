@@ -6,8 +6,6 @@ files of scores. Where that cannot be told, a thing is kept. Nothing goes that d
 mark, nor a place that a recorded cell was computed from.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable

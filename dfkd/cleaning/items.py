@@ -1,7 +1,5 @@
 """What may be cleaned away: kinds of things, their size and when they were last written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What runs that have ended or were killed have left behind."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from dfkd.cleaning.items import Item, item

@@ -1,7 +1,5 @@
 """What the records in a storage refer to: teachers, pools and scores by digest, places by path."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

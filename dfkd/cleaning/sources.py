@@ -5,8 +5,6 @@ footers of a pool's shards, the columns of scores. A folder that holds anything 
 user's, and stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from dfkd.cleaning.items import NOBODY, Item, as_young_as, item

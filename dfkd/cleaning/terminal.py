@@ -1,7 +1,5 @@
 """What may be cleaned away, in the terminal: by kind and reason, with its size and its price."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from dfkd.cleaning.cleaning import remove, unreferenced

@@ -1,7 +1,5 @@
 """Who works in a storage now."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

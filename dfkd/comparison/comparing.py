@@ -1,7 +1,5 @@
 """Compares what is finished: prints, writes and logs each study and sweep that is named."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass

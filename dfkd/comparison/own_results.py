@@ -4,8 +4,6 @@ One row is one run: which variant it is, in which block (what its partners share
 a fold), and a metric of which more is better.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -4,8 +4,6 @@ Each keeps its own full page; this one shows them side by side, names the cells 
 share, and tests nothing across them.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from html import escape

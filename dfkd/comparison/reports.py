@@ -1,7 +1,5 @@
 """Reads finished studies and sweeps, and writes the page that shows several side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

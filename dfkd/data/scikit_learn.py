@@ -3,8 +3,6 @@
 The import takes more than a second, in each process that reads the embedded task or pool.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The checks, one after the other; what a broken one makes senseless is left out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace

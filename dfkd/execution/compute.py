@@ -1,7 +1,5 @@
 """Compute: where cells are computed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dfkd.storage import Storage

@@ -4,8 +4,6 @@ Only the first worker talks to the board. It holds the cell's lease and writes t
 the others what comes next through the process group, which stays.
 """
 
-from __future__ import annotations
-
 import traceback
 from contextlib import ExitStack
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Preparing on the cluster: the teachers, pools and scores of many cells, each made once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

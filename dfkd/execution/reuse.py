@@ -1,7 +1,5 @@
 """Reuse: which recorded work can be told from the ledger alone, before anything is prepared."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

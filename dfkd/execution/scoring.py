@@ -4,8 +4,6 @@ Ray Data does it (`scoring_pipeline.py`). A few shards on CPUs are given to Ray 
 same without Ray Data's start of some seconds.
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace

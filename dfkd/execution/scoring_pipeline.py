@@ -4,8 +4,6 @@ Without GPUs warm processes do all of it, and no image travels between them. For
 read and decode ahead, and actors answer and write.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

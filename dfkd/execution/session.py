@@ -1,7 +1,5 @@
 """A Ray session: the cluster that submitted us, or a local one that ends with this process."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

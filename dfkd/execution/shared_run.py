@@ -7,8 +7,6 @@ well. On CPUs PyTorch has no such layer: there it normalises with its worker's p
 students with BatchNorm agree between numbers of workers in distribution, not in numbers.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import TypeVar
 

@@ -4,8 +4,6 @@ Without that it waits for minutes where nobody answers, and its errors are trace
 variable.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

@@ -1,7 +1,5 @@
 """What waits for what, in the words of the watchdog."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 

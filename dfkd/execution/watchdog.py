@@ -4,8 +4,6 @@ Each time that it has spoken it is silent for twice as long, also when something
 work that takes hours is said a handful of times.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ To start a group costs 20 s and more, a further cell in it a tenth of a second. 
 group anew when one of its workers is lost or raises; the cell goes on from its last checkpoint.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

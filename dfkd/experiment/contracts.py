@@ -1,7 +1,5 @@
 """Contracts of a user's own pieces, checked before anything is computed with them."""
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import fields
 from typing import Any

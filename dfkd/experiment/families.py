@@ -1,7 +1,5 @@
 """The families of pieces: each family's tuple, by the part of an experiment where it stands."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dfkd.data.images.transforms import VIEWS

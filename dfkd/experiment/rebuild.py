@@ -5,13 +5,12 @@ classes are found by name; a user's class must lie in a module that the user nam
 tracking server chooses what is imported.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib import import_module
+from inspect import formatannotation
 from typing import Any
 
 from dfkd.experiment import Experiment, Schedule
@@ -200,7 +199,8 @@ def _all_kinds() -> tuple[type[Any], ...]:
 
 def _scalar(field: Field[Any]) -> list[str] | None:
     """Return the types of a field that holds no piece, None for one that does."""
-    types = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
+    said = field.type if isinstance(field.type, str) else formatannotation(field.type)
+    types = [part.strip() for part in said.split("|")]
     return (
         types
         if all(part in (*SCALARS, "bool", "None") or part.startswith("tuple") for part in types)

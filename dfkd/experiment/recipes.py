@@ -4,8 +4,6 @@ A baseline takes as many steps with as many images as the full method, so that t
 equal cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Parameters set on the command line, for every variant of a study or every trial of a sweep."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The model card: README.md of an exported student, in the form of Hugging Face's hub."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence

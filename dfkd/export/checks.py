@@ -3,8 +3,6 @@
 N images, B batch, C channels, H height, W width, K classes.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

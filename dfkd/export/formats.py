@@ -4,8 +4,6 @@ B batch, C channels, H height, W width, K classes. Every format takes float32 im
 0..1, whatever B.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable, Iterable

@@ -3,8 +3,6 @@
 N images, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib.util import find_spec
 

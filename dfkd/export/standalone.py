@@ -3,8 +3,6 @@
 B batch, C channels, H height, W width, K classes.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """What is to be done about a pool: one judge for each thing that may be wrong with it."""
 
-from __future__ import annotations
-
 import math
 
 from dfkd.inspection.fitness import MISSING, STARVED, STARVED_TAKEN, Fitness

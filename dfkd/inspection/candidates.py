@@ -3,8 +3,6 @@
 Legend: N rows of the pool, A those that may be selected, K classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Legend: N rows of the pool, S those that the rule takes, K classes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

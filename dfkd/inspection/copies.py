@@ -1,7 +1,5 @@
 """Near-duplicates as an inspection shows them: counts, pictures of the largest groups, a list."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

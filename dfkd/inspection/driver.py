@@ -1,7 +1,5 @@
 """Inspecting on Ray: one task computes part after part and writes the files, the driver prints."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

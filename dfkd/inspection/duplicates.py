@@ -16,8 +16,6 @@ different handwriting of one "1" would count as copies.
 N rows, H height, W width, C channels, P pairs, T pixels of a thumbnail.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Figures of an inspection: confidence, supply of each class, what each rule takes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

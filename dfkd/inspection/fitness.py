@@ -4,8 +4,6 @@ Legend: K classes. A class's fair share is the budget divided by K: what a balan
 it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ validation images, and what a drawn pool knows of its rows, which serves the eva
 selection alone. The test set is not read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The page of an inspection, whether a pool can teach and why, as one HTML file."""
 
-from __future__ import annotations
-
 from html import escape
 
 from dfkd.inspection import figures as fitness_plots

@@ -1,7 +1,5 @@
 """The rules that an inspection compares, and each of them at several budgets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

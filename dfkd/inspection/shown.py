@@ -3,8 +3,6 @@
 Legend: N rows of the pool.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

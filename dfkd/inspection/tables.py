@@ -1,7 +1,5 @@
 """An inspection as tables: for the page, the terminal and CSV."""
 
-from __future__ import annotations
-
 from dfkd.inspection.fitness import CONFIDENT, MISSING, STARVED, THIN, Choice, ClassFit, Fitness
 from dfkd.reporting.numbers import ranges, ratio_text, share_text
 

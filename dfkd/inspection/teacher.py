@@ -3,8 +3,6 @@
 N images, H height, W width, C channels, K classes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

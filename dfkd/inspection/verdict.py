@@ -1,7 +1,5 @@
 """What an inspection means: can this pool teach this student?"""
 
-from __future__ import annotations
-
 from dfkd.inspection.fitness import CONFIDENT, MISSING, STARVED, THIN, ClassFit, Fitness
 from dfkd.reporting.numbers import counted, ranges, ratio_text
 

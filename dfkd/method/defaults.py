@@ -5,8 +5,6 @@ the optional ones: `BaseSelection`, `BaseDropping`, `BaseLoss`, `BaseAnswerLoss`
 the base or declares all; a user's class that does neither is given the defaults by `with_defaults`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, TypeVar, cast
 

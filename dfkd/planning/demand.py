@@ -1,7 +1,5 @@
 """What a study or a sweep asks for: cells in phases, and what the storage has of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From a module's name to what it asks for: a study or a sweep, as ablate and sweep name them."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A plan: cells, images, device hours, bytes, wall time and money, each with what it rests on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Prints a plan: every line says what it rests on."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 

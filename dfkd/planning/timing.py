@@ -4,8 +4,6 @@ Networks have random weights; their speed depends on shapes, and not on what is 
 H height, W width, C channels, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

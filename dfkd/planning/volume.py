@@ -1,7 +1,5 @@
 """How many rows are still to be scored, and how many bytes will be written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

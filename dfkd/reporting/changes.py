@@ -1,7 +1,5 @@
 """Changed parameters in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dfkd.reporting.numbers import short_number

@@ -4,8 +4,6 @@ What is too wide for the terminal first wraps its texts, then goes on in a furth
 which begins with the same first column.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len

@@ -3,8 +3,6 @@
 Without a terminal, as in a log file, progress is a line now and then.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

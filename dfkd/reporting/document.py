@@ -5,8 +5,6 @@ removed or changes its meaning. Accuracies and differences are fractions, times 
 number that does not exist is null.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

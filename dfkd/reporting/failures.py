@@ -3,8 +3,6 @@
 What is none of these, and no ValueError, is a mistake in a program: it keeps its traceback.
 """
 
-from __future__ import annotations
-
 import errno
 import re
 import sys

@@ -1,7 +1,5 @@
 """Fonts of figures: matplotlib's own, and what this machine has for signs that it lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from matplotlib import font_manager

@@ -3,8 +3,6 @@ r"""Tables for papers in booktabs LaTeX, from plain text, for any LaTeX engine.
 Text is escaped, and numbers are set in math mode.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

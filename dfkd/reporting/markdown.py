@@ -1,7 +1,5 @@
 """Markdown: tables, and text that is read as it stands."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

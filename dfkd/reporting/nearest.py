@@ -1,7 +1,5 @@
 """The end of an error line that names what was perhaps meant."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

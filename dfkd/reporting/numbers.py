@@ -1,7 +1,5 @@
 """Numbers as text: accuracies, differences, intervals, p-values, shares, counts and labels."""
 
-from __future__ import annotations
-
 import math
 
 

@@ -1,7 +1,5 @@
 """The parts of a report's page: HTML that needs nothing but itself, on a laptop and in print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """The files of a report: written where they differ from what lies there, and their digest."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 N selected rows, H height, W width, C channels, K classes. Images are kept as PNG bytes.
 """
 
-from __future__ import annotations
-
 import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Terminals and logs of any encoding: a sign that one cannot show is written in another way."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import os

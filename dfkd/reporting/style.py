@@ -4,8 +4,6 @@ Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is
 alone.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import warnings

@@ -1,7 +1,5 @@
 """CIFAR-10 and CIFAR-100 with a pool of ImageNet-32, for the five pairs of the literature."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

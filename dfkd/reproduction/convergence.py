@@ -6,8 +6,6 @@ synthesis of its pool, where that is synthesised: evaluations are in them, score
 which the cells share, are not.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from dfkd.stats.outcomes import STATES

@@ -1,7 +1,5 @@
 """What a table costs at the paper's scale, by arithmetic, before anything is read or computed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

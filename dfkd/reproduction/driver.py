@@ -1,7 +1,5 @@
 """Computes a table: its studies one after the other, in one session, and then its report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 

@@ -1,7 +1,5 @@
 """Convergence as a figure: all variants on one axis, by steps, images and device seconds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dfkd.reporting.style import COLOURS, FAINT, GREY, MARKERS, Plot, blank, styled

@@ -1,7 +1,5 @@
 """ImageNet with a folder of Flickr's images, from ResNet-50 to three students."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

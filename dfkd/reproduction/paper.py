@@ -1,7 +1,5 @@
 """What the tables have in common at the paper's scale: recipe, pool, teacher files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

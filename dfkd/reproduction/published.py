@@ -3,8 +3,6 @@
 Of EIKD, the paper that is followed, there is none: its cells are empty.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 It is a function of the ledger: no date, no path, and nothing is computed for it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The rows of every table: what a full method is compared with, and how many images it uses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

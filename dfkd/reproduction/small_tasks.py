@@ -1,7 +1,5 @@
 """The tables that two cores can compute in earnest: Fashion-MNIST and scikit-learn's digits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

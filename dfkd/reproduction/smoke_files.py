@@ -4,8 +4,6 @@ They show that every row runs, on any machine and without a download; no result 
 N images, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ Each column is a study over the methods (rows.py), so that ledger, leases, MLflo
 pages are those of every study. The first column has a second one, over the images that are used.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

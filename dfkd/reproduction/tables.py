@@ -1,7 +1,5 @@
 """All tables by name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dfkd.reporting.nearest import nearest

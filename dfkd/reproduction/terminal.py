@@ -1,7 +1,5 @@
 """Prints what a table costs and what it found."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Finds one run again: by its cell's name, by the beginning of it, or by MLflow's id."""
 
-from __future__ import annotations
-
 from dfkd.reporting.nearest import nearest
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger

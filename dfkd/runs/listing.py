@@ -1,7 +1,5 @@
 """What a storage holds: its studies and sweeps, cells by state, and everything else by its size."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from collections.abc import Iterator

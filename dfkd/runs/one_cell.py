@@ -1,7 +1,5 @@
 """One cell from the command line: in this process, or, with several workers, under Ray Train."""
 
-from __future__ import annotations
-
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import OpenExecutor, compute_all
 from dfkd.experiment import Cell

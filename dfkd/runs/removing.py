@@ -1,7 +1,5 @@
 """Removes a study or sweep by name: its folder, and the cells that nothing else uses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from dfkd.cleaning.cleaning import remove

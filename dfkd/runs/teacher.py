@@ -3,8 +3,6 @@
 With labels that is its accuracy, without labels its confidence. N images, K classes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

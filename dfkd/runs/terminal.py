@@ -1,7 +1,5 @@
 """Prints one cell: its curve, what the ledger knows of it, and how it differs from another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -4,8 +4,6 @@ That is what the teacher still knows of its training data beside its answers. N 
 channels, P positions of a map, L BatchNorm layers.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -3,8 +3,6 @@
 A disk that is too small is one line. N rows, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 

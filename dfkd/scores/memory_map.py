@@ -7,8 +7,6 @@ made again from them: a cache, which may be deleted while nothing runs. N rows, 
 channels.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from math import prod

@@ -3,8 +3,6 @@
 N rows, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 N images, B batch, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Files that are there whole or not at all, so that a process can be killed at any time."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

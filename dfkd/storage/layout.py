@@ -18,8 +18,6 @@ object store mean the same by it. Names in capital letters stand for files insid
     .in-use-<id>           a command at work in this storage
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import PurePosixPath
 

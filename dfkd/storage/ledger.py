@@ -11,8 +11,6 @@ A cell is a folder `cells/<key>-<environment>` with
 Files appear whole or not at all, so that any process can be killed at any time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

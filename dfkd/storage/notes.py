@@ -1,7 +1,5 @@
 """What people say of a study or sweep: a note and tags, in a file of its folder."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """From what a user names a storage by to the storage."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What became of a cell, as a value. It is apart from the ledger, whose reading takes PyTorch."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from typing import Any
 

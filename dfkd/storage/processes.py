@@ -1,7 +1,5 @@
 """What has become of a process, as its own host can tell, and names that tell hosts apart."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory

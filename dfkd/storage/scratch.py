@@ -1,7 +1,5 @@
 """Folders that are needed while a run lasts."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

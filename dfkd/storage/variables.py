@@ -1,7 +1,5 @@
 """What environment variables say, HOME among them."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

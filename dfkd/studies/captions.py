@@ -1,7 +1,5 @@
 """What to conclude from each figure of a study, made from its numbers, and how to read it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from dfkd.reporting.numbers import counted, interval, percent, points

@@ -1,7 +1,5 @@
 """Computes the cells that a study misses, and checks a cell that other work has computed."""
 
-from __future__ import annotations
-
 import random
 import statistics
 from collections.abc import Mapping, Sequence

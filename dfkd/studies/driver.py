@@ -4,8 +4,6 @@ Cells that other work has computed are used as they are; one of them, drawn at r
 again as a check. A race computes only what its next look needs, look by look.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace

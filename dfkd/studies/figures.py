@@ -4,8 +4,6 @@ Colours are Okabe & Ito's, which colour-blind readers can tell apart; nothing is
 alone. Matplotlib is used without global state.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -5,8 +5,6 @@ depends on the time, on the machine or on where the records lie, so that a repor
 records is the same byte for byte.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

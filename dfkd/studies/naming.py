@@ -1,7 +1,5 @@
 """From a module's name, and what is asked of it, to the study and the name it is recorded under."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

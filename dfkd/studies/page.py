@@ -4,8 +4,6 @@ The page needs nothing but itself. It is a function of the findings, and of the 
 where they are at hand: no date, no path and no name of a machine that the records do not hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from html import escape
 from math import isnan

@@ -3,8 +3,6 @@
 V variants, C classes. Cells that were computed before classes were recorded are left out.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Reads a study with its cells, from a ledger or from MLflow: what comes out is the same."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """What a study found, for the terminal, a notebook and MLflow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -6,8 +6,6 @@ and no search sees a label. A search belongs to the variant, not to the study: a
 has it as well goes on with what there is.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from contextlib import closing, nullcontext

@@ -4,8 +4,6 @@ A selection follows from the scores and the seed, so a cell need not keep it. N 
 pseudo-classes.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Hashable
 

@@ -1,7 +1,5 @@
 """Tells MLflow of a study: its run, the cells below it, and its findings once they are there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The findings of a study as tables: rows for people, Markdown, LaTeX (booktabs) and CSV."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Prints what a study found, or what it would cost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dfkd.execution.compute import Compute

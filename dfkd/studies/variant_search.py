@@ -1,7 +1,5 @@
 """The search of one variant of a study: its trials, and the setting that is chosen among them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

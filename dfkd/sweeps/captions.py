@@ -1,7 +1,5 @@
 """What is said of a sweep: the result in a sentence, facts, and what each figure shows."""
 
-from __future__ import annotations
-
 from dfkd.reporting.numbers import interval, points
 from dfkd.storage import layout
 from dfkd.sweeps.findings import SweepData, short, verdict

@@ -4,8 +4,6 @@ Both work on blocks of their own, which share nothing with the search's. Only th
 reads the test set.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """What all trials of a search share, and how a trial's parameters become its cell."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Computed from the recipe alone, so that it is the same on every machine; seconds are not.
 """
 
-from __future__ import annotations
-
 import torch
 
 from dfkd.experiment import Experiment

@@ -5,8 +5,6 @@ label-free), and those on which it is compared with the default, the only ones t
 set.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from contextlib import closing

@@ -4,8 +4,6 @@ Optuna's own plots show completed trials only, and halving leaves few of them: t
 trials as well, as hollow marks at the probe where they were stopped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """What a sweep's trials and its confirmation say, as plain values."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Successive halving whose decisions depend on no timing, for deterministic sweeps."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Sequence

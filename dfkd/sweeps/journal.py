@@ -1,7 +1,5 @@
 """The journal of a search: a small file for each trial. With the ledger it is the truth."""
 
-from __future__ import annotations
-
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.sweeps.trial import Trial

@@ -1,7 +1,5 @@
 """How a search asks for trials: how many, and what draws them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 # trials asked for together in a deterministic sweep; part of its result, so not the number of cores

@@ -1,7 +1,5 @@
 """The report of a sweep: one HTML page that needs nothing but itself; Markdown and LaTeX."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

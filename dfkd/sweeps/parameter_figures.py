@@ -1,7 +1,5 @@
 """Figures of a sweep's parameters: a panel for each, and all of them side by side."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ As text a sweep is an artifact of its run in MLflow: from there the same page ca
 folder and ledger.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A space is tried without computing: faults come to light early, and where the default lies."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any

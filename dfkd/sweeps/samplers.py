@@ -1,7 +1,5 @@
 """Optuna's samplers by name."""
 
-from __future__ import annotations
-
 import warnings
 
 import optuna

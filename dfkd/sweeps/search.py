@@ -4,8 +4,6 @@ Journal and ledger are the truth; Optuna's own storage is a view for optuna-dash
 each call, and Tune's state is thrown away.
 """
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Search spaces as people write them: pieces and tuples as choices, parameters that are fixed."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """Sweep: what is searched, how long, and on which blocks."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """What MLflow is told of a sweep: its cells on the way, and at the end what was found."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path

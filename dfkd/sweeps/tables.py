@@ -1,7 +1,5 @@
 """A sweep's tables, for the terminal, the page, Markdown and LaTeX alike: header and rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from dfkd.reporting.numbers import interval, percent, points

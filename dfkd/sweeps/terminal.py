@@ -1,7 +1,5 @@
 """What a sweep found, in the terminal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dfkd.execution.compute import Compute

@@ -1,7 +1,5 @@
 """One trial of a search, as a plain value."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Marks of trials in figures: filled, hollow or a cross by how each ended; two are ringed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

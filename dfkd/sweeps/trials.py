@@ -1,7 +1,5 @@
 """A trial of a search: a Tune trainable that drives one cell after another, here or in a group."""
 
-from __future__ import annotations
-
 import json
 import traceback
 import uuid

@@ -1,7 +1,5 @@
 """Ray Tune, set up for warm trials: reused processes, our search, and no state of its own."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time

@@ -3,8 +3,6 @@
 B batch, Z latents, K classes, D feature width, N rows, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 B images, Z latents, C channels, H height, W width.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

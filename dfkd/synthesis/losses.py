@@ -4,8 +4,6 @@ Each is one number to be made small. B images, K classes, D feature width, C cha
 images and positions of a map together.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """What every loss on the teacher's answer promises. B batch, K classes."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """What every rule of class dropping promises. B batch, K classes, N rows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

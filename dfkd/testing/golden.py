@@ -6,8 +6,6 @@ writes the file of the checkout. What is new is added; a value that has changed 
 all recorded cells that hold the piece would be orphans, unless it is named with --accept.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

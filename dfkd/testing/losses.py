@@ -3,8 +3,6 @@
 B batch, D feature width.
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import fields, replace
 

@@ -3,8 +3,6 @@
 B batch, C channels, H height, W width, K classes, D feature width.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import ClassVar
 

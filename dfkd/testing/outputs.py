@@ -3,8 +3,6 @@
 B batch, K classes, D feature width; C, H, W channels, height and width of a map.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -3,8 +3,6 @@
 N images, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import ClassVar

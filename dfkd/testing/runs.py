@@ -3,8 +3,6 @@
 N rows of the pool, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import io
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """What every sampling promises. N selected rows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Made-up scores, for tests of selections and droppings. N rows, K classes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

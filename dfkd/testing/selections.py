@@ -1,7 +1,5 @@
 """What every selection rule promises. N rows, K classes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

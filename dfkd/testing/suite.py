@@ -1,7 +1,5 @@
 """What every piece promises, of whatever kind: its configuration is its identity."""
 
-from __future__ import annotations
-
 import dataclasses
 import pickle
 from collections.abc import Sequence

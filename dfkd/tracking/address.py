@@ -1,7 +1,5 @@
 """Where MLflow is: a database or a server, opened at our pace, named without its secrets."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """What a call of MLflow may raise: its own exceptions, its database's and its artifact stores'."""
 
-from __future__ import annotations
-
 import sys
 
 # Exceptions of the clients of artifact stores. MLflow hands a file to a client and lets pass what

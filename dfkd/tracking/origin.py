@@ -1,7 +1,5 @@
 """Who wrote a run, and by which command: what MLflow's UI shows as "Created by" and "Source"."""
 
-from __future__ import annotations
-
 import getpass
 import shlex
 import sys

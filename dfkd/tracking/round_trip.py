@@ -1,7 +1,5 @@
 """Whether MLflow takes what is written and gives it back. It leaves nothing behind."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 import uuid

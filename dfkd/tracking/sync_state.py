@@ -1,7 +1,5 @@
 """Sync state: which MLflow was sent what, so that a finished study is sent once to each address."""
 
-from __future__ import annotations
-
 from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.tracking.address import database_file

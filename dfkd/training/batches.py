@@ -3,8 +3,6 @@
 N selected rows, B batch, M rows of the pool, K classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias

@@ -5,8 +5,6 @@ evaluation, so that a search may stop it in between. A cell that is in the ledge
 there, not computed.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict, replace
 from typing import Any

@@ -4,8 +4,6 @@ It makes few large kernels of many small ones, which round otherwise: whether pa
 part of a cell's environment. Weights and their names stay, and a student is judged uncompiled.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 

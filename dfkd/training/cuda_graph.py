@@ -5,8 +5,6 @@ kernels once and replays them on other numbers in the same memory: the same kern
 bits. What Python decides anew in each step (rows, views, dropping, learning rate) stays outside.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

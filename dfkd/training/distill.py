@@ -5,8 +5,6 @@ drawn for the whole batch from (block, purpose, step), so a run that is resumed,
 workers, draws the same numbers. No generator's state has to be saved for it.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

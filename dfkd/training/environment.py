@@ -1,7 +1,5 @@
 """Environment: on what a cell was computed. The same cell in the same one gives the same bits."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import torch

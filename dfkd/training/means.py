@@ -1,7 +1,5 @@
 """Running means of what a run reports: its loss terms since the last point of the curve."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from typing import Any
 

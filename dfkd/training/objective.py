@@ -3,8 +3,6 @@
 B batch, K classes; B, C, H, W of images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

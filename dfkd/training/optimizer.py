@@ -1,7 +1,5 @@
 """Optimizers: the student's with its schedule, and an Adam for what losses train by themselves."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -4,8 +4,6 @@ Weights, losses, optimizer, evaluation and the teacher's scores are in float32 a
 student is judged and exported as it is recorded.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 

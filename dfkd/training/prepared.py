@@ -1,7 +1,5 @@
 """Notes of what teachers and pools turned out to be, by which plans know what is in place."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

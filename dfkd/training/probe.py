@@ -6,8 +6,6 @@ selection would reward tiny over-confident selections; on the whole pool it woul
 ones. P probe rows, N pool rows, K classes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

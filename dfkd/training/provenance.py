@@ -5,8 +5,6 @@ its source (source_code.py), in tags such as "code.my_loss.CosineFeatures". Reco
 there were such tags say nothing of it: their cells are reused as they always were.
 """
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Inputs of a recorded cell, opened again: nothing is scored, drawn or trained for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

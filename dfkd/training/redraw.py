@@ -3,8 +3,6 @@
 B batch, K classes, N selected rows.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

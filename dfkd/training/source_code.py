@@ -6,8 +6,6 @@ stands beside it in the same file, another loss or a study, is not part of it. N
 program does to its own names (`globals()`, `setattr`), data files and installed packages.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 import sysconfig

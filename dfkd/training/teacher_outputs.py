@@ -5,8 +5,6 @@ image. Where it will not do, the teacher is asked: in every step, or once for ea
 are only so many of a row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

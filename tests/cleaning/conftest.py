@@ -1,7 +1,5 @@
 """A storage with one recorded cell, and beside it what no cell uses."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import replace

@@ -3,8 +3,6 @@
 And what a recorded cell was computed from, and what any process works with.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What is installed on demand: where it is missing, one line says which extra to install."""
 
-from __future__ import annotations
-
 import sys
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """BatchNorm over the parts of all workers: PyTorch has it for GPUs; here is what holds without."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """One inspection of the tiny pool, for all tests of what is found in it."""
 
-from __future__ import annotations
-
 import pytest
 from inspections import inspected
 

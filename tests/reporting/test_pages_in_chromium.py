@@ -1,7 +1,5 @@
 """A page in a real browser: narrow or wide, dark or light, sorted by a click; what marks say."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from html import unescape

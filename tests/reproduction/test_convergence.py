@@ -1,7 +1,5 @@
 """Curves by steps, images and device seconds, and when they are near their ends."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The published tables: what each promises, at every scale, and what RESULTS.md says of them."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Files of which a bit is flipped or the end is lost are told by their digest and never used."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

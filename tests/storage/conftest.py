@@ -1,7 +1,5 @@
 """A lease's place, other processes that hold it, a clock, and an object store."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

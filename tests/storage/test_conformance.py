@@ -1,7 +1,5 @@
 """What every storage promises, shown on a folder, on an object store, and on one without a disk."""
 
-from __future__ import annotations
-
 import multiprocessing
 import pickle
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The layout is the only file that names anything below a storage."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A node's cache: what it holds is what was written, whoever is killed or damages a file."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Leases in an object store: one holder, taken over when it is gone, and no other one removed."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import threading

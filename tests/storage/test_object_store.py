@@ -1,7 +1,5 @@
 """Addresses of object stores, and what a store that is away, or too simple, is told by."""
 
-from __future__ import annotations
-
 import socket
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a folder as a storage does beside what every storage promises, and addresses."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A study or sweep in an object store is, bit for bit, that in a folder."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import shutil

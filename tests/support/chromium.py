@@ -1,7 +1,5 @@
 """A page in headless Chromium, driven through its DevTools protocol as a person would use it."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Inspections for tests: one run to its end, a made pool with a starved class, values by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

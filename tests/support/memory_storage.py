@@ -1,7 +1,5 @@
 """A storage without a disk: all that another backend has to say, and no other file of ours."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Callable, Iterator

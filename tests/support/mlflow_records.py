@@ -1,7 +1,5 @@
 """A tracker with what stands in its MLflow, and outcomes of cells to write there."""
 
-from __future__ import annotations
-
 import socket
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """An object store that speaks S3, on loopback, in a process of its own: moto's server."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A space around another recipe, and with values that are set: --recipe, --set and --steps."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a sweep's confirmation says in words."""
 
-from __future__ import annotations
-
 import pytest
 
 from dfkd.stats.paired import smallest_detectable

@@ -1,7 +1,5 @@
 """--minimise: a search that weighs the probe against what the student costs."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """One database of MLflow for all tests of the tracking, and a record of its own for each test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path

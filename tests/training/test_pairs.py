@@ -1,7 +1,5 @@
 """The published pairs of networks on small CIFAR files: scored, selected, trained, resumed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

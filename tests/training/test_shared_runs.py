@@ -3,8 +3,6 @@
 Without Ray: each world of processes is started once and computes all cases, one after the other.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Iterator

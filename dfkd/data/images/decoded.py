@@ -5,8 +5,6 @@ N images, H height, W width, C channels. What is not looked at is not in memory.
 split, made again where they are deleted. Each node has its own.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

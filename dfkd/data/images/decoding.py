@@ -6,8 +6,6 @@ damaged file makes a decoder raise ends here. Memory: up to 20 bytes for each pi
 image (measured: JPEG 8 to 12, WebP 16, JPEG 2000 19).
 """
 
-from __future__ import annotations
-
 import io
 import struct
 import warnings

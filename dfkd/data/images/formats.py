@@ -1,7 +1,5 @@
 """What a file is by its first bytes, where it is no image that is read, and PNG without texts."""
 
-from __future__ import annotations
-
 import struct
 
 HEAD = 1024  # bytes that `unread_format` looks at

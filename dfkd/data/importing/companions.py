@@ -1,7 +1,5 @@
 """Companions are what systems and tools leave beside images: no reader counts or opens them."""
 
-from __future__ import annotations
-
 # Files and folders, in lower case; those that begin with a dot need no name
 NAMED = {
     b"__macosx",  # macOS, in archives

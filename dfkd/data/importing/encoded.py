@@ -5,8 +5,6 @@ damage nor another decoder changes an image without a word. N rows of a shard, R
 height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

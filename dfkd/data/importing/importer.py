@@ -4,8 +4,6 @@ A source is divided into parts. Each is imported by itself, in any process and o
 again by its key; then all but the first of equal rows are taken out. H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Records: JSON files that say which shards were written, and that all of them are there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rejects are what no image of a pool could be made from; too large a share of them stops a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

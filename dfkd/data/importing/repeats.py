@@ -3,8 +3,6 @@
 Rows repeat by content or by id, and are found across shards. N rows, S shards, R repeated rows.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Rows on their way from a source into one shard. H height, W width, C channels."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Samples are files of a tar with one name up to its first dot, as WebDataset has them."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 

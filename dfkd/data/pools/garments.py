@@ -3,8 +3,6 @@
 Legend: H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Image folders as pools: trees of image files, here or in an object store, in whatever state."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

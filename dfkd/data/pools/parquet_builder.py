@@ -3,8 +3,6 @@
 H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

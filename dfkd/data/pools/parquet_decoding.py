@@ -3,8 +3,6 @@
 N rows, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice

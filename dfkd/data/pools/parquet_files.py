@@ -1,7 +1,5 @@
 """A user's own Parquet files: which there are, and what is remembered of them. N rows."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Parquet files as pools: raw pixels are read where they lie, encoded images are decoded once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self

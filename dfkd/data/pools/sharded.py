@@ -1,7 +1,5 @@
 """Pools whose shards are known by their number before any of them is made."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

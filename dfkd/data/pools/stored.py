@@ -1,7 +1,5 @@
 """Which pools lie in a folder of a storage, told from its files alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

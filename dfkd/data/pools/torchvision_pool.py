@@ -1,7 +1,5 @@
 """Torchvision's data sets as pools: their images, without their labels."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

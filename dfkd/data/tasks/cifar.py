@@ -6,8 +6,6 @@ pickles, and is not read. There is no validation split: what chooses is the prob
 Legend: N images, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache

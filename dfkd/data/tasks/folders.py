@@ -4,8 +4,6 @@ So torchvision's ImageFolder has them. Images are decoded once, into the user's 
 from there. N images, H height, W width, C channels.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 N images, H height, W width, C channels, L levels of a pixel.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """What a cluster holds, and may grow to, against what cells ask for."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterable, Sequence

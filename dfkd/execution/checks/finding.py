@@ -1,7 +1,5 @@
 """What a check has found: one line, and how to mend it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 OK, BROKEN, SKIPPED = "ok", "broken", "skipped"

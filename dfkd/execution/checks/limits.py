@@ -1,7 +1,5 @@
 """What a node has of disk and open files: where it runs out of either, Ray stops in odd ways."""
 
-from __future__ import annotations
-
 import resource
 import shutil
 import tempfile

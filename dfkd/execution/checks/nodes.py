@@ -4,8 +4,6 @@ Where two nodes see different folders under one name, work succeeds and half of 
 the other node's disk; with other versions, records are not those of their environment.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import time

@@ -1,7 +1,5 @@
 """A little of the real work, on noise: rows scored, two workers against one, a GPU's bfloat16."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Two losses in the place of one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Self
 

@@ -4,8 +4,6 @@ B batch, D feature width of the teacher, E of an embedding, N selected rows, J o
 negatives.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

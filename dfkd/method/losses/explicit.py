@@ -5,8 +5,6 @@ map. Where the two networks have not equally many stages, the last ones are pair
 pairs they have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeVar

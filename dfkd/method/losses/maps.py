@@ -5,8 +5,6 @@ PyTorch cannot compute deterministically on a GPU. The numbers are the same. B b
 height, W width.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -3,8 +3,6 @@
 B batch, D feature width of the teacher or the student. There is no projector, whatever the widths.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -3,8 +3,6 @@
 B batch, K classes, D feature width of the teacher, E of the student.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Self
 

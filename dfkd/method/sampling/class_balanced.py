@@ -3,8 +3,6 @@
 N selected rows, K classes, n_k rows of class k.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Self
 

@@ -3,8 +3,6 @@
 B batch, K classes, N selected rows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 

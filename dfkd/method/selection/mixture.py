@@ -1,7 +1,5 @@
 """Mixture: the rows that a two-part mixture of losses calls clean. N rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

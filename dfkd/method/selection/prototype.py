@@ -3,8 +3,6 @@
 N rows, K classes, D feature width, C centres.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ features do not fit into memory can be selected from. The choice is kept beside 
 a rule works once per teacher and pool.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

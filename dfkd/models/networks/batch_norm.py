@@ -1,7 +1,5 @@
 """BatchNorm layers: what a network still knows of the images that it was trained on."""
 
-from __future__ import annotations
-
 from torch import nn
 
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

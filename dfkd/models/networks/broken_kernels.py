@@ -7,8 +7,6 @@ larger than 54 x 54; reported for AVX2: fewer than 8, of any size. B batch, C ch
 width.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """ResNet-18 and ResNet-34 for images of 32x32."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Self

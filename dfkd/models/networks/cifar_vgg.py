@@ -1,7 +1,5 @@
 """VGG-11 with BatchNorm for images of 32x32."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar

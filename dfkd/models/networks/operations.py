@@ -1,7 +1,5 @@
 """How many operations a network takes, counted without computing any."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from functools import cache
 from typing import Any, cast

@@ -3,8 +3,6 @@
 B batch, C channels, H height, W width.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self

@@ -5,8 +5,6 @@ tensors, and a tenth of its step was spent on that. They also import PyTorch's c
 every process that trains. The bits are theirs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 

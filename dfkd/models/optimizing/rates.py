@@ -3,8 +3,6 @@
 Theirs move an optimizer of PyTorch's own, of which there is none here (see optimizer.py).
 """
 
-from __future__ import annotations
-
 from math import cos, pi
 from typing import NamedTuple
 

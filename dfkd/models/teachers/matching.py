@@ -1,7 +1,5 @@
 """The weights of a network among those of a file: below a prefix, and with others beside them."""
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -1,7 +1,5 @@
 """The user's own network as a teacher, as it stands in memory."""
 
-from __future__ import annotations
-
 import copy
 import re
 from dataclasses import InitVar, dataclass

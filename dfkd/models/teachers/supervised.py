@@ -3,8 +3,6 @@
 B batch, K classes.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self

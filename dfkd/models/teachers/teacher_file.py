@@ -1,7 +1,5 @@
 """A teacher from a file of weights, for a named network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self

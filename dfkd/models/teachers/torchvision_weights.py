@@ -1,7 +1,5 @@
 """A teacher of torchvision's: one of its classifiers with published weights, by name."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
