@@ -99,7 +99,7 @@ def compare_own(
     findings = find(data)
     print_findings(findings, console)
     folder = layout.overview(folder_name([data.name]))
-    _, is_new = write_report_files(storage, folder, report_of(findings, warn=console.warn))
+    _, is_new = write_report_files(storage, folder, report_of(findings))
     _say_where(folder, is_new, storage, console)
 
 
@@ -111,7 +111,7 @@ def _reported(
     if kind == "study":
         data = find(read_study(name, storage, tracking_uri))
         print_findings(data, console)
-        files, is_new = write_report(data, storage, console.warn)
+        files, is_new = write_report(data, storage)
     else:
         data = read_sweep(name, storage, tracking_uri)
         print_sweep(data, console)

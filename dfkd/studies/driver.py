@@ -159,6 +159,6 @@ def conclude(
     findings = find(data_of(plan.record, done.get, note))
     if plan.record != earlier:
         studies.write(storage, plan.record)
-    files, _ = write_report(findings, storage, console.warn)
+    files, _ = write_report(findings, storage)
     sync_findings(sync, plan, done, findings, files)
     return StudyResult(findings=findings, page=Path(files[f"{layout.REPORT}/{layout.PAGE}"]))

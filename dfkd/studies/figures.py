@@ -29,6 +29,7 @@ from dfkd.reporting.style import (
     label_tile,
     styled,
     tell,
+    title_panel,
 )
 from dfkd.stats.comparisons import BETTER, WORSE
 from dfkd.stats.outcomes import by_block, differences_of, paired_with
@@ -135,7 +136,7 @@ def learning(findings: Findings) -> Plot | None:
     for panel, variant in zip(panels, others, strict=False):
         for name, colour in ((baseline, FAINT), (variant, BLUE)):
             _curve(panel, curves[curves["variant"] == name], measure, colour)
-        panel.set_title(variant)
+        title_panel(panel, variant, columns)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for i, panel in enumerate(panels):
         panel.set_visible(i < len(others))

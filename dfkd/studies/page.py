@@ -4,13 +4,11 @@ The page needs nothing but itself. It is a function of the findings, and of the 
 where they are at hand: no date, no path and no name of a machine that the records do not hold.
 """
 
-from collections.abc import Callable
 from html import escape
 from math import isnan
 from pathlib import Path
 
 from dfkd.reporting import sheets
-from dfkd.reporting.fonts import note_of_missing
 from dfkd.reporting.markdown import pictures
 from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.reporting.page import (
@@ -45,26 +43,18 @@ TITLES = {
 }
 
 
-def write_report(
-    findings: Findings, storage: Storage, warn: Callable[[str], None] | None = None
-) -> tuple[dict[str, Path | str], bool]:
+def write_report(findings: Findings, storage: Storage) -> tuple[dict[str, Path | str], bool]:
     """Write the report's files, unless they are there already.
 
-    warn: called with a line where its figures lack signs for which there is no font. Returns the
-    files by their names in MLflow, and whether any was written.
+    Returns the files by their names in MLflow, and whether any was written.
     """
-    texts = written(findings, selected(findings.data, storage), warn)
+    texts = written(findings, selected(findings.data, storage))
     return write_report_files(storage, layout.study(findings.data.name) / layout.REPORT, texts)
 
 
-def written(
-    findings: Findings, selected: Selected = NO_IMAGES, warn: Callable[[str], None] | None = None
-) -> dict[str, str]:
-    """Return the content of every file of the report by its name. warn: as in `write_report`."""
-    shown = plots.figures(findings)
-    if warn is not None and (note := note_of_missing(shown.values())) is not None:
-        warn(note)
-    drawn = {name: svg(figure) for name, figure in shown.items()}
+def written(findings: Findings, selected: Selected = NO_IMAGES) -> dict[str, str]:
+    """Return the content of every file of the report by its name."""
+    drawn = {name: svg(figure) for name, figure in plots.figures(findings).items()}
     found = by_class(findings.data)
     per_class = (
         {}

@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from matplotlib.ticker import MaxNLocator
 
-from dfkd.reporting.fonts import note_of_missing
-from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, styled, svg
+from dfkd.reporting.style import BLUE, FAINT, GREY, Plot, blank, log_x, styled, svg
 from dfkd.sweeps.findings import SweepData
 from dfkd.sweeps.parameter_figures import parallel, slices
 from dfkd.sweeps.trial import cost, front
@@ -33,20 +32,14 @@ def figures(data: SweepData) -> dict[str, Plot]:
 def drawings(data: SweepData) -> tuple[dict[str, str], list[str]]:
     """Return the figures as SVG elements by name, and a line for each that cannot be drawn."""
     notes: list[str] = []
-    made: list[Plot] = []
 
     def drawing(draw: Callable[[SweepData], Plot | None]) -> str | None:
         figure = draw(data)
-        if figure is None:
-            return None
-        made.append(figure)
-        return svg(figure)
+        return None if figure is None else svg(figure)
 
     drawn = {
         name: _unless_broken(name, partial(drawing, draw), notes) for name, draw in FIGURES.items()
     }
-    if (missing := note_of_missing(made)) is not None:
-        notes.append(missing)
     return {name: element for name, element in drawn.items() if element is not None}, notes
 
 
@@ -100,7 +93,7 @@ def trade_off(data: SweepData) -> Plot | None:
         linewidth=1.4,
         label="none is better in both",
     )
-    axes.set_xscale("log")
+    log_x(axes, "{x:,.0f}")
     mark_trials(axes, data, shown, [cost(t) for t in shown])
     axes.set_xlabel(f"{data.cost_name} of the student")
     axes.set_ylabel("probe")

@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from dfkd.reporting.style import FAINT, GREY, Plot, blank
+from dfkd.reporting.style import FAINT, GREY, Plot, blank, log_x, title_panel
 from dfkd.sweeps.findings import SweepData, short
 from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trial_marks import mark_trials
@@ -31,11 +30,7 @@ def slices(data: SweepData) -> Plot | None:
         own = [t for t in shown if _is_on_axis(t, name, scale)]
         places, labels = _places(name, scale, own)
         if scale == "log":
-            panel.set_xscale("log")
-            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-            # the usual one writes 10 to the power of
-            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            panel.xaxis.set_minor_formatter(NullFormatter())
+            log_x(panel, "{x:g}")
         mark_trials(panel, data, own, places)
         if labels is not None:
             panel.set_xticks(
@@ -43,7 +38,7 @@ def slices(data: SweepData) -> Plot | None:
                 labels if len(labels) <= LABELLED else [""] * len(labels),
                 fontsize=7,
             )
-        panel.set_title(name)
+        title_panel(panel, name, columns)
     for panel in panels[len(data.scales) :]:
         panel.set_visible(False)
     figure.supylabel("probe at its last step", fontsize=9)

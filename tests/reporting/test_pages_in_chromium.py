@@ -17,6 +17,15 @@ from dfkd.studies.findings import find
 from dfkd.studies.page import written
 
 WIDTHS = (390, 768, 1280)
+# the texts of figures that reach over an edge
+OUTSIDE = """[...document.querySelectorAll('svg text')].filter(text => {
+  const [own, all] = [text, text.ownerSVGElement].map(drawn => drawn.getBoundingClientRect());
+  return own.left < all.left - 1 || own.right > all.right + 1
+    || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+}).map(text => text.textContent)"""
+ANOTHER_FONT = (
+    "document.querySelectorAll('svg text').forEach(text => text.style.fontFamily = 'Arial')"
+)
 needs_chromium = pytest.mark.skipif(not chromium.is_there(), reason="Chromium is not installed")
 
 
@@ -58,6 +67,7 @@ async def look(page: chromium.Page, address: str, width: int, scheme: str) -> di
             "[...document.querySelectorAll('td')].filter(d => d.scrollWidth > d.clientWidth + 1)"
             ".map(d => d.innerText)"
         ),
+        "outside": [await page.value(OUTSIDE), await page.value(f"{ANOTHER_FONT}, {OUTSIDE}")],
         "names": await page.value(
             "Math.min(...[...document.querySelectorAll('.results td:first-child')]"
             ".map(d => d.clientWidth), 999)"
@@ -93,6 +103,7 @@ def test_pages_fit_any_width_and_light(pages: dict[str, Path], tmp_path: Path) -
                         width,
                     )
                     assert 560 <= float(str(seen["figure"])) <= 1000
+                    assert seen["outside"] == [[], []], (path, width)
             seen = await look(page, pages["components"].as_uri(), 768, "dark")
             assert seen["paper"] == "rgb(20, 20, 20)"
 

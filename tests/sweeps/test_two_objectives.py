@@ -17,7 +17,7 @@ from dfkd.sweeps.captions import conclusion, price
 from dfkd.sweeps.choosing import _place_of_choice
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
-from dfkd.sweeps.figures import figures
+from dfkd.sweeps.figures import drawings, figures
 from dfkd.sweeps.findings import Confirmation, SweepData
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.options import SearchOptions
@@ -158,7 +158,8 @@ def test_reports_say_what_the_winner_costs() -> None:
     assert header == ["trial", "probe", "validation", "parameters", "student.width"]
     assert [row[0] for row in rows] == ["1 (winner)", "0 (default)"]
     assert conclusion("trade_off", DATA) == "0.8 at 25 % of the parameters that 0.9 takes."
-    assert "trade_off" in figures(DATA)
+    drawn, _ = drawings(DATA)
+    assert ">1,000</text>" in drawn["trade_off"] and "mathdefault" not in drawn["trade_off"]
     assert "none beats in both probe and parameters" in html(DATA, {})
     assert "| 1 (winner) | 0.8 |  | 1,000 | 4 |" in markdown(DATA)
     assert trials_csv(DATA).splitlines()[0].split(",")[5:7] == ["parameters", "student.width"]
