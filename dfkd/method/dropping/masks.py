@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.method.dropping.rule import BaseDropping, check_rate, dropped_classes, keep_all
+from dfkd.method.dropping.rule import BaseDropping, Rate, dropped_classes, keep_all
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tail(BaseDropping):
+class Tail(Rate):
     """Drops the least likely classes of each sample and renormalises the rest. The default rule.
 
     Formula: floor(rate * K) classes are dropped, at least 2 stay. The student keeps its full
@@ -24,16 +24,8 @@ class Tail(BaseDropping):
     classes are one experiment.
     """
 
-    rate: float
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_rate(self.rate)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(rate=0.3)
 
     def dropped(self, classes: int) -> int:
         """Return how many of `classes` are dropped."""
@@ -54,7 +46,7 @@ class Tail(BaseDropping):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random(BaseDropping):
+class Random(Rate):
     """Drops each class but the most likely one at random, anew for every sample and step.
 
     Formula: independently with probability `rate`. Both softmaxes are masked: a dropped logit gets
@@ -63,19 +55,8 @@ class Random(BaseDropping):
     Range: rate in [0, 1).
     """
 
-    rate: float
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_rate(self.rate)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(rate=0.3)
-
-    def canonical(self, classes: int) -> Random | None:
-        return self if self.rate > 0 else None
 
     def keep(
         self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
@@ -85,7 +66,7 @@ class Random(BaseDropping):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByConfidence(BaseDropping):
+class ByConfidence(Rate):
     """Drops classes at random, more of them where the teacher is less sure.
 
     Formula: each class but the most likely one with probability rate * (1 - c_i), c_i = max_k
@@ -96,19 +77,8 @@ class ByConfidence(BaseDropping):
     Interplay: on a confident selection it drops next to nothing.
     """
 
-    rate: float
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_rate(self.rate)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(rate=0.3)
-
-    def canonical(self, classes: int) -> ByConfidence | None:
-        return self if self.rate > 0 else None
 
     def keep(
         self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,10 +45,6 @@ class NoiseMatrix(BaseDropping):
             raise ValueError(
                 f"dropping.accuracy must lie in (0, 1], but got accuracy={self.accuracy!r}"
             )
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1.0, accuracy=None)
 
     def canonical(self, classes: int) -> NoiseMatrix | None:
         return self if self.weight > 0 else None

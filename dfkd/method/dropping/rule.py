@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -62,12 +63,25 @@ class BaseDropping(Piece):
         return None
 
 
-def check_rate(rate: float) -> None:
-    """Raise ValueError for what is no share of classes to drop, in [0, 1)."""
-    if not 0 <= rate < 1:
-        raise ValueError(
-            f"dropping.rate must lie in [0, 1), the share of classes to drop, but got {rate=}"
-        )
+@dataclass(frozen=True, kw_only=True)
+class Rate(BaseDropping):
+    """The base of rules that drop a share of the classes: `rate`, in [0, 1)."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise ValueError(
+                "dropping.rate must lie in [0, 1), the share of classes to drop, but got "
+                f"rate={self.rate}"
+            )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(rate=0.3)
+
+    def canonical(self, classes: int) -> Self | None:
+        return self if self.rate > 0 else None
 
 
 def dropped_classes(rate: float, classes: int) -> int:

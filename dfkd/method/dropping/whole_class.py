@@ -6,19 +6,19 @@ B batch, K classes, N rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfkd.method.dropping.rule import BaseDropping, check_rate, dropped_classes, keep_all
+from dfkd.method.dropping.rule import Rate, dropped_classes, keep_all
 from dfkd.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class WholeClass(BaseDropping):
+class WholeClass(Rate):
     """Takes all rows of the weakest pseudo-classes out of the selection.
 
     Formula: floor(rate * K) classes with the lowest mean confidence, or the fewest rows, counted
@@ -31,19 +31,14 @@ class WholeClass(BaseDropping):
     enough have one count, and the earlier class goes first.
     """
 
-    rate: float
     by: str = "confidence"
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
+        super().__post_init__()
         if self.by not in ("confidence", "count"):
             raise ValueError(f'dropping.by must be "confidence" or "count", but got by={self.by!r}')
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(rate=0.3, by="confidence")
 
     def canonical(self, classes: int) -> WholeClass | None:
         count = dropped_classes(self.rate, classes)

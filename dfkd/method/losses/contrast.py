@@ -6,7 +6,7 @@ negatives.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -44,10 +44,6 @@ class TeacherContrast(BaseLoss):
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         check_temperature("tau of TeacherContrast", self.tau)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1.0, tau=0.1, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _TeacherContrast(self.tau, sizes)
@@ -90,10 +86,6 @@ class NTXent(BaseLoss):
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         check_temperature("tau of NTXent", self.tau)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1.0, tau=0.5, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _NTXent(self.tau)
@@ -153,10 +145,6 @@ class CRD(BaseLoss):
             raise ValueError(
                 f"momentum of CRD must lie in [0, 1), but got momentum={self.momentum!r}"
             )
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=0.8, dim=128, negatives=16384, tau=0.07, momentum=0.5, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         if sizes.rows < 2:

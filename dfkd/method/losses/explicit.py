@@ -76,10 +76,6 @@ class FitNet(BaseLoss):
         if self.stage < 1:
             raise ValueError(f"stage of FitNet must be 1 or more, but got stage={self.stage!r}")
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=100.0, stage=2, ramp=0.0)
-
     def module(self, sizes: Sizes) -> nn.Module:
         stages = min(len(sizes.student_maps), len(sizes.teacher_maps))
         if self.stage > stages:
@@ -140,10 +136,6 @@ class AttentionTransfer(BaseLoss):
     version: ClassVar[int] = 1
     capturable: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1000.0, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _AttentionTransfer()

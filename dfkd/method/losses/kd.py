@@ -67,6 +67,9 @@ class BaseAnswerLoss(Piece):
     reads_labels: ClassVar[bool] = False
     capturable: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_temperature("kd.temperature", self.temperature)
+
 
 @dataclass(frozen=True, kw_only=True)
 class KD(BaseAnswerLoss):
@@ -81,13 +84,6 @@ class KD(BaseAnswerLoss):
     temperature: float = 4.0
     version: ClassVar[int] = 1
     capturable: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_temperature("kd.temperature", self.temperature)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(temperature=4.0)
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
@@ -124,7 +120,7 @@ class DKD(BaseAnswerLoss):
     capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_temperature("kd.temperature", self.temperature)
+        super().__post_init__()
         if (
             not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf)
             or self.alpha == self.beta == 0
@@ -133,10 +129,6 @@ class DKD(BaseAnswerLoss):
                 "kd.alpha and kd.beta must be 0 or more, not both 0, but got "
                 f"alpha={self.alpha}, beta={self.beta}"
             )
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(temperature=4.0, alpha=1.0, beta=8.0)
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
@@ -177,13 +169,6 @@ class StandardisedKD(BaseAnswerLoss):
     temperature: float = 2.0
     version: ClassVar[int] = 1
     capturable: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_temperature("kd.temperature", self.temperature)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(temperature=2.0)
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool

@@ -96,10 +96,6 @@ class RKD(BaseLoss):
                 f"distance={self.distance!r}, angle={self.angle!r}"
             )
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1.0, distance=25.0, angle=50.0, ramp=0.1)
-
     def module(self, sizes: Sizes) -> nn.Module:
         return _RKD(self.distance, self.angle)
 
@@ -162,10 +158,6 @@ class SP(BaseLoss):
     version: ClassVar[int] = 1
     capturable: ClassVar[bool] = True
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=3000.0, ramp=0.1)
-
     def module(self, sizes: Sizes) -> nn.Module:
         return _SP()
 
@@ -194,10 +186,6 @@ class PKT(BaseLoss):
     ramp: float = 0.1
     version: ClassVar[int] = 1
     capturable: ClassVar[bool] = True
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=30000.0, ramp=0.1)
 
     def module(self, sizes: Sizes) -> nn.Module:
         return _PKT()

@@ -4,7 +4,7 @@ B batch, K classes, D feature width of the teacher, E of the student.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,10 +38,6 @@ class SharedClassifier(BaseLoss):
     def __post_init__(self) -> None:
         check_weight(self.weight, self.ramp)
         check_temperature("temperature of SharedClassifier", self.temperature)
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(weight=1.0, temperature=4.0, ramp=0.0)
 
     def module(self, sizes: Sizes) -> nn.Module:
         if sizes.teacher_head is None:

@@ -4,7 +4,7 @@ N selected rows, K classes, n_k rows of class k.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,6 @@ class ClassBalanced(Piece):
                 "sampling.most_repeats must be 2 or more, since at 1 an epoch shows each row once, "
                 f"as without a sampling, but got most_repeats={self.most_repeats!r}"
             )
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(most_repeats=10)
 
     def epoch(self, label_N: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:
         """Return the places [N] that an epoch shows, in order."""

@@ -203,6 +203,11 @@ def balanced(
         admitted = rows if least_K is None else rows[values_N[rows] >= least_K[label]]
         taken_N[admitted[highest(values_N[admitted], quota)]] = True
     if not fill:
+        if least_K is not None and not taken_N.any():
+            raise ValueError(
+                "with selection.fill=False no row reaches its class's threshold: lower "
+                f"selection.threshold, but got thresholds from {least_K.min():.3g} on"
+            )
         return np.flatnonzero(taken_N)
     left = np.flatnonzero(~taken_N)
     taken_N[left[highest(values_N[left], count - int(taken_N.sum()))]] = True

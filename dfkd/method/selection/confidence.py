@@ -4,7 +4,7 @@ N rows, K classes.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,21 +79,11 @@ class Balanced(Budget):
                 f"selection.threshold must lie in [0, 1), but got threshold={self.threshold!r}"
             )
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(ratio=0.1, threshold=0.95)
-
     def select(self, scores: Summary, seed: int) -> Rows:
         least_K = self._thresholds(scores)
         rows_of_K = by_class(scores.pseudo_label_N, scores.classes)
         count = self.count(len(scores))
-        chosen = balanced(scores.confidence_N, rows_of_K, count, least_K, self.fill)
-        if not len(chosen):  # of unfilled quotas only
-            raise ValueError(
-                f"with selection.fill=False no row reaches its class's threshold: lower "
-                f"selection.threshold, but got threshold={self.threshold!r}"
-            )
-        return chosen
+        return balanced(scores.confidence_N, rows_of_K, count, least_K, self.fill)
 
     def _thresholds(self, scores: Summary) -> NDArray[np.float64]:
         counts_K = np.bincount(scores.pseudo_label_N, minlength=scores.classes)

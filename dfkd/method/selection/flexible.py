@@ -4,7 +4,7 @@ N rows, K classes.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,24 +42,11 @@ class Flexible(Budget):
                 f"selection.threshold must lie in (0, 1), but got threshold={self.threshold!r}"
             )
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(ratio=0.1, threshold=0.95)
-
     def select(self, scores: Summary, seed: int) -> Rows:
-        chosen = balanced(
-            scores.confidence_N,
-            by_class(scores.pseudo_label_N, scores.classes),
-            self.count(len(scores)),
-            class_thresholds(scores, self.threshold),
-            self.fill,
-        )
-        if not len(chosen):  # of unfilled quotas only
-            raise ValueError(
-                "with selection.fill=False no row reaches its class's threshold: lower "
-                f"selection.threshold, but got threshold={self.threshold!r}"
-            )
-        return chosen
+        rows_of_K = by_class(scores.pseudo_label_N, scores.classes)
+        least_K = class_thresholds(scores, self.threshold)
+        count = self.count(len(scores))
+        return balanced(scores.confidence_N, rows_of_K, count, least_K, self.fill)
 
 
 def class_thresholds(scores: Summary, threshold: float) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ N rows, K classes, D feature width, C centres.
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,6 @@ class Prototype(Budget):
             raise ValueError(
                 f"selection.clusters must be 1 or more, but got clusters={self.clusters!r}"
             )
-
-    @classmethod
-    def example(cls) -> Self:
-        return cls(ratio=0.1, confidence=1.0, closeness=1.0, rarity=1.0, clusters=5)
 
     def select(self, scores: Scores, seed: int) -> Rows:
         label_N = scores.pseudo_label_N
