@@ -7,8 +7,6 @@ import numpy as np
 
 from dfkd.stats.designs import Levels
 
-ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}
-
 
 def resolution_of(levels: Levels) -> int | None:
     """Return the number of factors in the shortest product that is constant over the variants.
@@ -45,22 +43,6 @@ def alias_groups(levels: Levels, *, order: int = 2) -> list[list[tuple[int, tupl
         else:
             groups.setdefault(levels_of_term, []).append((1, term))
     return list(groups.values())
-
-
-def alias_table(levels: Levels, *, order: int = 2) -> str:
-    """Say in lines how many variants there are, their resolution, and what is mixed with what.
-
-    "a = -b:c" stands for the effect of a less that of b:c.
-    """
-    k, resolution = len(_factors(levels)), resolution_of(levels)
-    if resolution is None:
-        return (
-            f"{len(levels)} variants, full factorial of {k} factors: no effect is mixed with "
-            "another"
-        )
-    kind = f"{len(levels)} of {2**k} variants, resolution {ROMAN.get(resolution, resolution)}"
-    mixed = [alias_line(group) for group in alias_groups(levels, order=order) if len(group) > 1]
-    return "\n".join([kind, *(mixed or [f"no mixing among effects of up to {order} factors"])])
 
 
 def alias_line(group: Sequence[tuple[int, tuple[str, ...]]]) -> str:

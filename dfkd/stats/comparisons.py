@@ -7,7 +7,7 @@ improvement, equivalence where a margin is stated.
 
 All of it is conditional on what the blocks hold fixed. Where every block shares one teacher, one
 pool and one test set, the intervals say nothing about another one;
-`summaries.finite_test_interval` shows what the size of the test set alone leaves open.
+the standard error of the test set in `summaries.summarise` is what its size alone leaves open.
 
 N blocks of one comparison.
 """

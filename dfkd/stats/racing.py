@@ -107,9 +107,8 @@ def race(outcomes: pd.DataFrame, *, variants: Sequence[str], baseline: str, plan
             break
         for name in running:
             reached[name] = look
-            p[name] = _smaller(
-                p[name], _look(values[[name, baseline]].iloc[:blocks], plan.looks, look)
-            )
+            now = _look(values[[name, baseline]].iloc[:blocks], plan.looks, look)
+            p[name] = min((one for one in (p[name], now) if one is not None), default=None)
         decided = dict(zip(p, holm(list(p.values())), strict=True))
         running = [name for name in running if not _decides(decided[name], plan)]
     running = [name for name in running if reached[name] + 1 < len(plan.looks)]
@@ -197,10 +196,6 @@ def _tables(
 def _look(pair: pd.DataFrame, looks: tuple[int, ...], look: int) -> float | None:
     p = t_test(differences_of(pair.dropna()))
     return None if p is None else float(sequential_p(looks, look, p))
-
-
-def _smaller(earlier: float | None, now: float | None) -> float | None:
-    return min((p for p in (earlier, now) if p is not None), default=None)
 
 
 def _decides(p_holm: float | None, plan: Plan) -> bool:

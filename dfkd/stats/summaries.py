@@ -6,7 +6,7 @@ import scipy  # its parts are imported when they are used
 from numpy.typing import ArrayLike
 
 from dfkd.stats.outcomes import STATES, by_block
-from dfkd.stats.paired import Floats, Interval, paired_interval
+from dfkd.stats.paired import Floats, paired_interval
 
 
 def summarise(
@@ -32,25 +32,6 @@ def summarise(
     if test_images is not None:
         summary["test_se"] = np.sqrt(summary["mean"] * (1 - summary["mean"]) / test_images)
     return summary
-
-
-def finite_test_interval(
-    accuracy: float, test_images: int, *, confidence: float = 0.95
-) -> Interval:
-    """Return Wilson's interval of one accuracy: what the size of the test set alone leaves open.
-
-    accuracy: in [0, 1], measured on `test_images` images. Raises ValueError for anything else.
-    """
-    if not (0 <= accuracy <= 1 and test_images >= 1):
-        raise ValueError(
-            f"accuracy must lie in [0, 1] on 1 or more images, but got {accuracy=}, {test_images=}"
-        )
-    from statsmodels.stats.proportion import proportion_confint  # few need it, and it imports a lot
-
-    low, high = proportion_confint(
-        accuracy * test_images, test_images, alpha=1 - confidence, method="wilson"
-    )
-    return Interval(mean=accuracy, low=float(low), high=float(high))
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:

@@ -160,20 +160,6 @@ def test_alias_signs_are_those_of_the_columns(k: int, resolution: int) -> None:
         )
 
 
-def test_alias_table_is_written_for_people() -> None:
-    half = designs.fractional_levels(["a", "b", "c"], resolution=3)
-    assert list(half) == ["base", "b+c", "a+c", "a+b"]  # c = -ab, since the base is among them
-    assert (
-        aliases.alias_table(half) == "4 of 8 variants, resolution III\na = -b:c\nb = -a:c\nc = -a:b"
-    )
-    assert "no mixing" in aliases.alias_table(
-        designs.fractional_levels(list("abcde"), resolution=5)
-    )
-    assert aliases.alias_table(designs.full_levels(["a", "b"])).startswith(
-        "4 variants, full factorial of 2 factors"
-    )
-
-
 @pytest.mark.parametrize("resolution", [2, 5])
 def test_impossible_resolution_is_refused(resolution: int) -> None:
     with pytest.raises(ValueError, match="resolution must lie"):

@@ -12,7 +12,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from dfkd.stats import paired
 from dfkd.stats.paired import smallest_detectable
-from dfkd.stats.summaries import finite_test_interval, rank_correlation
+from dfkd.stats.summaries import rank_correlation
 
 
 def test_agrees_with_statsmodels_equivalence() -> None:
@@ -70,17 +70,6 @@ def test_smallest_detectable_has_the_power_it_promises(blocks: int) -> None:
 def test_smallest_detectable_in_deviations(blocks: int, expected: float) -> None:
     """One comparison, 80 % power; from 5 blocks on as in G*Power's tables."""
     assert smallest_detectable(blocks, 1.0) == pytest.approx(expected, abs=1e-4)
-
-
-def test_finite_test_set_agrees_with_wilsons_formula() -> None:
-    z, p, n = stats.norm.isf(0.025), 0.937, 897
-    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
-    interval = finite_test_interval(p, n)
-    assert (interval.low, interval.high) == (
-        pytest.approx(centre - half),
-        pytest.approx(centre + half),
-    )
 
 
 def test_rank_correlation() -> None:
