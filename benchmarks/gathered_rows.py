@@ -104,7 +104,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--ratio", type=float, default=0.1, help="of the rows that the cell takes")
-    parser.add_argument("--folder", type=Path, default=None, help="where the shards fit")
+    parser.add_argument("--folder", type=Path, help="where the shards fit")
     given = parser.parse_args()
     print("| rows | pixels | shards | gathered | s | anonymous memory | images/s read again |")
     print("|--:|--:|--:|--:|--:|--:|--:|", flush=True)

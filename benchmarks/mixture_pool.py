@@ -144,9 +144,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where some 2 GB for each million rows fit"
-    )
+    parser.add_argument("--folder", type=Path, help="where some 2 GB for each million rows fit")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         run(arguments.rows, Path(name))

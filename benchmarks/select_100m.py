@@ -177,9 +177,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=100_000_000)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where the table is written for the time being"
-    )
+    parser.add_argument("--folder", type=Path, help="where the table is written for the time being")
     arguments = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:

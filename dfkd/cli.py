@@ -39,7 +39,6 @@ def parser(command: str, purpose: str, example: str) -> argparse.ArgumentParser:
     result.add_argument("--version", action="version", version=f"dfkd {dfkd.__version__}")
     result.add_argument(
         "--storage",
-        default=None,
         help="folder or s3://, gs://, az:// address for teachers, scores, cells and, in a folder, "
         "MLflow's database; on a cluster one that every node sees "
         "(default: $DFKD_STORAGE, else ./runs, in a Ray job ~/dfkd-runs)",
@@ -88,12 +87,9 @@ def add_compute(result: argparse.ArgumentParser) -> None:
         help="compile the networks' passes (torch.compile): to try for long cells, large networks; "
         "it takes each worker seconds, the first one half a minute (default: no)",
     )
-    where.add_argument(
-        "--concurrency", type=int, default=None, help="cells at a time (default: all that fit)"
-    )
+    where.add_argument("--concurrency", type=int, help="cells at a time (default: all that fit)")
     where.add_argument(
         "--tracking-uri",
-        default=None,
         help="MLflow server (default: $MLFLOW_TRACKING_URI, else a database in the storage folder)",
     )
 
@@ -102,7 +98,6 @@ def add_register(result: argparse.ArgumentParser, what: str) -> None:
     """Add the option of commands that find a best student."""
     result.add_argument(
         "--register",
-        default=None,
         metavar="NAME",
         help=f"put {what} into MLflow's model registry, as NAME@champion (default: no)",
     )
@@ -111,7 +106,7 @@ def add_register(result: argparse.ArgumentParser, what: str) -> None:
 def add_note(result: argparse.ArgumentParser) -> None:
     """Add the options by which people say something of a study or sweep."""
     said = result.add_argument_group("what you say of it, shown in lists, reports and MLflow")
-    said.add_argument("--note", default=None, help="one line; an empty one takes it away")
+    said.add_argument("--note", help="one line; an empty one takes it away")
     said.add_argument(
         "--tag",
         action="append",
@@ -144,32 +139,21 @@ def add_recipe(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "recipe",
         nargs="?",
-        default=None,
         help="a recipe of dfkd/experiment/recipes.py, or a module with `experiment = ...` "
         "(default: digits)",
     )
-    result.add_argument(
-        "--run", default=None, help="instead of a recipe: a cell's name, or a run's id in MLflow"
-    )
+    result.add_argument("--run", help="instead of a recipe: a cell's name, or a run's id in MLflow")
     result.add_argument(
         "--from", dest="source", help="the storage that knows the run (default: --storage)"
     )
     _add_set(result, "as they are named in MLflow: selection.ratio=0.3 dropping=none")
     add_module(result)
+    result.add_argument("--seed", type=int, help="the block's seed (default: the run's, else 0)")
     result.add_argument(
-        "--seed", type=int, default=None, help="the block's seed (default: the run's, else 0)"
+        "--draw", type=int, help="the block's draw of the pool (default: as for --seed)"
     )
     result.add_argument(
-        "--draw",
-        type=int,
-        default=None,
-        help="the block's draw of the pool (default: as for --seed)",
-    )
-    result.add_argument(
-        "--teacher-seed",
-        type=int,
-        default=None,
-        help="of the block's teacher (default: as for --seed)",
+        "--teacher-seed", type=int, help="of the block's teacher (default: as for --seed)"
     )
 
 
@@ -201,9 +185,7 @@ def add_settings(result: argparse.ArgumentParser, of_all: str) -> None:
         f"in {of_all}, as they are named in MLflow; what one of them changes itself it keeps. "
         "Other values are another name",
     )
-    result.add_argument(
-        "--steps", type=int, default=None, help="the same as --set schedule.steps=..."
-    )
+    result.add_argument("--steps", type=int, help="the same as --set schedule.steps=...")
 
 
 def values_in(arguments: argparse.Namespace) -> dict[str, str]:

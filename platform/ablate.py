@@ -16,13 +16,9 @@ def _arguments() -> argparse.Namespace:
         help="module with `study = Study(...)`; without any argument: all of ours",
     )
     parser.add_argument(
-        "--recipe",
-        default=None,
-        help="ask it of another recipe, if the module has `study_of(recipe)`",
+        "--recipe", help="ask it of another recipe, if the module has `study_of(recipe)`"
     )
-    parser.add_argument(
-        "--blocks", type=int, default=None, help="blocks instead of the study's own number"
-    )
+    parser.add_argument("--blocks", type=int, help="blocks instead of the study's own number")
     parser.add_argument(
         "--race",
         action="store_true",
@@ -31,7 +27,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--retune",
         type=int,
-        default=None,
         metavar="TRIALS",
         help="first search the best settings of each variant, label-free, with so many trials "
         "for each",
@@ -47,13 +42,13 @@ def _arguments() -> argparse.Namespace:
         help="say what it would cost and could find, compute nothing",
     )
     parser.add_argument(
-        "--sd", type=float, default=None, help="for --dry-run: sd of paired differences, in points"
+        "--sd", type=float, help="for --dry-run: sd of paired differences, in points"
     )
     parser.add_argument(
         "--no-check", action="store_true", help="do not compute one reused cell again as a check"
     )
     parser.add_argument(
-        "--max-device-hours", type=float, default=None, help="begin no block that would go beyond"
+        "--max-device-hours", type=float, help="begin no block that would go beyond"
     )
     cli.add_settings(parser, "every variant")
     cli.add_register(parser, "the student that stands for the best variant")

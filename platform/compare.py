@@ -16,7 +16,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--tracking-uri",
-        default=None,
         help="read from this MLflow server instead of the storage, to which the report is "
         "written all the same",
     )

@@ -9,7 +9,6 @@ def main(output: cli.Output) -> None:
     parser = cli.parser("doctor", str(__doc__), "python -m platform.doctor --storage /shared/runs")
     parser.add_argument(
         "--tracking-uri",
-        default=None,
         help="MLflow server (default: $MLFLOW_TRACKING_URI, else a database in the storage folder)",
     )
     arguments = parser.parse_args()

@@ -22,7 +22,6 @@ def main(output: cli.Output) -> None:
     )
     parser.add_argument(
         "--tracking-uri",
-        default=None,
         help="MLflow server that knows the run (default: the one of platform.distill)",
     )
     arguments = parser.parse_args()

@@ -18,24 +18,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("module", help="a search space as for sweep, or a study as for ablate")
     parser.add_argument(
-        "--recipe", default=None, help="another recipe, as for sweep and ablate (default: its own)"
+        "--recipe", help="another recipe, as for sweep and ablate (default: its own)"
     )
     parser.add_argument("--trials", type=int, default=24, help="of a sweep (default: 24)")
+    parser.add_argument("--blocks", type=int, help="of a study, or of a sweep's confirmation")
     parser.add_argument(
-        "--blocks", type=int, default=None, help="of a study, or of a sweep's confirmation"
-    )
-    parser.add_argument(
-        "--rows", type=int, default=None, help="as if the pool had so many, 1000000000 for example"
+        "--rows", type=int, help="as if the pool had so many, 1000000000 for example"
     )
     cluster = parser.add_argument_group("the cluster, machines that are alike")
     cluster.add_argument("--machines", type=int, default=1, help="how many (default: 1)")
     for kind in ("cpu", "gpu"):
-        cluster.add_argument(
-            f"--{kind}s-per-machine", type=int, default=None, help="(default: as here)"
-        )
+        cluster.add_argument(f"--{kind}s-per-machine", type=int, help="(default: as here)")
     cluster.add_argument(
         "--price",
-        default=None,
         help="2.5/h: of a machine, from start to end; 2.5/gpu-h or 0.05/cpu-h: of a device, while "
         "it computes",
     )

@@ -18,13 +18,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scale",
         choices=("smoke", "small", "paper"),
-        default=None,
         help="smoke: every row, tiny, on files that it makes itself, no result; small: a real "
         "study on two cores (fashion, digits); paper: the paper's budget",
     )
-    parser.add_argument(
-        "--blocks", type=int, default=None, help="blocks instead of the table's own number"
-    )
+    parser.add_argument("--blocks", type=int, help="blocks instead of the table's own number")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what it would cost, compute nothing"
     )
@@ -33,7 +30,6 @@ def _arguments() -> argparse.Namespace:
         nargs="?",
         type=Path,
         const=Path("RESULTS.md"),
-        default=None,
         metavar="FILE",
         help="write all tables from the ledger, with what was not run, and compute nothing "
         "(default: RESULTS.md)",
@@ -43,7 +39,7 @@ def _arguments() -> argparse.Namespace:
     files.add_argument("--pool", default="", help="folder of unlabelled images, or of Parquet")
     files.add_argument("--teachers", default="", help="folder with resnet34.safetensors and so on")
     files.add_argument(
-        "--price", type=float, default=None, help="of a device hour, to say what it costs in money"
+        "--price", type=float, help="of a device hour, to say what it costs in money"
     )
     cli.add_compute(parser)
     cli.add_accept(parser)

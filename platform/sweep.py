@@ -27,7 +27,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minimise",
         "--minimize",
-        default=None,
         metavar="COST",
         help="a second objective: parameters or operations of the student; no trial is stopped "
         "early then, and the cheapest of the best is confirmed (default: none)",
@@ -39,7 +38,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--recipe",
-        default=None,
         help="search around this recipe instead of the space's default; another recipe is another "
         "sweep",
     )
