@@ -113,12 +113,9 @@ def worker_environment(compute: Compute) -> dict[str, str]:
     }
     if variable("RAY_ADDRESS") is None:
         # the same sources as the driver's, from whichever directory it was started
-        variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *_python_path()])
+        given = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+        variables["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *given])
     return variables
-
-
-def _python_path() -> list[str]:
-    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
 
 
 def slots(compute: Compute) -> int:

@@ -24,6 +24,7 @@ KINDS = FAMILIES | {  # by the name of the field that holds the piece
     "rule": FAMILIES["selection"],
     **dict.fromkeys(("explicit", "implicit", "first", "second"), LOSSES),
 }
+ALL_KINDS = tuple({kind: None for kinds in KINDS.values() for kind in kinds})
 SCALARS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
@@ -114,9 +115,7 @@ class _Reader:
         return None if kind == "none" else self.build(self._class(name, kind), name)
 
     def _class(self, name: str, kind: str) -> type[Any]:
-        ours = {
-            name_of_kind(found): found for found in KINDS.get(name.split(".")[-1], _all_kinds())
-        }
+        ours = {name_of_kind(found): found for found in KINDS.get(name.split(".")[-1], ALL_KINDS)}
         if kind in ours:
             return ours[kind]
         if "." in kind:
@@ -191,10 +190,6 @@ class _Reader:
                 raise ValueError(
                     f"the run has a parameter {name!r} that this version does not know"
                 )
-
-
-def _all_kinds() -> tuple[type[Any], ...]:
-    return tuple({kind: None for kinds in KINDS.values() for kind in kinds})
 
 
 def _scalar(field: Field[Any]) -> list[str] | None:

@@ -31,16 +31,12 @@ class Settings:
         """Return the values that are set in this experiment."""
         here, there = experiment.params(), self.base.params()
         same = {name for name in self.values if here.get(name) == there.get(name)}
-        kept = {
+        other = self.values.keys() - same  # "dropping", say: its rate is then another's
+        return {
             name: value
             for name, value in self.values.items()
-            if name in same and all(piece in same for piece in self._pieces(name))
+            if name in same and not any(name.startswith(f"{piece}.") for piece in other)
         }
-        return kept
-
-    def _pieces(self, name: str) -> list[str]:
-        """Return the pieces around a parameter that are set as well: "dropping" of its rate."""
-        return [piece for piece in self.values if name.startswith(f"{piece}.")]
 
     def lines(self) -> list[str]:
         """Return what is set, a line for each parameter of the base that it changes."""

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -72,10 +72,8 @@ class Console:
         """
         started = last = time.monotonic()
         spinner = "dots" if self._rich.encoding.startswith("utf") else "line"
-        shown = self._rich.is_terminal
-        with (
-            self._rich.status(self._text(name), spinner=spinner) if shown else _nothing() as status
-        ):
+        shown = self._rich.status(self._text(name), spinner=spinner)
+        with shown if self._rich.is_terminal else nullcontext() as status:
 
             def say(note: str) -> None:
                 nonlocal last
@@ -150,11 +148,6 @@ class Console:
         for table in tables(title, shown[0], shown[1:], text, self._width):
             self._rich.print(table)
             self._rich.print()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _left(first: tuple[float, int], now: tuple[float, int], total: int) -> str:

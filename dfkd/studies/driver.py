@@ -99,9 +99,7 @@ def run_study(
             if not next_jobs(plan, known):
                 _say_changes(plan, earlier, console)
                 console.line(f"nothing to compute: the study {name} is done already")
-                result = conclude(plan, known, earlier, compute.storage, sync, console)
-                _say_registered(sync, console)
-                return result
+                return conclude(plan, known, earlier, compute.storage, sync, console)
         with open_executor(inputs.values(), compute, console) as executor:
             plan = plan_for(executor.run_context)
             recorded = recorded_cells(plan, ledger)
@@ -115,7 +113,6 @@ def run_study(
             limit = options.max_device_hours
             computed = compute_missing(plan, known, executor, compute, limit, console, tell)
         result = conclude(computed.plan, computed.done, earlier, compute.storage, sync, console)
-    _say_registered(sync, console)
     own = {name for name, outcome in computed.done.items() if outcome.fresh}
     others = computed.done.keys() - own - recorded.keys()
     return replace(result, computed=len(own), elsewhere=len(others), stopped=computed.stopped)
@@ -132,11 +129,6 @@ def _say_changes(plan: StudyPlan, earlier: StudyRecord | None, console: Console)
     """Say which variants are answered by other cells than an earlier call has answered them by."""
     if changed := changed_since(earlier, plan.record):
         console.line(f"changed since the last call: {', '.join(changed)}")
-
-
-def _say_registered(sync: RunSync, console: Console) -> None:
-    for line in sync.registered():
-        console.line(line)
 
 
 def conclude(
@@ -161,4 +153,6 @@ def conclude(
         studies.write(storage, plan.record)
     files, _ = write_report(findings, storage)
     sync_findings(sync, plan, done, findings, files)
+    for line in sync.registered():
+        console.line(line)
     return StudyResult(findings=findings, page=Path(files[f"{layout.REPORT}/{layout.PAGE}"]))

@@ -6,6 +6,7 @@ pseudo-classes.
 
 import sys
 from collections.abc import Hashable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,9 @@ def selected(data: StudyData, storage: Storage) -> Selected:
         except ValueError as error:
             reasons.setdefault(str(error), []).append(variant)
             continue
-        known = sheets.get(key)
-        sheets[key] = sheet if known is None else _joined(known, variant)
+        if key in sheets:  # it selects the same rows
+            sheet = replace(sheets[key], variants=(*sheets[key].variants, variant))
+        sheets[key] = sheet
     absent = "; ".join(_absent(names, len(rows), why) for why, names in reasons.items())
     return Selected(sheets=tuple(sheets.values()), block=str(rows["block"].iloc[0]), absent=absent)
 
@@ -49,17 +51,6 @@ def selected(data: StudyData, storage: Storage) -> Selected:
 def _absent(variants: list[str], of: int, why: str) -> str:
     return (
         f"no images: {why}" if len(variants) == of else f"no images of {', '.join(variants)}: {why}"
-    )
-
-
-def _joined(sheet: Sheet, variant: str) -> Sheet:
-    """Return the sheet for one variant more, which selects the same rows."""
-    return Sheet(
-        variants=(*sheet.variants, variant),
-        rows=sheet.rows,
-        of_rows=sheet.of_rows,
-        pictures=sheet.pictures,
-        counts=sheet.counts,
     )
 
 

@@ -95,7 +95,10 @@ class SweepData:
             return next((t for t in self.trials if t.number == number), None)
         # an older record: what the winner does not change is as in the default, the first trial
         expected = {**self.trials[0].params, **self.confirmation.winner}
-        return next((t for t in self.finished() if _all_same(t.params, expected)), None)
+        for trial in self.finished():
+            if all(_same(value, expected.get(name)) for name, value in trial.params.items()):
+                return trial
+        return None
 
     def validated(self) -> list[Trial]:
         """Return the trials with both a probe and a validation accuracy."""
@@ -159,10 +162,6 @@ def short(value: object) -> str:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{100 * sum(values) / len(values):.1f}"
-
-
-def _all_same(params: Mapping[str, Scalar], expected: Mapping[str, Scalar]) -> bool:
-    return all(_same(value, expected.get(name)) for name, value in params.items())
 
 
 def _same(one: object, other: object) -> bool:

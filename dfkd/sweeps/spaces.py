@@ -62,7 +62,8 @@ class SpaceTrial:
         return texts.get(asked, asked)
 
     def _asked(self, name: str, suggest: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        _require_named(name)
+        if not isinstance(name, str):
+            raise ValueError(f"the name of a parameter of the space must be text, but got {name!r}")
         self.asked.append(name)
         if name in self._fixed:
             return self._fixed[name]
@@ -74,11 +75,6 @@ class SpaceTrial:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
-
-
-def _require_named(name: object) -> None:
-    if not isinstance(name, str):
-        raise ValueError(f"the name of a parameter of the space must be text, but got {name!r}")
 
 
 def _require_finite(bounds: Iterable[object]) -> None:

@@ -88,9 +88,8 @@ class Tracked:
 
     def runs_of_study(self, name: str) -> dict[str, Run]:
         """Return every run of the study's cells by the cell's name."""
-        return {
-            _cell(run): run for run in self._search(f"tags.study LIKE '%{name}%'") if _cell(run)
-        }
+        runs = self._search(f"tags.study LIKE '%{name}%'")
+        return {cell: run for run in runs if (cell := run.data.tags.get("cell_key"))}
 
     def names(self, kind: str, condition: str = "") -> list[str]:
         """Return the names of all studies or sweeps that meet the condition.
@@ -175,7 +174,3 @@ class Tracked:
                 raise ValueError(f"there is no {self.where}")
             self._id = found.experiment_id
         return self._id
-
-
-def _cell(run: Run) -> str:
-    return run.data.tags.get("cell_key", "")

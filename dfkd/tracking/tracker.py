@@ -7,6 +7,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,7 +158,7 @@ class Tracker:
 
         A parent that was not finished was stopped, and shall not look running.
         """
-        self._waiting += [_stopping(parent.run_id) for parent in self._open]
+        self._waiting += [methodcaller("stop", parent.run_id) for parent in self._open]
         if self._waiting:
             self._quiet_until = 0.0  # the last chance
             self._catch_up()
@@ -250,7 +251,3 @@ class Tracker:
         known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
         lines = text.strip().splitlines() or [type(error).__name__]
         return str(known[-1] if known else lines[0][:200])
-
-
-def _stopping(run_id: str) -> Callable[[Store], None]:
-    return lambda store: store.stop(run_id)

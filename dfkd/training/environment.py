@@ -34,15 +34,12 @@ def this_environment(
     compiled: bool = False,
 ) -> Environment:
     """Return the environment of this process, or of workers on machines like it."""
+    cpu = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     return Environment(
-        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu(),
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu,
         workers=workers,
         threads=threads,
         torch=torch.__version__,
         precision=resolved(precision, device),
         compiled=compiled,
     )
-
-
-def _cpu() -> str:
-    return f"cpu {torch.backends.cpu.get_cpu_capability()}"

@@ -79,8 +79,7 @@ def draw_character(
     fonts: Sequence[str],
 ) -> tuple[NDArray[np.uint8], str]:
     """Return an image [H, W, C] of one of these characters in one of these fonts, and which."""
-    character = characters[int(generator.integers(len(characters)))]
-    canvas = _character(generator, character, fonts[int(generator.integers(len(fonts)))])
+    canvas, character = _one_of(generator, characters, fonts)
     return _developed(generator, canvas, image_shape), character
 
 
@@ -100,12 +99,16 @@ def _subject(generator: np.random.Generator) -> tuple[Image.Image, str]:
     place = generator.random()
     for share, characters, fonts in KINDS:
         if place < share:
-            character = characters[int(generator.integers(len(characters)))]
-            return _character(
-                generator, character, fonts[int(generator.integers(len(fonts)))]
-            ), character
+            return _one_of(generator, characters, fonts)
         place -= share
     return _photograph_crop(generator), ""
+
+
+def _one_of(
+    generator: np.random.Generator, characters: str, fonts: Sequence[str]
+) -> tuple[Image.Image, str]:
+    character = characters[int(generator.integers(len(characters)))]
+    return _character(generator, character, fonts[int(generator.integers(len(fonts)))]), character
 
 
 def _character(generator: np.random.Generator, character: str, font: str) -> Image.Image:

@@ -137,7 +137,8 @@ class MixtureBuilder(PoolBuilder):
     def finish(self) -> PoolFiles:
         """Return the pool. ValueError in one line where a member has too few rows."""
         members = self._member_files()
-        shards = tuple(self._shard(taking) for taking in self._plan(members))
+        plan = self._plan(members)
+        shards = tuple(written_shard(self.folder.file(taking.file)) for taking in plan)
         _check_ids(shards)
         return PoolFiles(shards, self._set_aside(members))
 
@@ -181,9 +182,6 @@ class MixtureBuilder(PoolBuilder):
             images_MHWC,
             columns=columns,
         )
-
-    def _shard(self, taking: Taking) -> Shard:
-        return written_shard(self.folder.file(taking.file))
 
     def _set_aside(self, members: list[PoolFiles]) -> SetAside | None:
         """Return what all imported members set aside, in one table."""

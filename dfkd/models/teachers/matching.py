@@ -40,7 +40,8 @@ def matched(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tenso
     found, said = _found(weights, shapes)
     if found.keys() == shapes.keys():
         return found, said
-    bare, more = _found(unwrapped := _without_wrappers(weights), shapes)
+    unwrapped = {WRAPPERS.sub("", name): value for name, value in weights.items()}
+    bare, more = _found(unwrapped, shapes)
     if len(unwrapped) == len(weights) and bare.keys() == shapes.keys():
         return bare, ["without the names of wrapped layers", *more]
     return found, said
@@ -56,10 +57,6 @@ def _found(weights: dict[str, Tensor], shapes: Shapes) -> tuple[dict[str, Tensor
     if all(name.endswith(COUNTER) for name in absent):
         weights = weights | {name: torch.zeros((), dtype=torch.int64) for name in absent}
     return weights, said
-
-
-def _without_wrappers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {WRAPPERS.sub("", name): value for name, value in weights.items()}
 
 
 def _without_common_prefixes(
