@@ -39,37 +39,30 @@ class Summary(Protocol):
 
     def __len__(self) -> int:
         """Return N."""
-        ...
 
     @property
     def classes(self) -> int:
         """K, the number of the teacher's classes."""
-        ...
 
     @property
     def pseudo_label_N(self) -> NDArray[Any]:
         """The most likely class."""
-        ...
 
     @property
     def confidence_N(self) -> NDArray[np.float32]:
         """The largest probability."""
-        ...
 
     @property
     def entropy_N(self) -> NDArray[np.float32]:
         """The entropy of the answer in nats."""
-        ...
 
     @property
     def margin_N(self) -> NDArray[np.float32]:
         """The largest minus the second largest logit."""
-        ...
 
     @property
     def bn_distance_N(self) -> NDArray[np.float32] | None:
         """How far activations are from the teacher's BatchNorm statistics; None: not computed."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,12 +63,10 @@ class View(Protocol):
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
     @property
     def answer(self) -> str:
         """Which image the teacher answers to: "cached" is the clean one, "live" the view."""
-        ...
 
     @property
     def per_row(self) -> int:
@@ -77,22 +75,18 @@ class View(Protocol):
         A live answer is then computed once for each and kept in memory: n * N * (K + D) * 4 bytes
         for N selected rows, K classes and D features.
         """
-        ...
 
     def canonical(self) -> View | None:
         """Return the one form of all equal views; None where they are the clean images."""
-        ...
 
     def augment(self, images_BHWC: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         """Return augmented copies, drawn from `seed` for all images together.
 
         With several workers each one augments the whole batch.
         """
-        ...
 
     def augment_tensor(self, images_BHWC: Tensor, seed: int) -> Tensor:
         """Return the same copies of uint8 images that lie on any device, and there."""
-        ...
 
 
 class BaseView(Piece):

@@ -46,11 +46,9 @@ class Place(Protocol):
 
         met: the folders that were listed, by device and inode; it is added to.
         """
-        ...
 
     def open(self, name: bytes) -> IO[bytes]:
         """Open a file for reading from front to back."""
-        ...
 
 
 def place_of(path: str) -> Place:

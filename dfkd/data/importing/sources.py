@@ -38,7 +38,6 @@ class Source(Protocol):
 
     def items(self, part: int) -> Iterator[Item]:
         """Yield the items of a part in the order of the rows."""
-        ...
 
 
 def check_limits(path: str, most_pixels: int, most_rejected: float) -> None:

@@ -28,25 +28,21 @@ class Pool(Protocol):
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
     def check(self, image_shape: ImageShape) -> None:
         """Raise ValueError in one line if there can be no images of this shape (H, W, C).
 
         It is cheap, looks at what lies outside the storage and writes nothing.
         """
-        ...
 
     def builder(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolBuilder:
         """Return what puts the pool into the storage; ValueError as in `check`, or for the draw.
 
         draw: names one of several independent pools of the same kind, for blocks that vary it.
         """
-        ...
 
     def files(self, image_shape: ImageShape, storage: Storage, draw: int = 0) -> PoolFiles:
         """Return the shards, made in `storage` where need be; a second call writes nothing."""
-        ...
 
 
 class BasePool(Piece):

@@ -28,7 +28,6 @@ class Dropping(Protocol):
 
     def canonical(self, classes: int) -> Self | None:
         """Return the one form of all equal rules, for identity; None where nothing is dropped."""
-        ...
 
     def keep(
         self, logits_BK: Tensor, generator: torch.Generator, temperature: float = 1.0
@@ -37,20 +36,16 @@ class Dropping(Protocol):
 
         generator: of this block and step; temperature: at which kd reads the logits.
         """
-        ...
 
     def filter(self, scores: Scores, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of the selected positions in `scores` that stay, in their order."""
-        ...
 
     def term(self) -> Loss | None:
         """Return the loss term that the rule trains beside the student; None where it has none."""
-        ...
 
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
 
 class BaseDropping(Piece):

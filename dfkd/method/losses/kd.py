@@ -32,17 +32,14 @@ class AnswerLoss(Protocol):
     @property
     def temperature(self) -> float:
         """The temperature at which the teacher's logits are read, above 0."""
-        ...
 
     @property
     def reads_labels(self) -> bool:
         """Say whether one-hot original labels stand in the place of the teacher's logits."""
-        ...
 
     @property
     def capturable(self) -> bool:
         """As of a `Loss`."""
-        ...
 
     def __call__(
         self, student_BK: Tensor, teacher_BK: Tensor, keep_BK: Tensor | None, masks_student: bool
@@ -52,12 +49,10 @@ class AnswerLoss(Protocol):
         keep_BK: the classes that stay in the teacher's softmax, and in the student's where
         `masks_student`; None for all.
         """
-        ...
 
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
 
 class BaseAnswerLoss(Piece):

@@ -77,22 +77,18 @@ class Loss(Protocol):
     @property
     def weight(self) -> float:
         """0 or more; a loss of weight 0 is the same experiment as no such loss."""
-        ...
 
     @property
     def ramp(self) -> float:
         """The share of the steps over which the weight rises linearly from 0, in [0, 1]."""
-        ...
 
     @property
     def needs(self) -> frozenset[str]:
         """What is read beside logits and pooled features, some of NEEDS."""
-        ...
 
     @property
     def own_learning_rate(self) -> float | None:
         """The rate of an Adam that trains the module alone; None: the student's optimizer does."""
-        ...
 
     @property
     def capturable(self) -> bool:
@@ -101,27 +97,22 @@ class Loss(Protocol):
         It then draws no random numbers of its own and reads nothing that Python changes between
         steps.
         """
-        ...
 
     def canonical(self) -> Loss | None:
         """Return the one form of all equal losses, for identity; None where the weight is 0."""
-        ...
 
     def terms(self, part: str) -> dict[str, Loss]:
         """Return the terms of the total that stand at `part`, by name: this loss, or two of it."""
-        ...
 
     def module(self, sizes: Sizes) -> nn.Module:
         """Build a module `(student: Outputs, teacher: Outputs) -> scalar` with all that it trains.
 
         The scalar is not weighted. PyTorch's random state is seeded by the caller.
         """
-        ...
 
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
 
 class BaseLoss(Piece):

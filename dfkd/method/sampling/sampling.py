@@ -19,9 +19,7 @@ class Sampling(Protocol):
         label_N: the pseudo-labels of the rows that are current; seed: of this block and epoch, and
         all that may be random comes from it. Batches are cut from one epoch after the other.
         """
-        ...
 
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...

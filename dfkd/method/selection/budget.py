@@ -23,7 +23,6 @@ class Redraw(Protocol):
     @property
     def every(self) -> int:
         """The epochs over the current rows after which rows are drawn again, 1 or more."""
-        ...
 
     def draw(
         self, efficiency_N: NDArray[np.floating], label_N: NDArray[np.int64], classes: int
@@ -33,7 +32,6 @@ class Redraw(Protocol):
         efficiency_N: how much the student has to learn of each selected row (`efficiency` in
         dynamic.py); label_N: the rows' pseudo-labels.
         """
-        ...
 
 
 class Selection(Protocol):
@@ -53,30 +51,24 @@ class Selection(Protocol):
     @property
     def columns(self) -> tuple[str, ...] | None:
         """The columns of the scores that `select` reads; None for all, logits and features too."""
-        ...
 
     @property
     def redraw(self) -> Redraw | None:
         """How rows are drawn again while the student learns; None for a rule that selects once."""
-        ...
 
     @property
     def once(self) -> Selection:
         """The rule that selects before the student learns: this one, or the one below it."""
-        ...
 
     def at_budget(self, ratio: float | None = None, rows: int | None = None) -> Selection | None:
         """Return the same rule at another budget; None for a rule that has only its own."""
-        ...
 
     def select(self, scores: Scores, seed: int) -> Rows:
         """Return positions in `scores`, sorted and distinct, as many as the budget says."""
-        ...
 
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
 
 class BaseSelection(Piece):

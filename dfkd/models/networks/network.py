@@ -26,7 +26,6 @@ class Network(Protocol):
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -34,7 +33,6 @@ class Network(Protocol):
 
         The last stage comes last; () where there are none.
         """
-        ...
 
     def build(self, classes: int, channels: int) -> nn.Module:
         """Make a module from images [B, C, H, W] to logits [B, K].
@@ -42,7 +40,6 @@ class Network(Protocol):
         Its last Linear layer reads the pooled features [B, D]. Weights are drawn from PyTorch's own
         random state, which the caller seeds.
         """
-        ...
 
 
 class BaseNetwork(Piece):

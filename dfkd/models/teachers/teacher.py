@@ -52,31 +52,26 @@ class Teacher(Protocol):
     @classmethod
     def example(cls) -> Self:
         """Return an instance with likely values, for tables and tests."""
-        ...
 
     @property
     def network(self) -> Network:
         """The network whose weights `obtain` gives."""
-        ...
 
     @property
     def trained_here(self) -> bool:
         """Whether `obtain` trains the teacher, and keeps it in the storage."""
-        ...
 
     def check(self, task: Task) -> None:
         """Raise ValueError in one line if it cannot serve this task.
 
         Cheap: at most a batch of two images. It writes nothing into the storage.
         """
-        ...
 
     def obtain(self, task: Task, storage: Storage, seed: int = 0) -> TrainedNetwork:
         """Return the teacher, ready to answer. ValueError as in `check`.
 
         seed: the block's, for teachers that are trained here.
         """
-        ...
 
 
 class BaseTeacher(Piece):
