@@ -18,7 +18,7 @@ from dfkd.studies import page as report
 from dfkd.studies import tables
 from dfkd.studies.captions import READING, conclusion
 from dfkd.studies.findings import Findings
-from dfkd.sweeps import captions as sweep_captions
+from dfkd.sweeps import captions as said
 from dfkd.sweeps import figures as sweep_plots
 from dfkd.sweeps import page as sweep_page
 from dfkd.sweeps.findings import SweepData
@@ -36,11 +36,9 @@ NOT_TESTED = (
 def folder_name(names: Sequence[str]) -> str:
     """Return a folder's name, the same for the same names in the same order."""
     joined = "+".join(names).replace("/", "-")  # an experiment of MLflow may be called "a/b"
-    return (
-        joined
-        if len(joined) <= LONGEST
-        else f"{len(names)}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
-    )
+    if len(joined) <= LONGEST:
+        return joined
+    return f"{len(names)}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
 def written(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> dict[str, str]:
@@ -101,16 +99,8 @@ def _inputs(provenances: Sequence[Mapping[str, tuple[str, ...]]]) -> list[str]:
 def _study(findings: Findings) -> str:
     drawing = plots.figures(findings).get("effects")
     name = findings.data.name
-    shown = (
-        ""
-        if drawing is None
-        else figure(
-            f"differences of {name}",
-            svg(drawing),
-            conclusion("effects", findings),
-            READING["effects"],
-        )
-    )
+    below = conclusion("effects", findings), READING["effects"]
+    shown = "" if drawing is None else figure(f"differences of {name}", svg(drawing), *below)
     conditions = f"{findings.varies}; {findings.conditions}"
     return section(
         findings.data.question,
@@ -123,22 +113,16 @@ def _study(findings: Findings) -> str:
 
 def _sweep(data: SweepData) -> str:
     drawn = sweep_plots.figures(data)
-    name = next((name for name in ("confirmation", "history") if name in drawn), None)
-    shown = (
-        ""
-        if name is None
-        else figure(
-            sweep_captions.TITLES[name],
-            svg(drawn[name]),
-            sweep_captions.conclusion(name, data),
-            sweep_captions.READING[name],
-        )
-    )
-    title, lead = sweep_captions.said(data)
+    shown = [
+        figure(said.TITLES[name], svg(drawn[name]), said.conclusion(name, data), said.READING[name])
+        for name in ("confirmation", "history")
+        if name in drawn
+    ]
+    title, lead = said.said(data)
     return section(
         title,
         paragraph(f"{data.name}. {lead}"),
-        shown,
+        *shown[:1],
         _link(f"../../{layout.sweep(data.name) / layout.REPORT / layout.PAGE}"),
     )
 

@@ -196,11 +196,8 @@ def _scalar(field: Field[Any]) -> list[str] | None:
     """Return the types of a field that holds no piece, None for one that does."""
     said = field.type if isinstance(field.type, str) else formatannotation(field.type)
     types = [part.strip() for part in said.split("|")]
-    return (
-        types
-        if all(part in (*SCALARS, "bool", "None") or part.startswith("tuple") for part in types)
-        else None
-    )
+    scalars = (*SCALARS, "bool", "None")
+    return types if all(part in scalars or part.startswith("tuple") for part in types) else None
 
 
 def _parsed(text: str, types: list[str], name: str) -> Any:

@@ -95,11 +95,9 @@ def _source(experiment: Experiment) -> str:
             "trained on"
         )
     original = "the task's own training images, which a data-free method does not have: a baseline"
-    return (
-        f"the labels of {original}"
-        if experiment.reads_labels
-        else f"a teacher's answers to {original}"
-    )
+    if experiment.reads_labels:
+        return f"the labels of {original}"
+    return f"a teacher's answers to {original}"
 
 
 def _loading(experiment: Experiment, checked: Iterable[Checked]) -> str:

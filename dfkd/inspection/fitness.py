@@ -71,12 +71,10 @@ class Choice:
 
         1 where all have as many rows, 0 where one has all.
         """
+        if len(self.counts) == 1:
+            return 1.0
         shares = [count / self.rows for count in self.counts if count]
-        return (
-            -sum(s * math.log(s) for s in shares) / math.log(len(self.counts))
-            if len(self.counts) > 1
-            else 1.0
-        )
+        return -sum(s * math.log(s) for s in shares) / math.log(len(self.counts))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,11 +115,9 @@ def _taken(fitness: Fitness) -> str:
     good = [rule for rule, count in bad.items() if not count]
     worst = max(bad, key=bad.__getitem__)
     start = f"No class is starved by {', '.join(good)}." if good else "Every rule starves a class."
-    return (
-        start
-        if not bad[worst]
-        else f"{start} Most are starved by {worst}: {bad[worst]} of {len(fitness.classes)}."
-    )
+    if not bad[worst]:
+        return start
+    return f"{start} Most are starved by {worst}: {bad[worst]} of {len(fitness.classes)}."
 
 
 CONCLUSIONS = {"supply": _supply, "confidence": _confidence, "taken": _taken}

@@ -41,11 +41,9 @@ def shown_classes(fitness: Fitness, most: int = MOST_CLASSES) -> list[ClassFit]:
 def which(fitness: Fitness, most: int = MOST_CLASSES) -> str:
     """Say that classes are left out; "" where none is."""
     total = len(fitness.classes)
-    return (
-        ""
-        if total <= most
-        else f"The {most} of {total} classes with the least; all are in classes.csv."
-    )
+    if total <= most:
+        return ""
+    return f"The {most} of {total} classes with the least; all are in classes.csv."
 
 
 CHOICES_HEADER = [

@@ -44,11 +44,7 @@ def _draw(panel: Any, found: Any, data: StudyData, x: str) -> None:
         own = found[found["variant"] == variant]
         if own.empty:
             continue
-        mean = (
-            own.groupby("step")[[x, "value"]].mean()
-            if x != "step"
-            else (own.groupby("step", as_index=False)[["step", "value"]].mean())
-        )
+        mean = own.groupby(own["step"].to_numpy())[[x, "value"]].mean()
         faint = variant.startswith(WITHOUT)
         panel.plot(
             mean[x],

@@ -69,11 +69,9 @@ def constant(differences_N: Floats) -> bool:
 
 def t_test(differences_N: Floats) -> float | None:
     """Return the two-sided p of the paired t-test; None where no spread was seen."""
-    return (
-        None
-        if constant(differences_N)
-        else float(scipy.stats.ttest_1samp(differences_N, 0.0).pvalue)
-    )
+    if constant(differences_N):
+        return None
+    return float(scipy.stats.ttest_1samp(differences_N, 0.0).pvalue)
 
 
 def equivalence_test(differences_N: Floats, margin: float) -> float | None:

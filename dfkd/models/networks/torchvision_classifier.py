@@ -118,11 +118,9 @@ def _is_candidate(
     path: str, parent: str, shapes: dict[str, tuple[int, ...]], network: nn.Module
 ) -> bool:
     """Return whether a module is of the first level, or one of several resolutions in it."""
-    return (
-        _changes_resolution(parent, shapes, network)
-        if parent
-        else not _changes_resolution(path, shapes, network)
-    )
+    if parent:
+        return _changes_resolution(parent, shapes, network)
+    return not _changes_resolution(path, shapes, network)
 
 
 def _changes_resolution(path: str, shapes: dict[str, tuple[int, ...]], network: nn.Module) -> bool:
