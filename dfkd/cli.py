@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 import dfkd
 from dfkd.reporting.command import Output as Output
 from dfkd.reporting.command import run as run
-from dfkd.reporting.shell import option
+from dfkd.reporting.shell import options
 
 if TYPE_CHECKING:
     from dfkd.execution.compute import Compute
@@ -251,12 +250,7 @@ def arguments_of(arguments: argparse.Namespace) -> str:
     start = [] if arguments.run else [arguments.recipe or "digits"]
     modules = [f"--module {module}" for module in arguments.module]
     changes = [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
-    return " ".join([*start, *options_of(given), *modules, *changes])
-
-
-def options_of(given: Mapping[str, object]) -> list[str]:
-    """Return options as they are typed in a shell, without those that are None."""
-    return [option(name, value) for name, value in given.items() if value is not None]
+    return " ".join([*start, *options(given), *modules, *changes])
 
 
 def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Compute, Console]:

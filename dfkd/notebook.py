@@ -17,6 +17,7 @@ import pandas as pd
 from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
 from dfkd.reporting.page import listed, plain_table
+from dfkd.reporting.shell import command
 from dfkd.reporting.style import Plot
 from dfkd.storage import layout
 from dfkd.storage.opening import chosen_storage
@@ -46,15 +47,19 @@ def run_study(
     $DFKD_STORAGE, else ./runs. compute: fields of `Compute`, such as cpus or gpus. Raises
     ValueError for input that cannot work.
     """
+    options = options or StudyOptions()
     if isinstance(study, str):
-        name = name or study.split(".")[-1]
-        study = load_a(Study, study, "study", "ablations")
+        module, study = study, load_a(Study, study, "study", "ablations")
+        asked = {"blocks": blocks or study.blocks, "race": options.race}
+        if name is None:
+            name = module.split(".")[-1]
+            options = replace(options, command=command("ablate", module, asked, {}))
     if not name:
         raise ValueError("a study that is not a module needs a name: run_study(study, name=...)")
     if blocks is not None:
         study = replace(study, blocks=blocks)
     console, where = Console(quiet=quiet), _compute(storage, compute)
-    result = run_in_session(name, study, where, console, options or StudyOptions())
+    result = run_in_session(name, study, where, console, options)
     console.line(f"report:  {result.page}")
     return result
 

@@ -65,13 +65,15 @@ def main(output: cli.Output) -> None:
 
     from dataclasses import replace
 
+    from dfkd.reporting.shell import command
     from dfkd.studies.driver import StudyOptions, run_study
     from dfkd.studies.forecast import forecast
     from dfkd.studies.naming import study_named
     from dfkd.studies.terminal import print_forecast, print_result
 
     compute, console = cli.compute_and_console(arguments, output)
-    named = study_named(arguments.study, arguments.recipe, cli.values_in(arguments))
+    values = cli.values_in(arguments)
+    named = study_named(arguments.study, arguments.recipe, values)
     name, study = named.name, named.study
     if arguments.blocks is not None:
         study = replace(study, blocks=arguments.blocks)
@@ -84,6 +86,13 @@ def main(output: cli.Output) -> None:
 
         retuning = Retuning(space=arguments.space, trials=arguments.retune)
         name = f"{name}-retuned-{arguments.retune}"
+    asked = {
+        "recipe": arguments.recipe,
+        "blocks": study.blocks,
+        "race": arguments.race,
+        "retune": arguments.retune,
+        "space": arguments.space if arguments.retune else None,
+    }
     options = StudyOptions(
         race=arguments.race,
         check=not arguments.no_check,
@@ -91,6 +100,7 @@ def main(output: cli.Output) -> None:
         register=arguments.register,
         note=arguments.note,
         tags=tuple(arguments.tag),
+        command=command("ablate", arguments.study, asked, values),
     )
     if arguments.dry_run:
         sd = None if arguments.sd is None else arguments.sd / 100

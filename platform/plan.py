@@ -47,6 +47,7 @@ def main(output: cli.Output) -> None:
     from dfkd.planning.naming import demand_of
     from dfkd.planning.plan import plan
     from dfkd.planning.terminal import print_plan
+    from dfkd.reporting.shell import options
 
     if arguments.rows is not None and arguments.rows < 1:
         raise ValueError(f"--rows must be 1 or more, but got {arguments.rows}")
@@ -66,7 +67,7 @@ def main(output: cli.Output) -> None:
     print_plan(found, compute, console)
     command, own = ("ablate", ()) if demand.kind == "study" else ("sweep", ("trials",))
     names = [n for n in (*OF_BOTH, *own, "storage") if vars(arguments)[n] != parser.get_default(n)]
-    said = [arguments.module, *cli.options_of({name: vars(arguments)[name] for name in names})]
+    said = [arguments.module, *options({name: vars(arguments)[name] for name in names})]
     said += ["--compile"] if arguments.compile else []
     said += [f"--set {shlex.join(arguments.set)}"] if arguments.set else []
     console.line(f"next:  python -m platform.{command} {' '.join(said)}")

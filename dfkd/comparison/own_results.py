@@ -9,7 +9,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from dfkd.identity import digest
 from dfkd.reporting.nearest import nearest
 from dfkd.reporting.numbers import counted
+from dfkd.reporting.shell import command
 from dfkd.storage.ledger import MEASURES
 from dfkd.storage.variables import expanded
 from dfkd.studies.findings import Elsewhere, StudyData
@@ -64,7 +65,10 @@ def read_own(source: str, columns: Columns, tracking_uri: str) -> StudyData:
         table = from_mlflow(source.removeprefix(MLFLOW), tracking_uri)
     else:
         table = from_csv(expanded(source))
-    return study_of(table, columns)
+    data = study_of(table, columns)
+    asked = {name: value for name, value in asdict(columns).items() if value not in ("", name)}
+    again = command("compare", "", {"from": source, **asked}, {})
+    return replace(data, provenance={"command": (again,), **data.provenance})
 
 
 def from_csv(path: Path) -> Table:

@@ -5,12 +5,14 @@ share, and tests nothing across them.
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
 from dfkd.reporting.markdown import markdown_table
 from dfkd.reporting.page import figure, head, page, paragraph, plain_table, section
+from dfkd.reporting.shell import command
 from dfkd.reporting.style import svg
 from dfkd.storage import layout
 from dfkd.studies import figures as plots
@@ -65,6 +67,7 @@ def shared(studies: Sequence[Findings]) -> list[list[str]]:
 def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
     """Return the whole page."""
     names = [findings.data.name for findings in studies] + [data.name for data in sweeps]
+    again = command("compare", shlex.join(names), {}, {})
     provenances = [f.data.provenance for f in studies] + [data.provenance for data in sweeps]
     parts = [
         head(
@@ -76,6 +79,7 @@ def html(studies: Sequence[Findings], sweeps: Sequence[SweepData]) -> str:
         *(_study(findings) for findings in studies),
         *(_sweep(data) for data in sweeps),
         section("Cells in common", _shared(studies)) if len(studies) > 1 else "",
+        section("Provenance", plain_table(("what", "value"), [("command", again)], "text")),
     ]
     return page(", ".join(names), parts)
 

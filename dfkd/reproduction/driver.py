@@ -9,11 +9,12 @@ from dfkd.execution.ray_executor import ray_executor
 from dfkd.experiment import Cell
 from dfkd.reporting.console import Console
 from dfkd.reporting.report_files import write_report_files
+from dfkd.reporting.shell import command
 from dfkd.reproduction.results import written
 from dfkd.reproduction.table import SMOKE, Files, Table
 from dfkd.storage import Storage, layout
 from dfkd.studies import Study
-from dfkd.studies.driver import run_study
+from dfkd.studies.driver import StudyOptions, run_study
 from dfkd.studies.result import StudyResult
 
 
@@ -41,9 +42,12 @@ def reproduce(
     studies: as `Table.studies` gives them.
     """
     cells = [cell for study in studies.values() for cell in study.cells().values()]
+    blocks = max(study.blocks for study in studies.values())
+    again = command("reproduce", table.name, {"scale": scale, "blocks": blocks}, {})
+    options = StudyOptions(command=again)
     with shared_executor(cells) as open_executor:
         results = [
-            run_study(name, study, compute, console, open_executor=open_executor)
+            run_study(name, study, compute, console, options, open_executor=open_executor)
             for name, study in studies.items()
         ]
     folder = layout.overview(f"{table.name}-{scale}")

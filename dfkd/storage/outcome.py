@@ -1,11 +1,14 @@
 """What became of a cell, as a value. It is apart from the ledger, whose reading takes PyTorch."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Self
 
 from dfkd.identity import Scalar
 
 FINAL = ("finished", "diverged")
+ENDED = "ended"  # the tag that says when a cell was recorded, in UTC; older records have none
 SYNTHESIS = "synthesis_seconds"  # the tag of a cell whose pool was synthesised from the teacher
 
 
@@ -35,6 +38,10 @@ class Outcome:
         """Return whether the cell is done for good: finished, or diverged."""
         return self.state in FINAL
 
+    def dated(self) -> Self:
+        """Return the outcome with the time at which it is recorded: now."""
+        return replace(self, tags={**self.tags, ENDED: now()})
+
     def kept(self) -> dict[str, Any]:
         """Return what lasts, by name: all but `fresh`."""
         return {name: value for name, value in asdict(self).items() if name != "fresh"}
@@ -46,3 +53,14 @@ class Outcome:
         They count in full, as if no other cell had used the pool.
         """
         return float(self.tags.get(SYNTHESIS, 0))
+
+
+def now() -> str:
+    """Return the time as records say it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def period(times: Iterable[str | None]) -> str:
+    """Return from when to when something was recorded, to the minute; "" where none is known."""
+    known = sorted(time[:16].replace("T", " ") for time in times if time)
+    return " to ".join(dict.fromkeys((known[0], known[-1]))) + " UTC" if known else ""

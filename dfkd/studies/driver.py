@@ -50,7 +50,7 @@ class StudyOptions:
     again. max_device_hours: of the cells of this call; no block is begun that would go beyond it,
     going by what cells took so far. register: the name under which MLflow's model registry gets
     the student that stands for the best variant; None registers nothing. note, tags: as for
-    `storage.notes.annotate`.
+    `storage.notes.annotate`. command: that asks for the study, for its report.
     """
 
     race: bool = False
@@ -59,6 +59,7 @@ class StudyOptions:
     register: str | None = None
     note: str | None = None
     tags: tuple[str, ...] = ()
+    command: str = ""
 
     def __post_init__(self) -> None:
         if self.register is not None:
@@ -88,7 +89,15 @@ def run_study(
         check(cell, compute.storage, read_test=True)
     earlier = studies.read(compute.storage, name)
     check_looks(study, options.race, earlier)
-    plan_for = partial(plan_study, name, study, race=options.race, retuned=retuned, earlier=earlier)
+    plan_for = partial(
+        plan_study,
+        name,
+        study,
+        race=options.race,
+        retuned=retuned,
+        earlier=earlier,
+        command=options.command,
+    )
     annotate(compute.storage, layout.study(name), options.note, options.tags)
     sync = sync_of(name, study, compute, console, options.register)
     with closing(sync.tracker):

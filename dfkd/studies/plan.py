@@ -60,6 +60,7 @@ def plan_study(
     race: bool,
     retuned: Retuned | None,
     earlier: StudyRecord | None,
+    command: str = "",
 ) -> StudyPlan:
     """Name the study's cells for this run context, and go on with what earlier calls have seen."""
     tags = {**run_context.tags, "computed_by": author(name)}
@@ -75,6 +76,7 @@ def plan_study(
         StudyRecord.of(name, study, names, images).continued(earlier),
         looks=looks_of(study, race),
         retuned=retuned,
+        command=command,
     )
     by_name = {job.name: job for job in jobs.values()}
     return StudyPlan(study=study, run_context=run_context, record=record, jobs=by_name)

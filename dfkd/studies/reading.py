@@ -12,7 +12,7 @@ from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import MEASURES, Ledger
 from dfkd.storage.notes import NO_NOTE, Note, parsed, read_note
-from dfkd.storage.outcome import SYNTHESIS, Outcome
+from dfkd.storage.outcome import ENDED, SYNTHESIS, Outcome, period
 from dfkd.studies.findings import StudyData
 from dfkd.studies.record import StudyRecord, author, read, recorded
 from dfkd.tracking.reading import Tracked
@@ -77,7 +77,7 @@ def data_of(
         blocks=tuple(labels),
         cells=_frame(rows, [*ROW], variants),
         curves=_frame(points, ["variant", "block", "step", *MEASURES], variants),
-        provenance=_provenance([o for o in outcomes.values() if o is not None]),
+        provenance=_provenance([o for o in outcomes.values() if o is not None], record.command),
         test_images=record.test_images,
         looks=None if record.looks is None else tuple(record.looks),
         looked=tuple(record.looked),
@@ -129,8 +129,9 @@ def _frame(rows: list[dict[str, Any]], first: list[str], variants: list[str]) ->
     return frame
 
 
-def _provenance(outcomes: list[Outcome]) -> dict[str, tuple[str, ...]]:
+def _provenance(outcomes: list[Outcome], command: str) -> dict[str, tuple[str, ...]]:
     """Return facts about the cells, each with all values that occur; readers see several."""
+    first = {"command": command, "computed": period(o.tags.get(ENDED) for o in outcomes)}
     facts: dict[str, set[str]] = {"teacher": set(), "pool": set(), "commit": set()}
     for outcome in outcomes:
         for name, tag in {"teacher": "teacher", "pool": "pool", "commit": "git_commit"}.items():
@@ -142,7 +143,8 @@ def _provenance(outcomes: list[Outcome]) -> dict[str, tuple[str, ...]]:
             own["commit of the project"] = outcome.tags["project_commit"]
         for name, value in {**own, **outcome.environment}.items():
             facts.setdefault(name, set()).add(str(value))
-    return {name: tuple(sorted(values)) for name, values in facts.items()}
+    said = {name: (fact,) for name, fact in first.items() if fact}
+    return said | {name: tuple(sorted(values)) for name, values in facts.items()}
 
 
 def curves_text(outcomes: Iterable[Outcome]) -> str:

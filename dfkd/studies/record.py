@@ -90,6 +90,7 @@ class StudyRecord:
     errors: dict[str, str] = field(default_factory=dict)
     check: Check | None = None
     retuned: Retuned | None = None
+    command: str = ""  # that asks for the study; "" for one that a program makes
 
     @classmethod
     def of(
@@ -135,9 +136,9 @@ class StudyRecord:
     def facts(self) -> dict[str, Any]:
         """Return what is written.
 
-        A study that was not retuned keeps the bytes that it had before there was retuning.
+        What a study does not have is left out, as in records from before there was such a thing.
         """
-        left_out = () if self.retuned else ("retuned",)
+        left_out = [name for name in ("retuned", "command") if not getattr(self, name)]
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod

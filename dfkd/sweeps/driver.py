@@ -142,6 +142,7 @@ def _search_and_confirm(
         context.run_context,
         time.monotonic() - started,
         cells,
+        sweep.command(),
     )
     data = record.read(compute.storage, name)
     files, _ = write_report(data, compute.storage, console.warn)
@@ -231,4 +232,4 @@ def _context(sweep: Sweep, compute: Compute, run_context: RunContext) -> TrialCo
 
 def _with_curves(trials: Sequence[Trial], compute: Compute) -> list[Trial]:
     ledger = Ledger(compute.storage)
-    return [record.with_curve(trial, ledger) for trial in trials]
+    return [record.with_curve(trial, ledger.read(trial.cell)) for trial in trials]

@@ -16,6 +16,7 @@ from dfkd.storage import Storage, layout
 from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.notes import parsed, read_note
+from dfkd.storage.outcome import ENDED, Outcome, now, period
 from dfkd.sweeps.findings import SHOWN, Confirmation, Importance, SweepData, column
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.optuna_view import importance, read_view, scales
@@ -48,7 +49,8 @@ def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> Sw
     found = trials_of(saved) if saved else journal
     if not found:
         raise ValueError(f"the sweep {name} has no trial yet: run it first")
-    trials = tuple(with_curve(trial, ledger) for trial in found)
+    outcomes = [ledger.read(trial.cell) for trial in found]
+    trials = tuple(map(with_curve, found, outcomes))
     view = layout.sweep(name) / layout.OPTUNA_LOG
     seen = read_view(storage.local(view)) if storage.exists(view) else {}
     return SweepData(
@@ -58,7 +60,7 @@ def read(storage: Storage, name: str, call: tuple[int, int] | None = None) -> Sw
         importance=importance(trials, seen),
         correlation=correlation_of(trials),
         confirmation=_confirmation(saved["result"]) if saved else None,
-        provenance=_provenance(saved["setting"]) if saved else {},
+        provenance=_provenance(saved, outcomes) if saved else {},
         has_default=_is_default(trials[0], ledger),
         note=read_note(storage, layout.sweep(name)),
     )
@@ -73,12 +75,11 @@ def _is_default(first: Trial, ledger: Ledger) -> bool:
     return outcome is None or all(outcome.params.get(n) == v for n, v in first.params.items())
 
 
-def with_curve(trial: Trial, ledger: Ledger) -> Trial:
+def with_curve(trial: Trial, outcome: Outcome | None) -> Trial:
     """Return the trial with its cell's curve, up to the step at which the search saw it last.
 
-    The cell may have gone further since, for another search.
+    outcome: of its cell, which may have gone further since, for another search.
     """
-    outcome = ledger.read(trial.cell)
     points = [p for p in outcome.points if p["step"] <= trial.step] if outcome else []
     return replace(
         trial,
@@ -112,10 +113,11 @@ def write_result(
     run_context: RunContext,
     seconds: float,
     cells: Iterable[str] = (),
+    command: str = "",
 ) -> None:
-    """Write down how a call ended. The trials come with their curves.
+    """Write down how a call ended, and when. The trials come with their curves.
 
-    cells: those in which the winner was chosen and confirmed.
+    cells: those in which the winner was chosen and confirmed. command: that asks for the sweep.
     """
     correlation = correlation_of(trials)
     result = {
@@ -127,7 +129,13 @@ def write_result(
         "seconds": seconds,
     }
     key = _result_key(name, len(trials), len(confirmation.default_test))
-    saved = {"setting": run_context.saved(), "result": result, "cells": sorted(cells)}
+    saved = {
+        "setting": run_context.saved(),
+        "result": result,
+        "cells": sorted(cells),
+        "command": command,
+        ENDED: now(),
+    }
     storage.write_json(key, saved)
 
 
@@ -191,9 +199,15 @@ def _confirmation(result: Mapping[str, Any]) -> Confirmation:
     )
 
 
-def _provenance(run_context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    digests = list(run_context["digests"].values())
+def _provenance(
+    saved: Mapping[str, Any], trials: Iterable[Outcome | None]
+) -> dict[str, tuple[str, ...]]:
+    """Return facts about a call that ended: a pruned trial may go further, and is not dated."""
+    run_context, digests = saved["setting"], list(saved["setting"]["digests"].values())
+    ends = [o.tags.get(ENDED) for o in trials if o is not None and o.final]
+    dated = {"command": saved.get("command"), "computed": period([*ends, saved.get(ENDED)])}
     facts = {
+        **{name: {fact} for name, fact in dated.items() if fact},
         "teacher": {teacher for teacher, _ in digests},
         "pool": {pool for _, pool in digests},
         "commit": {run_context["tags"].get("git_commit") or "not recorded"},

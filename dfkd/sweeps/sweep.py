@@ -12,6 +12,7 @@ from dfkd.experiment.recipes import recipe_named
 from dfkd.experiment.settings import lines, suffix
 from dfkd.identity import Json, digest
 from dfkd.reporting.nearest import nearest
+from dfkd.reporting.shell import command
 from dfkd.seeding import Block
 from dfkd.sweeps.options import BATCH, SearchOptions
 from dfkd.sweeps.search_space import Around, SearchSpace, default_in
@@ -91,6 +92,19 @@ class Sweep:
         """Return what `values` changes in the recipe, a line for each parameter."""
         space = replace(self, values={}).search_space()
         return lines(self.default(), space.recipe()) if self.values else []
+
+    def command(self) -> str:
+        """Return the command that asks for it."""
+        asked = {
+            "trials": self.trials,
+            "blocks": self.confirmation_blocks,
+            "seed": self.seed or None,
+            "sampler": None if self.sampler == "tpe" else self.sampler,
+            "minimise": self.minimise,
+            "deterministic": self.deterministic,
+            "recipe": self.recipe,
+        }
+        return command("sweep", self.space, asked, self.values)
 
     def first_cell(self) -> Cell:
         """Return the default on the block on which all trials are computed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.ledger import MEASURES
-from dfkd.storage.outcome import SYNTHESIS, Outcome
+from dfkd.storage.outcome import ENDED, SYNTHESIS, Outcome
 from dfkd.tracking import is_database, knock, settle, without_credentials
 from dfkd.tracking.address import database_file
 from dfkd.tracking.entries import CURVE, finals_in, recipe_of
@@ -21,6 +21,8 @@ from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+KEPT_TAGS = ("git_commit", "project_commit", "computed_by", ENDED, SYNTHESIS)
 
 
 class Tracked:
@@ -126,7 +128,7 @@ class Tracked:
         if "state" not in tags or "seconds" not in metrics:
             return None
         renamed = {"teacher_digest": "teacher", "pool_digest": "pool"}
-        kept = {name: name for name in ("git_commit", "project_commit", "computed_by", SYNTHESIS)}
+        kept = {name: name for name in KEPT_TAGS}
         kept |= {name: name for name in tags if name.startswith("code.")}
         block = Block.parse(tags["block"])
         return Outcome(

@@ -7,11 +7,13 @@ import re
 import shlex
 import time
 from collections.abc import Callable
+from datetime import datetime
 from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import Storage, layout
+from dfkd.storage.outcome import ENDED
 from dfkd.storage.variables import variable
 from dfkd.tracking.address import (
     artifacts_of,
@@ -171,6 +173,8 @@ class Tracker:
 
     def _ended(self, outcome: Outcome) -> float:
         """Return when the cell was computed, also if it is written much later."""
+        if (recorded := outcome.tags.get(ENDED)) is not None:
+            return datetime.fromisoformat(recorded).timestamp()
         record = self.storage.walk(layout.cell(outcome.cell) / layout.RECORD)
         return next((entry.modified for entry in record), time.time())
 

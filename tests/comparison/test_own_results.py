@@ -85,6 +85,7 @@ def test_the_files_of_the_report(write, tmp_path: Path, capsys: pytest.CaptureFi
     }
     page = (report / "index.html").read_text(encoding="utf-8")
     assert "accuracy %" in page and "test accuracy" not in page and ">nan" not in page
+    assert "python -m platform.compare --from " in page
     check((report / "table.tex").read_text(encoding="utf-8"))
     said = capsys.readouterr().out
     assert "points of accuracy" in said and "blocks are the rows with one seed" in said

@@ -5,6 +5,7 @@ The same bytes from the same cells, whole without a network, right in every form
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +13,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from balanced_tags import BalancedTags
-from synthetic import GAINS, STUDY, data, factors, with_classes
+from synthetic import GAINS, STUDY, data, factors, with_classes, write_study
 
 from ablations.components import study as components
 from dfkd import recipes
 from dfkd.method.dropping import Tail
 from dfkd.method.selection import Balanced
+from dfkd.reporting.shell import command
 from dfkd.stats.designs import build_up, fractional_factorial, full_factorial
+from dfkd.storage import FolderStorage
 from dfkd.studies import Study, tables
 from dfkd.studies import figures as plots
 from dfkd.studies.findings import Findings, dose, find, levels_of
 from dfkd.studies.page import html, written
 from dfkd.studies.per_class import by_class
+from dfkd.studies.reading import from_ledger
+from dfkd.studies.record import read, write
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +45,8 @@ def page(findings: Findings) -> str:
 def test_the_same_cells_give_the_same_bytes(findings: Findings, page: str, tmp_path: Path) -> None:
     again = find(data(tmp_path, STUDY, GAINS, diverged=(("without explicit", 2),)))
     assert html(again) == page
-    for write in (tables.markdown, tables.latex, tables.comparisons_csv, tables.cells_csv):
-        assert write(again) == write(findings)
+    for form in (tables.markdown, tables.latex, tables.comparisons_csv, tables.cells_csv):
+        assert form(again) == form(findings)
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_its_tags_are_closed(page: str) -> None:
@@ -157,6 +162,29 @@ def test_variants_on_pools_of_their_own_are_said(tmp_path: Path) -> None:
     two = replace(made, provenance={**made.provenance, "pool": ("pool0", "pool1")})
     note = "the variants do not all share one pool: it is part of what is compared"
     assert note in find(two).notes and note not in find(made).notes
+
+
+def test_provenance_says_the_command_and_from_when_to_when_its_cells_were_computed(
+    tmp_path: Path,
+) -> None:
+    write_study(tmp_path, "made", replace(STUDY, blocks=2), GAINS)
+    storage = FolderStorage(tmp_path)
+    assert "computed" not in from_ledger(storage, "made").provenance  # records from before
+    asked = command("ablate", "a.b", {"blocks": 2, "race": False, "recipe": None}, {"c": "d e"})
+    record = read(storage, "made")
+    write(storage, replace(record, command=asked))
+    times = ("2026-01-31T23:59:59", "2026-01-02T03:04:05")
+    for cell, ended in zip(record.names(), times, strict=False):
+        file = tmp_path / "cells" / cell / "record.json"
+        saved = json.loads(file.read_text())
+        saved["tags"]["ended"] = f"{ended}+00:00"
+        file.write_text(json.dumps(saved))
+    found = find(from_ledger(storage, "made"))
+    assert found.data.provenance["command"] == (
+        "python -m platform.ablate a.b --blocks 2 --set 'c=d e'",
+    )
+    assert found.data.provenance["computed"] == ("2026-01-02 03:04 to 2026-01-31 23:59 UTC",)
+    assert "2026-01-02 03:04 to 2026-01-31 23:59 UTC" in html(found)
 
 
 def test_blocks_added_after_a_look_are_said(tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_the_report_of_a_sweep_is_an_artifact_of_its_run(calm: Path) -> None:
     assert (
         Path(client.download_artifacts(parent, "report/index.html")).read_text() == page.read_text()
     )
+    asked = "python -m platform.sweep tiny_space --trials 6 --blocks 2 --deterministic<"
+    assert asked in page.read_text() and "UTC</td>" in page.read_text()
 
 
 def test_mlflow_alone_gives_the_same_page_byte_for_byte(calm: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Cells: computed once and told from the ledger after that; diverged ones; the test set."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cells import everything, files, told
 from dfkd.method.dropping import Tail
 from dfkd.storage import FolderStorage
 from dfkd.storage.ledger import Ledger
+from dfkd.storage.outcome import ENDED
 from dfkd.training.cells import Computation, compute
 
 # ---- once
@@ -33,7 +35,10 @@ def test_what_a_cell_leaves_behind(job, inputs, tmp_path):
         name: value for name, value in outcome.points[-1].items() if name != "step"
     }
     assert outcome.params == job.cell.experiment.params()
-    assert outcome.tags == {"teacher": job.teacher_digest, "pool": job.pool_digest, "git": "abc"}
+    expected = {"teacher": job.teacher_digest, "pool": job.pool_digest, "git": "abc"}
+    assert outcome.tags == {**expected, ENDED: outcome.tags[ENDED]}
+    ended = datetime.fromisoformat(outcome.tags[ENDED])
+    assert timedelta() <= datetime.now(UTC) - ended < timedelta(hours=1)
     assert outcome.environment["threads"] == 1
     assert outcome.seconds > 0
 
