@@ -109,7 +109,9 @@ def _reported(
     """Print a study or sweep, write its report, and return both."""
     data: Findings | SweepData
     if kind == "study":
-        data = find(read_study(name, storage, tracking_uri))
+        data = find(
+            read_study(name, storage, tracking_uri), storage if tracking_uri is None else None
+        )
         print_findings(data, console)
         files, is_new = write_report(data, storage)
     else:

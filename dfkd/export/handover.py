@@ -15,6 +15,7 @@ from dfkd.export.card import card
 from dfkd.export.folder import Checked, Student, is_export_of, write_formats
 from dfkd.reporting.console import Console
 from dfkd.reporting.numbers import counted
+from dfkd.reporting.shell import option
 from dfkd.seeding import Block
 from dfkd.storage import Storage, layout
 from dfkd.storage.ledger import Ledger
@@ -30,7 +31,7 @@ def student_of(outcome: Outcome, storage: Storage, modules: Sequence[str]) -> St
 
     Raises ValueError in one line for a cell that has no student, or whose weights are not here.
     """
-    options = rebuild.module_options(outcome.params)
+    options = f"{rebuild.module_options(outcome.params)} {option('storage', storage)}"
     again = f"python -m platform.distill --run {outcome.cell}{options}"
     if outcome.state == "diverged":
         raise ValueError(

@@ -37,8 +37,8 @@ def weak_teacher(fitness: Fitness) -> str:
         return ""
     return (
         f"The teacher is right on {share_text(accuracy)} % of the validation images: mend it first "
-        "(python -m platform.teach says how good it is; are its classes and its normalisation "
-        "those of the task?)."
+        "(teach, with the options of this call, says how good it is; are its classes and its "
+        "normalisation those of the task?)."
     )
 
 

@@ -3,6 +3,7 @@
 A disk that is too small is one line. N rows, K classes, D feature width.
 """
 
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -88,8 +89,8 @@ class Need:
         else:
             where = str(storage)
             mend = (
-                f"see what may go with python -m platform.clean{fewer} or name another folder with "
-                "--storage"
+                f"see what may go with python -m platform.clean --storage {shlex.quote(where)}"
+                f"{fewer} or name another folder with --storage"
             )
         raise ValueError(f"{self.line()}, but {where} has {size(free)} free: {mend}")
 

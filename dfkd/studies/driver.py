@@ -157,7 +157,7 @@ def conclude(
     if blocks not in plan.record.looked[-1:]:
         plan = plan.with_look(blocks)
     note = read_note(storage, layout.study(plan.name))
-    findings = find(data_of(plan.record, done.get, note))
+    findings = find(data_of(plan.record, done.get, note), storage)
     if plan.record != earlier:
         studies.write(storage, plan.record)
     files, _ = write_report(findings, storage)

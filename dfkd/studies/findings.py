@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dfkd.reporting.numbers import counted
+from dfkd.reporting.shell import option
 from dfkd.stats.aliases import column, resolution_of
 from dfkd.stats.comparisons import Comparison, compare
 from dfkd.stats.designs import Levels
 from dfkd.stats.factorial import Effect, effects
 from dfkd.stats.racing import Plan, race
 from dfkd.stats.summaries import summarise
+from dfkd.storage import Storage
 from dfkd.storage.notes import NO_NOTE, Note
 
 PER_CLASS = (
@@ -80,11 +82,14 @@ class Findings:
     notes: tuple[str, ...]
 
 
-def find(data: StudyData) -> Findings:
-    """Analyse a study. Raises ValueError where nothing can be compared yet."""
+def find(data: StudyData, storage: Storage | None = None) -> Findings:
+    """Analyse a study. Raises ValueError where nothing can be compared yet.
+
+    storage: that holds the cells, where they are from one; a line about those that failed names it.
+    """
     cells = data.cells
     if not ((cells["variant"] == data.baseline) & (cells["state"] != "errored")).any():
-        raise ValueError(_nothing_to_compare(data))
+        raise ValueError(_nothing_to_compare(data, storage))
     varies, conditions = _what_blocks_hold(data)
     comparisons = _compared(data)
     return Findings(
@@ -98,7 +103,7 @@ def find(data: StudyData) -> Findings:
     )
 
 
-def _nothing_to_compare(data: StudyData) -> str:
+def _nothing_to_compare(data: StudyData, storage: Storage | None) -> str:
     """Return why a study without a cell of its baseline says nothing, with the first cause."""
     missing = f"the study {data.name} has no cell of its baseline {data.baseline!r}"
     if not data.errors:
@@ -106,9 +111,12 @@ def _nothing_to_compare(data: StudyData) -> str:
     cell, reason = next(iter(data.errors.items()))
     finished = int((data.cells["state"] != "errored").sum())
     kept = f"; {finished} of other variants are kept" if finished else ""
+    log = ""
+    if storage is not None:
+        log = f" (its log:  python -m platform.show {cell} {option('storage', storage)})"
     return (
-        f"{missing}: {counted(len(data.errors), 'cell')} failed{kept}. The first one: {reason}; "
-        f"its log:  python -m platform.show {cell}. The same command tries again"
+        f"{missing}: {counted(len(data.errors), 'cell')} failed{kept}. The first one: {reason}"
+        f"{log}. The same command tries again"
     )
 
 

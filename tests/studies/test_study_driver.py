@@ -145,8 +145,8 @@ def test_a_study_in_which_everything_failed_says_why(
     first = jobs["full", 0].name
     line = (
         rf"^the study made has no cell of its baseline 'full': {5 * blocks} cells "
-        rf"failed\. The first one: killed; its log:  python -m platform.show {first}\. The same "
-        r"command tries again$"
+        rf"failed\. The first one: killed \(its log:  python -m platform.show {first} --storage "
+        r"/\S+\)\. The same command tries again$"
     )
     with pytest.raises(ValueError, match=line):
         pretend(blocks=blocks, executor={"failing": failing})

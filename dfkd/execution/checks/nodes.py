@@ -21,6 +21,7 @@ import dfkd
 from dfkd.execution.checks.finding import Finding, broken, ok, skipped
 from dfkd.execution.checks.limits import Limits, limits_here, limits_of
 from dfkd.reporting.failures import in_a_line
+from dfkd.reporting.shell import option
 from dfkd.storage import Storage
 from dfkd.storage.layout import Key
 
@@ -55,7 +56,8 @@ def check_nodes(storage: Storage, written: Key) -> None:
         return
     found = [one for one in findings(storage, written, nodes) if one.mend]
     if found:
-        more = f" ({len(found) - 1} further findings: python -m platform.doctor)"
+        look = f"python -m platform.doctor {option('storage', storage)}"
+        more = f" ({len(found) - 1} further findings:  {look})"
         raise ValueError(found[0].line() + (more if len(found) > 1 else ""))
 
 
