@@ -7,7 +7,7 @@ import os
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,9 +138,9 @@ def _run_context(name: str, study: Study, compute: Compute) -> RunContext | None
     there = Counter(Environment(**record["environment"]) for record in records)
     for environment, _ in there.most_common():
         saved = RunContext(environment=environment, digests=digests).saved()
-        found = known_run_context(saved, inputs, compute.precision, compute.compiled)
+        found = known_run_context(saved, inputs, compute)
         if found is not None and _fits(environment, compute):
-            return replace(found, accept_changed_code=compute.accept_changed_code)
+            return found
     return None
 
 

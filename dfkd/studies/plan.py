@@ -148,10 +148,7 @@ def kept_run_context(name: str, compute: Compute, inputs: Iterable[str]) -> RunC
     key = layout.run_context(name)
     if not compute.storage.exists(key):
         return None
-    context = known_run_context(
-        compute.storage.read_json(key), inputs, compute.precision, compute.compiled
-    )
-    return context and replace(context, accept_changed_code=compute.accept_changed_code)
+    return known_run_context(compute.storage.read_json(key), inputs, compute)
 
 
 def changed_since(earlier: StudyRecord | None, now: StudyRecord) -> list[str]:

@@ -153,9 +153,7 @@ def kept_choice(search: VariantSearch, compute: Compute) -> Choice | None:
     if not compute.storage.exists(search.result()):
         return None
     saved = compute.storage.read_json(search.result())
-    run_context = known_run_context(
-        saved["setting"], [inputs_key(search.cell)], compute.precision, compute.compiled
-    )
+    run_context = known_run_context(saved["setting"], [inputs_key(search.cell)], compute)
     if run_context is None:
         return None
     context = search.context(run_context, compute)

@@ -210,12 +210,10 @@ def _known_context(sweep: Sweep, compute: Compute) -> TrialContext | None:
     saved = record.read_result(compute.storage, sweep.name(), *call)
     if saved is None:
         return None
-    run_context = known_run_context(
-        saved["setting"], [inputs_key(sweep.first_cell())], compute.precision, compute.compiled
-    )
+    inputs = [inputs_key(sweep.first_cell())]
+    run_context = known_run_context(saved["setting"], inputs, compute)
     if run_context is None:
         return None
-    run_context = replace(run_context, accept_changed_code=compute.accept_changed_code)
     context = _context(sweep, compute, run_context)
     changed = any(is_changed(trial, context) for trial in record.trials_of(saved))
     return None if changed else context
