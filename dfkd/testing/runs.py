@@ -4,6 +4,7 @@ N rows of the pool, H height, W width, C channels.
 """
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -87,17 +88,24 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def resumed_is_uninterrupted(experiment: Experiment, inputs: Inputs | None = None) -> bool:
-    """Return whether a run that is interrupted, early or late, ends as one that is not."""
+def resumed_is_uninterrupted(
+    experiment: Experiment, inputs: Inputs | None = None, stops: Sequence[int] = ()
+) -> bool:
+    """Return whether a run that is interrupted ends as one that is not.
+
+    stops: the steps after which it is interrupted; without any, an early and a late one.
+    """
     steps = experiment.schedule.steps
     calm = run_of(experiment, inputs)
     calm.advance(steps)
-    for stop in (steps // 3, steps - 1):
+    for stop in stops or (steps // 3, steps - 1):
         first = run_of(experiment, inputs)
-        first.advance(stop)
+        if stop:
+            first.advance(stop)
         resumed = run_of(experiment, inputs)
         resumed.restore(through_a_file(first.state()))
-        resumed.advance(steps)
+        if stop < steps:
+            resumed.advance(steps)
         if not same(resumed.state(), calm.state()):
             return False
     return True

@@ -195,21 +195,9 @@ def test_the_answer_of_the_teacher_costs_nothing_and_others_reach_the_student(ki
     for dropping in (None, Tail(rate=0.8), Random(rate=0.5)):
         keep = dropping and dropping.keep(teacher, generator(0, "dropping", 0))
         student = outputs(1, 1).logits_BK.requires_grad_()
-        masks_student = dropping is not None and dropping.masks_student
-        loss = kind()(student, teacher, keep, masks_student)
+        loss = kind()(student, teacher, keep, dropping is not None and dropping.masks_student)
         loss.backward()
         assert loss > 0 and student.grad.isfinite().all() and (student.grad.abs().sum(1) > 0).any()
-        if masks_student:
-            assert (student.grad[~keep] == 0).all()
-
-
-@pytest.mark.parametrize("kind", [KD, DKD])
-def test_nothing_dropped_is_the_loss_without_dropping(kind):
-    student, teacher = outputs(1, 1).logits_BK, outputs(1, 2).logits_BK
-    everything = torch.ones(16, 10, dtype=torch.bool)
-    for masks_student in (False, True):
-        kept = kind()(student, teacher, everything, masks_student).item()
-        assert kept == pytest.approx(kind()(student, teacher, None, masks_student).item(), rel=1e-9)
 
 
 @pytest.mark.parametrize(

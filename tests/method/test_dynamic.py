@@ -11,7 +11,7 @@ from dfkd.data.images.transforms import to_tensor
 from dfkd.experiment import Experiment
 from dfkd.method.selection import Confident, Dynamic, Random
 from dfkd.method.selection.dynamic import efficiency
-from dfkd.testing.runs import run_of, through_a_file
+from dfkd.testing.runs import resumed_is_uninterrupted, run_of
 from dfkd.testing.scores import random_scores
 from dfkd.training.batches import Batches
 from dfkd.training.distill import Run
@@ -73,20 +73,8 @@ def test_the_first_epochs_are_those_of_the_rule_alone(dynamic, inputs):
     )
 
 
-@pytest.mark.parametrize("stop", [0, 3, 4, 5, 6, 7, 19, 20])
-def test_a_resumed_run_is_the_uninterrupted_one(dynamic, inputs, stop):
-    calm = run_of(dynamic, inputs)
-    calm.advance(20)
-    first = run_of(dynamic, inputs)
-    if stop:
-        first.advance(stop)
-    resumed = run_of(dynamic, inputs)
-    resumed.restore(through_a_file(first.state()))
-    if stop < 20:
-        resumed.advance(20)
-    assert resumed.batches.rows_N.tolist() == calm.batches.rows_N.tolist()
-    for name, value in calm.objective.state_dict().items():
-        assert resumed.objective.state_dict()[name].equal(value), name
+def test_a_resumed_run_is_the_uninterrupted_one(dynamic, inputs):
+    assert resumed_is_uninterrupted(dynamic, inputs, stops=(0, 3, 4, 5, 6, 7, 19, 20))
 
 
 def test_drawing_does_not_disturb_the_student(dynamic, inputs):

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from leases import Clock, Holder
 
+from dfkd.storage import FolderStorage
+from dfkd.storage.layout import Key
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -17,7 +20,7 @@ def holder(path: Path) -> Iterator[Callable[[], Holder]]:
     started: list[Holder] = []
 
     def start() -> Holder:
-        started.append(Holder(path))
+        started.append(Holder(FolderStorage(path.parent), Key(path.name)))
         return started[-1]
 
     yield start

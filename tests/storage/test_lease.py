@@ -3,14 +3,12 @@
 Time is that of this process alone: `clock` makes it pass, files get any date.
 """
 
-import multiprocessing
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,9 @@ from leases import (
     start_of,
 )
 
+from dfkd.storage import FolderStorage
 from dfkd.storage.file_lease import FileLease
+from dfkd.storage.layout import Key
 from dfkd.storage.lease import HEARTBEAT_S, LEASE_S
 
 # ---- one holder
@@ -193,16 +193,11 @@ def test_a_silent_holder_of_an_earlier_version_elsewhere_is_taken_over(path, clo
 # ---- races
 
 
-def contend(path: Path, rounds: int, barrier: Barrier, won: multiprocessing.Queue) -> None:
-    """In every round: try with all others at once, keep what was got until all have tried."""
-    for number in range(rounds):
-        lease = FileLease(path)
-        barrier.wait()
-        got_it = lease.acquire()
-        barrier.wait()
-        won.put((number, got_it))
-        lease.release()
-        barrier.wait()
+def zombie(path: Path, holder: Callable[[], Holder]) -> str:
+    gone = holder()
+    text = path.read_text()
+    gone.kill()
+    return text
 
 
 def dead(path: Path, holder: Callable[[], Holder]) -> str:
@@ -210,13 +205,6 @@ def dead(path: Path, holder: Callable[[], Holder]) -> str:
     text = path.read_text()
     gone.kill()
     gone.process.wait()
-    return text
-
-
-def zombie(path: Path, holder: Callable[[], Holder]) -> str:
-    gone = holder()
-    text = path.read_text()
-    gone.kill()
     return text
 
 
@@ -229,11 +217,6 @@ def earlier(path: Path, holder: Callable[[], Holder]) -> str:
 @pytest.mark.parametrize(("kind", "rounds"), [(dead, 10), (zombie, 10), (earlier, 2)])
 def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(path, holder, kind, rounds):
     left_behind = kind(path, holder)
-    one_wins_each_round(
-        contend,
-        path,
-        contenders=4,
-        rounds=rounds,
-        leave_behind=lambda _: path.write_text(left_behind),
-    )
+    storage, key = FolderStorage(path.parent), Key(path.name)
+    one_wins_each_round(storage, key, left_behind, contenders=4, rounds=rounds)
     assert not list(path.parent.glob("*"))

@@ -1,11 +1,9 @@
 """Leases in an object store: one holder, taken over when it is gone, and no other one removed."""
 
 import json
-import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
-from multiprocessing.synchronize import Barrier
 
 import pytest
 from leases import Clock, StorageHolder, one_wins_each_round, waits_aloud
@@ -131,31 +129,11 @@ def test_who_waits_says_for_what_since_when_and_held_by_whom(
     assert HEARTBEAT_S < LEASE_S
 
 
-def contend(
-    storage: ObjectStorage, rounds: int, barrier: Barrier, won: multiprocessing.Queue
-) -> None:
-    """In every round: try with all others at once, keep what was got until all have tried."""
-    for number in range(rounds):
-        lease = storage.lease(Key(f"lease-{number}"))
-        barrier.wait()
-        got_it = lease.acquire()
-        barrier.wait()
-        won.put((number, got_it))
-        lease.release()
-        barrier.wait()
-
-
 def test_of_several_contenders_for_a_killed_holders_lease_one_gets_it(
     object_storage: ObjectStorage,
 ) -> None:
     with StorageHolder(object_storage, KEY) as holder:
         left_behind = object_storage.get(KEY).decode()
         holder.kill()
-    one_wins_each_round(
-        contend,
-        object_storage,
-        contenders=3,
-        rounds=8,
-        leave_behind=lambda number: object_storage.write_text(Key(f"lease-{number}"), left_behind),
-    )
-    assert object_storage.list(Key(".")) == ["cells"]
+    one_wins_each_round(object_storage, KEY, left_behind, contenders=3, rounds=8)
+    assert object_storage.list(Key(".")) == []

@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,16 +23,6 @@ from dfkd.storage.lease import LEASE_S, SAY_AFTER_S, Lease, Wait
 
 ROOT = Path(__file__).parents[2]
 HOUR_S = 3600
-HOLDER = """
-import sys, time
-from pathlib import Path
-from dfkd.storage.file_lease import FileLease
-lease = FileLease(Path(sys.argv[1]))
-print(lease.acquire(), flush=True)
-time.sleep(600)
-"""
-
-
 STORAGE_HOLDER = """
 import base64, pickle, sys, time
 storage, key = pickle.loads(base64.b64decode(sys.argv[1]))
@@ -40,21 +30,6 @@ lease = storage.lease(key)
 print(lease.acquire(), flush=True)
 time.sleep(600)
 """
-
-
-class Holder:
-    """Another process that tries to get the lease and then does nothing."""
-
-    def __init__(self, path: Path) -> None:
-        command = [sys.executable, "-c", HOLDER, str(path)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stdout is not None
-        self.got_it = self.process.stdout.readline() == "True\n"
-
-    def kill(self) -> None:
-        """As `kill -9`, and its parent does not collect it: a zombie stays."""
-        self.process.send_signal(signal.SIGKILL)
-        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
 
 class Clock:
@@ -108,28 +83,43 @@ class StorageHolder:
         self.process.communicate()
 
 
+class Holder(StorageHolder):
+    """One of a lease in a folder; it is killed as by `kill -9`, and leaves a zombie."""
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def contend(storage: Storage, key: Key, rounds: int, barrier: Barrier, won: Queue) -> None:
+    """In every round: try with all others at once, keep what was got until all have tried."""
+    for number in range(rounds):
+        lease = storage.lease(key)
+        barrier.wait()
+        got_it = lease.acquire()
+        barrier.wait()
+        won.put((number, got_it))
+        lease.release()
+        barrier.wait()
+
+
 def one_wins_each_round(
-    contend: Callable[..., None],
-    *arguments: Any,
-    contenders: int,
-    rounds: int,
-    leave_behind: Callable[[int], object],
+    storage: Storage, key: Key, left_behind: str, contenders: int, rounds: int
 ) -> None:
     """Let processes contend for a killed holder's lease: in every round one of them gets it.
 
-    contend(*arguments, rounds, barrier, won): what a contender does; it puts (round, got it) into
-    the queue. leave_behind(round): puts there what the holder left.
+    left_behind: what the holder left at the key.
     """
     spawn = multiprocessing.get_context("spawn")
     barrier, won = spawn.Barrier(contenders + 1), spawn.Queue()
+    arguments = (storage, key, rounds, barrier, won)
     processes = [
-        spawn.Process(target=contend, args=(*arguments, rounds, barrier, won), daemon=True)
-        for _ in range(contenders)
+        spawn.Process(target=contend, args=arguments, daemon=True) for _ in range(contenders)
     ]
     for process in processes:
         process.start()
     for number in range(rounds):
-        leave_behind(number)
+        storage.write_text(key, left_behind)
         barrier.wait(60)
         barrier.wait(60)
         found = [won.get(timeout=60) for _ in range(contenders)]

@@ -3,7 +3,6 @@
 B batch, K classes.
 """
 
-import io
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from dfkd.method.losses import AttentionTransfer, NTXent
 from dfkd.models.networks import SmallResNet
 from dfkd.models.networks.network import BaseNetwork
 from dfkd.models.teachers import TeacherFile
-from dfkd.testing.runs import run_of
+from dfkd.testing.runs import resumed_is_uninterrupted, run_of
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.teacher_outputs import TOGETHER
 
@@ -161,17 +160,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(plain, inputs):
 
 @pytest.mark.parametrize("views", [LIVE, PER_ROW, RandAugment(per_row=2)], ids=str)
 def test_a_resumed_run_is_the_uninterrupted_one(plain, inputs, views):
-    calm = run_of(replace(plain, views=views), inputs)
-    calm.advance(5)
-    file = io.BytesIO()
-    torch.save(calm.state(), file)
-    file.seek(0)
-    resumed = run_of(replace(plain, views=views), inputs)
-    resumed.restore(torch.load(file, weights_only=True))
-    for run in (calm, resumed):
-        run.advance(12)
-    mine, others = state(calm), state(resumed)
-    assert all(mine[name].equal(others[name]) for name in mine)
+    assert resumed_is_uninterrupted(replace(plain, views=views), inputs, stops=(5,))
 
 
 def test_another_block_draws_other_views(plain, inputs):
