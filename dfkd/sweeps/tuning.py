@@ -160,11 +160,18 @@ def _trainable(
     context = search.context
     if compute.workers == 1:
         trainable = tune.with_parameters(CellTrial, context=context, mapped=mapped)
-        return tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus})
-    trainable = tune.with_parameters(GroupTrial, context=context, mapped=mapped, groups=groups())
-    # The trial only waits for its group, and must take no share of a CPU that the group needs; Tune
-    # wants it to hold something: a byte of memory
-    return tune.with_resources(trainable, {"memory": 1.0})
+        held = tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus})
+    else:
+        trainable = tune.with_parameters(
+            GroupTrial, context=context, mapped=mapped, groups=groups()
+        )
+        # The trial only waits for its group, and must take no share of a CPU that the group needs;
+        # Tune wants it to hold something: a byte of memory
+        held = tune.with_resources(trainable, {"memory": 1.0})
+    # Ray's dashboard names the process by its class. It computes one trial after another, so that
+    # it can be called by the search alone
+    held.__name__ = held.__qualname__ = search.journal.folder.parent.name
+    return held
 
 
 def scheduler(evaluations: int, options: SearchOptions) -> TrialScheduler:
