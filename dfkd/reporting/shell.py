@@ -22,5 +22,7 @@ def command(name: str, words: str, given: Mapping[str, object], values: Mapping[
 
 def options(given: Mapping[str, object]) -> list[str]:
     """Return options by name: those that are None or False are left out, True has no value."""
-    said = {name: value for name, value in given.items() if value not in (None, False)}
+    said = {
+        name: value for name, value in given.items() if value is not None and value is not False
+    }
     return [f"--{name}" if value is True else option(name, value) for name, value in said.items()]
