@@ -8,6 +8,7 @@ What is heavy is imported by the fixtures that need it, so that light tests star
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -15,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it: tables would wrap as in a terminal
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -84,6 +86,30 @@ def object_storage(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
     return ObjectStorage(f"s3://{object_server.bucket()}", PurePosixPath("some/runs"))
+
+
+@pytest.fixture
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`write_module(name, text)`: a module in `tmp_path`, which is on the path.
+
+    All that are written there are imported anew after that, as in a new process.
+    """
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of two versions within one second
+    names = set[str]()
+
+    def forget() -> None:
+        for name in names:
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+
+    def write(name: str, text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        names.add(name)
+        forget()
+
+    yield write
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """docs/writing_spaces.md, run as it is written: its space makes what the page says."""
 
-import importlib
 import re
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -27,11 +24,9 @@ RANDOM = {"dropping.rate": 0.5, "rule": "random", "rows": 128, "loss": "none", "
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Experiment]]:
+def made(write_module: Callable[..., None]) -> Callable[..., Experiment]:
     """`made(params, **options)`: the experiment of a trial, with the options of a sweep."""
-    (tmp_path / "my_space.py").write_text(SPACE, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.invalidate_caches()
+    write_module("my_space", SPACE)
 
     def make(params: dict[str, Any], **options: Any) -> Experiment:
         sweep = Sweep(space="my_space", **options)
@@ -39,8 +34,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         rehearse(space.ask, sweep.first_cell())
         return space.ask(optuna.trial.FixedTrial(params))
 
-    yield make
-    sys.modules.pop("my_space", None)
+    return make
 
 
 def test_the_space_makes_what_it_says(made: Callable[..., Experiment]) -> None:

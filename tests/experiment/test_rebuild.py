@@ -2,8 +2,6 @@
 
 import argparse
 import importlib
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -167,14 +165,11 @@ def test_set_takes_name_and_value() -> None:
 
 
 @pytest.fixture
-def own_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experiment]:
-    for file in PROJECTS.glob("*.py"):
-        shutil.copy(file, tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "tiny_space", raising=False)
-    yield importlib.import_module("own_loss").experiment
-    for name in ("own_loss", "tiny_space"):
-        sys.modules.pop(name, None)
+def own_loss(write_module: Callable[..., None]) -> Experiment:
+    for name in ("tiny_space", "own_loss"):
+        write_module(name, (PROJECTS / f"{name}.py").read_text())
+    made: Experiment = importlib.import_module("own_loss").experiment
+    return made
 
 
 def test_a_class_of_the_users_comes_only_from_a_module_that_the_user_names(

@@ -2,8 +2,7 @@
 
 import importlib
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -40,20 +39,12 @@ def space(trial):
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, write_module: Callable[..., None]) -> Path:
     """A user's folder on the path, with modules of its own."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    shutil.copy(PROJECTS / "own_loss.py", folder / "my_own_loss.py")
-    shutil.copy(PROJECTS / "tiny_space.py", folder)
-    (folder / "my_own_space.py").write_text(SPACE)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of a file edited within a second
-    known = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - known:
-        if name.startswith(("my_own_", "tiny_space")):
-            del sys.modules[name]
+    write_module("my_own_loss", (PROJECTS / "own_loss.py").read_text())
+    write_module("tiny_space", (PROJECTS / "tiny_space.py").read_text())
+    write_module("my_own_space", SPACE)
+    return tmp_path
 
 
 @pytest.fixture

@@ -1,17 +1,21 @@
 """A space whose function has a body of the test's own, and what its trials share."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from written_spaces import HEAD, trial_context
 
+from dfkd.storage import FolderStorage
+from dfkd.sweeps.context import TrialContext
+
 
 @pytest.fixture
-def context_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+def context_of(write_module: Callable[..., None], tmp_path: Path) -> Callable[[str], TrialContext]:
     """`context_of(body)`: what the trials of a space share whose function has this body."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield lambda body: trial_context("written_space", HEAD + body, tmp_path)
-    sys.modules.pop("written_space", None)
+
+    def context(body: str) -> TrialContext:
+        write_module("written_space", HEAD + body)
+        return trial_context("written_space", FolderStorage(tmp_path / "runs"))
+
+    return context

@@ -1,7 +1,5 @@
 """Spaces that cannot be searched: each is refused in one line, before anything is computed."""
 
-import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,9 @@ from typing import Any
 import pytest
 from written_spaces import HEAD
 
+from dfkd.execution.compute import Compute
 from dfkd.reporting.console import Console
+from dfkd.storage import FolderStorage
 from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.driver import run_sweep
@@ -99,12 +99,10 @@ def test_a_space_that_cannot_be_searched_is_one_line_before_anything_is_computed
     ],
 )
 def test_a_module_that_is_no_space_is_one_line(
-    lines: str, said: str, context_of: Callable[..., TrialContext], tmp_path: Path
+    lines: str, said: str, write_module: Callable[..., None], tmp_path: Path
 ) -> None:
-    context = context_of("    return default")
-    (tmp_path / "no_space.py").write_text(f"{HEAD.partition('def with_batch')[0]}{lines}\n")
-    sys.modules.pop("no_space", None)
-    importlib.invalidate_caches()
+    write_module("no_space", f"{HEAD.partition('def with_batch')[0]}{lines}\n")
+    compute = Compute(storage=FolderStorage(tmp_path / "runs"))
     with pytest.raises(ValueError, match=said) as raised:
-        run_sweep(Sweep(space="no_space"), context.compute, Console(quiet=True))
+        run_sweep(Sweep(space="no_space"), compute, Console(quiet=True))
     assert "\n" not in str(raised.value)

@@ -11,74 +11,29 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray.tune.search.optuna import OptunaSearch
+from written_spaces import FOLDER, drawn, ended, journal_of, search_of, trial_context, view_of
 
-from dfkd.execution.compute import Compute
 from dfkd.experiment import Cell
-from dfkd.identity import Scalar
-from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
-from dfkd.storage.layout import Key
 from dfkd.storage.ledger import Ledger
 from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.search import SweepSearch
-from dfkd.sweeps.search_space import SearchSpace
 from dfkd.sweeps.trial import Trial
-from dfkd.sweeps.trials import failed, trial_in
-from dfkd.training.environment import this_environment
-from dfkd.training.inputs import inputs_key
+from dfkd.sweeps.trials import failed
 from dfkd.training.jobs import RunContext
 from search_spaces import digits
-
-BLOCK, FOLDER = Block(seed=1000), Key("sweeps/made")
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> TrialContext:
-    source = inputs_key(Cell(experiment=digits.default, block=BLOCK))
-    run_context = RunContext(
-        environment=this_environment("cpu"), digests={source: ("teacher", "pool")}
-    )
-    return TrialContext(
-        space=SearchSpace(module="search_spaces.digits"),
-        block=BLOCK,
-        run_context=run_context,
-        compute=Compute(storage=FolderStorage(tmp_path)),
-    )
-
-
-def search(context: TrialContext, batch: int | None = None, total: int = 6) -> SweepSearch:
-    view = context.compute.storage.local(FOLDER / "optuna.log")
-    options = SearchOptions(trials=total, batch=batch)
-    return SweepSearch(context, journal_of(context), view, options)
-
-
-def drawn(search: SweepSearch, name: str) -> dict[str, Scalar] | None:
-    """The parameters that the search suggests to a trial of Tune's; None for none yet."""
-    config = search.suggest(name)
-    return None if config is None else dict(trial_in(config).params)
-
-
-def journal_of(context: TrialContext) -> Journal:
-    return Journal(context.compute.storage, FOLDER)
-
-
-def ended(value: float, evaluation: int = 6, state: str = "finished") -> dict[str, Any]:
-    point = {"point/step": 33.0 * evaluation, "point/probe": value}
-    return {
-        "probe": value,
-        "state": state,
-        "training_iteration": evaluation,
-        "time_total_s": 1.0,
-        **point,
-    }
+    return trial_context("search_spaces.digits", FolderStorage(tmp_path))
 
 
 def test_optunas_view_says_what_is_searched_and_where_the_rest_is(context: TrialContext) -> None:
-    storage = context.compute.storage
-    view = storage.local(FOLDER / "optuna.log")
+    storage, view = context.compute.storage, view_of(context)
     SweepSearch(context, journal_of(context), view, SearchOptions(trials=6), run_id="r1")
     [study] = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(view))))
     facts = {"space": "search_spaces.digits", "storage": str(storage), "mlflow_run_id": "r1"}
@@ -90,7 +45,7 @@ def test_optunas_view_says_what_is_searched_and_where_the_rest_is(context: Trial
 
 
 def test_the_default_is_asked_for_first(context: TrialContext) -> None:
-    params = drawn(search(context), "a")
+    params = drawn(search_of(context), "a")
     assert (
         params is not None
         and context.experiment(params).fingerprint() == digits.default.fingerprint()
@@ -100,12 +55,12 @@ def test_the_default_is_asked_for_first(context: TrialContext) -> None:
 def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
     context: TrialContext,
 ) -> None:
-    first = search(context)
+    first = search_of(context)
     params = {name: drawn(first, name) for name in "abc"}
     first.on_trial_complete("a", ended(0.5))
     # stopped by the scheduler
     first.on_trial_complete("c", ended(0.2, evaluation=2, state="running"))
-    again = search(context)  # b was running when the process was killed
+    again = search_of(context)  # b was running when the process was killed
     assert drawn(again, "d") == params["b"]
     assert drawn(again, "e") not in params.values()
     assert [t.state.name for t in again._ot_study.trials] == [
@@ -121,17 +76,17 @@ def test_after_an_interruption_ended_trials_are_known_and_open_ones_come_first(
 def test_an_errored_trial_is_a_record_and_is_tried_again_by_the_next_call(
     context: TrialContext,
 ) -> None:
-    first = search(context)
+    first = search_of(context)
     params = drawn(first, "a")
     first.on_trial_complete("a", None, error=True)
     (record,) = journal_of(context).read()
     assert record.state == "errored" and not record.ended
-    assert drawn(search(context), "b") == params
+    assert drawn(search_of(context), "b") == params
 
 
 def asked(context: TrialContext, order: random.Random) -> list[dict[str, Any]]:
     """Two batches of three whose trials end in any order, each with a value of its own."""
-    batched = search(context, batch=3)
+    batched = search_of(context, batch=3)
     result = []
     for batch in range(2):
         names = [f"{batch}{i}" for i in range(3)]
@@ -176,7 +131,7 @@ def test_a_space_that_varies_the_teacher_is_refused(context: TrialContext) -> No
         environment=context.run_context.environment, digests={"another source": ("t", "p")}
     )
     with pytest.raises(ValueError, match="may not vary"):
-        other.job(Cell(experiment=digits.default, block=BLOCK), read_test=False)
+        other.job(Cell(experiment=digits.default, block=context.block), read_test=False)
 
 
 def test_records_survive_the_disk(context: TrialContext) -> None:
@@ -191,19 +146,19 @@ def test_optuna_search_still_has_the_private_member_that_we_use(context: TrialCo
     """Ray offers no public way to tell its OptunaSearch of trials that were computed before."""
     theirs = OptunaSearch(space=lambda trial: None, metric="probe", mode="max")
     assert "_ot_study" in vars(theirs)
-    assert isinstance(search(context)._ot_study, optuna.Study)
+    assert isinstance(search_of(context)._ot_study, optuna.Study)
 
 
 def test_a_trial_whose_cell_another_command_computes_says_so(context: TrialContext) -> None:
     """Once: a trial of this search on the same cell is no other command."""
     said: list[str] = []
-    drawn(search(context), "x")
+    drawn(search_of(context), "x")
     [first] = journal_of(context).read()
     cell = first.cell
     lease = Ledger(context.compute.storage).lease(cell)
     assert lease.acquire()
     journal_of(context).clear()
-    asked = search(context)
+    asked = search_of(context)
     asked.say = said.append
     for trial in ("a", "b"):
         drawn(asked, trial)
@@ -220,7 +175,7 @@ def test_a_trial_whose_code_fails_is_said_in_a_line_kept_with_its_log_and_not_as
     context: TrialContext,
 ) -> None:
     said: list[str] = []
-    made = search(context)
+    made = search_of(context)
     made.say = said.append
     for name in "ab":
         drawn(made, name)
@@ -238,7 +193,7 @@ def test_a_trial_whose_code_fails_is_said_in_a_line_kept_with_its_log_and_not_as
 
 
 def test_where_the_defaults_code_fails_no_more_trials_are_asked_for(context: TrialContext) -> None:
-    made = search(context)
+    made = search_of(context)
     drawn(made, "a")
     made.on_trial_complete("a", failure())
     assert str(made.stopped).startswith(
@@ -261,7 +216,7 @@ class FullDisk(Journal):
 
 def test_a_full_disk_ends_the_search_with_its_own_error(context: TrialContext) -> None:
     """Tune would log what a search raises, go on, and end with an error of its own."""
-    made = search(context)
+    made = search_of(context)
     made.journal = FullDisk(context.compute.storage, FOLDER)
     assert made.suggest("a") is not None and made.suggest("b") is not None
     made.on_trial_complete("a", ended(0.9))

@@ -1,9 +1,6 @@
 """A space around another recipe, and with values that are set: --recipe, --set and --steps."""
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import optuna
 import pytest
@@ -38,17 +35,14 @@ def space_of(sweep: Sweep) -> SearchSpace:
 
 
 @pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+def written(write_module: Callable[..., None]) -> Callable[[str], str]:
     """`written(body)`: the name of a module whose space has this body."""
-    monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(body: str) -> str:
-        (tmp_path / "space_around.py").write_text(HEAD + body)
-        importlib.invalidate_caches()
+        write_module("space_around", HEAD + body)
         return "space_around"
 
-    yield write
-    sys.modules.pop("space_around", None)
+    return write
 
 
 def test_set_values_hold_in_the_default_and_in_every_trial() -> None:

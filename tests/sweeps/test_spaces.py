@@ -6,18 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from written_spaces import ended, journal_of, search_of, view_of
 
-from dfkd.storage.layout import Key
 from dfkd.sweeps.context import TrialContext
-from dfkd.sweeps.journal import Journal
-from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.optuna_view import read_view
 from dfkd.sweeps.search import SweepSearch
 from dfkd.sweeps.searching import is_changed
 from dfkd.sweeps.sweep import Sweep
 from dfkd.sweeps.trial import Trial
 
-FOLDER = Key("sweeps/written")
 CONDITION = """
     if trial.suggest_categorical("selection", ["balanced", "random"]) == "balanced":
         return with_ratio(trial.suggest_float("ratio_b", .1, .9))
@@ -25,23 +22,12 @@ CONDITION = """
 """
 
 
-def search_of(
-    context: TrialContext, total: int = 6, batch: int | None = None, sampler: str = "tpe"
-) -> SweepSearch:
-    storage = context.compute.storage
-    view = storage.local(FOLDER / "optuna.log")
-    options = SearchOptions(trials=total, batch=batch, sampler=sampler)
-    return SweepSearch(context, Journal(storage, FOLDER), view, options)
-
-
 def journal(context: TrialContext) -> list[Trial]:
-    return Journal(context.compute.storage, FOLDER).read()
+    return journal_of(context).read()
 
 
 def end(search: SweepSearch, name: str, value: float) -> None:
-    point = {"point/step": 200.0, "point/probe": value}
-    ended = {"probe": value, "state": "finished", "time_total_s": 1.0}
-    search.on_trial_complete(name, ended | point)
+    search.on_trial_complete(name, ended(value))
 
 
 MISSED: dict[str, tuple[str, dict[str, Any]]] = {  # bodies; what trial 0 is shown to have
@@ -84,7 +70,7 @@ def test_a_default_that_the_space_does_not_make_is_tried_as_it_is(
     again = search_of(context)  # a later call goes on
     assert again.suggest("d") is not None
     assert not any(is_changed(trial, context) for trial in journal(context))
-    view = read_view(context.compute.storage.local(FOLDER / "optuna.log"))
+    view = read_view(view_of(context))
     assert sorted(view) == [1, 2, 3]  # the sampler does not see it
 
 
@@ -103,7 +89,7 @@ def test_a_default_that_the_space_makes_is_told_to_the_sampler(
     search_of(context).suggest("a")
     [first] = journal(context)
     assert not first.is_default and context.made_of(first) == context.space.default()
-    assert read_view(context.compute.storage.local(FOLDER / "optuna.log")).keys() == {0}
+    assert read_view(view_of(context)).keys() == {0}
 
 
 def test_an_interrupted_default_is_asked_for_again_as_it_is(
@@ -129,7 +115,7 @@ def test_a_trial_that_the_space_prunes_is_pruned_and_counts(
     batch: int | None, context_of: Callable[..., TrialContext]
 ) -> None:
     context = context_of(PRUNING)
-    search, asked = search_of(context, total=8, batch=batch), 0
+    search, asked = search_of(context, trials=8, batch=batch), 0
     while (config := search.suggest(str(asked))) != "FINISHED":
         assert config is not None
         end(search, str(asked), 0.5) if batch is None else None
@@ -144,8 +130,8 @@ def test_a_trial_that_the_space_prunes_is_pruned_and_counts(
     for trial in trials:
         assert (float(trial.params["selection.ratio"]) > 0.3) == (trial in pruned)
         assert not is_changed(trial, context)
-    search_of(context, total=8)
-    view = read_view(context.compute.storage.local(FOLDER / "optuna.log"))
+    search_of(context, trials=8)
+    view = read_view(view_of(context))
     if batch is None:
         assert {n for n, t in view.items() if t.state.name == "PRUNED"} == {
             trial.number for trial in pruned
@@ -194,7 +180,7 @@ def test_a_search_with_a_condition_asks_any_sampler(
     sampler: str, kind: str, context_of: Callable[..., TrialContext]
 ) -> None:
     context = context_of(CONDITION)
-    search = search_of(context, total=10, sampler=sampler)
+    search = search_of(context, trials=10, sampler=sampler)
     assert type(search._ot_study.sampler).__name__ == kind
     for number in range(10):  # more than those at random before the sampler models anything
         search.suggest(str(number))

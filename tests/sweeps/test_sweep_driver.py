@@ -1,7 +1,6 @@
 """What a sweep says of a space that cannot work, before a cluster is started for it."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,16 +31,14 @@ def space(trial):
 
 
 @pytest.fixture
-def sweep_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Sweep]]:
+def sweep_of(write_module: Callable[..., None]) -> Callable[[str], Sweep]:
     """`sweep_of(body)`: the sweep of a space whose function ends with this body."""
-    monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(body: str) -> Sweep:
-        (tmp_path / "space_of_mine.py").write_text(SPACE.format(body=body))
+        write_module("space_of_mine", SPACE.format(body=body))
         return Sweep(space="space_of_mine", trials=2)
 
-    yield write
-    sys.modules.pop("space_of_mine", None)
+    return write
 
 
 def never(*_: object) -> NoReturn:

@@ -1,17 +1,16 @@
 """--minimise: a search that weighs the probe against what the student costs."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
-from written_spaces import trial_context
+from written_spaces import ended, search_of, trial_context
 
 from dfkd.experiment.recipes import digits
 from dfkd.models.networks import SmallResNet
-from dfkd.storage.layout import Key
+from dfkd.storage import FolderStorage
 from dfkd.sweeps import tables
 from dfkd.sweeps.captions import conclusion, price
 from dfkd.sweeps.choosing import _place_of_choice
@@ -19,8 +18,6 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.costs import cost_of
 from dfkd.sweeps.figures import drawings, figures
 from dfkd.sweeps.findings import Confirmation, SweepData
-from dfkd.sweeps.journal import Journal
-from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.page import html, markdown, trials_csv
 from dfkd.sweeps.record import parse, text
 from dfkd.sweeps.search import SweepSearch
@@ -84,22 +81,13 @@ def test_the_cheapest_within_a_standard_error_is_chosen(
 
 
 @pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield trial_context("widths", SPACE, tmp_path)
-    sys.modules.pop("widths", None)
+def context(write_module: Callable[..., None], tmp_path: Path) -> TrialContext:
+    write_module("widths", SPACE)
+    return trial_context("widths", FolderStorage(tmp_path / "runs"))
 
 
 def search(context: TrialContext, sampler: str = "tpe") -> SweepSearch:
-    journal = Journal(context.compute.storage, Key("sweeps/widths"))
-    view = context.compute.storage.local(Key("sweeps/widths/optuna.log"))
-    options = SearchOptions(trials=12, sampler=sampler, minimise="parameters")
-    return SweepSearch(context, journal, view, options)
-
-
-def ended(probe: float, costs: dict[str, float]) -> dict[str, object]:
-    point = {"point/step": 200.0, "point/probe": probe}
-    return {"probe": probe, "state": "finished", "time_total_s": 1.0, **costs, **point}
+    return search_of(context, trials=12, sampler=sampler, minimise="parameters")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random"])
@@ -113,7 +101,7 @@ def test_optuna_searches_both_and_a_second_call_knows_what_the_first_found(
         asked = trial_in(config)
         expected = cost_of(context.made_of(asked), "parameters")
         assert asked.costs == {"parameters": expected}
-        first.on_trial_complete(str(number), ended(0.5 + expected / 1e6, dict(asked.costs)))
+        first.on_trial_complete(str(number), ended(0.5 + expected / 1e6, **asked.costs))
     directions = [direction.name for direction in first._ot_study.directions]
     assert directions == ["MAXIMIZE", "MINIMIZE"]
     again = search(context, sampler)
