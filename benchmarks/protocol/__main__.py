@@ -1,6 +1,6 @@
 """Runs the protocol of docs/protocol.md, or prints what was computed, in one command.
 
-    python -m benchmarks.protocol [--tasks digits letters fashion tops] [--storage runs]
+    python -m benchmarks.protocol [--round 2] [--tasks digits letters fashion rest] [--storage runs]
 
 One cell at a time in this process on one core, task after task: each method's settings on the
 tuning block, then the best of each (by the probe, no label) on fresh blocks. Cells that are in the
@@ -11,19 +11,10 @@ import argparse
 from collections.abc import Sequence
 
 from benchmarks.protocol import results
-from benchmarks.protocol.plan import (
-    METHODS,
-    SETTINGS,
-    TUNING,
-    TaskPlan,
-    at,
-    cell,
-    confirming,
-    tasks,
-)
+from benchmarks.protocol.plan import ROUNDS, SETTINGS, TUNING, Round, at, cell, tasks
 from dfkd.execution.compute import Compute
 from dfkd.execution.local_executor import local_executor
-from dfkd.experiment import Cell
+from dfkd.experiment import Cell, Experiment
 from dfkd.reporting.console import Console
 from dfkd.storage import open_storage
 from dfkd.storage.outcome import Outcome
@@ -39,26 +30,28 @@ def computed(title: str, cells: Sequence[Cell], where: Compute, read_test: bool)
     return [done[job.name] for job in jobs]
 
 
-def tuned(task: str, plan: TaskPlan, where: Compute) -> results.Tuned:
+def tuned(task: str, old: Experiment, of: Round, where: Compute) -> results.Tuned:
     cells = {
-        method: [cell(at(method, plan.old, setting), TUNING) for setting in SETTINGS]
-        for method in METHODS
+        method: [cell(at(method, old, setting), TUNING) for setting in SETTINGS]
+        for method in of.methods
     }
     flat = [one for of_method in cells.values() for one in of_method]
     outcomes = iter(computed(f"{task}, tuning", flat, where, read_test=False))
-    return {method: [next(outcomes) for _ in SETTINGS] for method in METHODS}
+    return {method: [next(outcomes) for _ in SETTINGS] for method in of.methods}
 
 
-def confirmed(task: str, plan: TaskPlan, found: results.Tuned, where: Compute) -> results.Confirmed:
+def confirmed(
+    task: str, old: Experiment, of: Round, found: results.Tuned, where: Compute
+) -> results.Confirmed:
     """Return each method's test accuracies, block by block: an interrupted run has whole blocks."""
     chosen = {
-        method: at(method, plan.old, SETTINGS[results.best(of_method)])
+        method: at(method, old, SETTINGS[results.best(of_method)])
         for method, of_method in found.items()
     }
     tests: dict[str, list[float]] = {method: [] for method in chosen}
-    for number, block in enumerate(confirming(plan)):
+    for number, block in enumerate(of.confirming(task)):
         cells = [cell(experiment, block) for experiment in chosen.values()]
-        title = f"{task}, block {number + 1} of {plan.blocks}"
+        title = f"{task}, block {number + 1} of {of.blocks[task]}"
         for method, outcome in zip(chosen, computed(title, cells, where, True), strict=True):
             tests[method].append(outcome.metrics["test"])
     return tests
@@ -68,19 +61,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    plans = tasks()
-    parser.add_argument("--tasks", nargs="+", choices=list(plans), default=list(plans))
+    recipes = tasks()
+    parser.add_argument("--round", type=int, choices=range(1, len(ROUNDS) + 1), default=len(ROUNDS))
+    parser.add_argument("--tasks", nargs="+", choices=list(recipes))
     parser.add_argument("--storage", default="runs")
     arguments = parser.parse_args()
+    of = ROUNDS[arguments.round - 1]
     where = Compute(storage=open_storage(arguments.storage))
     settings: dict[str, results.Tuned] = {}
     tests: dict[str, results.Confirmed] = {}
-    for task in arguments.tasks:
-        settings[task] = tuned(task, plans[task], where)
+    for task in arguments.tasks or of.blocks:
+        settings[task] = tuned(task, recipes[task], of, where)
         print(results.tuning_table(task, settings[task]), flush=True)
-        tests[task] = confirmed(task, plans[task], settings[task], where)
-        print(results.rival_table(task, tests[task]), flush=True)
-    print(results.gap_table(tests))
+        tests[task] = confirmed(task, recipes[task], of, settings[task], where)
+        print(results.rival_table(task, tests[task], of), flush=True)
+    print(results.gap_table(tests, of))
     print(results.probe_table(settings))
 
 

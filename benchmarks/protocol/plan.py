@@ -1,14 +1,14 @@
-"""What is computed: the tasks, the methods, the settings that each is tuned over, the blocks."""
+"""What is computed: the tasks, the methods, the settings that each is tuned over, the rounds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from benchmarks.protocol.tasks import FashionTops, Letters, ManyBars
+from benchmarks.protocol.tasks import FashionRest, FashionTops, Letters, ManyBars
 from dfkd import recipes
 from dfkd.data.pools import TrainingImages, WildGarments
 from dfkd.experiment import Cell, Experiment
-from dfkd.method.losses import KD
+from dfkd.method.losses import KD, FitNet
 from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Energy
 from dfkd.models.teachers import SupervisedTeacher
@@ -16,15 +16,54 @@ from dfkd.seeding import Block
 
 TUNING = Block(seed=7000, draw=70, teacher=70)
 NEW, OLD, PLAIN, RANDOM, DFND, ORACLE = "new", "old", "plain", "random", "DFND", "oracle"
-RIVALS = (OLD, PLAIN, RANDOM, DFND)
+MAPS, GENERATOR = "maps", "generator"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskPlan:
-    """A task by its old recipe, and how many blocks confirm what was tuned."""
+class Round:
+    """One comparison: a method with its rivals, on blocks that no earlier round has computed.
 
-    old: Experiment
-    blocks: int
+    before: the method whose gap to the oracle is told beside that of `ours`. blocks: how many
+    confirm what was tuned on each task, the last of which is the one of one look; `first` is the
+    first of them.
+    """
+
+    ours: str
+    before: str
+    rivals: tuple[str, ...]
+    blocks: Mapping[str, int]
+    first: Block
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All that are tuned and confirmed."""
+        return (self.ours, *self.rivals, ORACLE)
+
+    def confirming(self, task: str) -> list[Block]:
+        """Return the blocks: each has a seed, a pool and a teacher of its own."""
+        one = self.first
+        return [
+            Block(seed=one.seed + i, draw=one.draw + i, teacher=one.teacher + i)
+            for i in range(self.blocks[task])
+        ]
+
+
+ROUNDS = (
+    Round(
+        ours=NEW,
+        before=OLD,
+        rivals=(OLD, PLAIN, RANDOM, DFND),
+        blocks={"digits": 8, "letters": 6, "fashion": 4, "tops": 4},
+        first=Block(seed=7001, draw=71, teacher=71),
+    ),
+    Round(
+        ours=MAPS,
+        before=NEW,
+        rivals=(NEW, PLAIN, RANDOM, DFND, GENERATOR),
+        blocks={"digits": 8, "letters": 6, "fashion": 6, "rest": 6},
+        first=Block(seed=7201, draw=271, teacher=271),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +99,25 @@ def new(old: Experiment) -> Experiment:
     return replace(old, selection=selection, sampling=ClassBalanced())
 
 
+def maps(old: Experiment) -> Experiment:
+    """Return the new recipe with the teacher's maps as explicit knowledge, at published weight."""
+    return replace(new(old), explicit=FitNet())
+
+
 METHODS: Mapping[str, Callable[[Experiment], Experiment]] = {
     NEW: new,
+    MAPS: maps,
     OLD: lambda old: old,
     PLAIN: lambda old: recipes.balanced(new(old)),
     RANDOM: recipes.random,
     DFND: recipes.dfnd,
+    GENERATOR: lambda old: recipes.generator(old, rate=1.0),
     ORACLE: recipes.original,
 }
 
 
-def tasks() -> dict[str, TaskPlan]:
-    """Return the tasks in the order in which they are looked at, the one of one look last."""
+def tasks() -> dict[str, Experiment]:
+    """Return each task's old recipe."""
     digits, fashion = recipes.digits(), recipes.fashion()
     letters = replace(_with(digits, teacher_steps=800, steps=400), task=Letters(), pool=ManyBars())
     tops = replace(
@@ -79,12 +125,8 @@ def tasks() -> dict[str, TaskPlan]:
         task=FashionTops(),
         pool=WildGarments(rows=30_000),
     )
-    return {
-        "digits": TaskPlan(old=digits, blocks=8),
-        "letters": TaskPlan(old=letters, blocks=6),
-        "fashion": TaskPlan(old=fashion, blocks=4),
-        "tops": TaskPlan(old=tops, blocks=4),
-    }
+    rest = replace(tops, task=FashionRest())
+    return {"digits": digits, "letters": letters, "fashion": fashion, "tops": tops, "rest": rest}
 
 
 def _with(recipe: Experiment, *, teacher_steps: int, steps: int) -> Experiment:
@@ -95,7 +137,8 @@ def _with(recipe: Experiment, *, teacher_steps: int, steps: int) -> Experiment:
 def at(method: str, old: Experiment, setting: Setting) -> Experiment:
     """Return a method on a task at a setting.
 
-    The oracle takes all original images, so the ratio does not reach it. DFND's rate, SGD's 0.1, is
+    The oracle takes all original images, the generator's student all of its images, so the ratio
+    does not reach them. DFND's rate, SGD's 0.1, is
     divided by what multiplies the others': the published one is the largest that makes sense.
     """
     changed = replace(old, selection=replace(old.selection, ratio=setting.ratio))
@@ -107,11 +150,6 @@ def at(method: str, old: Experiment, setting: Setting) -> Experiment:
         kd=KD(temperature=setting.temperature),
         schedule=replace(made.schedule, learning_rate=rate),
     )
-
-
-def confirming(plan: TaskPlan) -> list[Block]:
-    """Return the blocks of the comparison: each has a seed, a pool and a teacher of its own."""
-    return [Block(seed=7001 + i, draw=71 + i, teacher=71 + i) for i in range(plan.blocks)]
 
 
 def cell(experiment: Experiment, block: Block) -> Cell:

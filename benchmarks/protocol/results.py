@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from benchmarks.protocol.plan import NEW, OLD, ORACLE, RIVALS, SETTINGS
+from benchmarks.protocol.plan import GENERATOR, ORACLE, SETTINGS, Round
 from dfkd.reporting.numbers import interval, p, percent, points
 from dfkd.stats.comparisons import compare
 from dfkd.stats.paired import equivalence_test, paired_interval
@@ -37,46 +37,51 @@ def tuning_table(task: str, tuned: Tuned) -> str:
     )
 
 
-def rival_table(task: str, tests: Confirmed) -> str:
-    """Compare the new recipe with its rivals; Holm's correction runs over them."""
-    frame = _frame({name: tests[name] for name in (NEW, *RIVALS)})
-    rows = [f"| {NEW} | {percent(float(np.mean(tests[NEW])))} | | | | |"]
-    for c in compare(frame, baseline=NEW):
+def rival_table(task: str, tests: Confirmed, of: Round) -> str:
+    """Compare a round's method with its rivals; Holm's correction runs over them."""
+    ours = of.ours
+    frame = _frame({name: tests[name] for name in (ours, *of.rivals)})
+    rows = [f"| {ours} | {percent(float(np.mean(tests[ours])))} | | | | |"]
+    for c in compare(frame, baseline=ours):
         low, high = (None if v is None else -v for v in (c.high, c.low))
         rows.append(
             f"| {c.variant} | {percent(c.mean)} | {points(-c.difference)} | {interval(low, high)} "
             f"| {p(c.p_holm)} | {c.n} |"
         )
     head = (
-        "| method | test % | new less it | 95 % interval | p (Holm) | n |\n"
+        f"| method | test % | {ours} less it | 95 % interval | p (Holm) | n |\n"
         "|---|--:|--:|--:|--:|--:|"
     )
-    return _table(f"{task}: the new recipe and its rivals", head, rows)
+    return _table(f"{task}: {ours} and its rivals", head, rows)
 
 
-def gap_table(tests_of: Mapping[str, Confirmed]) -> str:
+def gap_table(tests_of: Mapping[str, Confirmed], of: Round) -> str:
     rows = []
     for task, tests in tests_of.items():
-        old, new = (np.array(tests[ORACLE]) - np.array(tests[name]) for name in (OLD, NEW))
-        share = 1 - new.mean() / old.mean()
-        equal = equivalence_test(new, MARGIN)
-        said = [f"{points(g.mean())} ({_range(g)})" for g in (old, new)]
+        gaps = [np.array(tests[ORACLE]) - np.array(tests[m]) for m in (of.before, of.ours)]
+        share = 1 - gaps[1].mean() / gaps[0].mean()
+        equal = equivalence_test(gaps[1], MARGIN)
+        said = [f"{points(gap.mean())} ({_range(gap)})" for gap in gaps]
         rows.append(
             f"| {task} | {percent(float(np.mean(tests[ORACLE])))} | {said[0]} | {said[1]} | "
             f"{100 * share:.0f} % | {p(equal)} |"
         )
     head = (
-        "| task | oracle % | gap of the old recipe | gap of the new | closed | "
+        f"| task | oracle % | gap of {of.before} | gap of {of.ours} | closed | "
         "p (TOST at 1.5 points) |\n|---|--:|--:|--:|--:|--:|"
     )
     return _table("The gap to the oracle at equal steps, each tuned", head, rows)
 
 
 def probe_table(tuned_of: Mapping[str, Tuned]) -> str:
-    """Correlate the probe's metrics with validation accuracy over all trials but the oracle's."""
+    """Correlate the probe's metrics with validation accuracy over all trials on the task's pool.
+
+    The probes of the oracle and of the generator lie in other pools.
+    """
     rows = []
     for task, tuned in tuned_of.items():
-        outcomes = [o for method, found in tuned.items() if method != ORACLE for o in found]
+        of_pool = [found for method, found in tuned.items() if method not in (ORACLE, GENERATOR)]
+        outcomes = [outcome for found in of_pool for outcome in found]
         right = np.array([o.metrics.get("validation", 0.0) for o in outcomes])
         half = np.argsort(-right, kind="stable")[: len(right) // 2]
         cells = []

@@ -17,17 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.protocol.__main__ import computed
-from benchmarks.protocol.plan import (
-    CHOSEN,
-    NEW,
-    ORACLE,
-    SETTINGS,
-    TaskPlan,
-    at,
-    cell,
-    confirming,
-    tasks,
-)
+from benchmarks.protocol.plan import CHOSEN, NEW, ORACLE, ROUNDS, SETTINGS, at, cell, tasks
 from dfkd import recipes
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
@@ -66,13 +56,13 @@ def parts_of(new: Experiment, old: Experiment) -> Mapping[str, Part]:
     }
 
 
-def explained(task: str, plan: TaskPlan, blocks: int, where: Compute) -> Explained:
-    new, oracle = (at(m, plan.old, SETTINGS[CHOSEN[task][m]]) for m in (NEW, ORACLE))
-    start = replace(recipes.random(new), sampling=None, schedule=plan.old.schedule)
-    parts = parts_of(new, plan.old)
+def explained(task: str, old: Experiment, blocks: int, where: Compute) -> Explained:
+    new, oracle = (at(m, old, SETTINGS[CHOSEN[task][m]]) for m in (NEW, ORACLE))
+    start = replace(recipes.random(new), sampling=None, schedule=old.schedule)
+    parts = parts_of(new, old)
     variants = shapley(start, parts) | {ORACLE: oracle}
     rows = []
-    for block in confirming(plan)[:blocks]:
+    for block in ROUNDS[0].confirming(task)[:blocks]:
         cells = [cell(experiment, block) for experiment in variants.values()]
         outcomes = computed(f"{task}, coalitions in block {block}", cells, where, read_test=True)
         rows += [
@@ -129,8 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    plans = tasks()
-    parser.add_argument("--tasks", nargs="+", choices=list(plans), default=list(plans))
+    parser.add_argument("--tasks", nargs="+", choices=list(CHOSEN), default=list(CHOSEN))
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--storage", default="runs")
     parser.add_argument("--figure", type=Path)
@@ -138,7 +127,7 @@ def main() -> None:
     where = Compute(storage=open_storage(arguments.storage))
     found = {}
     for task in arguments.tasks:
-        found[task] = explained(task, plans[task], arguments.blocks, where)
+        found[task] = explained(task, tasks()[task], arguments.blocks, where)
         print(table(task, found[task]), flush=True)
     if arguments.figure is not None:
         arguments.figure.write_text(figure(found) + "\n")

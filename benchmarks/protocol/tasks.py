@@ -95,29 +95,27 @@ class ManyBars(Glyphs):
                 return image_HWC, character
 
 
-@dataclass(frozen=True, kw_only=True)
-class FashionTops(BaseTask):
-    """Holds the first five classes of Fashion-MNIST: T-shirt, trousers, pullover, dress, coat.
+class FashionPart(BaseTask):
+    """Holds five of Fashion-MNIST's classes, from `first` on: the rest are strangers in its pool.
 
-    The splits are those of `FashionMnist` without the other five classes, whose garments are
-    strangers in its pool.
+    The splits are those of `FashionMnist` without the other five classes.
     """
 
-    files: FashionMnist = FashionMnist()  # noqa: RUF009 - a frozen value
-    version: ClassVar[int] = 1
+    files: FashionMnist
+    first: ClassVar[int]
     classes: ClassVar[int] = 5
     image_shape: ClassVar[tuple[int, int, int]] = FashionMnist.image_shape
     mean: ClassVar[tuple[float, ...]] = FashionMnist.mean
     std: ClassVar[tuple[float, ...]] = FashionMnist.std
 
     def train(self) -> Split:
-        return _first(self.files.train(), self.classes)
+        return self._part(self.files.train())
 
     def validation(self) -> Split:
-        return _first(self.files.validation(), self.classes)
+        return self._part(self.files.validation())
 
     def test(self) -> Split:
-        return _first(self.files.test(), self.classes)
+        return self._part(self.files.test())
 
     def check(self) -> None:
         """Raise ValueError in one line if the files are not there or have other content."""
@@ -125,9 +123,28 @@ class FashionTops(BaseTask):
 
     def class_shown(self, character: str) -> int | None:
         shown = super().class_shown(character)
-        return shown if shown is not None and shown < self.classes else None
+        place = None if shown is None else shown - self.first
+        return place if place in range(self.classes) else None
+
+    def _part(self, split: Split) -> Split:
+        place_N = split.labels - self.first
+        inside_N = (place_N >= 0) & (place_N < self.classes)
+        return Split(split.images[inside_N], place_N[inside_N])
 
 
-def _first(split: Split, classes: int) -> Split:
-    inside_N = split.labels < classes
-    return Split(split.images[inside_N], split.labels[inside_N])
+@dataclass(frozen=True, kw_only=True)
+class FashionTops(FashionPart):
+    """T-shirt, trousers, pullover, dress, coat."""
+
+    files: FashionMnist = FashionMnist()  # noqa: RUF009 - a frozen value
+    version: ClassVar[int] = 1
+    first: ClassVar[int] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FashionRest(FashionPart):
+    """Sandal, shirt, sneaker, bag, ankle boot."""
+
+    files: FashionMnist = FashionMnist()  # noqa: RUF009 - a frozen value
+    version: ClassVar[int] = 1
+    first: ClassVar[int] = 5

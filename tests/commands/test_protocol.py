@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.protocol import results
-from benchmarks.protocol.plan import (
-    METHODS,
-    NEW,
-    ORACLE,
-    PLAIN,
-    RIVALS,
-    SETTINGS,
-    at,
-    cell,
-    confirming,
-    tasks,
-)
+from benchmarks.protocol.plan import METHODS, NEW, ORACLE, PLAIN, ROUNDS, SETTINGS, at, cell, tasks
 from benchmarks.protocol.tasks import BARS, LETTERS, TAUGHT_FONTS, TEST_FONTS, Letters, ManyBars
 from dfkd.data.pools import TrainingImages
 from dfkd.testing import TaskSuite
@@ -40,42 +29,47 @@ def test_most_of_the_lopsided_pool_are_bars_and_none_of_it_are_the_ten_letters()
 
 
 def test_every_method_is_tuned_over_as_many_settings_at_equal_steps():
-    for plan in tasks().values():
+    for old in tasks().values():
         for method in METHODS:
-            made = [at(method, plan.old, setting) for setting in SETTINGS]
+            made = [at(method, old, setting) for setting in SETTINGS]
             assert len({e.fingerprint() for e in made}) == len(SETTINGS)
             for e in made:
                 steps = (e.schedule.steps, e.schedule.batch)
-                assert steps == (plan.old.schedule.steps, plan.old.schedule.batch)
+                assert steps == (old.schedule.steps, old.schedule.batch)
                 assert isinstance(e.pool, TrainingImages) == (method == ORACLE)
                 assert not e.reads_labels
 
 
 def test_plain_kd_has_the_rows_and_batches_of_the_new_recipe_and_nothing_else():
-    old = tasks()["digits"].old
+    old = tasks()["digits"]
     new, plain = (at(method, old, SETTINGS[2]) for method in (NEW, PLAIN))
     assert plain == replace(new, dropping=None, explicit=None, implicit=None)
 
 
 def test_blocks_differ_in_seed_pool_and_teacher_and_the_oracle_has_one_pool():
-    plan = tasks()["tops"]
-    blocks = confirming(plan)
+    old = tasks()["digits"]
+    first, second = (of.confirming("digits") for of in ROUNDS)
+    blocks = first + second
     for name in ("seed", "draw", "teacher"):
-        assert len({getattr(block, name) for block in blocks}) == plan.blocks
-    assert cell(plan.old, blocks[0]).block == blocks[0]
-    assert cell(at(ORACLE, plan.old, SETTINGS[0]), blocks[0]).block == replace(blocks[0], draw=0)
+        assert len({getattr(block, name) for block in blocks}) == len(blocks)
+    assert cell(old, blocks[0]).block == blocks[0]
+    assert cell(at(ORACLE, old, SETTINGS[0]), blocks[0]).block == replace(blocks[0], draw=0)
 
 
-TESTS: dict[str, Any] = {name: [0.7, 0.71, 0.73] for name in RIVALS}
+TESTS: dict[str, Any] = {name: [0.7, 0.71, 0.73] for name in ROUNDS[0].rivals}
 TESTS |= {NEW: [0.8, 0.81, 0.84], ORACLE: [0.85, 0.87, 0.88]}
 
 
 def test_the_tables_say_by_how_much_the_new_recipe_leads_and_what_is_left():
-    rows = results.rival_table("digits", TESTS).splitlines()
+    rows = results.rival_table("digits", TESTS, ROUNDS[0]).splitlines()
     assert "| new | 81.7 | | | | |" in rows
     [old] = [row for row in rows if row.startswith("| old")]
     assert old.split(" | ")[1:4] == ["71.3", "+10.3", "+8.9 to +11.8"]
-    [gap] = [row for row in results.gap_table({"digits": TESTS}).splitlines() if "| digits" in row]
+    [gap] = [
+        row
+        for row in results.gap_table({"digits": TESTS}, ROUNDS[0]).splitlines()
+        if "| digits" in row
+    ]
     assert "+15.3" in gap and "+5.0" in gap and "67 %" in gap
 
 
