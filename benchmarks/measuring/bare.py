@@ -26,7 +26,7 @@ from dfkd.experiment import Cell
 from dfkd.method.losses.loss import projector
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks.network import classifier_head
-from dfkd.models.teachers import predict, weights_digest
+from dfkd.models.teachers import accuracy, predict, weights_digest
 from dfkd.seeding import generator, stream, use_deterministic
 from dfkd.training.batches import Batches
 from dfkd.training.inputs import Inputs, MappedInputs
@@ -131,6 +131,19 @@ class BareLoop:
         answer_P = predict(self.network, self.inputs.images_NHWC[probe.rows_P], task)
         return probe.agreement(answer_P)["probe"]
 
+    def train(self, evaluate: bool) -> None:
+        """Train to the last step. evaluate: on the way as often, and with as much, as the platform.
+
+        That is the probe and the validation images at each point of the curve.
+        """
+        schedule, validation = self.experiment.schedule, self.inputs.validation
+        for step in schedule.evaluation_steps() if evaluate else [schedule.steps]:
+            self.advance(step)
+            if evaluate:
+                self.probe()
+            if evaluate and validation is not None:
+                accuracy(self.network, validation, self.experiment.task)
+
     def digest(self) -> str:
         """Return a digest of the student's weights, equal for equal bits."""
         return weights_digest(self.network.state_dict())
@@ -143,7 +156,7 @@ def _weight(loss: Any, progress: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What the bare loop made of a cell. seconds: of its steps alone."""
+    """What the bare loop made of a cell. seconds: of its training alone."""
 
     seconds: float
     digest: str
@@ -162,17 +175,18 @@ class BareProcesses:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def train(self, cells: list[Cell], fused: bool = True) -> list[Trained]:
+    def train(self, cells: list[Cell], fused: bool = True, evaluate: bool = False) -> list[Trained]:
         """Train the students of all cells, side by side, and return them in this order."""
-        asked = [self._pool.submit(_trained, self.mapped, cell, fused) for cell in cells]
+        asked = [self._pool.submit(_trained, self.mapped, cell, fused, evaluate) for cell in cells]
         return [one.result() for one in asked]
 
-    def seconds(self, cells: list[Cell]) -> float:
-        """Return the seconds that the steps of these cells take on all cores together."""
-        return sum(trained.seconds for trained in self.train(cells)) / self.count
+    def seconds(self, cells: list[Cell], evaluate: bool = False) -> float:
+        """Return the seconds that these cells take on all cores together."""
+        done = self.train(cells, evaluate=evaluate)
+        return sum(trained.seconds for trained in done) / self.count
 
 
-def _trained(mapped: MappedInputs, cell: Cell, fused: bool) -> Trained:
+def _trained(mapped: MappedInputs, cell: Cell, fused: bool, evaluate: bool) -> Trained:
     loop = BareLoop(cell, mapped.open(), fused)
-    seconds = seconds_of(lambda: loop.advance(cell.experiment.schedule.steps))
+    seconds = seconds_of(lambda: loop.train(evaluate))
     return Trained(seconds=seconds, digest=loop.digest())

@@ -2,7 +2,8 @@
 
 The phase of the cells is timed, as a user waits for it: with evaluations, test set, ledger and
 MLflow, in warm workers. The bare loop trains the same 25 students on one thread for each core and
-does nothing else. The first study of a session, whose workers are cold, is told by itself.
+does nothing else; once more, it also evaluates them as often as the study does. The first study of
+a session, whose workers are cold, is told by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dfkd.studies.driver import run_study
 
 ROUNDS, BLOCKS = 3, 5
 PLATFORM, BARE = "platform", "bare loop on all cores"
+EVALUATED = "bare loop on all cores, with the evaluations"
 
 
 def measure(bench: Bench) -> Found:
@@ -42,12 +44,19 @@ def measure(bench: Bench) -> Found:
         cold = studies.compute()
         with BareProcesses(executor.inputs(cells[0])) as bare:
             students = bare.train(cells, fused=False)
-            sides = {PLATFORM: studies.compute, BARE: lambda: bare.seconds(cells)}
+            sides = {
+                PLATFORM: studies.compute,
+                BARE: lambda: bare.seconds(cells),
+                EVALUATED: lambda: bare.seconds(cells, evaluate=True),
+            }
             taken = bench.in_turn(ROUNDS, sides)
     figures = [
         *(seconds(f"{name}, {len(cells)} cells", values) for name, values in taken.items()),
         seconds(f"{PLATFORM}, first study of a session", [cold]),
-        quotient(f"speed: {PLATFORM} / {BARE}", taken[BARE], taken[PLATFORM]),
+        *(
+            quotient(f"speed: {PLATFORM} / {name}", taken[name], taken[PLATFORM])
+            for name in (BARE, EVALUATED)
+        ),
     ]
     return Found(figures=figures, checks=[studies.check(cells, students)])
 

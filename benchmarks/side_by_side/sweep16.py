@@ -2,7 +2,8 @@
 
 All run the same trials of search_spaces/digits.py, drawn by Optuna's random sampler after the
 default, to their last step and with six evaluations each. Optuna's side is the bare loop with the
-teacher's answers in memory; the bare loop on all cores is what the hardware allows. Ray runs and
+teacher's answers in memory; the bare loop on all cores, which does not evaluate, is what the
+hardware allows, and once more it evaluates as all do. Ray runs and
 the pool is scored beforehand; processes that trials run in start within a search. Ray's guide is
 followed once: it is far from the others.
 """
@@ -34,6 +35,7 @@ ROUNDS, TRIALS, SEED = 3, 16, 0
 SPACE, BLOCK = "search_spaces.digits", Block(seed=1000)
 NEVER = 10**6  # evaluations: halving would begin after so many, so that no trial is stopped
 PLATFORM, RAY, OPTUNA, BARE = "platform", "Ray's guide", "Optuna alone", "bare loop on all cores"
+EVALUATED = "bare loop on all cores, with the evaluations"
 
 
 def measure(bench: Bench) -> Found:
@@ -48,6 +50,7 @@ def measure(bench: Bench) -> Found:
             sides = {
                 PLATFORM: searches.platform,
                 BARE: lambda: bare.seconds(searches.cells),
+                EVALUATED: lambda: bare.seconds(searches.cells, evaluate=True),
                 OPTUNA: searches.optuna,
             }
             taken = bench.in_turn(ROUNDS, sides)
@@ -55,7 +58,10 @@ def measure(bench: Bench) -> Found:
     platform = taken[PLATFORM]
     figures = [
         *(seconds(name, values) for name, values in taken.items()),
-        *(quotient(f"speed: {PLATFORM} / {n}", taken[n], platform) for n in (BARE, OPTUNA)),
+        *(
+            quotient(f"speed: {PLATFORM} / {n}", taken[n], platform)
+            for n in (BARE, EVALUATED, OPTUNA)
+        ),
         quotient(f"speed: {PLATFORM} / {RAY}", taken[RAY], [median(platform)]),
     ]
     return Found(figures=figures, checks=searches.checks())
