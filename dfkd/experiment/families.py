@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dfkd.data.images.transforms import VIEWS
+from dfkd.data.images.views import VIEWS
 from dfkd.data.pools import POOLS
 from dfkd.data.tasks import TASKS
 from dfkd.method.dropping import DROPPINGS

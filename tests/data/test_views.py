@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from dfkd.data.images.transforms import VIEWS, Crop, RandAugment, View, to_tensor
+from dfkd.data.images.mixing import CutMix, MixUp
+from dfkd.data.images.transforms import Crop, RandAugment, View, to_tensor
+from dfkd.data.images.views import VIEWS
 from dfkd.data.tasks import Digits
 
-RECIPES: dict[type, Callable[[], View]] = {Crop: Crop, RandAugment: RandAugment}
+OF_ONE_IMAGE: dict[type, Callable[[], View]] = {Crop: Crop, RandAugment: RandAugment}
+RECIPES = {**OF_ONE_IMAGE, MixUp: MixUp, CutMix: CutMix}
 each_view = pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+each_of_one_image = pytest.mark.parametrize("kind", OF_ONE_IMAGE, ids=lambda kind: kind.__name__)
+each_mixture = pytest.mark.parametrize("kind", (MixUp, CutMix), ids=lambda kind: kind.__name__)
 
 
 def images(batch: int = 64, side: int = 12, channels: int = 3) -> np.ndarray:
@@ -50,7 +55,7 @@ def test_tensors_become_the_same_views_as_arrays(kind):
     assert (view.numpy() == rule.augment(given, seed=1)).all()
 
 
-@each_view
+@each_of_one_image
 def test_images_are_augmented_each_by_itself(kind):
     given = images(2)
     same = np.repeat(given[:1], 64, axis=0)
@@ -68,7 +73,7 @@ def test_the_global_random_state_does_not_move(kind):
     assert torch.random.get_rng_state().equal(before)
 
 
-@each_view
+@each_of_one_image
 def test_views_refuse_other_answers(kind):
     with pytest.raises(
         ValueError, match=r'views.answer must be "cached" or "live", but got answer=.clean.'
@@ -108,6 +113,41 @@ def test_rand_augment_refuses_impossible_strengths(fields):
         ValueError, match=r"views.operations must be 1 or more and views.magnitude lie in 0..30"
     ):
         RandAugment(**fields)
+
+
+# ---- mixtures
+
+
+def test_mix_up_fades_two_images_of_the_batch_into_each_other():
+    ends = np.array([40, 200], dtype=np.uint8)
+    given = np.broadcast_to(ends[:, None, None, None], (2, 4, 4, 1))
+    views = [MixUp().augment(given, seed) for seed in range(200)]
+    flat = np.stack(views).reshape(200, 2, 16)
+    assert (flat == flat[:, :, :1]).all()  # one share for a whole image
+    mixed = flat[(flat[:, 0, 0] != 40) | (flat[:, 1, 0] != 200), :, 0]
+    assert len(mixed) > 60 and ((mixed >= 40) & (mixed <= 200)).all()
+    assert mixed.mean() == pytest.approx(120, abs=8)  # Beta(1, 1) is even
+
+
+def test_cut_mix_replaces_a_rectangle_of_the_share_that_was_drawn():
+    given = np.zeros((64, 28, 28, 1), dtype=np.uint8)
+    other, share_B = given + 255, np.full(64, 0.75)
+    views = CutMix().mixed(given, other, share_B, np.random.default_rng(0))[..., 0] > 0
+    whole = 0
+    for view in views:
+        rows, columns = np.flatnonzero(view.any(1)), np.flatnonzero(view.any(0))
+        assert view[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+        assert view.sum() == len(rows) * len(columns) <= 14 * 14 + 28 + 1
+        whole += view.sum() in (13 * 13, 13 * 14, 14 * 14, 14 * 15, 15 * 15)
+    assert whole > 10  # a quarter of the area, where the border cuts off nothing
+
+
+@each_mixture
+def test_mixtures_ask_the_teacher_and_say_why(kind):
+    with pytest.raises(ValueError, match=r'none to a mixture: views.answer must be "live"'):
+        kind(answer="cached")
+    with pytest.raises(ValueError, match=r"views.alpha must be above 0, but got alpha=0"):
+        kind(alpha=0)
 
 
 # ---- crops

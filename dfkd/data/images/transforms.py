@@ -206,6 +206,3 @@ class RandAugment(BaseView):
                 change(torch.from_numpy(image_HWC).permute(2, 0, 1)) for image_HWC in cropped_BHWC
             ]
         return np.ascontiguousarray(torch.stack(changed).permute(0, 2, 3, 1).numpy())
-
-
-VIEWS: tuple[type[View], ...] = (Crop, RandAugment)
