@@ -3,46 +3,56 @@
 # make bench   sets up, then measures the platform beside other ways to do the same: minutes; make bench ARGS="cell startup"
 # make docs    makes the tables of pieces again (README, docs/pieces.md), from their cards, and the site (mkdocs.yml)
 # make golden  adds the identities of new pieces to tests/golden; refuses where a recorded one has changed
+# make test-python PYTHON=python3.13  slow: sets up .venv-python3.13 and runs the tests of rooms that need no Ray with it
 #
 # Set-up makes .venv and installs the project and the versions of constraints.txt into it, once: it is done again
 # when one of the files that it depends on changes. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 ARGS ?=
+ROOMS = tests/*.py tests/data tests/experiment tests/method tests/reporting tests/stats tests/storage tests/testing
 
 # uv unpacks on all cores, a fifth of pip's time; where it cannot reach an index, pip does it. The indexes are pip's.
 INDEX = index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
   [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; [ -z "$$PIP_EXTRA_INDEX_URL" ] || export UV_INDEX="$$PIP_EXTRA_INDEX_URL";
 
-.PHONY: sweep test bench golden docs
-sweep: .venv/installed
+.PHONY: sweep test test-python rooms bench golden docs
+sweep: $(VENV)/installed
 	@$(BIN)/python -m platform.sweep $(ARGS)
 
-test: .venv/installed
+test: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check -q
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
 
-bench: .venv/installed
+test-python:
+	@$(MAKE) rooms VENV=.venv-$(notdir $(PYTHON)) PYTHON=$(PYTHON)
+
+rooms: $(VENV)/installed
+	$(BIN)/python -m platform.sweep --version
+	$(BIN)/pytest -q -n 2 --dist loadfile $(ROOMS)
+
+bench: $(VENV)/installed
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-docs: .venv/installed
+docs: $(VENV)/installed
 	@PYTHONPATH=. $(BIN)/python docs/tables.py
 	@if [ -x $(BIN)/mkdocs ]; then \
 	  NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict; \
-	else echo "for the site:  .venv/bin/pip install -e '.[docs]' && make docs"; fi
+	else echo "for the site:  $(BIN)/pip install -e '.[docs]' && make docs"; fi
 
-golden: .venv/installed
+golden: $(VENV)/installed
 	@$(BIN)/python -m dfkd.testing.golden $(ARGS)
 
-.venv/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
+$(VENV)/installed: pyproject.toml constraints.txt platform/_start_up.py platform/_start_up.pth
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
 	  sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " + v + ": make PYTHON=...")'
-	@echo "Setting up .venv, once: a minute or two, some gigabytes"
-	@$(PYTHON) -m venv .venv
+	@echo "Setting up $(VENV), once: a minute or two, some gigabytes"
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt uv
 	@$(INDEX) $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' || \
 	  $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
