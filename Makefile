@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-ROOMS = tests/*.py tests/data tests/experiment tests/method tests/reporting tests/stats tests/storage tests/testing
+ROOMS = tests/test_*.py tests/experiment tests/method tests/reporting tests/stats tests/storage
 
 # uv unpacks on all cores, a fifth of pip's time; where it cannot reach an index, pip does it. The indexes are pip's.
 INDEX = index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \

@@ -117,7 +117,13 @@ def spec(piece: Any) -> dict[str, Json]:
     return result
 
 
+def _plain(value: Any) -> Any:
+    """Return a scalar of NumPy's or PyTorch's as one of Python's, and all else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
 def _json(value: Any, field: dataclasses.Field[Any]) -> Json:
+    value = _plain(value)
     if is_piece(value):
         return spec(value)
     if isinstance(value, tuple):
@@ -137,7 +143,7 @@ def flat(piece: Any, prefix: str) -> dict[str, Scalar]:
         return {prefix: "none"}
     result: dict[str, Scalar] = {prefix: name_of(piece)}
     for field in dataclasses.fields(piece):
-        value = getattr(piece, field.name)
+        value = _plain(getattr(piece, field.name))
         name = f"{prefix}.{field.name}"
         if is_piece(value):
             result |= flat(value, name)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -75,9 +76,13 @@ def _find_in_working_directory() -> None:
 
 def _as_module(path: str) -> str:
     """Return what to write for a path of a file, "" for what is none."""
-    if not path.endswith(".py"):
+    file = Path(path.removesuffix(".py"))
+    if not path.endswith(".py") and not Path(f"{path}.py").is_file():
         return ""
-    parts = [part for part in Path(path).with_suffix("").parts if part != "."]
+    if not file.name.isidentifier():
+        renamed = re.sub(r"\W", "_", file.name)
+        return f"rename the file, to {renamed}.py say: names in imports have letters, digits and _"
+    parts = [part for part in file.parts if part != "."]
     if not all(part.isidentifier() for part in parts):  # an absolute path, or one with ".."
         return "go to the folder of your project, and write its package.module"
     return f"write {'.'.join(parts)}"

@@ -113,6 +113,8 @@ def test_lines_for_users_and_what_is_passing_stay_as_they_are() -> None:
         ("./needs_more.py", "write needs_more"),
         ("/home/me/rec.py", "go to the folder of your project, and write its package.module"),
         ("../rec.py", "go to the folder of your project"),
+        ("my-space.py", "rename the file, to my_space.py say: "),
+        ("my_project/2nd space.py", "rename the file, to 2nd_space.py say: "),
     ],
 )
 def test_for_a_path_the_module_is_named(path, expected):

@@ -59,8 +59,11 @@ def check_pieces(experiment: Any) -> None:
         value = getattr(experiment, field.name)
         if isinstance(value, type):
             raise ValueError(f"{field.name} must be an instance: write {value.__name__}(...)")
-        if value is not None and not is_piece(value):
+        if value is None:
+            continue
+        if not is_piece(value):
             raise ValueError(_unfrozen(name_of(value)))
+        _check_fields(name_of(value), value)
     for name, piece in own_pieces(experiment):
         if piece is not experiment:
             _check(piece, PROTOCOLS.get(name))

@@ -79,9 +79,9 @@ def rehearse(ask: Ask, first: Cell) -> None:
     for draw in range(DRAWS):
         trial = optuna.create_study(sampler=sampler).ask() if draw else near_default(default)
         try:
-            _require_serves(ask(trial), first)
-            if not draw:
-                _require_repeats(ask, trial)
+            made = ask(trial)
+            _require_serves(made, first)
+            _require_repeats(ask, trial, made)
         except optuna.TrialPruned:
             pruned += 1
         for name, found in trial.distributions.items():
@@ -108,13 +108,10 @@ def _require_serves(made: Experiment, first: Cell) -> None:
     )
 
 
-def _require_repeats(ask: Ask, trial: optuna.Trial) -> None:
+def _require_repeats(ask: Ask, trial: optuna.Trial, made: Experiment) -> None:
     """Raise ValueError where the space makes another experiment of the same parameters."""
-    made = [
-        ask(optuna.trial.FixedTrial(dict(trial.params), number=trial.number)).fingerprint()
-        for _ in range(2)
-    ]
-    if made[0] != made[1]:
+    again = ask(optuna.trial.FixedTrial(dict(trial.params), number=trial.number))
+    if again.fingerprint() != made.fingerprint():
         raise ValueError(
             "the space makes another experiment each time it gets the same parameters: it may not "
             "draw by itself, only by the trial's suggest_ methods"

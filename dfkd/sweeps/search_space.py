@@ -114,9 +114,8 @@ class SearchSpace:
         with users_code(passing=(optuna.TrialPruned,)):
             made = make(seen)
         if not isinstance(made, Experiment):
-            raise ValueError(
-                f"{self.module}.space(trial) must return an Experiment, but got {made!r}"
-            )
+            got = "None" if made is None else f"a {type(made).__name__}"
+            raise ValueError(f"{self.module}.space(trial) must return an Experiment, but got {got}")
         if self.around is not None:
             made = self.around(made, seen.asked)
         return made if self.change is None else self.change(made)

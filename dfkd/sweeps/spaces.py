@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -47,6 +48,18 @@ class SpaceTrial:
         """Return the fixed value, else the trial's."""
         return self._asked(name, self._trial.suggest_int, *args, **kwargs)
 
+    def suggest_uniform(self, name: str, low: float, high: float) -> Any:
+        """Return what `suggest_float` does; so Optuna called it once."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> Any:
+        """Return what `suggest_float` does on a log scale; so Optuna called it once."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> Any:
+        """Return what `suggest_float` does with a step; so Optuna called it once."""
+        return self.suggest_float(name, low, high, step=q)
+
     def suggest_categorical(self, name: str, choices: Iterable[Any]) -> Any:
         """Return the fixed choice, else the trial's. Raises ValueError for pieces as choices."""
         values = [value.item() if isinstance(value, np.generic) else value for value in choices]
@@ -84,6 +97,9 @@ def _require_finite(bounds: Iterable[object]) -> None:
 
 
 def _is_scalar(value: object) -> bool:
+    """Return whether JSON and a search have the value as it is: no member of an enum, no NaN."""
+    if isinstance(value, Enum) or (isinstance(value, float) and not math.isfinite(value)):
+        return False
     return value is None or isinstance(value, bool | int | float | str)
 
 
@@ -97,10 +113,12 @@ def _is_plain(value: object) -> bool:
 
 
 def _label(name: str, value: object) -> Scalar | None:
-    """Return how a choice stands in records: itself, or its text."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if _is_plain(value):
+    """Return how a choice stands in records: itself, its name in an enum, or its text."""
+    if _is_scalar(value):
+        return cast("Scalar | None", value)
+    if isinstance(value, Enum):
+        return value.name
+    if _is_plain(value) or isinstance(value, float):
         return repr(value)
     kind = value.__name__ if isinstance(value, type) else type(value).__name__
     raise ValueError(

@@ -87,6 +87,70 @@ def test_a_piece_of_another_kind_keeps_the_searched_weight() -> None:
     assert without.implicit is None  # weight 0 leaves the loss out, whatever its kind
 
 
+def test_choices_that_json_has_not_stand_by_their_names(written: Callable[[str], str]) -> None:
+    body = """
+    import enum, math
+    kind = enum.Enum("Kind", {"LESS": 0.1, "MORE": 0.4}, type=float)
+    ratio = trial.suggest_categorical("ratio", list(kind)).value
+    weight = trial.suggest_categorical("weight", [math.nan, math.inf, 2.0])
+    implicit = Similarity(weight=weight) if math.isfinite(weight) else None
+    return replace(default, selection=Balanced(ratio=ratio), implicit=implicit)
+"""
+    space = space_of(Sweep(space=written(body)))
+    for params in ({"ratio": "MORE", "weight": "nan"}, {"ratio": "LESS", "weight": 2.0}):
+        made = space.ask(optuna.trial.FixedTrial(params)).params()
+        assert made["selection.ratio"] == (0.4 if params["ratio"] == "MORE" else 0.1)
+        assert (made["implicit"] == "none") == (params["weight"] == "nan")
+
+
+def test_optunas_older_names_and_numbers_of_numpy_are_taken(written: Callable[[str], str]) -> None:
+    body = """
+    import numpy as np
+    ratio = np.float32(trial.suggest_uniform("selection.ratio", 0.1, 0.9))
+    rate = trial.suggest_loguniform("schedule.learning_rate", 1e-4, 1e-2)
+    weight = trial.suggest_discrete_uniform("implicit.weight", 1, 3, 0.5)
+    schedule = replace(default.schedule, learning_rate=rate, batch=np.int64(32))
+    implicit = replace(default.implicit, weight=weight)
+    return replace(default, selection=Balanced(ratio=ratio), schedule=schedule, implicit=implicit)
+"""
+    space = space_of(Sweep(space=written(body), values={"implicit.weight": "1.5"}))
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    made = space.ask(trial).params()
+    assert list(trial.params) == ["selection.ratio", "schedule.learning_rate"]
+    assert made["implicit.weight"] == 1.5 and type(made["schedule.batch"]) is int
+    assert made["selection.ratio"] == pytest.approx(trial.params["selection.ratio"], rel=1e-6)
+    assert trial.distributions["schedule.learning_rate"].log
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("    return default, 0.5\n", "must return an Experiment, but got a tuple$"),
+        ("    yield default\n", "must return an Experiment, but got a generator$"),
+        (
+            """
+    import random
+    temperature = trial.suggest_float("kd.temperature", 1.0, 9.0) + random.choice([0, 1])
+    return replace(default, kd=replace(default.kd, temperature=temperature))
+""",
+            "makes another experiment each time",
+        ),
+        (
+            """
+    ratio = trial.suggest_float("selection.ratio", 0.1, 0.9)
+    return replace(default, selection=Balanced(ratio=ratio, fill=[True]))
+""",
+            "^balanced cannot be told apart by its fields .*the field fill must hold a scalar",
+        ),
+    ],
+)
+def test_a_space_that_makes_no_experiment_or_ever_another_is_one_line(
+    written: Callable[[str], str], body: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        space_of(Sweep(space=written(body)))
+
+
 def test_a_choice_by_name_can_be_set(written: Callable[[str], str]) -> None:
     body = """
     options = {"rkd": RKD(weight=1.0), "none": None, "similarity": default.implicit}
