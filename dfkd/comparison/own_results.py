@@ -8,6 +8,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ BLOCKS = ("block", "seed", "fold")  # names that are looked for, in this order
 LONG = ("metric", "value")  # columns of a table with one row per metric
 NAMELESS = re.compile(r"\s*$|Unnamed: \d+$")  # the numbers of rows, as pandas writes and reads them
 LESS = re.compile(r"loss|error|perplexity|(^|\W|_)(err|ppl|nll|wer|cer|mse|rmse|mae|fid)($|\W|_)")
+COMMENTS = re.compile(r"\A(\s*#( [^\n]*|[^,;\t|\n]*)\n)+")  # a column of numbers may be called "#"
+NO_TEXT = "it is no text in UTF-8: save it as such"
 DECIMAL_COMMA = re.compile(r"^(\d+),(\d+)$")
 Row = Mapping[str, str]
 
@@ -72,15 +75,23 @@ def read_own(source: str, columns: Columns, tracking_uri: str) -> StudyData:
 
 
 def from_csv(path: Path) -> Table:
-    """Return the table in a file in UTF-8: a line of names, then rows; "," ";" or tab between."""
+    """Return the table in a file in UTF-8: a line of names, then rows; "," ";" "|" or tab between.
+
+    Lines before it that begin with "#" are comments.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        why = error.strerror if isinstance(error, OSError) else NO_TEXT
         raise ValueError(f"the results {path} cannot be read: {why}") from error
+    text = COMMENTS.sub("", text)
     first = text.split("\n", 1)[0]
-    between = max(",;\t", key=first.count)
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=between, strict=True))
+    between = max(",;\t|", key=first.count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=between, strict=True)
+    rows = list(reader)
+    counts = Counter(name.strip() for name in reader.fieldnames or ())
+    if twice := [name for name, n in counts.items() if n > 1 and not NAMELESS.match(name)]:
+        raise ValueError(f"the results {path} have two columns {twice[0]!r}: give each its name")
     ragged = [i for i, row in enumerate(rows, start=2) if None in row or None in row.values()]
     if ragged or not rows:
         said = f"line {ragged[0]} has another number of columns" if rows else "it has no rows"

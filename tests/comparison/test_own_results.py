@@ -143,6 +143,18 @@ def test_the_numbers_of_rows_are_no_metric_and_capital_letters_do_not_matter(wri
         assert [c.difference for c in find(data).comparisons] == pytest.approx([-0.0186, 0.0006])
 
 
+@pytest.mark.parametrize("first", ["# of run 7, by hand\n#\n", "#|", ""])
+def test_comments_before_the_table_and_bars_between_columns(write, first: str) -> None:
+    """A column of numbers may be called "#"."""
+    lines = table().replace(",", "|").splitlines()
+    if first == "#|":
+        lines = [f"{i or '#'}|{line}" for i, line in enumerate(lines)]
+    else:
+        lines[0] = first + lines[0]
+    data = read_own(str(write("\n".join(lines))), Columns(metric="accuracy"), "")
+    assert [c.difference for c in find(data).comparisons] == pytest.approx([-0.0186, 0.0006])
+
+
 @pytest.mark.parametrize(("name", "less"), [("val_loss", 1), ("Top-1 error", 1), ("alerter", 0)])
 def test_a_metric_of_which_less_seems_better_is_said(write, name: str, less: bool) -> None:
     findings = find(read_own(str(write(table().replace("accuracy", name))), Columns(), ""))
@@ -164,6 +176,10 @@ WRONG = {
     "a run that diverged": ("variant,seed,acc\nA,1,nan\n", "'nan': .* give what chance gives"),
     "no number": ("variant,seed,acc\nA,1,high\n", "acc in .* must be a number, but got 'high'"),
     "a loss": ("variant,seed,ppl\nA,1,412\n", "must lie between 0 and 1, or 0 and 100 per cent"),
+    "two columns of one name": (
+        "variant,seed,acc,acc\nA,1,.5,.6\n",
+        "have two columns 'acc': give each its name",
+    ),
     "twice": ("variant,seed,acc\nA,1,.5\nA,1,.6\n", "two rows of variant 'A' in seed '1'"),
 }
 
