@@ -99,6 +99,11 @@ def test_any_type_that_holds_the_pixels_is_read(kind, column, tmp_path):
     [
         ({"a": ENCODED, "b": OTHERS}, {}, r"more than one that may be, \['a', 'b'\] .*: name it"),
         (LABELS, {}, r"but got only \['label', 'name'\]"),
+        (
+            {f"pixel{i}": [1] for i in range(784)},
+            {},
+            r"but got only \['pixel0', 'pixel1', 'pixel2'\] and 781 more in ",
+        ),
         ({"image": ENCODED}, {"column": "img"}, r"must name one of \['image'\], but got column="),
         ({"image": ["a.png"]}, {}, r"but got string .*: paths are not followed; take ImageFolder"),
         ({"image": [{"path": "a.png"}]}, {}, r"but got struct.* paths are not followed"),

@@ -55,9 +55,11 @@ class SetAside:
                 "a pool must have images, but got none where it lies: mend its path, or fill it"
             )
         rule = f"more than {most_rejected=:g} allows" if rows else "so there is no image"
+        said = f"{bad} of the {bad + rows} images of the pool cannot be used, {rule}"
+        if not bad:
+            said = "there is no image among the files of the pool"
         raise ValueError(
-            f"{bad} of the {bad + rows} images of the pool cannot be used, {rule} ({self.why}): "
-            f"{self.file} names each; mend them, or name another pool"
+            f"{said} ({self.why}): {self.file} names each; mend them, or name another pool"
         )
 
 

@@ -3,6 +3,7 @@
 H height, W width, C channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ USUAL = (
     *(OURS, "img", "jpg", "jpeg", "png", "webp", "picture", "photo"),
     *("image_bytes", "image.bytes", "img_bytes", "bytes", "pixels", "pixel_values", "data"),
 )
+FEW = 8  # names that a line may list
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,16 @@ def _found(path: Path, schema: pa.Schema, image_shape: ImageShape) -> str:
     named = [name for name in usual if name in fit]
     if named or len(fit) == 1:
         return (named or fit)[0]
-    which = f"more than one that may be, {fit}" if fit else f"only {schema.names}"
+    which = f"more than one that may be, {fit}" if fit else f"only {_few(schema.names)}"
     raise ValueError(
         f"a shard must have a column with images, such as {OURS!r}, but got {which} in {path}: "
         "name it with column=..., or write raw uint8 pixels or encoded images there"
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the names, of many the first and how many there are."""
+    return str(names) if len(names) <= FEW else f"{names[:3]} and {len(names) - 3} more"
 
 
 def _may_be_images(kind: pa.DataType, size: int) -> bool:
