@@ -25,7 +25,7 @@ from dfkd.stats.summaries import rank_correlation
 from dfkd.storage import open_storage
 from search_spaces.digits import default, space
 
-METRICS = ("probe", "probe.low", "probe.middle", "probe.high")
+METRICS = ("probe", "probe.soft", "probe.low", "probe.middle", "probe.high")
 BLOCK = Block(seed=9000)
 
 

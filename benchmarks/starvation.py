@@ -24,7 +24,6 @@ from dfkd.seeding import Block, use_deterministic
 from dfkd.storage import open_storage
 from dfkd.training.distill import Inputs, Run
 from dfkd.training.inputs import load, obtain, score_here
-from dfkd.training.probe import Probe
 
 CLASSES = (1, 3, 4, 7, 8, 9)  # those with sure rows for a whole quota
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -40,9 +39,7 @@ def starved(inputs: Inputs, label: int, rows: int, unsure: bool) -> Inputs:
     stays_N &= (label_N != label) | (unsure & (confidence_N < CONFIDENT))
     stays_N[np.random.default_rng(label).choice(sure, rows, replace=False)] = True
     kept = np.concatenate([probe.rows_P, np.flatnonzero(stays_N)])
-    first = Probe(
-        rows_P=np.arange(len(probe.rows_P)), label_P=probe.label_P, stratum_P=probe.stratum_P
-    )
+    first = replace(probe, rows_P=np.arange(len(probe.rows_P)))
     images = np.ascontiguousarray(inputs.images_NHWC[kept])
     return replace(
         inputs, images_NHWC=images, scores=scores.take(kept), probe=first, selections=None

@@ -32,6 +32,12 @@ def _arguments() -> argparse.Namespace:
         "early then, and the cheapest of the best is confirmed (default: none)",
     )
     parser.add_argument(
+        "--probe",
+        default="agreement",
+        help="what trials are judged by: agreement with the teacher's classes, or soft, with its "
+        "probabilities; another is another sweep (default: agreement)",
+    )
+    parser.add_argument(
         "--deterministic",
         action="store_true",
         help="in fixed batches: the same table on any cluster",
@@ -67,6 +73,7 @@ def main(output: cli.Output) -> None:
         deterministic=arguments.deterministic,
         sampler=arguments.sampler,
         minimise=arguments.minimise,
+        probe=arguments.probe,
         confirmation_blocks=arguments.blocks,
         recipe=arguments.recipe,
         values=cli.values_in(arguments),

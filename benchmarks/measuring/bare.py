@@ -26,7 +26,7 @@ from dfkd.experiment import Cell
 from dfkd.method.losses.loss import projector
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks.network import classifier_head
-from dfkd.models.teachers import accuracy, predict, weights_digest
+from dfkd.models.teachers import accuracy, answers, weights_digest
 from dfkd.seeding import generator, stream, use_deterministic
 from dfkd.training.batches import Batches
 from dfkd.training.inputs import Inputs, MappedInputs
@@ -128,8 +128,8 @@ class BareLoop:
     def probe(self) -> float:
         """Return the student's agreement with the teacher on the probe, in [0, 1]."""
         probe, task = self.inputs.probe, self.experiment.task
-        answer_P = predict(self.network, self.inputs.images_NHWC[probe.rows_P], task)
-        return probe.agreement(answer_P)["probe"]
+        logits_PK = answers(self.network, self.inputs.images_NHWC[probe.rows_P], task)
+        return probe.agreement(logits_PK)["probe"]
 
     def train(self, evaluate: bool) -> None:
         """Train to the last step. evaluate: on the way as often, and with as much, as the platform.

@@ -25,7 +25,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.method.losses import Outputs
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks import Tapped
-from dfkd.models.teachers import predict
+from dfkd.models.teachers import answers
 from dfkd.seeding import generator
 from dfkd.training.batches import Batches
 from dfkd.training.inputs import Inputs
@@ -56,8 +56,8 @@ def train_student(config: Mapping[str, Any], cells: Sequence[Cell], inputs: Inpu
     for step in training_steps(cell, inputs, objective, objective, loader):
         if step in experiment.schedule.evaluation_steps():
             network = objective.student.network
-            answer_P = predict(network, inputs.images_NHWC[probe.rows_P], experiment.task)
-            tune.report({"step": step, "probe": probe.agreement(answer_P)["probe"]})
+            logits_PK = answers(network, inputs.images_NHWC[probe.rows_P], experiment.task)
+            tune.report({"step": step, "probe": probe.agreement(logits_PK)["probe"]})
             objective.train()
 
 

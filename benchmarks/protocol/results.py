@@ -13,7 +13,7 @@ from dfkd.stats.summaries import rank_correlation
 from dfkd.storage.outcome import Outcome
 
 MARGIN = 0.015  # of the gap to the oracle on digits
-METRICS = ("probe", "probe.low", "probe.middle", "probe.high")
+METRICS = ("probe", "probe.soft", "probe.low", "probe.middle", "probe.high")
 
 Tuned = Mapping[str, Sequence[Outcome]]  # method -> the outcomes of SETTINGS, in their order
 Confirmed = Mapping[str, Sequence[float]]  # method -> test accuracy in each block
@@ -74,27 +74,33 @@ def gap_table(tests_of: Mapping[str, Confirmed], of: Round) -> str:
 
 
 def probe_table(tuned_of: Mapping[str, Tuned]) -> str:
-    """Correlate the probe's metrics with validation accuracy over all trials on the task's pool.
+    """Compare what a probe's metrics say with validation accuracy, over all trials on the pool.
 
-    The probes of the oracle and of the generator lie in other pools.
+    Rank correlation over all and over the better half of them, and the points of validation
+    accuracy that a method loses where it is tuned by the metric, in the mean over methods. The
+    probes of the oracle and of the generator lie in other pools.
     """
     rows = []
     for task, tuned in tuned_of.items():
         of_pool = [found for method, found in tuned.items() if method not in (ORACLE, GENERATOR)]
-        outcomes = [outcome for found in of_pool for outcome in found]
-        right = np.array([o.metrics.get("validation", 0.0) for o in outcomes])
-        half = np.argsort(-right, kind="stable")[: len(right) // 2]
-        cells = []
-        for metric in METRICS:
-            values = np.array([o.metrics.get(metric, 0.0) for o in outcomes])
-            all_, better = (
-                rank_correlation(values, right),
-                rank_correlation(values[half], right[half]),
-            )
-            cells.append(f"{all_:.2f} / {better:.2f}")
-        rows.append(f"| {task} | {len(outcomes)} | " + " | ".join(cells) + " |")
+        cells = [_agreement(of_pool, metric) for metric in METRICS]
+        rows.append(f"| {task} | {sum(map(len, of_pool))} | " + " | ".join(cells) + " |")
     head = "| task | trials | " + " | ".join(METRICS) + " |\n|---|--:|" + "--:|" * len(METRICS)
-    return _table("Rank correlation with validation accuracy, all / the better half", head, rows)
+    title = "Rank correlation with validation accuracy, all / the better half; points lost"
+    return _table(title, head, rows)
+
+
+def _agreement(of_pool: Sequence[Sequence[Outcome]], metric: str) -> str:
+    told, right = (
+        np.array([[o.metrics.get(name, 0.0) for o in found] for found in of_pool])
+        for name in (metric, "validation")
+    )
+    half = np.argsort(-right, axis=None, kind="stable")[: right.size // 2]
+    all_, better = (
+        rank_correlation(told.ravel()[of], right.ravel()[of]) for of in (slice(None), half)
+    )
+    chosen = np.take_along_axis(right, told.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return f"{all_:.2f} / {better:.2f}; {100 * (right.max(axis=1) - chosen).mean():.1f}"
 
 
 def _frame(tests: Confirmed) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from dfkd.sweeps.findings import Confirmation
 from dfkd.sweeps.sweep import CHOICE, CONFIRMATION
 from dfkd.sweeps.trial import Trial, cost
 from dfkd.training.jobs import Job, RunContext, look_up
+from dfkd.training.measures import judged
 from dfkd.user_modules import fault_in
 
 CANDIDATES = 3
@@ -85,7 +86,10 @@ def choose(
         [job for row in jobs for job in row],
         lambda outcome: on_outcome(outcome, trial_of[outcome.cell]),
     )
-    probes = [[outcomes[job.name].metrics["probe"] for job in row] for row in jobs]
+    probes = [
+        [judged(outcomes[job.name].metrics, trial.measure) for job in row]
+        for trial, row in zip(few, jobs, strict=True)
+    ]
     return candidates[_place_of_choice(probes, [cost(t) if t.costs else None for t in few])]
 
 

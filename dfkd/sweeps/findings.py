@@ -13,6 +13,7 @@ from dfkd.stats.comparisons import UNDECIDED
 from dfkd.stats.paired import Interval, paired_interval, smallest_detectable
 from dfkd.storage.notes import NO_NOTE, Note
 from dfkd.sweeps.trial import Trial, best_first
+from dfkd.training.measures import SOFT
 
 SHOWN = 10  # trials in the table of the best
 COLUMNS = ("trial", "state", "step", "probe", "validation", "cell")  # of tables of trials
@@ -76,6 +77,11 @@ class SweepData:
     def cost_name(self) -> str | None:
         """What the search minimised beside maximising the probe; None where nothing."""
         return next((name for trial in self.trials for name in trial.costs), None)
+
+    @property
+    def judged_by(self) -> str:
+        """What trials are judged by, in words."""
+        return "soft probe" if any(trial.measure == SOFT for trial in self.trials) else "probe"
 
     def best_so_far(self) -> list[tuple[int, float]]:
         """Return (trial, best probe of the trials finished up to it), from the first of these."""

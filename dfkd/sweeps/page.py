@@ -55,7 +55,10 @@ def html(data: SweepData, drawn: dict[str, str], notes: Sequence[str] = ()) -> s
     parts = [
         head(f"Sweep {data.name}", *said(data), [*facts(data), *notes]),
         first if "confirmation" in drawn else "",
-        section("Best trials, by the probe", plain_table(*tables.best(data, tables.marks(data)))),
+        section(
+            f"Best trials, by the {data.judged_by}",
+            plain_table(*tables.best(data, tables.marks(data))),
+        ),
         *_front(data),
         "" if "confirmation" in drawn else first,
         *others,
@@ -79,7 +82,7 @@ def markdown(data: SweepData) -> str:
         rows = tables.confirmed(data.confirmation)
         lines += [*markdown_table(tables.CONFIRMED, rows), ""]
     best = tables.best(data, tables.marks(data))
-    lines += ["Best trials, by the probe:", "", *markdown_table(*best), ""]
+    lines += [f"Best trials, by the {data.judged_by}:", "", *markdown_table(*best), ""]
     header, rows = tables.on_front(data, tables.marks(data))
     if rows:
         lines += [f"{FRONT} {data.cost_name}:", "", *markdown_table(header, rows), ""]
@@ -105,7 +108,10 @@ def latex(data: SweepData) -> str:
         label = f"{data.name}-confirmed"
         text += booktabs.table(caption=caption, label=label, header=tables.CONFIRMED, body=body)
         text += "\n"
-    caption = f"The best trials of the sweep by the probe, of {len(data.trials)}: {data.states()}."
+    caption = (
+        f"The best trials of the sweep by the {data.judged_by}, of {len(data.trials)}: "
+        f"{data.states()}."
+    )
     header, body = tables.best(data, tables.marks(data))
     return text + booktabs.table(
         caption=caption, label=f"{data.name}-trials", header=header, body=body

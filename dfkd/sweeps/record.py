@@ -84,7 +84,7 @@ def with_curve(trial: Trial, outcome: Outcome | None) -> Trial:
     return replace(
         trial,
         validation=points[-1].get("validation") if points else None,
-        points={int(p["step"]): p["probe"] for p in points},
+        points={int(p["step"]): p[trial.measure] for p in points if trial.measure in p},
     )
 
 

@@ -29,6 +29,7 @@ from dfkd.sweeps.trial import Trial
 from dfkd.sweeps.trials import config_of, point_in
 from dfkd.training.cells import outcome_of
 from dfkd.training.jobs import Job, look_up
+from dfkd.training.measures import judged
 
 
 class DefineByRun:
@@ -197,10 +198,11 @@ class SweepSearch(OptunaSearch):
     def _with_cell(self, trial: Trial) -> Trial:
         """Return the trial with its cell, and with what its student costs where that counts."""
         job = self._job_of_this_code(trial)
+        trial = replace(trial, cell=job.name, measure=self.options.measure)
         if self.options.minimise is None:
-            return replace(trial, cell=job.name)
+            return trial
         costs = {self.options.minimise: cost_of(job.cell.experiment, self.options.minimise)}
-        return replace(trial, cell=job.name, costs=costs)
+        return replace(trial, costs=costs)
 
     def _job_of_this_code(self, trial: Trial) -> Job:
         """Return a trial's job. Raises ValueError where other code of the user's computed it."""
@@ -263,7 +265,7 @@ class SweepSearch(OptunaSearch):
                 self._job_of_this_code(trial), state, points, result["time_total_s"]
             )
             Ledger(self.context.compute.storage).write(outcome, None)
-        step, value = int(points[-1]["step"]), points[-1]["probe"]
+        step, value = int(points[-1]["step"]), judged(points[-1], trial.measure)
         ended = replace(trial, state=state, step=step, value=value)
         if asked is not None:
             self._tell_optuna(asked, ended, points)
@@ -305,4 +307,4 @@ class SweepSearch(OptunaSearch):
         """Return the probe by step; Optuna takes none of two objectives."""
         if self.options.minimise is not None:
             return {}
-        return {int(point["step"]): point["probe"] for point in points}
+        return {int(point["step"]): judged(point, self.options.measure) for point in points}

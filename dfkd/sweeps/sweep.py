@@ -16,10 +16,12 @@ from dfkd.reporting.shell import command
 from dfkd.seeding import Block
 from dfkd.sweeps.options import BATCH, SearchOptions
 from dfkd.sweeps.search_space import Around, SearchSpace, default_in
+from dfkd.training.measures import AGREEMENT, SOFT
 from dfkd.user_modules import load
 
 SAMPLERS = ("tpe", "gp", "random")  # Optuna's; gp: a Gaussian process
 COSTS = ("parameters", "operations")  # of a student, see `costs.py`
+PROBES = {"agreement": AGREEMENT, "soft": SOFT}  # see dfkd/training/probe.py
 # First seeds of three sets of blocks that share nothing; those below 1000 are the studies'
 SEARCH, CHOICE, CONFIRMATION = 1000, 2000, 3000
 RANGES = {
@@ -37,6 +39,7 @@ class Sweep:
     included. seed: of the sampler. deterministic: in fixed batches, equal on any cluster.
     sampler: one of SAMPLERS, Optuna's.
     minimise: one of COSTS, a second objective beside the probe; None for the probe alone.
+    probe: one of PROBES, by which trials are judged.
     recipe: name of the recipe to search around instead of the space's default.
     values: parameter -> text, as for `rebuild.changed`, for the default and all trials; what is set
     is not searched.
@@ -49,6 +52,7 @@ class Sweep:
     deterministic: bool = False
     sampler: str = "tpe"
     minimise: str | None = None
+    probe: str = "agreement"
     recipe: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     choice_blocks: int = 3
@@ -62,6 +66,8 @@ class Sweep:
         if self.minimise is not None and self.minimise not in COSTS:
             known = nearest(self.minimise, COSTS)
             raise ValueError(f"there is no cost {self.minimise!r} to minimise: {known}")
+        if self.probe not in PROBES:
+            raise ValueError(f"there is no probe {self.probe!r}: {nearest(self.probe, PROBES)}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to {2**32 - 1}, as Optuna's, but got {self.seed}")
         for name, (least, most) in RANGES.items():
@@ -82,6 +88,7 @@ class Sweep:
             batch=BATCH if self.deterministic else None,
             sampler=self.sampler,
             minimise=self.minimise,
+            measure=PROBES[self.probe],
         )
 
     def default(self) -> Experiment:
@@ -101,6 +108,7 @@ class Sweep:
             "seed": self.seed or None,
             "sampler": None if self.sampler == "tpe" else self.sampler,
             "minimise": self.minimise,
+            "probe": None if self.probe == "agreement" else self.probe,
             "deterministic": self.deterministic,
             "recipe": self.recipe,
         }
@@ -118,9 +126,10 @@ class Sweep:
         source, default = source_of(self.space), self.default().fingerprint()
         sampler = [] if self.sampler == "tpe" else [self.sampler]
         cost = [] if self.minimise is None else [f"minimise {self.minimise}"]
+        probe = [] if self.probe == "agreement" else [f"probe {self.probe}"]
         values: list[Json] = [dict(self.values.items())] if self.values else []
         identity = digest(
-            [source, default, self.seed, self.deterministic, *sampler, *cost, *values], 8
+            [source, default, self.seed, self.deterministic, *sampler, *cost, *probe, *values], 8
         )
         recipe = [] if self.recipe is None else [self.recipe.split(".")[-1]]
         set_here = [suffix(self.values)] if self.values else []

@@ -17,7 +17,7 @@ def print_result(data: SweepData, compute: Compute, console: Console) -> None:
     console.document.add("sweeps", values(data))
     # its own mark, where it has no parameters that say what it is
     marks = tables.marks(data) if data.trials[0].is_default else {}
-    console.table("Best trials, by the probe", *tables.best(data, marks))
+    console.table(f"Best trials, by the {data.judged_by}", *tables.best(data, marks))
     _print_front(data, console)
     console.line(f"{len(data.trials)} trials: {data.states()}")
     if said := data.rank_correlation():
@@ -76,7 +76,7 @@ def print_sweep(data: SweepData, console: Console) -> None:
     """Print a sweep that is compared: the best trials, what was confirmed, and facts beside it."""
     console.document.add("sweeps", values(data))
     best = tables.best(data, tables.marks(data))
-    console.table(f"Best trials of {data.name}, by the probe", *best)
+    console.table(f"Best trials of {data.name}, by the {data.judged_by}", *best)
     _print_front(data, console)
     if data.confirmation is not None:
         console.table("Confirmation", tables.CONFIRMED, tables.confirmed(data.confirmation))

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dfkd.identity import Scalar
+from dfkd.training.measures import AGREEMENT
 
 ENDS = ("finished", "pruned", "diverged")  # states of trials that are not asked for again
 RECORDED = ("number", "params", "cell", "state", "step", "value")  # of a trial, in the journal
@@ -14,8 +15,9 @@ RECORDED = ("number", "params", "cell", "state", "step", "value")  # of a trial,
 class Trial:
     """One trial of a search: its parameters, its cell ("" for none) and how it went.
 
-    `value` is the probe at the last step, which a pruned trial reached early. `points` (step ->
-    probe) and `validation` come from the cell's curve; the journal does not keep them.
+    `value` is the probe at the last step, which a pruned trial reached early, by its `measure`.
+    `points` (step -> probe) and `validation` come from the cell's curve; the journal does not keep
+    them.
     """
 
     number: int
@@ -28,6 +30,7 @@ class Trial:
     points: Mapping[int, float] = field(default_factory=dict)
     is_default: bool = False  # the default as it is, which the space makes of no parameters
     costs: Mapping[str, float] = field(default_factory=dict)  # of its student, if it is minimised
+    measure: str = AGREEMENT  # of a point of the curve, by what it is judged
 
     @property
     def ended(self) -> bool:
@@ -38,7 +41,8 @@ class Trial:
         """Return what the journal and a result's file keep of it, as JSON takes it."""
         facts = asdict(self)
         marks = {name: facts[name] for name in ("is_default", "costs") if facts[name]}
-        return {name: facts[name] for name in RECORDED} | marks
+        measure = {} if self.measure == AGREEMENT else {"measure": self.measure}
+        return {name: facts[name] for name in RECORDED} | marks | measure
 
 
 def best_first(trials: Iterable[Trial]) -> list[Trial]:

@@ -18,6 +18,7 @@ from dfkd.sweeps.context import TrialContext
 from dfkd.sweeps.trial import Trial
 from dfkd.training.cells import Computation
 from dfkd.training.inputs import MappedInputs
+from dfkd.training.measures import judged
 from dfkd.user_modules import fault_in, users_code
 
 
@@ -60,7 +61,7 @@ class CellTrial(tune.Trainable):
 
     def _start(self, config: dict[str, Any]) -> None:
         where, trial = self.context.compute, trial_in(config)
-        self.costs = dict(trial.costs)
+        self.costs, self.measure = dict(trial.costs), trial.measure
         self.computation = Computation(
             self.context.job(trial), self.inputs, Ledger(where.storage), where.device
         )
@@ -80,10 +81,11 @@ class CellTrial(tune.Trainable):
         try:
             with users_code(passing=(OSError,)):
                 report = self.computation.report()
+            probe = judged(report["point"], self.measure)
         except ValueError as error:
             self.computation.close()
             return failed(str(error), traceback.format_exc()) | self.costs
-        return report | {"done": self.computation.ended, **self.costs}
+        return report | {"probe": probe, "done": self.computation.ended, **self.costs}
 
     def cleanup(self) -> None:
         """Let go of the cell."""
@@ -107,7 +109,8 @@ class GroupTrial(tune.Trainable):
 
     def _start(self, config: dict[str, Any]) -> None:
         trial, storage = trial_in(config), self.context.compute.storage
-        job, self.costs = self.context.job(trial), dict(trial.costs)
+        self.costs, self.measure = dict(trial.costs), trial.measure
+        job = self.context.job(trial)
         shared = SharedCell(job=job, mapped=self.mapped, storage=storage)
         self.cell = CellInGroup(job, ray.put(shared))
 
@@ -123,7 +126,8 @@ class GroupTrial(tune.Trainable):
             report = self.group.next_report(self.cell, log)
         except CellFailed as error:  # after attempts of its own
             return failed(fault_in(str(error)), str(error)) | self.costs
-        return report | {"done": self.cell.outcome is not None, **self.costs}
+        probe = judged(report["point"], self.measure)
+        return report | {"probe": probe, "done": self.cell.outcome is not None, **self.costs}
 
     def cleanup(self) -> None:
         """Let go of the cell and of the group."""

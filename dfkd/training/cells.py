@@ -20,6 +20,7 @@ from dfkd.storage.outcome import Outcome
 from dfkd.training.distill import STATE, Diverged, Run
 from dfkd.training.inputs import Inputs
 from dfkd.training.jobs import Job, look_up
+from dfkd.training.measures import AGREEMENT, SOFT
 from dfkd.training.provenance import CODE, changed_classes, code_of
 
 CHECKPOINT_EVERY_S = 30.0
@@ -131,7 +132,7 @@ class Computation:
         return self.points[-1]
 
     def report(self) -> dict[str, Any]:
-        """Return the next point as a search is told it: "probe", "point" and "state".
+        """Return the next point as a search is told it, "point" and "state".
 
         The state is recorded at the end.
         """
@@ -140,7 +141,7 @@ class Computation:
         if self.ended:
             self.advance()
         state = self.outcome.state if self.outcome is not None and self.ended else "running"
-        return {"probe": point["probe"], "point": point, "state": state}
+        return {"point": point, "state": state}
 
     def _compute(self, until: int) -> None:
         assert self._run is not None
@@ -164,7 +165,7 @@ class Computation:
         """Return the point of a diverged student, which is worth a guess."""
         chance = 1 / self.job.cell.experiment.task.classes
         labelled = {} if self.inputs.validation is None else {"validation": chance}
-        return {"step": float(step), "probe": chance, **labelled}
+        return {"step": float(step), AGREEMENT: chance, SOFT: chance, **labelled}
 
     def _finish(self) -> None:
         if self.outcome is None:

@@ -19,7 +19,7 @@ from dfkd.method.losses import BaseAnswerLoss, Outputs
 from dfkd.method.selection import BaseSelection, Redraw
 from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks import stages_of
-from dfkd.models.teachers import accuracy, predict
+from dfkd.models.teachers import accuracy, answers
 from dfkd.seeding import drawing_from, generator, stream
 from dfkd.training.batches import Batches, order_of
 from dfkd.training.compiled import compile_passes
@@ -250,13 +250,14 @@ class Run:
     def evaluate(self) -> dict[str, float]:
         """Return a point of the curve: what holds now, and mean loss terms since the last point.
 
-        "step", "probe" (agreement with the teacher) and its strata, "validation" (accuracy, where
+        "step", "probe" (agreement with the teacher), its strata and "probe.soft", "validation"
+        (accuracy, where
         there are labels), "train.<term>" and "kept_classes".
         """
         task, student = self.experiment.task, self.objective.student.network
         probe, validation = self.inputs.probe, self.inputs.validation
-        answer_P = predict(student, self.inputs.images_NHWC[probe.rows_P], task, self.device)
-        point = {"step": float(self.step), **probe.agreement(answer_P)}
+        logits_PK = answers(student, self.inputs.images_NHWC[probe.rows_P], task, self.device)
+        point = {"step": float(self.step), **probe.agreement(logits_PK)}
         if validation is not None:
             point["validation"] = accuracy(student, validation, task, self.device)
         return point | self.means.take(self.step)

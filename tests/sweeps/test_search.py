@@ -21,9 +21,11 @@ from dfkd.sweeps.halving import BatchedHalving
 from dfkd.sweeps.journal import Journal
 from dfkd.sweeps.options import SearchOptions
 from dfkd.sweeps.search import SweepSearch
+from dfkd.sweeps.sweep import PROBES, Sweep
 from dfkd.sweeps.trial import Trial
-from dfkd.sweeps.trials import failed
+from dfkd.sweeps.trials import failed, trial_in
 from dfkd.training.jobs import RunContext
+from dfkd.training.measures import SOFT
 from search_spaces import digits
 
 
@@ -223,3 +225,25 @@ def test_a_full_disk_ends_the_search_with_its_own_error(context: TrialContext) -
     assert isinstance(made.stopped, OSError) and made.stopped.errno == 28
     made.on_trial_complete("b", ended(0.8))
     assert made.suggest("c") == SweepSearch.FINISHED
+
+
+# ---- what trials are judged by
+
+
+def test_trials_are_judged_by_soft_agreement_where_that_is_asked_for(context: TrialContext) -> None:
+    search = search_of(context, measure=SOFT)
+    config = search.suggest("a")
+    assert config is not None and trial_in(config).measure == SOFT
+    search.on_trial_complete("a", ended(0.3) | {"point/probe": 0.8, "point/probe.soft": 0.3})
+    [trial] = journal_of(context).read()
+    assert (trial.value, trial.measure) == (0.3, SOFT)
+    again = search_of(context, measure=SOFT)  # Optuna is told the same by the journal
+    assert [told.values for told in again._ot_study.trials if told.values] == [[0.3]]
+
+
+def test_another_probe_is_another_sweep_and_the_usual_one_keeps_its_name() -> None:
+    usual, soft = (Sweep(space="search_spaces.digits", probe=name) for name in PROBES)
+    assert usual.name() == Sweep(space="search_spaces.digits").name() != soft.name()
+    assert "--probe soft" in soft.command() and "--probe" not in usual.command()
+    with pytest.raises(ValueError, match="there is no probe 'sof': did you mean soft"):
+        Sweep(space="search_spaces.digits", probe="sof")

@@ -66,7 +66,7 @@ def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(tiny, job_of, input
     job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)), read_test=True)
     outcome = compute(job, inputs, FolderStorage(tmp_path))
     assert outcome.state == "diverged" and outcome.final
-    assert outcome.metrics == {"probe": 0.1, "validation": 0.1, "test": 0.1}
+    assert outcome.metrics == dict.fromkeys(("probe", "probe.soft", "validation", "test"), 0.1)
     assert outcome.step == steps[-1] + 1 == outcome.points[-1]["step"]
     assert files(tmp_path, job) == {"curve.parquet", "record.json", "test.json"}
     before = everything(tmp_path)
@@ -77,7 +77,7 @@ def test_a_diverged_cell_is_kept_with_the_metrics_of_a_guess(tiny, job_of, input
 def test_a_diverged_cell_has_no_validation_where_there_is_none(tiny, job_of, inputs, tmp_path):
     job = job_of(replace(tiny, schedule=replace(tiny.schedule, learning_rate=1e6)))
     outcome = compute(job, replace(inputs, validation=None), FolderStorage(tmp_path))
-    assert outcome.metrics == {"probe": 0.1}
+    assert outcome.metrics == {"probe": 0.1, "probe.soft": 0.1}
 
 
 # ---- the test set

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from dfkd.scores import Scores, scores_of
+from dfkd.training.measures import AGREEMENT, SOFT, judged
 from dfkd.training.probe import STRATA, Probe, draw_probe
 
 
@@ -58,18 +60,26 @@ def test_strata_are_thirds_by_the_teachers_confidence():
     assert low.max() <= middle.min() and middle.max() <= high.min()
 
 
+LABEL_P = np.array([0, 0, 0, 0, 0, 0, 1, 1, 3])
+
+
+def sure_of(answer_P: list[int] | np.ndarray) -> torch.Tensor:
+    """Return logits of a student that is all but certain of these classes."""
+    return 50 * torch.nn.functional.one_hot(torch.as_tensor(answer_P), 4).float()
+
+
 def hand_probe() -> Probe:
     """Class 0 six times, class 1 twice, class 3 once; one stratum for each third."""
     return Probe(
         rows_P=np.arange(9),
-        label_P=np.array([0, 0, 0, 0, 0, 0, 1, 1, 3]),
+        label_P=LABEL_P,
+        answer_PK=np.array([[0.9, 0.1, 0, 0]] * 6 + [[0, 1, 0, 0]] * 2 + [[0.25] * 4], np.float32),
         stratum_P=np.array([0, 0, 0, 1, 1, 1, 2, 2, 2]),
     )
 
 
 def test_agreement_is_a_mean_over_the_classes_that_are_there():
-    answer_P = np.array([0, 0, 0, 1, 1, 1, 1, 0, 2])
-    agreement = hand_probe().agreement(answer_P)
+    agreement = hand_probe().agreement(sure_of([0, 0, 0, 1, 1, 1, 1, 0, 2]))
     assert agreement["probe"] == pytest.approx((3 / 6 + 1 / 2 + 0 / 1) / 3)
     assert agreement["probe.low"] == 1.0
     assert agreement["probe.middle"] == 0.0
@@ -77,5 +87,26 @@ def test_agreement_is_a_mean_over_the_classes_that_are_there():
 
 
 def test_a_student_that_knows_one_frequent_class_agrees_little():
-    assert hand_probe().agreement(np.zeros(9, dtype=np.int64))["probe"] == pytest.approx(1 / 3)
-    assert hand_probe().agreement(hand_probe().label_P)["probe"] == 1.0
+    assert hand_probe().agreement(sure_of([0] * 9))["probe"] == pytest.approx(1 / 3)
+    assert hand_probe().agreement(sure_of(LABEL_P))["probe"] == 1.0
+
+
+def test_soft_agreement_is_the_chance_that_both_draw_the_same_class():
+    sure = hand_probe().agreement(sure_of([0, 0, 0, 1, 1, 1, 1, 0, 2]))["probe.soft"]
+    assert sure == pytest.approx(((3 * 0.9 + 3 * 0.1) / 6 + 1 / 2 + 0.25) / 3)
+    unsure = hand_probe().agreement(torch.zeros(9, 4))["probe.soft"]
+    assert unsure == pytest.approx(1 / 4)
+
+
+def test_the_probe_has_the_teachers_probabilities():
+    scores = random_scores(600)
+    probe = draw_probe(scores)
+    np.testing.assert_allclose(probe.answer_PK.sum(1), 1, rtol=1e-5)
+    assert (probe.answer_PK.argmax(1) == probe.label_P).all()
+    np.testing.assert_allclose(probe.answer_PK.max(1), scores.confidence_N[probe.rows_P], rtol=1e-4)
+
+
+def test_a_point_that_is_too_old_for_a_measure_says_what_to_do():
+    assert judged({"probe": 0.5}, AGREEMENT) == 0.5
+    with pytest.raises(ValueError, match=r"before probe.soft was recorded: .*--probe agreement"):
+        judged({"probe": 0.5}, SOFT)

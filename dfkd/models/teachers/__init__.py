@@ -10,6 +10,7 @@ from dfkd.models.teachers.teacher import (
     Teacher,
     TrainedNetwork,
     accuracy,
+    answers,
     predict,
     weights_digest,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "TorchvisionWeights",
     "TrainedNetwork",
     "accuracy",
+    "answers",
     "predict",
     "weights_digest",
 ]

@@ -152,12 +152,18 @@ def predict(
     module: nn.Module, images_NHWC: NDArray[np.uint8], task: Task, device: str = "cpu"
 ) -> NDArray[np.int64]:
     """Return the most likely class of each image [N]; the module is put in eval mode."""
+    labels_N: NDArray[np.int64] = answers(module, images_NHWC, task, device).argmax(1).numpy()
+    return labels_N
+
+
+def answers(
+    module: nn.Module, images_NHWC: NDArray[np.uint8], task: Task, device: str = "cpu"
+) -> Tensor:
+    """Return the logits [N, K] of each image, on the CPU; the module is put in eval mode."""
     module.eval()
     with torch.inference_mode():
-        starts = range(0, len(images_NHWC), 512)
-        answers = [
-            module(to_tensor(images_NHWC[start : start + 512], task, device)).argmax(1)
-            for start in starts
+        found = [
+            module(to_tensor(images_NHWC[start : start + 512], task, device))
+            for start in range(0, len(images_NHWC), 512)
         ]
-    labels_N: NDArray[np.int64] = torch.cat(answers).cpu().numpy()
-    return labels_N
+        return torch.cat(found).cpu()
