@@ -5,8 +5,8 @@ from pathlib import Path
 
 
 def variable(name: str) -> str | None:
-    """Return the value of an environment variable; None where it is not set, or set to nothing."""
-    return os.environ.get(name) or None
+    """Return the value of an environment variable; None where it is not set, or set to blanks."""
+    return os.environ.get(name, "").strip() or None
 
 
 def expanded(path: str | Path) -> Path:

@@ -14,7 +14,7 @@ from dfkd.tracking import Tracker
 from dfkd.training import provenance
 
 
-@pytest.fixture(params=["", None], ids=["empty", "unset"])
+@pytest.fixture(params=["", "  ", None], ids=["empty", "blank", "unset"])
 def nothing(request, monkeypatch, tmp_path):
     """`nothing("DFKD_STORAGE")`: the variable is empty or not set, the working folder is new."""
     monkeypatch.chdir(tmp_path)
