@@ -25,7 +25,8 @@ class Round:
 
     before: the method whose gap to the oracle is told beside that of `ours`. blocks: how many
     confirm what was tuned on each task, the last of which is the one of one look; `first` is the
-    first of them.
+    first of them. chosen: what tuning chose, task -> method -> place in SETTINGS ("What tuning
+    chose" in docs/measured.md), for what comes after the round.
     """
 
     ours: str
@@ -33,6 +34,7 @@ class Round:
     rivals: tuple[str, ...]
     blocks: Mapping[str, int]
     first: Block
+    chosen: Mapping[str, Mapping[str, int]]
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -55,6 +57,12 @@ ROUNDS = (
         rivals=(OLD, PLAIN, RANDOM, DFND),
         blocks={"digits": 8, "letters": 6, "fashion": 4, "tops": 4},
         first=Block(seed=7001, draw=71, teacher=71),
+        chosen={
+            "digits": {NEW: 4, ORACLE: 1},
+            "letters": {NEW: 5, ORACLE: 4},
+            "fashion": {NEW: 5, ORACLE: 3},
+            "tops": {NEW: 5, ORACLE: 5},
+        },
     ),
     Round(
         ours=MAPS,
@@ -62,6 +70,12 @@ ROUNDS = (
         rivals=(NEW, PLAIN, RANDOM, DFND, GENERATOR),
         blocks={"digits": 8, "letters": 6, "fashion": 6, "rest": 6},
         first=Block(seed=7201, draw=271, teacher=271),
+        chosen={
+            "digits": {MAPS: 5, ORACLE: 0},
+            "letters": {MAPS: 5, ORACLE: 4},
+            "fashion": {MAPS: 3, ORACLE: 4},
+            "rest": {MAPS: 4, ORACLE: 5},
+        },
     ),
 )
 
@@ -83,14 +97,6 @@ SETTINGS = (
     Setting(rate=8, ratio=0.2, temperature=4),
     Setting(rate=4, ratio=0.4, temperature=2),
 )
-
-# What tuning chose on each task, by its place in SETTINGS ("What tuning chose" in docs/measured.md)
-CHOSEN: Mapping[str, Mapping[str, int]] = {
-    "digits": {NEW: 4, ORACLE: 1},
-    "letters": {NEW: 5, ORACLE: 4},
-    "fashion": {NEW: 5, ORACLE: 3},
-    "tops": {NEW: 5, ORACLE: 5},
-}
 
 
 def new(old: Experiment) -> Experiment:

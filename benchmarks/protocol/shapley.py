@@ -1,11 +1,11 @@
 """How much of the gap to the oracle each part closes: exact Shapley values, task by task.
 
-    python -m benchmarks.protocol.shapley [--tasks digits letters] [--blocks 3] [--storage runs]
-        [--figure docs/shapley.svg]
+    python -m benchmarks.protocol.shapley [--round 2] [--tasks digits letters] [--blocks 3]
+        [--storage runs] [--figure docs/shapley.svg]
 
-From KD on random rows at the old learning rate to the new recipe at its tuned setting: the values
-of the parts add up to what lies between. All coalitions of the parts are computed in the first
-blocks of the protocol, at the settings that its tuning has chosen: 33 cells a block.
+From KD on random rows at the old learning rate to the round's recipe at its tuned setting: the
+values of the parts add up to what lies between. All coalitions of the parts are computed in the
+first blocks of the round, at the settings that its tuning has chosen: 33 cells a block.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.protocol.__main__ import computed
-from benchmarks.protocol.plan import CHOSEN, NEW, ORACLE, ROUNDS, SETTINGS, at, cell, tasks
+from benchmarks.protocol.plan import ORACLE, ROUNDS, SETTINGS, Round, at, cell, tasks
 from dfkd import recipes
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
@@ -28,6 +28,16 @@ from dfkd.stats.factorial import Attribution, shapley_values
 from dfkd.storage import open_storage
 
 Part = Callable[[Experiment], Experiment]
+
+OF_BOTH = {
+    "learning rate": ("schedule",),
+    "rows by energy": ("selection",),
+    "balanced batches": ("sampling",),
+}
+PARTS: tuple[Mapping[str, tuple[str, ...]], ...] = (  # of each round: name -> what it changes
+    OF_BOTH | {"dropping": ("dropping",), "explicit, implicit": ("explicit", "implicit")},
+    OF_BOTH | {"teacher's maps": ("explicit",), "dropping, implicit": ("dropping", "implicit")},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +55,22 @@ class Explained:
     left: float
 
 
-def parts_of(new: Experiment, old: Experiment) -> Mapping[str, Part]:
-    """Return what makes the new recipe of KD on random rows, as changes."""
+def parts_of(made: Experiment, of: Round) -> Mapping[str, Part]:
+    """Return what makes a round's recipe of KD on random rows, as changes."""
     return {
-        "learning rate": lambda e: replace(e, schedule=new.schedule),
-        "rows by energy": lambda e: replace(e, selection=new.selection),
-        "balanced batches": lambda e: replace(e, sampling=new.sampling),
-        "dropping": lambda e: replace(e, dropping=new.dropping),
-        "explicit, implicit": lambda e: replace(e, explicit=new.explicit, implicit=new.implicit),
+        name: lambda e, fields=fields: replace(e, **{f: getattr(made, f) for f in fields})
+        for name, fields in PARTS[ROUNDS.index(of)].items()
     }
 
 
-def explained(task: str, old: Experiment, blocks: int, where: Compute) -> Explained:
-    new, oracle = (at(m, old, SETTINGS[CHOSEN[task][m]]) for m in (NEW, ORACLE))
-    start = replace(recipes.random(new), sampling=None, schedule=old.schedule)
-    parts = parts_of(new, old)
+def explained(task: str, of: Round, blocks: int, where: Compute) -> Explained:
+    old, chosen = tasks()[task], of.chosen[task]
+    made, oracle = (at(method, old, SETTINGS[chosen[method]]) for method in (of.ours, ORACLE))
+    start = replace(recipes.random(made), sampling=None, schedule=old.schedule)
+    parts = parts_of(made, of)
     variants = shapley(start, parts) | {ORACLE: oracle}
     rows = []
-    for block in ROUNDS[0].confirming(task)[:blocks]:
+    for block in of.confirming(task)[:blocks]:
         cells = [cell(experiment, block) for experiment in variants.values()]
         outcomes = computed(f"{task}, coalitions in block {block}", cells, where, read_test=True)
         rows += [
@@ -119,15 +127,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", nargs="+", choices=list(CHOSEN), default=list(CHOSEN))
+    parser.add_argument("--round", type=int, choices=range(1, len(ROUNDS) + 1), default=len(ROUNDS))
+    parser.add_argument("--tasks", nargs="+", choices=list(tasks()))
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--storage", default="runs")
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     where = Compute(storage=open_storage(arguments.storage))
-    found = {}
-    for task in arguments.tasks:
-        found[task] = explained(task, tasks()[task], arguments.blocks, where)
+    of, found = ROUNDS[arguments.round - 1], {}
+    for task in arguments.tasks or of.chosen:
+        found[task] = explained(task, of, arguments.blocks, where)
         print(table(task, found[task]), flush=True)
     if arguments.figure is not None:
         arguments.figure.write_text(figure(found) + "\n")

@@ -12,7 +12,7 @@ from dfkd.data.pools import Glyphs, TrainingImages, WildGarments
 from dfkd.data.tasks import Digits, FashionMnist
 from dfkd.experiment import Experiment, Schedule
 from dfkd.method.dropping import NoiseMatrix, Tail
-from dfkd.method.losses import KD, OriginalLabels, PooledFeatures, Similarity
+from dfkd.method.losses import KD, FitNet, OriginalLabels, PooledFeatures, Similarity
 from dfkd.method.sampling import ClassBalanced
 from dfkd.method.selection import Balanced, Confident, Energy, Random
 from dfkd.models.networks import SmallResNet
@@ -76,6 +76,16 @@ def energy(full: Experiment, *, rate: float, budget: float, temperature: float) 
         kd=KD(temperature=temperature),
         schedule=replace(full.schedule, learning_rate=rate * full.schedule.learning_rate),
     )
+
+
+def maps(full: Experiment, *, rate: float, budget: float, temperature: float) -> Experiment:
+    """Return the method by energy with the teacher's maps in the place of pooled features.
+
+    It is the "maps" recipe of docs/protocol.md's second round; `rate`, `budget` and `temperature`
+    as in `energy`. The teacher is asked in every step.
+    """
+    found = energy(full, rate=rate, budget=budget, temperature=temperature)
+    return replace(found, explicit=FitNet())
 
 
 def balanced(full: Experiment) -> Experiment:
@@ -167,6 +177,8 @@ RECIPES: dict[str, Callable[[], Experiment]] = {
     # as the protocol's tuning chose, by the probe
     "digits_energy": lambda: energy(digits(), rate=8, budget=2, temperature=4.0),
     "fashion_energy": lambda: energy(fashion(), rate=4, budget=4, temperature=2.0),
+    "digits_maps": lambda: maps(digits(), rate=4, budget=4, temperature=2.0),
+    "fashion_maps": lambda: maps(fashion(), rate=8, budget=1, temperature=2.0),
 }
 
 

@@ -17,7 +17,7 @@ from dfkd.experiment import Cell, Experiment
 from dfkd.experiment.recipes import BASELINES, RECIPES, digits, energy, fashion, labels
 from dfkd.method.dropping import DROPPINGS, ByConfidence, NoiseMatrix, Nucleus, Tail, WholeClass
 from dfkd.method.dropping import Random as RandomClasses
-from dfkd.method.losses import OriginalLabels, PooledFeatures
+from dfkd.method.losses import FitNet, OriginalLabels, PooledFeatures
 from dfkd.method.selection import SELECTIONS, Balanced, Dynamic, Random
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
@@ -153,8 +153,13 @@ def test_the_study_of_baselines_asks_them_of_any_recipe():
         }
         assert rows == {full.selection.rows}
     on_digits = {RECIPES[name]() for name in ON_DIGITS}
-    others = {RECIPES[name]() for name in ("digits_energy", "digits_generator")}
+    others = {RECIPES[name]() for name in ("digits_energy", "digits_generator", "digits_maps")}
     assert set(baselines.study.variants.values()) == on_digits - others
+
+
+def test_the_recipe_by_maps_is_that_by_energy_with_other_explicit_knowledge():
+    by_energy = energy(digits(), rate=4, budget=4, temperature=2.0)
+    assert RECIPES["digits_maps"]() == replace(by_energy, explicit=FitNet())
 
 
 def test_the_recipe_by_energy_has_other_rows_batches_and_rate_and_nothing_else():
