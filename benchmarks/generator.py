@@ -90,12 +90,12 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(spent)
 
 
-def costs(e: Experiment, storage: Storage, rounds: int) -> tuple[float, float]:
-    """Return the seconds until the student begins, and those of the student, on the first block.
+def costs(cell: Cell, storage: Storage, rounds: int) -> tuple[float, float]:
+    """Return the seconds until a cell's student begins, and those of the student.
 
     Before the student: the synthesis, and the teacher's answers to all rows of the pool.
     """
-    cell = Cell(experiment=e, block=FIRST)
+    e = cell.experiment
     source = obtain(cell, storage)
     score_here(source, storage)
     inputs = load(source, storage)
@@ -104,7 +104,7 @@ def costs(e: Experiment, storage: Storage, rounds: int) -> tuple[float, float]:
     before = score * len(inputs.images_NHWC) / len(some_NHWC)
     if isinstance(pool := e.pool, Synthesised):
         teacher = Tapped(source.teacher.build(e.task)).eval().requires_grad_(False)
-        before += seconds(lambda: pool.synthesise(teacher, e.task, FIRST.draw, "cpu"), rounds)
+        before += seconds(lambda: pool.synthesise(teacher, e.task, cell.block.draw, "cpu"), rounds)
     return before, seconds(lambda: Run(cell, inputs).advance(e.schedule.steps), rounds)
 
 
@@ -156,7 +156,10 @@ def main() -> None:
     print(accuracy_table(found), flush=True)
     if arguments.rounds:
         use_deterministic(1)
-        spent = {name: costs(e, where.storage, arguments.rounds) for name, e in compared.items()}
+        spent = {
+            name: costs(Cell(experiment=e, block=FIRST), where.storage, arguments.rounds)
+            for name, e in compared.items()
+        }
         print(cost_table(found, spent))
 
 

@@ -71,10 +71,10 @@ ROUNDS = (
         blocks={"digits": 8, "letters": 6, "fashion": 6, "rest": 6},
         first=Block(seed=7201, draw=271, teacher=271),
         chosen={
-            "digits": {MAPS: 5, ORACLE: 0},
-            "letters": {MAPS: 5, ORACLE: 4},
-            "fashion": {MAPS: 3, ORACLE: 4},
-            "rest": {MAPS: 4, ORACLE: 5},
+            "digits": {MAPS: 5, GENERATOR: 4, ORACLE: 0},
+            "letters": {MAPS: 5, GENERATOR: 4, ORACLE: 4},
+            "fashion": {MAPS: 3, GENERATOR: 4, ORACLE: 4},
+            "rest": {MAPS: 4, GENERATOR: 3, ORACLE: 5},
         },
     ),
 )
