@@ -20,6 +20,7 @@ from dfkd.reporting.console import Console
 from dfkd.seeding import Block
 from dfkd.storage import FolderStorage, Storage, layout, open_storage
 from dfkd.storage.object_store import ObjectStorage
+from dfkd.storage.outcome import ENDED
 from dfkd.studies.driver import run_study
 from dfkd.studies.study import Study
 from dfkd.training.cells import compute
@@ -27,7 +28,7 @@ from dfkd.training.inputs import memory_map_of, obtain, score_here
 from dfkd.training.jobs import Job
 
 QUIET = Console(quiet=True)
-DIFFERS = ("seconds",)  # between two runs of one cell
+DIFFERS = ("seconds", ENDED)  # between two runs of one cell
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def cells(storage: Storage) -> dict[str, dict[str, Any]]:
         folder = layout.cell(name)
         record = storage.read_json(folder / layout.RECORD)
         content = [storage.get(folder / file) for file in (layout.CURVE, layout.WEIGHTS)]
-        plain = {field: value for field, value in record.items() if field not in DIFFERS}
+        facts = record | record.pop("tags")
+        plain = {field: value for field, value in facts.items() if field not in DIFFERS}
         found[name] = {**plain, "files": content}
     return found
 
@@ -94,7 +96,7 @@ def test_a_study_is_the_same_in_a_bucket(
     assert run_study("mine", study, compute, QUIET, open_executor=local_executor).computed == 0
     compare(["mine"], object_storage, None, log=False, console=QUIET)
 
-    expected = {"cells", "packs", "pools", "scores", "studies", "teachers"}  # no lease stays
+    expected = {"cells", "packs", "pools", "prepared", "scores", "studies", "teachers"}  # no lease
     assert names_in(object_storage) == expected
     assert not [name for name, content in everything(object_storage) if SECRET.encode() in content]
 

@@ -54,7 +54,7 @@ def test_a_space_that_raises_stops_with_its_own_line_before_anything_is_spent(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(("body", "made"), [("pass", "None"), ("return rate", "0.3")])
+@pytest.mark.parametrize(("body", "made"), [("pass", "None"), ("return rate", "a float")])
 def test_a_space_that_returns_no_experiment_is_one_line(
     body: str, made: str, sweep_of: Callable[[str], Sweep], tmp_path: Path
 ) -> None:
