@@ -56,7 +56,7 @@ def compare(
     log: put the reports into MLflow, too. note, tags: of the one that is named. Raises ValueError
     for a name that there is not, before anything is written.
     """
-    kinds = kinds_of([name.split(".")[-1] for name in names], storage, tracking_uri)
+    kinds = kinds_of(names, storage, tracking_uri)
     if not kinds:
         raise ValueError(
             f"there is no study in {storage}: run one with python -m platform.ablate, or name "

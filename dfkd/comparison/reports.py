@@ -34,6 +34,7 @@ def read_sweep(name: str, storage: Storage, tracking_uri: str | None) -> SweepDa
 def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -> dict[str, Kind]:
     """Return of what kind each of these names is; without names, all that there are.
 
+    A study may be named by its module; a name itself may hold dots, of a parameter that was set.
     Raises ValueError for a name that is neither a study nor a sweep.
     """
     if tracking_uri is None:
@@ -44,12 +45,13 @@ def kinds_of(names: Sequence[str], storage: Storage, tracking_uri: str | None) -
         where = tracked.where
         one, other = tracked.names("study", ended), tracked.names("sweep", ended)
     known: dict[str, Kind] = {**dict.fromkeys(one, "study"), **dict.fromkeys(other, "sweep")}
-    for name in names:
+    asked = [name if name in known else name.split(".")[-1] for name in names]
+    for name in asked:
         if name not in known:
             raise ValueError(
                 f"there is no study {name!r} in {where}, nor a sweep: {nearest(name, known)}"
             )
-    return {name: known[name] for name in names or known}
+    return {name: known[name] for name in asked or known}
 
 
 def write_overview(

@@ -3,8 +3,6 @@
 The text of an SVG is text: its viewer's fonts show it. These are for its layout and for pictures.
 """
 
-from __future__ import annotations
-
 from matplotlib import font_manager
 
 OWN = "DejaVu Sans"  # bundled with matplotlib: on every machine

@@ -103,12 +103,9 @@ def run_study(
     with closing(sync.tracker):
         run_context = kept_run_context(name, compute, inputs)
         if run_context is not None:
-            plan = plan_for(run_context)
-            known = complete_cells(recorded_cells(plan, ledger))
-            if not next_jobs(plan, known):
-                _say_changes(plan, earlier, console)
-                console.line(f"nothing to compute: the study {name} is done already")
-                return conclude(plan, known, earlier, compute.storage, sync, console)
+            done = _done_already(plan_for(run_context), earlier, compute.storage, sync, console)
+            if done is not None:
+                return done
         with open_executor(inputs.values(), compute, console) as executor:
             plan = plan_for(executor.run_context)
             recorded = recorded_cells(plan, ledger)
@@ -125,6 +122,18 @@ def run_study(
     own = {name for name, outcome in computed.done.items() if outcome.fresh}
     others = computed.done.keys() - own - recorded.keys()
     return replace(result, computed=len(own), elsewhere=len(others), stopped=computed.stopped)
+
+
+def _done_already(
+    plan: StudyPlan, earlier: StudyRecord | None, storage: Storage, sync: RunSync, console: Console
+) -> StudyResult | None:
+    """Return what a study says of which nothing is left to compute; None for any other."""
+    known = complete_cells(recorded_cells(plan, Ledger(storage)))
+    if next_jobs(plan, known):
+        return None
+    _say_changes(plan, earlier, console)
+    console.line(f"nothing to compute: the study {plan.name} is done already")
+    return conclude(plan, known, earlier, storage, sync, console)
 
 
 def _begin(plan: StudyPlan, known: Mapping[str, Outcome], storage: Storage, sync: RunSync) -> None:

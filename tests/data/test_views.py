@@ -129,10 +129,16 @@ def test_mix_up_fades_two_images_of_the_batch_into_each_other():
     assert mixed.mean() == pytest.approx(120, abs=8)  # Beta(1, 1) is even
 
 
+def test_cut_mix_shows_each_pixel_of_one_of_the_two():
+    ends = np.array([40, 200], dtype=np.uint8)
+    given = np.broadcast_to(ends[:, None, None, None], (2, 8, 8, 1))
+    views = np.stack([CutMix().augment(given, seed) for seed in range(50)])
+    assert set(np.unique(views)) == {40, 200}
+    assert (views[:, 0] == 200).any() and (views[:, 0] == 40).any()
+
+
 def test_cut_mix_replaces_a_rectangle_of_the_share_that_was_drawn():
-    given = np.zeros((64, 28, 28, 1), dtype=np.uint8)
-    other, share_B = given + 255, np.full(64, 0.75)
-    views = CutMix().mixed(given, other, share_B, np.random.default_rng(0))[..., 0] > 0
+    views = CutMix().own(np.full(64, 0.75), (28, 28), np.random.default_rng(0)) == 0
     whole = 0
     for view in views:
         rows, columns = np.flatnonzero(view.any(1)), np.flatnonzero(view.any(0))

@@ -183,6 +183,14 @@ def test_an_overview_of_what_shares_nothing_says_so_and_is_named_in_short(
     assert len(page.parent.name) < 20 and "Cells in common" not in page.read_text()
 
 
+def test_a_name_may_hold_dots_and_a_module_stands_for_its_study(tmp_path: Path) -> None:
+    steps = "digits-schedule.steps=60-590ae2e9"
+    write_sweep(tmp_path, steps, 10, confirmed=False)
+    write_study(tmp_path, "components", STUDY, {})
+    found = kinds_of([steps, "ablations.components"], FolderStorage(tmp_path), None)
+    assert found == {steps: "sweep", "components": "study"}
+
+
 def test_an_unknown_name_lists_the_nearest_of_both_kinds(storage: Path, tmp_path: Path) -> None:
     assert kinds_of([NAME], FolderStorage(storage), None) == {NAME: "sweep"}
     with pytest.raises(

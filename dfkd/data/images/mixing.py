@@ -4,11 +4,9 @@ B batch, H height, W width, C channels. The whole batch is mixed with itself in 
 that a view depends on which rows a step shows together.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,17 +43,19 @@ class Mixing(BaseView):
         rng = np.random.default_rng(seed)
         share_B = rng.beta(self.alpha, self.alpha, len(images_BHWC))
         other_BHWC = images_BHWC[rng.permutation(len(images_BHWC))]
-        return self.mixed(images_BHWC, other_BHWC, share_B, rng)
+        own_BHW1 = self.own(share_B, images_BHWC.shape[1:3], rng)[..., None]
+        mixed_BHWC = own_BHW1 * images_BHWC + (1 - own_BHW1) * other_BHWC
+        rounded_BHWC: NDArray[np.uint8] = np.rint(mixed_BHWC).astype(np.uint8)
+        return rounded_BHWC
 
     @abstractmethod
-    def mixed(
-        self,
-        images_BHWC: NDArray[np.uint8],
-        other_BHWC: NDArray[np.uint8],
-        share_B: NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        """Return mixtures in which the first image has this share, in [0, 1]."""
+    def own(
+        self, share_B: NDArray[np.float64], sides: tuple[int, ...], rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """Return how much of each pixel is of the first image, in [0, 1]: [B, H, W] or [B, 1, 1].
+
+        share_B: of the first image in the whole. sides: H and W.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +68,10 @@ class MixUp(Mixing):
     alpha: above 0; 1 draws all shares alike. answer: "live" only.
     """
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(alpha=1.0)
-
-    def mixed(
-        self,
-        images_BHWC: NDArray[np.uint8],
-        other_BHWC: NDArray[np.uint8],
-        share_B: NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        share_B111 = share_B[:, None, None, None]
-        faded_BHWC = share_B111 * images_BHWC + (1 - share_B111) * other_BHWC
-        rounded_BHWC: NDArray[np.uint8] = np.rint(faded_BHWC).astype(np.uint8)
-        return rounded_BHWC
+    def own(
+        self, share_B: NDArray[np.float64], sides: tuple[int, ...], rng: np.random.Generator
+    ) -> NDArray[Any]:
+        return share_B[:, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,21 +85,15 @@ class CutMix(Mixing):
     alpha: above 0; 1 draws all shares alike. answer: "live" only.
     """
 
-    @classmethod
-    def example(cls) -> Self:
-        return cls(alpha=1.0)
+    def own(
+        self, share_B: NDArray[np.float64], sides: tuple[int, ...], rng: np.random.Generator
+    ) -> NDArray[Any]:
+        down_BH, across_BW = (_within(np.sqrt(1 - share_B) * side, side, rng) for side in sides)
+        return np.asarray(1 - down_BH[:, :, None] * across_BW[:, None, :])
 
-    def mixed(
-        self,
-        images_BHWC: NDArray[np.uint8],
-        other_BHWC: NDArray[np.uint8],
-        share_B: NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        inside_BHW = np.ones(images_BHWC.shape[:3], dtype=bool)
-        for axis, side in ((1, images_BHWC.shape[1]), (2, images_BHWC.shape[2])):
-            half_B = np.sqrt(1 - share_B) * side / 2
-            centre_B = rng.integers(side, size=len(images_BHWC)) + 0.5
-            far_BS = np.abs(np.arange(side) + 0.5 - centre_B[:, None])
-            inside_BHW &= np.expand_dims(far_BS <= half_B[:, None], 3 - axis)
-        return np.where(inside_BHW[..., None], other_BHWC, images_BHWC)
+
+def _within(length_B: NDArray[np.float64], side: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Return 1 for the pixels of a side [B, S] in a stretch of this length around a drawn one."""
+    centre_B = rng.integers(side, size=len(length_B))
+    far_BS = np.abs(np.arange(side) - centre_B[:, None])
+    return np.asarray(far_BS <= length_B[:, None] / 2, dtype=np.int64)

@@ -1,7 +1,5 @@
 """What every rule of class dropping promises. B batch, K classes, N selected rows."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self

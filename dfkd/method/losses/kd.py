@@ -4,8 +4,6 @@ B batch, K classes. The first part of every experiment: `Experiment.kd`. Its wei
 are relative to it.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self

@@ -1,7 +1,5 @@
 """What every sampling promises. N selected rows, K classes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
