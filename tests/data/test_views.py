@@ -8,11 +8,16 @@ import pytest
 import torch
 
 from dfkd.data.images.mixing import CutMix, MixUp
+from dfkd.data.images.resized_crop import RandomResizedCrop
 from dfkd.data.images.transforms import Crop, RandAugment, View, to_tensor
 from dfkd.data.images.views import VIEWS
 from dfkd.data.tasks import Digits
 
-OF_ONE_IMAGE: dict[type, Callable[[], View]] = {Crop: Crop, RandAugment: RandAugment}
+OF_ONE_IMAGE: dict[type, Callable[[], View]] = {
+    Crop: Crop,
+    RandAugment: RandAugment,
+    RandomResizedCrop: RandomResizedCrop,
+}
 RECIPES = {**OF_ONE_IMAGE, MixUp: MixUp, CutMix: CutMix}
 each_view = pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
 each_of_one_image = pytest.mark.parametrize("kind", OF_ONE_IMAGE, ids=lambda kind: kind.__name__)
@@ -83,6 +88,10 @@ def test_views_refuse_other_answers(kind):
         ValueError, match=r"views.per_row must be 0, for fresh views, or a number of views"
     ):
         kind(per_row=-1)
+
+
+@pytest.mark.parametrize("kind", (Crop, RandAugment))
+def test_crops_refuse_a_negative_padding(kind):
     with pytest.raises(
         ValueError, match=r"views.padding must be 0 pixels or more, but got padding=-1"
     ):
@@ -213,3 +222,44 @@ def test_the_teachers_training_images_have_mean_0_and_deviation_1():
     tensor = to_tensor(Digits().train().images, Digits())
     assert tensor.mean().item() == pytest.approx(0, abs=1e-3)
     assert tensor.std().item() == pytest.approx(1, abs=1e-3)
+
+
+# ---- crops of another size
+
+
+def test_resized_crops_are_torchvisions_of_the_same_part():
+    from torchvision.transforms.v2 import functional
+
+    given = images(batch=40, side=28)
+    views = RandomResizedCrop(flip=False).augment(given, seed=3)
+    rng = np.random.default_rng(3)
+    tall_B, wide_B = RandomResizedCrop()._sizes(40, 28, 28, rng)
+    top_B, left_B = rng.integers(0, 28 - tall_B + 1), rng.integers(0, 28 - wide_B + 1)
+    for image, view, *part in zip(given, views, top_B, left_B, tall_B, wide_B, strict=True):
+        expected = functional.resized_crop(
+            torch.from_numpy(image).permute(2, 0, 1).float(), *map(int, part), [28, 28]
+        )
+        assert np.abs(expected.permute(1, 2, 0).numpy() - view).max() < 0.51  # it was rounded
+
+
+def test_resized_crops_have_the_areas_and_aspects_that_were_asked_for():
+    rule = RandomResizedCrop(scale=0.25)
+    tall_B, wide_B = rule._sizes(4000, 200, 200, np.random.default_rng(0))
+    area_B, aspect_B = tall_B * wide_B / 200**2, wide_B / tall_B
+    assert area_B.min() > 0.245 and 0.3 < np.median(area_B) < 0.65 and area_B.max() > 0.95
+    assert aspect_B.min() > 0.74 and aspect_B.max() < 1.35
+    assert np.log(aspect_B).mean() == pytest.approx(0, abs=0.02)
+
+
+def test_resized_crops_of_the_whole_are_the_image_or_its_mirror():
+    given = images(batch=8)
+    views = RandomResizedCrop(scale=1).augment(given, seed=0)
+    plain = (views == given).all((1, 2, 3))
+    assert (plain | (views == given[:, :, ::-1]).all((1, 2, 3))).all() and 0 < plain.sum() < 8
+    assert RandomResizedCrop(scale=1, flip=False).canonical() is None
+
+
+@pytest.mark.parametrize("fields", [{"scale": 0}, {"scale": 1.1}, {"ratio": 0.9}])
+def test_resized_crops_refuse_impossible_parts(fields):
+    with pytest.raises(ValueError, match=r"views.scale must lie above 0 and up to 1"):
+        RandomResizedCrop(**fields)
