@@ -4,6 +4,7 @@ B batch, D feature width.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from dfkd.method.losses import (
     PooledFeatures,
     ReviewKD,
     SharedClassifier,
+    ViewAgreement,
 )
 from dfkd.method.losses.maps import averaged, repeated
 from dfkd.testing.outputs import EQUAL, WIDER, built, outputs, pair
@@ -78,6 +80,36 @@ def test_the_shared_classifier_itself_is_not_trained():
     assert {"weight_KD", "bias_K"} < set(module.state_dict())
     with pytest.raises(ValueError, match="needs the teacher's last layer"):
         SharedClassifier().module(replace(EQUAL, teacher_head=None))
+
+
+# ---- explicit: answers that agree over views
+
+
+def test_view_agreement_weighs_each_row_by_its_answers_so_far():
+    module, student = built(ViewAgreement(temperature=2.0), EQUAL), outputs(12, 1, batch=4)
+    log_q_BK = log_softmax(student.logits_BK.numpy() / 2)
+    seen: dict[int, list[int]] = {}
+    for step in range(6):
+        teacher = replace(outputs(12, 10 + step, batch=4), rows_B=torch.tensor([3, 0, 7, 9 + step]))
+        teacher.logits_BK[0, 5] = 9  # row 3 says class 5 of each of its views
+        logits_BK, share_B = teacher.logits_BK.numpy(), np.zeros(4)
+        for place, row in enumerate(teacher.rows_B.tolist()):
+            seen[row] = [*seen.get(row, []), int(logits_BK[place].argmax())]
+            agreed = 1 + sum(one == other for one, other in pairwise(seen[row]))
+            share_B[place] = agreed / len(seen[row])
+        log_p_BK = log_softmax(logits_BK / 2)
+        apart_B = (np.exp(log_p_BK) * (log_p_BK - log_q_BK)).sum(axis=1)
+        expected = 4 * (share_B * apart_B).mean()
+        assert module(student, teacher).item() == pytest.approx(expected, rel=1e-6)
+        assert share_B[0] == 1
+    assert min(module.agreed_N[[0, 7]] / module.seen_N[[0, 7]]) < 1
+
+
+def test_view_agreement_counts_a_row_that_a_batch_shows_twice_twice():
+    module, teacher = built(ViewAgreement(), EQUAL), outputs(12, 1, batch=2)
+    teacher = replace(teacher, rows_B=torch.tensor([4, 4]))
+    module(outputs(12, 2, batch=2), teacher)
+    assert module.seen_N[4] == 2 and module.seen_N.sum() == 2
 
 
 # ---- explicit: maps

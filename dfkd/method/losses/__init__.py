@@ -14,6 +14,7 @@ from dfkd.method.losses.loss import BaseLoss, Loss, Outputs, Sizes, check_weight
 from dfkd.method.losses.relations import PKT, RKD, SP, Similarity
 from dfkd.method.losses.review import ReviewKD
 from dfkd.method.losses.shared_classifier import SharedClassifier
+from dfkd.method.losses.view_agreement import ViewAgreement
 
 KDS: tuple[type[AnswerLoss], ...] = (KD, DKD, StandardisedKD, OriginalLabels)
 EXPLICIT: tuple[type[Loss], ...] = (
@@ -22,6 +23,7 @@ EXPLICIT: tuple[type[Loss], ...] = (
     AttentionTransfer,
     ReviewKD,
     SharedClassifier,
+    ViewAgreement,
 )
 IMPLICIT: tuple[type[Loss], ...] = (Similarity, RKD, SP, PKT, CRD, NTXent, TeacherContrast)
 LOSSES: tuple[type[Loss], ...] = (*EXPLICIT, *IMPLICIT)
@@ -54,6 +56,7 @@ __all__ = [
     "Sizes",
     "StandardisedKD",
     "TeacherContrast",
+    "ViewAgreement",
     "check_weight",
     "needs_of",
 ]
