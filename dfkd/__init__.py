@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dfkd.experiment import Schedule as Schedule
     from dfkd.experiment import recipes as recipes
     from dfkd.method import dropping as dropping
+    from dfkd.method import finishing as finishing
     from dfkd.method import losses as losses
     from dfkd.method import sampling as sampling
     from dfkd.method import selection as selection
@@ -35,7 +36,7 @@ _PLACES = {
     "dfkd.data": ("pools", "tasks"),
     "dfkd.execution.compute": ("Compute",),
     "dfkd.experiment": ("Cell", "Experiment", "Schedule", "recipes"),
-    "dfkd.method": ("dropping", "losses", "sampling", "selection"),
+    "dfkd.method": ("dropping", "finishing", "losses", "sampling", "selection"),
     "dfkd.models": ("networks", "teachers"),
     "dfkd.notebook": ("run_study", "run_sweep"),
     "dfkd.seeding": ("Block",),

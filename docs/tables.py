@@ -30,6 +30,7 @@ WHAT = {  # of each family: what it decides
     "explicit": "how its features are compared with the teacher's, image by image",
     "implicit": "how relations between images are compared",
     "views": "how images are changed while training",
+    "finishing": "what is done to the student before it is evaluated and kept",
     "network": "what a student, or a teacher, is built as",
     "teacher": "where the teacher's weights are from",
     "task": "the classes, and the labelled images to test with, if there are any",

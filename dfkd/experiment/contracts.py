@@ -11,6 +11,7 @@ from dfkd.data.tasks import Task
 from dfkd.data.tasks.task import BaseTask
 from dfkd.identity import digest, is_piece, name_of, own_pieces, spec
 from dfkd.method.dropping import BaseDropping, Dropping
+from dfkd.method.finishing import Finishing
 from dfkd.method.losses import AnswerLoss, BaseAnswerLoss, BaseLoss, Loss
 from dfkd.method.sampling import Sampling
 from dfkd.method.selection import BaseSelection, Selection
@@ -36,6 +37,7 @@ PROTOCOLS: dict[str, type[Any]] = {  # by the name of the field that holds the p
     "first": Loss,
     "second": Loss,
     "views": View,
+    "finishing": Finishing,
 }
 BASES: dict[type[Any], type[Any]] = {  # the defaults of optional members
     Task: BaseTask,

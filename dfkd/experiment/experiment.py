@@ -13,6 +13,7 @@ from dfkd.experiment.contracts import check_pieces
 from dfkd.identity import Json, Scalar, digest, flat, later, name_of, spec
 from dfkd.method.defaults import with_defaults
 from dfkd.method.dropping import BaseDropping, Dropping
+from dfkd.method.finishing import Finishing
 from dfkd.method.losses import KD, AnswerLoss, BaseAnswerLoss, BaseLoss, Loss, needs_of
 from dfkd.method.sampling import Sampling
 from dfkd.method.selection import Selection
@@ -89,6 +90,7 @@ class Experiment:
 
     Seeds belong to a run's block, devices to its environment. cache: what is kept of the teacher's
     logits on disk; None is all. sampling: how often an epoch shows each selected row; None is once.
+    finishing: what makes the student that is evaluated and kept of the trained one; None: nothing.
     """
 
     task: Task
@@ -104,6 +106,7 @@ class Experiment:
     schedule: Schedule
     cache: TopK | None = later(None)  # noqa: RUF009 - a field's description
     sampling: Sampling | None = later(None)  # noqa: RUF009 - a field's description
+    finishing: Finishing | None = later(None)  # noqa: RUF009 - a field's description
 
     def __post_init__(self) -> None:
         check_pieces(self)

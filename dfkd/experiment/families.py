@@ -6,6 +6,7 @@ from dfkd.data.images.views import VIEWS
 from dfkd.data.pools import POOLS
 from dfkd.data.tasks import TASKS
 from dfkd.method.dropping import DROPPINGS
+from dfkd.method.finishing import FINISHINGS
 from dfkd.method.losses import EXPLICIT, IMPLICIT, KDS, Both
 from dfkd.method.sampling import SAMPLINGS
 from dfkd.method.selection import SELECTIONS
@@ -22,6 +23,7 @@ FAMILIES: dict[str, tuple[type[Any], ...]] = {
     "explicit": EXPLICIT,
     "implicit": (*IMPLICIT, Both),
     "views": VIEWS,
+    "finishing": FINISHINGS,
     "network": NETWORKS,
     "teacher": TEACHERS,
     "task": TASKS,

@@ -204,7 +204,7 @@ class Computation:
         assert self._run is not None
         outcome = outcome_of(self.job, state, self.points, self._spent())
         self.outcome = replace(outcome.dated(), fresh=True)
-        weights = self._run.objective.student.network.state_dict() if state == "finished" else None
+        weights = self._run.kept.weights() if state == "finished" else None
         self.ledger.write(self.outcome, weights)
 
 

@@ -25,6 +25,7 @@ from dfkd.training.batches import Batches, order_of
 from dfkd.training.compiled import compile_passes
 from dfkd.training.cuda_graph import RecordedStep, record_step
 from dfkd.training.inputs import Inputs, teacher_accuracy, teacher_head, with_labels
+from dfkd.training.kept import Kept
 from dfkd.training.means import RunningMeans
 from dfkd.training.objective import Objective, StepInputs
 from dfkd.training.optimizer import own_optimizer, student_optimizer
@@ -77,6 +78,7 @@ class Run:
         )
         self.own_optimizer = own_optimizer(self.objective)
         self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
+        self.kept = Kept(cell, self.objective.student.network, self.pool_rows, self.rows_N)
         self.step = 0
         self.means = RunningMeans(device)
         self.recorded = self.record()
@@ -162,6 +164,7 @@ class Run:
         if self.own_optimizer is not None:
             self.own_optimizer.step()
         self.step += 1
+        self.kept.follow(self.step)
         for name, value in terms.items():
             self.means.add(f"train.{name}", value)
 
@@ -251,15 +254,15 @@ class Run:
         """Return a point of the curve: what holds now, and mean loss terms since the last point.
 
         "step", "probe" (agreement with the teacher), its strata and "probe.soft", "validation"
-        (accuracy, where
-        there are labels), "train.<term>" and "kept_classes".
+        (accuracy, where there are labels), "train.<term>" and "kept_classes".
         """
-        task, student = self.experiment.task, self.objective.student.network
+        task, point = self.experiment.task, {"step": float(self.step)}
         probe, validation = self.inputs.probe, self.inputs.validation
-        logits_PK = answers(student, self.inputs.images_NHWC[probe.rows_P], task, self.device)
-        point = {"step": float(self.step), **probe.agreement(logits_PK)}
-        if validation is not None:
-            point["validation"] = accuracy(student, validation, task, self.device)
+        with self.kept.now() as student:
+            images_PHWC = self.inputs.images_NHWC[probe.rows_P]
+            point |= probe.agreement(answers(student, images_PHWC, task, self.device))
+            if validation is not None:
+                point["validation"] = accuracy(student, validation, task, self.device)
         return point | self.means.take(self.step)
 
     def state(self) -> dict[str, Any]:
@@ -275,6 +278,7 @@ class Run:
             "step": self.step,
             "batches": self.batches.state(),
             **own,
+            **self.kept.state(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state(),
             **self.means.state(),
@@ -288,4 +292,5 @@ class Run:
         self.batches.restore(state["batches"])
         if self.own_optimizer is not None:
             self.own_optimizer.load_state_dict(state["own_optimizer"])
+        self.kept.restore(state)
         self.means.restore(state)

@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from dfkd.method.dropping import DROPPINGS
+from dfkd.method.finishing import FINISHINGS
 from dfkd.method.losses import KDS, LOSSES, Both
 from dfkd.method.sampling import SAMPLINGS
 from dfkd.method.selection import SELECTIONS
@@ -16,7 +17,7 @@ SOURCES = ("published, ", "our reading of ", "ours", "baseline, ")
 
 @pytest.mark.parametrize(
     "kind",
-    [*SELECTIONS, *SAMPLINGS, *DROPPINGS, *KDS, *LOSSES, Both],
+    [*SELECTIONS, *SAMPLINGS, *FINISHINGS, *DROPPINGS, *KDS, *LOSSES, Both],
     ids=lambda kind: kind.__name__,
 )
 def test_a_card_has_formula_source_and_range(kind):
