@@ -3,6 +3,7 @@
 import gzip
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,12 @@ def not_finite(path: Path) -> TeacherFile:
     return saved(path, {name: value * torch.nan for name, value in weights_of().items()})
 
 
+def quantised() -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch moves such tensors to another project
+        return torch.quantize_per_tensor(torch.eye(3), 0.1, 0, torch.qint8)
+
+
 UNFIT: dict[str, tuple[Callable[[Path], TeacherFile], str]] = {
     "missing": (
         lambda path: TeacherFile(path=str(path), network=SMALL),
@@ -275,7 +282,20 @@ UNFIT: dict[str, tuple[Callable[[Path], TeacherFile], str]] = {
     ),
     "sparse": (
         lambda path: saved(path, {"0.weight": torch.eye(3).to_sparse()}),
-        "holds a dict with '0.weight', where",
+        "has a tensor of layout torch.sparse_coo in '0.weight', where a plain tensor was expected: "
+        "save a dense one in its place",
+    ),
+    "sparse in a checkpoint": (
+        lambda path: saved(path, {"net": {"b": torch.eye(3).to_sparse_csr()}, "epoch": 3}),
+        "has a tensor of layout torch.sparse_csr in 'b'",
+    ),
+    "without values": (
+        lambda path: saved(path, {name: w.to("meta") for name, w in weights_of().items()}),
+        "has no values, only a shape, in '0.weight', where a plain tensor was expected: load the",
+    ),
+    "in quantised tensors": (
+        lambda path: saved(path, {"a": torch.zeros(3), "0.weight": quantised()}),
+        "has quantised numbers in '0.weight', where a plain tensor was expected: save value.deq",
     ),
     "not finite": (not_finite, "answers with numbers that are not finite"),
     "for other classes": (

@@ -80,12 +80,15 @@ def read_state_dict(path: Path, inside: str = "") -> tuple[dict[str, Tensor], li
             "was expected: save one with torch.save(net.state_dict(), path)"
         )
     weights = {str(name): value.detach() for name, value in content.items()}
-    return (weights, taken_off) if not inside else _below(path, weights, inside, taken_off)
+    if inside:
+        weights, taken_off = _below(path, weights, inside, taken_off)
+    _check_plain(path, weights)
+    return weights, taken_off
 
 
 def _without_plain_values(content: Any) -> tuple[Any, list[str]]:
     """Return a dict's tensors alone, and in words what stood beside them, such as an epoch."""
-    if not isinstance(content, dict) or not any(_is_plain(part) for part in content.values()):
+    if not isinstance(content, dict) or not any(isinstance(p, Tensor) for p in content.values()):
         return content, []
     beside = [name for name, part in content.items() if not isinstance(part, Tensor)]
     if not beside:
@@ -154,16 +157,25 @@ def _check_is_here(path: Path) -> None:
 
 
 def _is_state_dict(content: Any) -> TypeGuard[dict[str, Tensor]]:
-    return isinstance(content, dict) and all(_is_plain(value) for value in content.values())
+    return isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values())
 
 
-def _is_plain(value: Any) -> bool:
-    """Return whether it is a tensor, not quantised, sparse or without data as a file can hold."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_quantized or value.is_meta)
-    )
+def _check_plain(path: Path, weights: dict[str, Tensor]) -> None:
+    """Raise ValueError for a tensor that is quantised, sparse or without values."""
+    for name, value in weights.items():
+        if value.is_meta:
+            what, way = "no values, only a shape,", "load the weights before you save them"
+        elif value.is_quantized:
+            what, way = "quantised numbers", "save value.dequantize() in its place"
+        elif value.layout != torch.strided or value.is_nested:
+            kind = "nested" if value.is_nested else str(value.layout)
+            what, way = f"a tensor of layout {kind}", "save a dense one in its place"
+        else:
+            continue
+        raise ValueError(
+            f"the teacher file {path} has {what} in {name!r}, where a plain tensor was expected: "
+            f"{way}"
+        )
 
 
 def _is_safetensors(path: Path) -> bool:
