@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from dfkd.storage import Storage, layout
 from dfkd.storage.variables import variable
@@ -48,11 +48,32 @@ def own_database(storage: Storage) -> Path | None:
 def tracking_uri_of(storage: Storage, uri: str | None) -> str | None:
     """Return the URI that was given, by $MLFLOW_TRACKING_URI otherwise, or the storage's own.
 
-    None where nothing is named and the storage cannot hold a database.
+    None where nothing is named and the storage cannot hold a database. ValueError in one line for
+    an address of a server that is none.
     """
+    named = uri or variable("MLFLOW_TRACKING_URI")
+    if named:
+        _check_address(named)
+        return named
     database = own_database(storage)
-    own = None if database is None else database_uri(database)
-    return uri or variable("MLFLOW_TRACKING_URI") or own
+    return None if database is None else database_uri(database)
+
+
+def _check_address(uri: str) -> None:
+    """Raise ValueError for an address of a server that nobody can call: it is no server away."""
+    if not is_server(uri):
+        return
+    try:
+        parts = urlsplit(uri)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what it says may quote a password
+        good = False
+    if not good:
+        raise ValueError(
+            f"{shown_uri(uri)} is no address of an MLflow server: --tracking-uri, or "
+            "MLFLOW_TRACKING_URI, needs a host and perhaps a port, as in http://HOST:5000, and a "
+            "password's special signs encoded, / as %2F"
+        )
 
 
 def required_tracking_uri(storage: Storage, uri: str | None) -> str:
@@ -78,6 +99,21 @@ def artifacts_of(storage: Storage, uri: str) -> Path:
 def is_database(uri: str) -> bool:
     """Return whether MLflow opens this URI itself; anything else is a server."""
     return uri.split("+")[0].split(":")[0] in DATABASES
+
+
+def is_server(uri: str) -> bool:
+    """Return whether this is the address of an MLflow server."""
+    return uri.startswith(("http://", "https://"))
+
+
+def shown_uri(uri: str) -> str:
+    """Return the URI without what may be a secret: user, password, query.
+
+    A password may hold any sign, also those that end an address.
+    """
+    has_user = not uri.startswith((SQLITE, "file:"))
+    without = re.sub(r"//.*@", "//", uri, flags=re.DOTALL) if has_user else uri
+    return without.split("?")[0]
 
 
 def without_credentials(text: str) -> str:

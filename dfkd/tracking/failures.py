@@ -1,6 +1,9 @@
 """What a call of MLflow may raise: its own exceptions, its database's and its artifact stores'."""
 
+import re
 import sys
+
+from dfkd.tracking.address import shown_uri, without_credentials
 
 # Exceptions of the clients of artifact stores. MLflow hands a file to a client and lets pass what
 # that raises, which is no OSError. By module: most of these packages are not installed where they
@@ -50,3 +53,11 @@ def failures() -> tuple[type[BaseException], ...]:
     # OSError: requests', whose server does not answer, and a full or forbidden disk.
     # SQLAlchemyError: a database that is away or locked, where MLflow does not wrap it
     return (MlflowException, SQLAlchemyError, OSError, *of_stores())
+
+
+def reason(error: BaseException, uri: str) -> str:
+    """Return one short line of an error message that may hold pages, and the URI's secrets."""
+    text = without_credentials(str(error).replace(uri, shown_uri(uri)))
+    known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return str(known[-1] if known else lines[0][:200])

@@ -31,6 +31,8 @@ def experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> st
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
+    if found is not None and not found.experiment_id:
+        raise MlflowException("something answers there that is no MLflow")
     if found is not None and found.lifecycle_stage != "active":
         raise MlflowException(
             f"its experiment {name} was deleted: restore it there, or delete it for good"

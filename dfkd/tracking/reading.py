@@ -14,9 +14,10 @@ from dfkd.reporting.nearest import nearest
 from dfkd.seeding import Block
 from dfkd.storage.ledger import MEASURES
 from dfkd.storage.outcome import ENDED, SYNTHESIS, Outcome
-from dfkd.tracking import is_database, knock, settle, without_credentials
-from dfkd.tracking.address import database_file
+from dfkd.tracking import is_database, knock, settle
+from dfkd.tracking.address import database_file, shown_uri
 from dfkd.tracking.entries import CURVE, finals_in, recipe_of
+from dfkd.tracking.failures import failures, reason
 from dfkd.tracking.runs import runs_that
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class Tracked:
         self.uri, self.experiment = uri, experiment
         if is_database(uri):
             self._check_database()
-        self._client = MlflowClient(tracking_uri=uri)
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+        except failures() as error:  # an address of a kind that MLflow does not know
+            raise self._unreadable(error) from error
         self._id: str | None = None
 
     def _check_database(self) -> None:
@@ -46,25 +50,18 @@ class Tracked:
 
         Otherwise MLflow makes one that is not there, or tries for 100 seconds to reach it.
         """
-        from sqlalchemy.exc import SQLAlchemyError
-
         file = database_file(self.uri)
         if file is not None and not file.exists():
             raise ValueError(f"there is no database {file}")
         try:
             knock(self.uri)
-        except SQLAlchemyError as error:
-            raise ValueError(
-                f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
-            ) from error
+        except failures() as error:
+            raise self._unreadable(error) from error
 
     @property
     def where(self) -> str:
         """The experiment and its address, without credentials, as error lines name them."""
-        return (
-            f"the MLflow experiment {self.experiment} at "
-            f"{without_credentials(self.uri).split('?')[0]}"
-        )
+        return f"the MLflow experiment {self.experiment} at {shown_uri(self.uri)}"
 
     def record(self, kind: str, name: str, file: str, needed: bool = True) -> str:
         """Return the text of a file beside the run of a study or sweep (kind "study" or "sweep").
@@ -160,19 +157,18 @@ class Tracked:
 
     def _search(self, condition: str) -> Iterator[Run]:
         """Yield the runs that meet the condition, the oldest first."""
-        from mlflow.exceptions import MlflowException
-
         try:
             yield from runs_that(self._client, self._experiment_id(), condition)
-        except MlflowException as error:
-            raise ValueError(
-                f"{self.where} cannot be read: {str(error).splitlines()[0][:200]}"
-            ) from error
+        except failures() as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: BaseException) -> ValueError:
+        return ValueError(f"{self.where} cannot be read: {reason(error, self.uri)}")
 
     def _experiment_id(self) -> str:
         if self._id is None:
             found = self._client.get_experiment_by_name(self.experiment)
-            if found is None:
-                raise ValueError(f"there is no {self.where}")
+            if found is None or not found.experiment_id:  # of a server that is no MLflow
+                raise ValueError(f"{self.where} does not exist")
             self._id = found.experiment_id
         return self._id

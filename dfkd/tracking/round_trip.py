@@ -14,6 +14,7 @@ from dfkd.tracking.address import (
     knock,
     required_tracking_uri,
     settle,
+    shown_uri,
     without_credentials,
 )
 from dfkd.tracking.failures import failures
@@ -30,7 +31,7 @@ def round_trip(storage: Storage, uri: str | None) -> str:
     """
     settle()
     found = required_tracking_uri(storage, uri)
-    shown, file = without_credentials(found).split("?")[0], database_file(found)
+    shown, file = shown_uri(found), database_file(found)
     with tempfile.TemporaryDirectory() as folder:
         absent = file is not None and not file.exists()
         tried = database_uri(Path(folder) / layout.DATABASE) if absent else found

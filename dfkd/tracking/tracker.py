@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 import time
 from collections.abc import Callable
@@ -18,11 +17,12 @@ from dfkd.storage.variables import variable
 from dfkd.tracking.address import (
     artifacts_of,
     is_database,
+    is_server,
     required_tracking_uri,
     settle,
-    without_credentials,
+    shown_uri,
 )
-from dfkd.tracking.failures import failures, is_refusal, of_stores
+from dfkd.tracking.failures import failures, is_refusal, of_stores, reason
 from dfkd.tracking.origin import origin
 from dfkd.tracking.store import Parent, Store
 
@@ -70,7 +70,7 @@ class Tracker:
     @property
     def shown_uri(self) -> str:
         """The URI without what may be a secret: user, password, query."""
-        return without_credentials(self.uri).split("?")[0]
+        return shown_uri(self.uri)
 
     def hint(self, experiment_id: str | None = None) -> list[str]:
         """Return the lines that say how to see the runs: a command, and the address they are at.
@@ -80,6 +80,8 @@ class Tracker:
         """
         found = self._experiment_id or experiment_id
         page = f"/#/experiments/{found}/{RUNS}" if found else ""
+        if not (is_database(self.uri) or is_server(self.uri) or found):
+            return []  # MLflow did not know the address
         if not is_database(self.uri):
             return [f"see all runs:  {self.shown_uri.rstrip('/')}{page}"]
         lines = [f"see all runs:  {self._open_command()}"]
@@ -250,8 +252,4 @@ class Tracker:
             self._warn(line)
 
     def _reason(self, error: BaseException) -> str:
-        """Return one short line of an error message that may hold pages and the URI."""
-        text = without_credentials(str(error).replace(self.uri, self.shown_uri))
-        known = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
-        lines = text.strip().splitlines() or [type(error).__name__]
-        return str(known[-1] if known else lines[0][:200])
+        return reason(error, self.uri)

@@ -39,7 +39,7 @@ def test_params_tags_and_metrics_are_columns(uri: str) -> None:
 @pytest.mark.parametrize(
     ("source", "columns", "line"),
     [
-        ("mlflow:their", Columns(), "there is no the MLflow|there is no"),
+        ("mlflow:their", Columns(), r"the MLflow experiment their at sqlite.* does not exist"),
         ("mlflow:their/experiment", Columns(), r"no column 'variant' \(--variant\)"),
         ("mlflow:their/experiment", Columns(variant="model"), "name one with --metric"),
         ("mlflow:their/experiment", Columns(variant="model", metric="acc"), "did you mean val_acc"),

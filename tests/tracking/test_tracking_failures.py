@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dfkd.experiment.recipes import digits
 from dfkd.storage import FolderStorage
 from dfkd.tracking import Parent, Tracker
 from dfkd.tracking.failures import STORES
+from dfkd.tracking.reading import Tracked
 from dfkd.tracking.tracker import FIRST_PAUSE_S
 
 
@@ -101,6 +103,79 @@ def test_a_store_that_cannot_be_opened_costs_one_line(uri: str, tmp_path: Path, 
     [line] = lines
     assert "\n" not in line and "secret" not in line
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"<html><body>log in</body></html>", "not in a valid JSON format"),
+        (200, b"{}", "something answers there that is no MLflow"),
+        (200, b"[]", "not in a valid JSON format"),
+        (302, b"", "Exceeded 30 redirects"),
+        (401, b"who are you?", "error code 401"),
+        (404, b"not found", "error code 404"),
+    ],
+)
+def test_an_answer_of_something_else_costs_one_line(
+    status: int, body: bytes, said: str, tmp_path: Path, capfd: Any
+) -> None:
+    lines: list[str] = []
+    with answering(status, body) as host:
+        uri = f"http://user:secret@{host}"
+        exercise(Tracker(FolderStorage(tmp_path), uri, warn=lines.append))
+        with pytest.raises(ValueError, match=r"^the MLflow experiment dfkd at http://127") as read:
+            Tracked(uri).names("study")
+    assert len(lines) == 1 and said in lines[0]
+    for line in (*lines, str(read.value)):
+        assert "\n" not in line and "secret" not in line
+    assert capfd.readouterr() == ("", "")
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that gives everybody the same answer; its host and port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            if status == 302:
+                self.send_header("Location", "/login")
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://", "http://[::1", "https://host:99999", "http://host:port", "http://u:sec/ret@host:9"],
+)
+def test_an_address_that_nobody_can_call_is_refused_at_once(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no address of an MLflow server: --tracking-uri") as it:
+        Tracker(FolderStorage(tmp_path), uri)
+    assert "sec" not in str(it.value) and "\n" not in str(it.value)
+
+
+def test_an_address_of_an_unknown_kind_is_said_to_be_one(tmp_path: Path) -> None:
+    lines: list[str] = []
+    tracker = Tracker(FolderStorage(tmp_path), "foo:bar", warn=lines.append)
+    exercise(tracker)
+    assert len(lines) == 1 and "foo:bar" in lines[0]
+    assert tracker.hint() == []  # there is nothing to see
+    with pytest.raises(ValueError, match=r"dfkd at foo:bar cannot be read: .*unsupported URI"):
+        Tracked("foo:bar").names("study")
 
 
 @contextmanager
@@ -187,6 +262,7 @@ def test_the_exceptions_of_artifact_stores_have_these_names(module: str) -> None
             "postgresql://host/db",
             "mlflow ui --backend-store-uri postgresql://host/db --host 127.0.0.1",
         ),
+        ("http://u:a b@c@host:5000/m", "http://host:5000/m", "http://host:5000/m"),
         (
             "sqlite:////a b/mlflow.db",
             "sqlite:////a b/mlflow.db",
