@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from dfkd.reporting.document import Document
 from dfkd.reporting.failures import in_a_line, origin, outside
-from dfkd.reporting.streams import in_one_line, leave_closed_output, show_everything
+from dfkd.reporting.streams import in_one_line, leave_closed_output, open_all, show_everything
 
 if TYPE_CHECKING:
     from dfkd.reporting.console import Console
@@ -44,6 +44,7 @@ def run(main: Callable[[Output], None]) -> None:
     Ctrl-C says how to go on. Where nobody reads any more (`| head -1`), nothing is said. With
     --json stdout holds one document and nothing else; what people read goes to stderr.
     """
+    open_all()
     show_everything()
     gc.set_threshold(SELDOM)  # with Python's 700, imports take a third more time
     output, as_json = Output(), "--json" in sys.argv[1:]
@@ -58,8 +59,7 @@ def run(main: Callable[[Output], None]) -> None:
                 raise
             if stdout is not None:
                 stdout.write(output.document.text(name, code, message))
-        if sys.stdout is not None:
-            sys.stdout.flush()  # else Python complains of a closed pipe after the end
+        sys.stdout.flush()  # else Python complains of a closed pipe after the end
     except BrokenPipeError:
         leave_closed_output()
         sys.exit(FAILED)

@@ -15,6 +15,17 @@ STEERING = ("Cc", "Cf", "Zl", "Zp")  # categories: control, format, separators o
 REPLACING = "dfkd.replacing"  # the name of our handler among Python's codecs
 
 
+def open_all() -> None:
+    """Let what the caller has closed (`2>&-`) lead nowhere: the next file would take its place."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
 def show_everything() -> None:
     """Let stdout and stderr take any text, whatever the locale: nothing printed is an error."""
     register()

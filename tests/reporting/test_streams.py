@@ -1,6 +1,7 @@
 """Any locale, and a reader that goes away: what commands print is no error."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,32 @@ def test_a_closed_output_is_no_traceback(tmp_path: Path, arguments: str, code: i
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    "closed", ["1>&-", "2>&-", "0<&-", "1>&- 2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"]
+)
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_streams_that_were_closed_before_take_nothing_from_the_others(
+    tmp_path: Path, closed: str, option: str
+) -> None:
+    code = "from dfkd.cli import run; run(lambda output: print('said'))"
+    done = subprocess.run(
+        f'"{sys.executable}" -c "{code}" {option} {closed}',
+        shell=True,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    if "1>" in closed:
+        assert done.stdout == ""
+    elif option:
+        assert json.loads(done.stdout)["status"] == "done"
+    else:
+        assert done.stdout == "said\n"
 
 
 def test_a_command_in_a_locale_without_signs(tmp_path: Path) -> None:
