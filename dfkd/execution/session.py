@@ -54,6 +54,11 @@ def joined(compute: Compute) -> Iterator[None]:
     `ray.init()` alone would join any cluster that it finds on the host; only RAY_ADDRESS, which
     `ray job submit` sets, makes us join one.
     """
+    if ray.is_initialized():  # in a notebook, by a cell before
+        raise ValueError(
+            "Ray runs in this process already, without the settings that cells need: call "
+            "ray.shutdown() first; each study or sweep starts Ray for itself"
+        )
     address = _address()
     local = address == LOCAL
     check_address(address)

@@ -45,3 +45,14 @@ def test_a_ray_that_does_not_start_is_a_line(
     with pytest.raises(OSError, match=r"Ray did not start \(The current node timed out") as raised:
         opened.__enter__()
     assert "\n" not in in_a_line(raised.value)
+
+
+def test_a_ray_that_was_started_before_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a notebook: workers of such a Ray would have other threads and none of our settings."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("it is somebody else's"))
+    opened = session.joined(Compute(storage=FolderStorage(tmp_path)))
+    with pytest.raises(ValueError, match=r"^Ray runs in this process already.*ray.shutdown\(\)"):
+        opened.__enter__()
