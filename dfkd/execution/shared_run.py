@@ -8,7 +8,7 @@ students with BatchNorm agree between numbers of workers in distribution, not in
 """
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -69,6 +69,19 @@ class SharedRun(Run):
 
     def record(self) -> None:
         """Record nothing: DistributedDataParallel exchanges gradients between the kernels."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state.
+
+        DistributedDataParallel puts the gradients of its first step together otherwise than those
+        of all later ones. With three workers or more a sum's order, and so its last bits, follow
+        from where a gradient lies: a step is computed first of which nothing stays.
+        """
+        super().restore(state)
+        if self.workers > 2:
+            self.objective.train()
+            self._gradients(self.step)
+            super().restore(state)
 
     def terms(self, given: StepInputs) -> dict[str, Tensor]:
         """Return the losses of the whole batch; the student sees this worker's part only."""

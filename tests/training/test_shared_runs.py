@@ -64,7 +64,7 @@ def port() -> int:
 
 
 def work(rank: int, world: int, folder: Path, number: int) -> None:
-    """One process of a world: it stops in the middle of each case, and goes on from its state."""
+    """One process of a world: in each case one run to the end, one from the state of its middle."""
     from dfkd.execution.shared_run import SharedRun
 
     use_deterministic(1)
@@ -75,9 +75,11 @@ def work(rank: int, world: int, folder: Path, number: int) -> None:
         run = SharedRun(cell, given["inputs"], "cpu")
         run.advance(STEPS // 2)
         resumed = SharedRun(cell, given["inputs"], "cpu")
-        resumed.restore(run.state())
-        resumed.advance(STEPS)
-        torch.save(resumed.objective.state_dict(), folder / f"{name} {rank}")
+        torch.save(run.state(), folder / f"{name} {rank}")
+        resumed.restore(torch.load(folder / f"{name} {rank}"))
+        for which, one in (("whole", run), ("resumed", resumed)):
+            one.advance(STEPS)
+            torch.save(one.objective.state_dict(), folder / f"{name} {rank} {which}")
     torch.distributed.destroy_process_group()
 
 
@@ -106,14 +108,18 @@ def test_the_weights_are_those_of_one_process(
     world: tuple[int, Path], cells: dict[str, Cell], inputs: Inputs, name: str
 ) -> None:
     number, folder = world
-    states = [torch.load(folder / f"{name} {rank}") for rank in range(number)]
+    states, resumed = (
+        [torch.load(folder / f"{name} {rank} {which}") for rank in range(number)]
+        for which in ("whole", "resumed")
+    )
     run = Run(cells[name], inputs)
     start = {key: value.clone() for key, value in run.objective.state_dict().items()}
     run.advance(STEPS)
     mine = run.objective.state_dict()
     assert all(state.keys() == mine.keys() for state in states)
     for key, value in mine.items():
-        assert all(state[key].equal(states[0][key]) for state in states), key  # memories as well
+        same = (*states, *resumed)  # to the last bit, memories as well
+        assert all(state[key].equal(states[0][key]) for state in same), key
         torch.testing.assert_close(states[0][key], value, atol=1e-5, rtol=1e-5)
     assert any(not mine[key].equal(start[key]) for key in mine)
     if name == "noise matrix":
