@@ -6,6 +6,7 @@ Nothing heavy is imported before it is needed, so that `--help` comes at once.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from typing import TYPE_CHECKING, NoReturn
 
@@ -60,9 +61,10 @@ def add_compute(result: argparse.ArgumentParser) -> None:
     where = result.add_argument_group("where it is computed")
     where.add_argument(
         "--workers",
-        type=int,
-        default=1,
-        help="Ray Train workers per cell (default: 1, no Ray Train)",
+        metavar="N|MIN:MAX",
+        default="1",
+        help="Ray Train workers per cell (default: 1, no Ray Train); 2:8: always 8, for the same "
+        "results, on the CPUs of 8 where there are so many, else on those of 2 or more, slower",
     )
     where.add_argument(
         "--cpus", type=int, default=1, help="CPUs and threads per worker (default: 1)"
@@ -253,14 +255,24 @@ def arguments_of(arguments: argparse.Namespace) -> str:
     return " ".join([*start, *options(given), *modules, *changes])
 
 
+def workers_of(text: str) -> tuple[int | None, int]:
+    """Return what --workers says: (None, 8) of "8", (2, 8) of "2:8"."""
+    match = re.fullmatch(r"(?:(\d+):)?(\d+)", text)
+    if match is None:
+        raise ValueError(f"--workers is a number, or a range such as 2:8, but got {text!r}")
+    return None if match[1] is None else int(match[1]), int(match[2])
+
+
 def compute_and_console(arguments: argparse.Namespace, output: Output) -> tuple[Compute, Console]:
     """Return what the options say of where to compute, checked, and the terminal."""
     from dfkd.execution.compute import Compute
 
+    least, workers = workers_of(arguments.workers)
     compute = Compute(
         storage=chosen_storage(arguments.storage),
         tracking_uri=arguments.tracking_uri,
-        workers=arguments.workers,
+        workers=workers,
+        least_workers=least,
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         precision=arguments.precision,

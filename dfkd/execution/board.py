@@ -59,7 +59,7 @@ class Failed:
     final: bool
 
 
-Answer = Point | Held | Failed | None  # None: the cell was let go of
+Answer = Point | Held | Failed | None  # None: the cell was let go of, or is to be asked for again
 SILENT_S = 60.0  # of a killed trial's process; one that lives asks again at once
 FRUITLESS = 10  # starts one after the other without an answer: the group gives up
 LOST = Failed(log="the workers were lost while they computed the cell", final=False)
@@ -79,6 +79,9 @@ class Board:
         self.asked = dict[str, asyncio.Future[Answer]]()
         self.owner, self.heard_s = "", 0.0
         self.ended, self.served = False, 0  # told to end; the last start that computed something
+        self.begun = ""  # the order whose cell is under way
+        self.pausing = False  # the group is to end between two cells, and another one to start
+        self.line, self.news = "", asyncio.Queue[str]()  # of the next start; of those that were
 
     async def claim(self, owner: str) -> bool:
         """Return whether the group is this owner's now.
@@ -108,6 +111,28 @@ class Board:
         self.ended = True
         self.orders.put_nowait(None)
 
+    async def pause(self) -> None:
+        """Let the group end before it begins another cell. Who asks then asks another group."""
+        self.pausing = True
+        if not self.asked and not self.begun:
+            self.orders.put_nowait(None)
+
+    async def paused(self) -> bool:
+        """Return whether a group that has ended was told to pause."""
+        return self.pausing and not self.ended
+
+    async def begun_starts(self) -> int:
+        """Return how many starts have come as far as to join."""
+        return self.starts
+
+    async def tell(self, line: str) -> None:
+        """Take the line that the next start has for the driver."""
+        self.line = line
+
+    async def hear(self) -> str:
+        """Return the line of a start, once there is another one that has any."""
+        return await self.news.get()
+
     async def join(self) -> int:
         """Begin anew with a group that has just started; return the number of its start."""
         self.starts += 1
@@ -115,7 +140,11 @@ class Board:
         if self.ended or self.starts - self.served > FRUITLESS:
             self.orders.put_nowait(None)
         for name in list(self.asked):
-            self._answer(name, LOST)
+            self._answer(name, None if self.pausing else LOST)
+        self.begun, self.pausing = "", False
+        if self.line:
+            self.news.put_nowait(self.line)
+        self.line = ""
         self.alive.set()
         return self.starts
 
@@ -125,6 +154,9 @@ class Board:
             order = await asyncio.wait_for(self.orders.get(), timeout_s)
         except TimeoutError:
             return "wait"
+        another = order is not None and order.cell is not None and order.name != self.begun
+        if self.pausing and another:
+            order = None  # `join` answers what stays asked
         self.taken = order
         return "end" if order is None else order
 
@@ -135,6 +167,7 @@ class Board:
     async def answer(self, name: str, answer: Answer) -> None:
         """Answer the order of this name."""
         self.served = self.starts
+        self.begun = name if isinstance(answer, Point) and answer.outcome is None else ""
         self._answer(name, answer)
 
     async def fail(self, start: int, name: str, failed: Failed) -> None:

@@ -95,7 +95,7 @@ class RayExecutor:
         over, _ = ray.wait([g.run for g in self.opened], timeout=0) if self.opened else ([], [])
         if over or not self.opened:
             self.stack.close()
-            self.opened[:] = self.stack.enter_context(worker_groups(self.where))
+            self.opened[:] = self.stack.enter_context(worker_groups(self.where, self.console.line))
         return self.opened
 
     def apart(self, storage: Storage) -> RayExecutor:

@@ -6,7 +6,6 @@ same without Ray Data's start of some seconds.
 
 import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import ray
@@ -100,7 +99,7 @@ def _attempt(
         yield from scoring_pipeline.endings(left, plan, alone)
         return
     ask = _read_and_score.options(num_cpus=plan.compute.cpus).remote
-    coming, most = iter(left.items()), slots(replace(plan.compute, workers=1))
+    coming, most = iter(left.items()), slots(plan.compute.of_one_worker())
     asked = [ask(*of_one, plan) for of_one in islice(coming, most)]
     while asked:
         [ended], asked = ray.wait(asked)

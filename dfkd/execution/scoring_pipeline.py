@@ -7,7 +7,6 @@ read and decode ahead, and actors answer and write.
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import ray.data
@@ -107,7 +106,7 @@ def _on_gpus(dataset: Dataset, plan: ScorerPlan, alone: bool) -> Dataset:
 def _side_by_side(dataset: Dataset, plan: ScorerPlan) -> int:
     """Return how many shards are scored at a time."""
     shards: int = dataset.count()
-    return min(shards, slots(replace(plan.compute, workers=1)))
+    return min(shards, slots(plan.compute.of_one_worker()))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from dfkd.execution.checks.capacity import amount, free
+from dfkd.execution.checks.capacity import amount, free, needed
 from dfkd.execution.compute import Compute
 from dfkd.reporting.numbers import counted
 from dfkd.storage.ledger import Ledger
@@ -36,4 +36,6 @@ def for_one(what: str, compute: Compute) -> str:
 def _needs(compute: Compute) -> str:
     each = amount(compute.cpus, compute.gpus, compute)
     workers = f"{compute.workers} workers with {each} each" if compute.workers > 1 else each
+    if compute.elastic:
+        workers = f"{compute.workers} workers on {needed(compute)} or more"
     return f"{workers}, the cluster has {free(compute)}"

@@ -7,7 +7,7 @@ group anew when one of its workers is lost or raises; the cell goes on from its 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dfkd.execution.board import Answer, Board, Held, SharedCell
 from dfkd.execution.compute import Compute
+from dfkd.execution.elastic import keep_running, told
 from dfkd.execution.group import CellFailed, CellInGroup, Group
 from dfkd.execution.group_worker import work
 from dfkd.execution.session import slots
@@ -25,6 +26,7 @@ from dfkd.execution.waits import for_cells
 from dfkd.execution.watchdog import Watchdog
 from dfkd.reporting.console import Console
 from dfkd.storage import layout
+from dfkd.storage.lease import Say
 from dfkd.storage.outcome import Outcome
 from dfkd.storage.scratch import scratch_folder
 from dfkd.training.jobs import Job
@@ -33,15 +35,18 @@ END_S = 30.0
 
 
 @contextmanager
-def worker_groups(where: Compute) -> Iterator[list[Group]]:
+def worker_groups(where: Compute, say: Say) -> Iterator[list[Group]]:
     """Start as many groups as fit on the cluster side by side.
 
-    At the end they are told to end; after an error they are stopped.
+    At the end they are told to end; after an error they are stopped. say: told how many CPUs the
+    workers of a range have, each time that it changes.
     """
     with scratch_folder(where.storage, layout.TRAIN_SCRATCH) as scratch:
-        groups = [_start(where, str(scratch), f"group-{n}") for n in range(slots(where))]
+        count = slots(where)
+        groups = [_start(where, str(scratch), f"group-{n}", count) for n in range(count)]
         try:
-            yield groups
+            with told(groups, where, say) if where.elastic else nullcontext():
+                yield groups
             for group in groups:
                 group.board.end.remote()
             ray.wait([group.run for group in groups], num_returns=len(groups), timeout=END_S)
@@ -51,32 +56,58 @@ def worker_groups(where: Compute) -> Iterator[list[Group]]:
                 ray.kill(group.board)
 
 
-def _start(where: Compute, scratch: str, name: str) -> Group:
-    board = ray.remote(num_cpus=0)(Board).remote()
-    # on this node, where the scratch folder is: beside an object store no other one has it
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    run = _fit.options(scheduling_strategy=here).remote(where, board, scratch, name)
-    return Group(board, run)
+def _start(where: Compute, scratch: str, name: str, count: int) -> Group:
+    board = ray.remote(num_cpus=0)(Board).options(scheduling_strategy=_here()).remote()
+    if where.elastic:
+        keep = _keep.options(scheduling_strategy=_here())
+        return Group(board, keep.remote(where, board, scratch, name, count))
+    fit = _fit.options(scheduling_strategy=_here())
+    return Group(board, fit.remote(where, board, scratch, name, where.cpus))
+
+
+def _here() -> NodeAffinitySchedulingStrategy:
+    """Keep it on the driver's node, which cannot be lost without the driver.
+
+    There is the scratch folder, too: beside an object store no other node has it.
+    """
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _fit(where: Compute, board: Any, scratch: str, name: str) -> None:
+def _keep(where: Compute, board: Any, scratch: str, name: str, count: int) -> None:
+    """Keep one of so many groups running, whatever the cluster holds."""
+
+    def start(cpus: float, number: int) -> ray.ObjectRef[None]:
+        fit = _fit.options(scheduling_strategy=_here())
+        return fit.remote(where, board, scratch, f"{name}-{number}", cpus)
+
+    keep_running(start, where, count, board)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _fit(where: Compute, board: Any, scratch: str, name: str, cpus: float) -> None:
     """Run Ray Train's driver in a task: it can be stopped, and its log does not mix with ours."""
     # The board ends a group that starts in vain. -1, the default of the second limit, would try to
-    # start workers for ever on a cluster that cannot hold them
-    failures = FailureConfig(max_failures=-1, controller_failure_limit=5)  # type: ignore[call-arg]
-    trainer(work, {"where": where, "board": board}, where, scratch, name, failures).fit()
+    # start workers for ever on a cluster that cannot hold them. Of a range `_keep` starts them
+    anew, starts, preempted = (0, 0, 0) if where.elastic else (-1, 5, -1)
+    failures = FailureConfig(
+        max_failures=anew,
+        controller_failure_limit=starts,  # type: ignore[call-arg]
+        max_preemption_failures=preempted,
+    )
+    trainer(work, {"where": where, "board": board}, where, cpus, scratch, name, failures).fit()
 
 
 def trainer(
     loop: Callable[[dict[str, Any]], None],
     config: dict[str, Any],
     where: Compute,
+    cpus: float,
     scratch: str,
     name: str,
     failures: FailureConfig,
 ) -> TorchTrainer:
-    """Return Ray Train's trainer of a loop on as many workers as a cell has."""
+    """Return Ray Train's trainer of a loop on as many workers as a cell has, with these CPUs."""
     gpus = {"GPU": where.gpus} if where.gpus else {}
     return TorchTrainer(
         loop,
@@ -85,7 +116,7 @@ def trainer(
         scaling_config=ScalingConfig(
             num_workers=where.workers,
             use_gpu=bool(gpus),
-            resources_per_worker={"CPU": where.cpus, **gpus},
+            resources_per_worker={"CPU": cpus, **gpus},
         ),
         run_config=RunConfig(name=name, storage_path=scratch, failure_config=failures),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dfkd.execution.checks.capacity import Machines, amount, cells_on, workers_on
+from dfkd.execution.checks.capacity import Machines, cells_on, needed, workers_on
 from dfkd.execution.compute import Compute
 
 PRICE = re.compile(r"(\d+(?:\.\d+)?)/(cpu-|gpu-)?h")
@@ -48,10 +48,9 @@ def cluster_of(machines: int, cpus: int | None, gpus: int | None) -> Machines:
 
 def side_by_side(cluster: Machines, compute: Compute) -> int:
     """Return how many cells run at a time. ValueError where the cluster cannot hold one."""
-    if workers_on([cluster], compute) < compute.workers:
-        each = amount(compute.cpus, compute.gpus, compute)
+    if workers_on([cluster], compute) < compute.fewest:
         raise ValueError(
-            f"one cell needs {compute.workers} x {each}, but the cluster is {described(cluster)}: "
+            f"one cell needs {needed(compute)}, but the cluster is {described(cluster)}: "
             "describe a larger one with --machines, --cpus-per-machine and --gpus-per-machine, or "
             "ask for less with --workers, --cpus or --gpus"
         )

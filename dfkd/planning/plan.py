@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from dfkd.execution.checks.capacity import Machines
+from dfkd.execution.checks.capacity import Machines, cpus_each
 from dfkd.execution.compute import Compute
 from dfkd.experiment import Experiment
 from dfkd.planning import timing
@@ -67,11 +67,12 @@ def plan(
     hours = scoring_hours = wall = None
     if scoring is not None and (speed.cell_seconds is not None or not left):
         each = speed.cell_seconds or 0.0
-        alone = replace(compute, workers=1)
+        alone = compute.of_one_worker()
         scoring_hours = device_hours(scoring, alone)
         hours = scoring_hours + device_hours(len(left) * each, compute)
         rounds = sum(math.ceil(len(phase.left) / together) for phase in demand.phases)
-        wall = scoring / side_by_side(cluster, alone) + rounds * each
+        slower = compute.cpus / cpus_each([cluster], compute)  # where workers share CPUs
+        wall = scoring / side_by_side(cluster, alone) + rounds * each * slower
     return Plan(
         name=demand.name,
         kind=demand.kind,

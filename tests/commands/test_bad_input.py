@@ -25,6 +25,8 @@ CASES = {
         {},
         "ask for fewer with --workers",
     ),
+    "no range": (("distill", "--workers", "2:"), {}, "a range such as 2:8, but got '2:'"),
+    "a range on GPUs": (("distill", "--workers", "2:8", "--gpus", "1"), {}, "leave out --gpus"),
     "steps": (("distill", "digits", "--steps", "0"), {}, "got steps=0"),
     "no such GPU": (("distill", "digits", "--gpus", "64"), {}, "leave out --gpus"),
     "storage": (

@@ -1,6 +1,7 @@
 """The board between a driver and its workers, whatever becomes of those who wait at it."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -62,6 +63,51 @@ def test_the_first_failure_of_a_start_counts() -> None:
         assert await board.take(1) == SECOND
         await board.answer("second", point(1))
         assert await later == point(1)
+
+    asyncio.run(play())
+
+
+def test_a_group_pauses_between_cells_and_who_asks_asks_the_next_one() -> None:
+    async def play() -> None:
+        board = Board()
+        await board.tell("on 2 CPU")
+        await board.join()
+        assert await board.hear() == "on 2 CPU"
+        await board.pause()  # there is no cell
+        assert await board.take(1) == "end" and await board.paused()
+        await board.join()
+        asked = asyncio.create_task(board.ask(FIRST))
+        await board.take(1)
+        await board.answer("first", point(1))
+        await asked
+        await board.pause()  # there is one: its points go on
+        asked = asyncio.create_task(board.ask(FIRST))
+        assert await board.take(1) == FIRST
+        await board.answer("first", replace(point(2), outcome=cast(Any, "an outcome")))
+        await asked
+        later = asyncio.create_task(board.ask(SECOND))
+        assert await board.take(1) == "end" and not later.done()
+        await board.join()
+        assert await later is None and not await board.paused()  # no attempt is lost
+
+    asyncio.run(play())
+
+
+def test_a_cell_is_let_go_of_in_a_group_that_pauses() -> None:
+    async def play() -> None:
+        board = Board()
+        await board.join()
+        asked = asyncio.create_task(board.ask(FIRST))
+        await board.take(1)
+        await board.answer("first", point(1))
+        await asked
+        await board.pause()
+        letting = asyncio.create_task(board.ask(Order(name="let go", cell=None)))
+        assert cast(Order, await board.take(1)).cell is None
+        await board.answer("let go", None)
+        await letting
+        await board.pause()
+        assert await board.take(1) == "end"
 
     asyncio.run(play())
 

@@ -15,6 +15,8 @@ from dfkd.execution.checks.capacity import (
     cells_on,
     check_capacity,
     check_this_machine,
+    cpus_each,
+    holds,
     workers_on,
 )
 from dfkd.execution.compute import Compute
@@ -43,6 +45,57 @@ def test_how_much_fits(case: str, tmp_path: Path) -> None:
     found = [Machines(cpus=cpus, gpus=gpus, count=count) for cpus, gpus, count in machines]
     assert workers_on(found, compute) == workers
     assert cells_on(found, compute) == cells
+
+
+SHARES = {  # machines, compute's changes, groups, CPUs of each worker
+    "enough": ([(8, 1)], {}, 1, 1),
+    "one number": ([(4, 1)], {"least_workers": None}, 1, 1),
+    "the least": ([(2, 1)], {}, 1, 0.25),
+    "a share that Ray can count": ([(3, 1)], {"workers": 7}, 1, 0.4285),
+    "as much as can be": ([(4, 1), (3, 1)], {}, 1, 0.8),
+    "several CPUs each": ([(8, 1)], {"cpus": 3}, 1, 1),
+    "machines of one CPU": ([(1, 5)], {}, 1, 0.5),
+    "two groups": ([(12, 1)], {}, 2, 0.75),
+    "fewer than the least": ([(1, 1)], {}, 1, 1),
+    "none of the least": ([(2, 9)], {"cpus": 3}, 1, 3),
+}
+
+
+@pytest.mark.parametrize("case", SHARES)
+def test_of_how_many_cpus_the_workers_of_a_range_have_a_share(case: str, tmp_path: Path) -> None:
+    machines, changes, groups, expected = SHARES[case]
+    given = {"workers": 8, "least_workers": 2} | changes
+    compute = Compute(storage=FolderStorage(tmp_path), **given)
+    found = [Machines(cpus=cpus, gpus=0, count=count) for cpus, count in machines]
+    share = cpus_each(found, compute, groups)
+    assert share == expected
+    if workers_on(found, compute) >= compute.fewest:
+        assert holds(found, compute, groups, share)
+
+
+def test_of_a_range_there_must_be_room_for_the_smaller_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(capacity, "machines_now", lambda: [Machines(cpus=3, gpus=0, count=1)])
+    monkeypatch.setattr(capacity, "machines_later", lambda: [])
+    compute = Compute(storage=FolderStorage(tmp_path), workers=8, least_workers=3)
+    for check in (check_this_machine, check_capacity):
+        check(compute)
+        with pytest.raises(ValueError, match="one cell needs 4 x 1 CPU"):
+            check(replace(compute, least_workers=4))
+    assert cells_on(capacity.machines_now(), compute) == 1
+
+
+def test_ranges_that_make_no_sense(tmp_path: Path) -> None:
+    compute = Compute(storage=FolderStorage(tmp_path), workers=8, least_workers=8)
+    assert not compute.elastic and compute.of_one_worker().workers == 1
+    for least in (0, 9):
+        with pytest.raises(ValueError, match="the smaller number comes first"):
+            replace(compute, least_workers=least)
+    with pytest.raises(ValueError, match="NCCL refuses two on one: ask for one number"):
+        replace(compute, least_workers=2, gpus=1)
+    replace(compute, gpus=1)
 
 
 def test_a_cell_that_no_machine_can_ever_hold(

@@ -16,7 +16,7 @@ from dfkd.experiment.recipes import original
 from dfkd.planning import timing
 from dfkd.planning.cluster import Price, cluster_of
 from dfkd.planning.naming import demand_of
-from dfkd.planning.plan import LEDGER, NOTHING, TRIAL, plan
+from dfkd.planning.plan import LEDGER, NOTHING, TRIAL, Speed, plan
 from dfkd.planning.terminal import print_plan
 from dfkd.planning.volume import rows_of
 from dfkd.reporting.console import Console
@@ -87,6 +87,20 @@ def test_what_cannot_be_planned(tmp_path: Path) -> None:
         demand_of("ablations", where, values={})
     with pytest.raises(ValueError, match=r"no module ablations\.component: did you mean"):
         demand_of("ablations.component", where, values={})
+
+
+def test_a_range_of_workers_is_slower_on_fewer_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = Compute(storage=FolderStorage(tmp_path), workers=8, least_workers=2)
+    known = Speed(source=LEDGER, cell_seconds=10.0, images_a_second=100.0)
+    monkeypatch.setattr("dfkd.planning.plan._speed", lambda *given: known)
+    demand = demand_of(COMPONENTS, where, values={}, anew=True)
+    whole, half = (plan(demand, where, cluster_of(1, n, 0), None, 100) for n in (8, 4))
+    assert whole.hours == half.hours and whole.side_by_side == half.side_by_side == 1
+    assert half.wall_seconds - whole.wall_seconds == pytest.approx(10 * half.cells, rel=0.1)
+    with pytest.raises(ValueError, match="one cell needs 2 x 1 CPU"):
+        plan(demand, where, cluster_of(1, 1, 0), None, None)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from dfkd.execution.compute import Compute
 from dfkd.storage.variables import variable
 
 NEARLY = 1e-9  # 0.1 + 0.2 of a GPU
+FINEST = 10_000  # Ray counts in parts of this size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,11 @@ class Machines:
 
     def workers(self, compute: Compute) -> float:
         """Return how many workers of a cell these machines hold: none is split between two."""
-        each = math.floor(self.cpus / compute.cpus + NEARLY)
+        return self.sharing(compute.cpus, compute)
+
+    def sharing(self, cpus: float, compute: Compute) -> float:
+        """Return how many they hold of workers with so many CPUs each."""
+        each = math.floor(self.cpus / cpus + NEARLY)
         if compute.gpus:
             each = min(each, _shares(self.gpus, compute.gpus))
         return each * self.count if each else 0
@@ -42,6 +47,26 @@ def workers_on(machines: Iterable[Machines], compute: Compute) -> float:
     return sum(one.workers(compute) for one in machines)
 
 
+def cpus_each(machines: Sequence[Machines], compute: Compute, groups: int = 1) -> float:
+    """Return how many CPUs each worker can have while all of so many groups run.
+
+    These are `compute.cpus`. For a range of workers they are less where machines hold some of its
+    workers and not all: as many as can be, since the slowest worker sets the pace.
+    """
+    count, whole = groups * compute.workers, float(compute.cpus)
+    if not compute.elastic or workers_on(machines, compute) < compute.fewest:
+        return whole
+    parts = {one.cpus / n for one in machines for n in range(1, count + 1)}
+    smaller = sorted((part for part in parts if part < whole), reverse=True)
+    shares = (math.floor(share * FINEST + NEARLY) / FINEST for share in (whole, *smaller))
+    return next(share for share in shares if holds(machines, compute, groups, share))
+
+
+def holds(machines: Iterable[Machines], compute: Compute, groups: int, cpus: float) -> bool:
+    """Return whether so many groups run at a time whose workers have so many CPUs each."""
+    return sum(one.sharing(cpus, compute) for one in machines) >= groups * compute.workers
+
+
 def cells_on(machines: Iterable[Machines], compute: Compute) -> int:
     """Return how many cells run side by side, at least 1."""
     fits = workers_on(machines, compute) // compute.workers
@@ -54,32 +79,39 @@ def check_this_machine(compute: Compute) -> None:
     It needs no Ray, which takes seconds to start and counts at most as many CPUs.
     """
     here = Machines(cpus=os.cpu_count() or 1, gpus=0)
-    if (fits := here.workers(replace(compute, gpus=0.0))) < compute.workers:
+    if (fits := here.workers(replace(compute, gpus=0.0))) < compute.fewest:
         raise ValueError(
-            f"one cell needs {_workers(compute)}, but this machine has {here.cpus:g} CPU, which "
-            f"makes {fits:g} such workers: ask for fewer with --workers or --cpus, or use a cluster"
+            f"one cell needs {_on_a_machine(compute)}, but this machine has {here.cpus:g} CPU, "
+            f"which makes {fits:g} such workers: ask for fewer with --workers or --cpus, or use a "
+            "cluster"
         )
 
 
 def check_capacity(compute: Compute) -> None:
     """Raise ValueError if the cluster, as it stands and as it may grow, cannot hold one cell."""
     now, later = machines_now(), machines_later()
-    if later is None or max(workers_on(m, compute) for m in (now, later)) >= compute.workers:
+    if later is None or max(workers_on(m, compute) for m in (now, later)) >= compute.fewest:
         return
     cpus, gpus = (max((getattr(m, kind) for m in now), default=0) for kind in ("cpus", "gpus"))
     grown = f", and {workers_on(later, compute):g} when it has grown" if later else ""
     has = amount(sum(m.cpus for m in now), sum(m.gpus for m in now), compute)
     raise ValueError(
-        f"one cell needs {_workers(compute)}, but the cluster has {has} in all and at most "
+        f"one cell needs {_on_a_machine(compute)}, but the cluster has {has} in all and at most "
         f"{amount(cpus, gpus, compute)} on a machine, which makes {workers_on(now, compute):g} "
         f"such workers{grown}: ask for fewer with --workers, --cpus or --gpus, or use a larger "
         "cluster"
     )
 
 
-def _workers(compute: Compute) -> str:
-    each = amount(compute.cpus, compute.gpus, compute)
-    return f"{each} on one machine" if compute.workers == 1 else f"{compute.workers} x {each}"
+def _on_a_machine(compute: Compute) -> str:
+    if compute.fewest > 1:
+        return needed(compute)
+    return f"{amount(compute.cpus, compute.gpus, compute)} on one machine"
+
+
+def needed(compute: Compute) -> str:
+    """Return what one cell needs at least: "2 x 1 CPU"."""
+    return f"{compute.fewest} x {amount(compute.cpus, compute.gpus, compute)}"
 
 
 def amount(cpus: float, gpus: float, compute: Compute) -> str:

@@ -114,7 +114,7 @@ def _train(cell: Cell, inputs: Inputs, compute: Compute, box: Any, scratch: str)
 
     config = {"cell": cell, "inputs": inputs, "box": box, "gpus": bool(compute.gpus)}
     none = FailureConfig(max_failures=0, controller_failure_limit=0)  # type: ignore[call-arg]
-    trainer(_share_a_step, config, compute, scratch, "doctor", none).fit()
+    trainer(_share_a_step, config, compute, compute.cpus, scratch, "doctor", none).fit()
 
 
 def _share_a_step(config: dict[str, Any]) -> None:
