@@ -19,7 +19,11 @@ from dfkd.execution.group import Group
 from dfkd.storage.lease import Say
 
 LOOK_S = 1.0
-IN_VAIN = 5  # starts of Ray Train one after the other, of a minute each, in which no worker begins
+# Ray Train's patience with one start. Short: for some seconds after a power cut Ray still counts
+# the machine in, and a start with too large a share would be waited for
+START_S = 15
+IN_VAIN = 20  # starts one after the other in which no worker begins: 5 minutes, as without a range
+GROWTH = 16  # of these, what a cluster that grows is asked for all in
 Start = Callable[[float, int], "ray.ObjectRef[None]"]  # CPUs of each worker, number of the start
 
 
@@ -58,7 +62,7 @@ def share(where: Compute, groups: int, vain: int) -> float:
     """
     later = machines_later()
     grows = later is None or holds(later, where, groups, where.cpus)
-    if grows and vain < IN_VAIN - 1:
+    if grows and vain < GROWTH:
         return float(where.cpus)
     return cpus_each(machines_now(), where, groups)
 

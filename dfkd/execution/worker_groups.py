@@ -4,6 +4,7 @@ To start a group costs 20 s and more, a further cell in it a tenth of a second. 
 group anew when one of its workers is lost or raises; the cell goes on from its last checkpoint.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dfkd.execution.board import Answer, Board, Held, SharedCell
 from dfkd.execution.compute import Compute
-from dfkd.execution.elastic import keep_running, told
+from dfkd.execution.elastic import START_S, keep_running, told
 from dfkd.execution.group import CellFailed, CellInGroup, Group
 from dfkd.execution.group_worker import work
 from dfkd.execution.session import slots
@@ -90,6 +91,8 @@ def _fit(where: Compute, board: Any, scratch: str, name: str, cpus: float) -> No
     # The board ends a group that starts in vain. -1, the default of the second limit, would try to
     # start workers for ever on a cluster that cannot hold them. Of a range `_keep` starts them
     anew, starts, preempted = (0, 0, 0) if where.elastic else (-1, 5, -1)
+    if where.elastic:
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(START_S)
     failures = FailureConfig(
         max_failures=anew,
         controller_failure_limit=starts,  # type: ignore[call-arg]

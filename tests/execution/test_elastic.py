@@ -8,7 +8,7 @@ import pytest
 from dfkd.execution import elastic
 from dfkd.execution.checks.capacity import Machines
 from dfkd.execution.compute import Compute
-from dfkd.execution.elastic import IN_VAIN, said, share, should_pause
+from dfkd.execution.elastic import GROWTH, said, share, should_pause
 from dfkd.storage import FolderStorage
 
 
@@ -56,5 +56,13 @@ def test_a_cluster_that_may_grow_is_asked_for_all_at_first(cluster: Any, where: 
     for later in (None, 8.0):  # or does not say how far
         cluster(now=4, later=later)
         assert share(where, 1, vain=0) == 1
-        assert share(where, 1, vain=IN_VAIN - 1) == 0.5
+        assert share(where, 1, vain=GROWTH) == 0.5
     assert said(where, 0.5) == "the 8 workers of a cell run on 4 CPU"
+
+
+def test_ray_train_still_has_a_limit_for_a_start() -> None:
+    from ray.train.v2._internal import constants  # seconds
+
+    name = constants.WORKER_GROUP_START_TIMEOUT_S_ENV_VAR
+    assert name == "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+    assert name in constants.ENV_VARS_TO_PROPAGATE

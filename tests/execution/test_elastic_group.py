@@ -68,7 +68,7 @@ def compute_through_a_loss(executor: RayExecutor, cell: Cell, cluster: Cluster, 
     in_group = CellInGroup(job, ray.put(shared))
     group.next_report(in_group, pytest.fail)
     assert in_group.outcome is None
-    cluster.remove_node(lost)
+    cluster.remove_node(lost, allow_graceful=False)
     while in_group.outcome is None:
         group.next_report(in_group, pytest.fail)
 
