@@ -5,7 +5,7 @@ these. So a smaller cluster gets no fewer workers, but gives each a smaller shar
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from threading import Event, Thread
 from typing import Any
@@ -93,13 +93,14 @@ def told(groups: Sequence[Group], where: Compute, say: Say) -> Iterator[None]:
     def listen() -> None:
         last = said(where, where.cpus)  # goes without saying
         hearing = {group.board.hear.remote(): group for group in groups}
-        while not over.is_set():
-            for line in ray.wait(list(hearing), timeout=LOOK_S)[0]:
-                group = hearing.pop(line)
-                hearing[group.board.hear.remote()] = group
-                if (text := ray.get(line)) != last:
-                    say(text)
-                    last = text
+        with suppress(RayError):  # a board that is gone has nothing to say
+            while not over.is_set():
+                for line in ray.wait(list(hearing), timeout=LOOK_S)[0]:
+                    group = hearing.pop(line)
+                    hearing[group.board.hear.remote()] = group
+                    if (text := ray.get(line)) != last:
+                        say(text)
+                        last = text
 
     thread = Thread(target=listen, daemon=True)
     thread.start()
