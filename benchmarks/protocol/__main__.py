@@ -8,10 +8,10 @@ storage are read. Fashion-MNIST's files are needed for two of the tasks.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.protocol import results
-from benchmarks.protocol.plan import ROUNDS, SETTINGS, TUNING, Round, at, cell, tasks
+from benchmarks.protocol.plan import ROUNDS, SETTINGS, TUNING, Round, cell, tasks
 from dfkd.execution.compute import Compute
 from dfkd.execution.local_executor import local_executor
 from dfkd.experiment import Cell, Experiment
@@ -32,7 +32,7 @@ def computed(title: str, cells: Sequence[Cell], where: Compute, read_test: bool)
 
 def tuned(task: str, old: Experiment, of: Round, where: Compute) -> results.Tuned:
     cells = {
-        method: [cell(at(method, old, setting), TUNING) for setting in SETTINGS]
+        method: [cell(of.at(method, old, setting), TUNING) for setting in SETTINGS]
         for method in of.methods
     }
     flat = [one for of_method in cells.values() for one in of_method]
@@ -41,13 +41,13 @@ def tuned(task: str, old: Experiment, of: Round, where: Compute) -> results.Tune
 
 
 def confirmed(
-    task: str, old: Experiment, of: Round, found: results.Tuned, where: Compute
+    task: str, old: Experiment, of: Round, places: Mapping[str, int], where: Compute
 ) -> results.Confirmed:
-    """Return each method's test accuracies, block by block: an interrupted run has whole blocks."""
-    chosen = {
-        method: at(method, old, SETTINGS[results.best(of_method)])
-        for method, of_method in found.items()
-    }
+    """Return each method's test accuracies, block by block: an interrupted run has whole blocks.
+
+    places: of each method's setting in SETTINGS.
+    """
+    chosen = {method: of.at(method, old, SETTINGS[places[method]]) for method in of.methods}
     tests: dict[str, list[float]] = {method: [] for method in chosen}
     for number, block in enumerate(of.confirming(task)):
         cells = [cell(experiment, block) for experiment in chosen.values()]
@@ -71,12 +71,16 @@ def main() -> None:
     settings: dict[str, results.Tuned] = {}
     tests: dict[str, results.Confirmed] = {}
     for task in arguments.tasks or of.blocks:
-        settings[task] = tuned(task, recipes[task], of, where)
-        print(results.tuning_table(task, settings[task]), flush=True)
-        tests[task] = confirmed(task, recipes[task], of, settings[task], where)
+        places = of.chosen[task]
+        if of.tunes:
+            settings[task] = tuned(task, recipes[task], of, where)
+            print(results.tuning_table(task, settings[task]), flush=True)
+            places = {method: results.best(found) for method, found in settings[task].items()}
+        tests[task] = confirmed(task, recipes[task], of, places, where)
         print(results.rival_table(task, tests[task], of), flush=True)
     print(results.gap_table(tests, of))
-    print(results.probe_table(settings))
+    if settings:
+        print(results.probe_table(settings))
 
 
 if __name__ == "__main__":

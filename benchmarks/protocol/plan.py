@@ -4,8 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from benchmarks.protocol.tasks import FashionRest, FashionTops, Letters, ManyBars
+from benchmarks.protocol.tasks import (
+    FashionRest,
+    FashionTops,
+    Letters,
+    ManyBars,
+    OtherGlyphs,
+    SmallLetters,
+)
 from dfkd import recipes
+from dfkd.data.images.mixing import CutMix
 from dfkd.data.pools import TrainingImages, WildGarments
 from dfkd.experiment import Cell, Experiment
 from dfkd.method.losses import KD, FitNet
@@ -17,6 +25,7 @@ from dfkd.seeding import Block
 TUNING = Block(seed=7000, draw=70, teacher=70)
 NEW, OLD, PLAIN, RANDOM, DFND, ORACLE = "new", "old", "plain", "random", "DFND", "oracle"
 MAPS, GENERATOR = "maps", "generator"
+CUT_MIX, GENERATOR_LONGER = "cut-mix", "generator, as many steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,18 @@ class Round:
     blocks: Mapping[str, int]
     first: Block
     chosen: Mapping[str, Mapping[str, int]]
+    tunes: bool = True
+    longer: int = 1
+
+    def at(self, method: str, old: Experiment, setting: "Setting") -> Experiment:
+        """Return a method on a task at a setting, with this round's steps.
+
+        `GENERATOR` keeps the task's steps in every round: its synthesis costs more than what the
+        others' further steps do.
+        """
+        made = at(method, old, setting)
+        steps = made.schedule.steps * (1 if method == GENERATOR else self.longer)
+        return replace(made, schedule=replace(made.schedule, steps=steps))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -48,6 +69,13 @@ class Round:
             Block(seed=one.seed + i, draw=one.draw + i, teacher=one.teacher + i)
             for i in range(self.blocks[task])
         ]
+
+
+def _third(*, maps: int, random: int, dfnd: int, generator: int, oracle: int) -> dict[str, int]:
+    """Return what the second round's tuning chose for each method of the third."""
+    both = {GENERATOR: generator, GENERATOR_LONGER: generator}
+    ours = {CUT_MIX: maps, MAPS: maps, PLAIN: 5}
+    return ours | {RANDOM: random, DFND: dfnd} | both | {ORACLE: oracle}
 
 
 ROUNDS = (
@@ -76,6 +104,22 @@ ROUNDS = (
             "fashion": {MAPS: 3, GENERATOR: 4, ORACLE: 4},
             "rest": {MAPS: 4, GENERATOR: 3, ORACLE: 5},
         },
+    ),
+    Round(
+        ours=CUT_MIX,
+        before=MAPS,
+        rivals=(MAPS, PLAIN, RANDOM, DFND, GENERATOR, GENERATOR_LONGER),
+        blocks={"digits": 8, "letters": 6, "rest": 6, "fashion": 4, "small": 6},
+        first=Block(seed=7401, draw=471, teacher=471),
+        chosen={
+            "digits": _third(maps=5, random=3, dfnd=5, generator=4, oracle=0),
+            "letters": _third(maps=5, random=5, dfnd=1, generator=4, oracle=4),
+            "rest": _third(maps=4, random=4, dfnd=2, generator=3, oracle=5),
+            "fashion": _third(maps=3, random=5, dfnd=5, generator=4, oracle=4),
+            "small": _third(maps=5, random=5, dfnd=1, generator=4, oracle=4),
+        },
+        tunes=False,
+        longer=4,
     ),
 )
 
@@ -110,14 +154,21 @@ def maps(old: Experiment) -> Experiment:
     return replace(new(old), explicit=FitNet())
 
 
+def cut_mix(old: Experiment) -> Experiment:
+    """Return the recipe by the teacher's maps, on mixtures to which the teacher answers."""
+    return replace(maps(old), views=CutMix())
+
+
 METHODS: Mapping[str, Callable[[Experiment], Experiment]] = {
     NEW: new,
     MAPS: maps,
+    CUT_MIX: cut_mix,
     OLD: lambda old: old,
     PLAIN: lambda old: recipes.balanced(new(old)),
     RANDOM: recipes.random,
     DFND: recipes.dfnd,
     GENERATOR: lambda old: recipes.generator(old, rate=1.0),
+    GENERATOR_LONGER: lambda old: recipes.generator(old, rate=1.0),
     ORACLE: recipes.original,
 }
 
@@ -132,7 +183,9 @@ def tasks() -> dict[str, Experiment]:
         pool=WildGarments(rows=30_000),
     )
     rest = replace(tops, task=FashionRest())
-    return {"digits": digits, "letters": letters, "fashion": fashion, "tops": tops, "rest": rest}
+    small = replace(letters, task=SmallLetters(), pool=OtherGlyphs())
+    of_fashion = {"fashion": fashion, "tops": tops, "rest": rest}
+    return {"digits": digits, "letters": letters, **of_fashion, "small": small}
 
 
 def _with(recipe: Experiment, *, teacher_steps: int, steps: int) -> Experiment:

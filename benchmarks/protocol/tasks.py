@@ -18,6 +18,7 @@ from dfkd.data.tasks import FashionMnist
 from dfkd.data.tasks.task import BaseTask, Split
 
 LETTERS = "ABCDEFGHJK"
+SMALL = "abdeghnqrt"
 BARS = "Il|!i"
 TAUGHT_FONTS = tuple(font for font in TEXT_FONTS if font.startswith("DejaVu"))
 TEST_FONTS = tuple(font for font in TEXT_FONTS if font not in TAUGHT_FONTS)
@@ -40,35 +41,46 @@ class Letters(BaseTask):
     mean: ClassVar[tuple[float, ...]] = (0.345,)
     std: ClassVar[tuple[float, ...]] = (0.319,)
 
+    letters: ClassVar[str] = LETTERS
+
     def train(self) -> Split:
-        return _copy_of("train")
+        return _copy_of("train", self.letters)
 
     def validation(self) -> Split:
-        return _copy_of("validation")
+        return _copy_of("validation", self.letters)
 
     def test(self) -> Split:
-        return _copy_of("test")
+        return _copy_of("test", self.letters)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return tuple(LETTERS)
+        return tuple(self.letters)
 
     def class_shown(self, character: str) -> int | None:
-        return LETTERS.find(character) if character and character in LETTERS else None
+        return self.letters.find(character) if character and character in self.letters else None
 
 
-def _copy_of(name: str) -> Split:
+@dataclass(frozen=True, kw_only=True)
+class SmallLetters(Letters):
+    """Holds ten small letters, made as `Letters`."""
+
+    mean: ClassVar[tuple[float, ...]] = (0.361,)
+    std: ClassVar[tuple[float, ...]] = (0.329,)
+    letters: ClassVar[str] = SMALL
+
+
+def _copy_of(name: str, letters: str) -> Split:
     """Return a copy, so that a caller who writes into it does not change what the next one gets."""
-    split = _drawn(name)
+    split = _drawn(name, letters)
     return Split(split.images.copy(), split.labels.copy())
 
 
 @cache
-def _drawn(name: str) -> Split:
+def _drawn(name: str, letters: str) -> Split:
     count, fonts = SPLITS[name]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(sum(name.encode()))))
-    drawn = [draw_character(rng, Letters.image_shape, LETTERS, fonts) for _ in range(count)]
-    labels_N = np.array([LETTERS.index(character) for _, character in drawn], dtype=np.int64)
+    drawn = [draw_character(rng, Letters.image_shape, letters, fonts) for _ in range(count)]
+    labels_N = np.array([letters.index(character) for _, character in drawn], dtype=np.int64)
     return Split(np.stack([image for image, _ in drawn]), labels_N)
 
 
@@ -92,6 +104,21 @@ class ManyBars(Glyphs):
         while True:
             image_HWC, character = super().draw_row(generator, image_shape)
             if not character or character not in LETTERS:
+                return image_HWC, character
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherGlyphs(Glyphs):
+    """Draws rows of `Glyphs` without the ten small letters."""
+
+    version: ClassVar[int] = 1
+
+    def draw_row(
+        self, generator: np.random.Generator, image_shape: ImageShape
+    ) -> tuple[NDArray[np.uint8], str]:
+        while True:
+            image_HWC, character = super().draw_row(generator, image_shape)
+            if not character or character not in SMALL:
                 return image_HWC, character
 
 

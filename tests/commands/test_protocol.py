@@ -7,14 +7,35 @@ import numpy as np
 import pytest
 
 from benchmarks.protocol import results
-from benchmarks.protocol.plan import METHODS, NEW, ORACLE, PLAIN, ROUNDS, SETTINGS, at, cell, tasks
-from benchmarks.protocol.tasks import BARS, LETTERS, TAUGHT_FONTS, TEST_FONTS, Letters, ManyBars
+from benchmarks.protocol.plan import (
+    GENERATOR,
+    METHODS,
+    NEW,
+    ORACLE,
+    PLAIN,
+    ROUNDS,
+    SETTINGS,
+    at,
+    cell,
+    tasks,
+)
+from benchmarks.protocol.tasks import (
+    BARS,
+    LETTERS,
+    SMALL,
+    TAUGHT_FONTS,
+    TEST_FONTS,
+    Letters,
+    ManyBars,
+    OtherGlyphs,
+    SmallLetters,
+)
 from dfkd.data.pools import TrainingImages
 from dfkd.testing import TaskSuite
 
 
 class TestLetters(TaskSuite):
-    pieces = (Letters(),)
+    pieces = (Letters(), SmallLetters())
 
 
 def test_the_letters_are_tested_in_fonts_that_no_teacher_has_seen():
@@ -48,12 +69,24 @@ def test_plain_kd_has_the_rows_and_batches_of_the_new_recipe_and_nothing_else():
 
 def test_blocks_differ_in_seed_pool_and_teacher_and_the_oracle_has_one_pool():
     old = tasks()["digits"]
-    first, second = (of.confirming("digits") for of in ROUNDS)
-    blocks = first + second
+    blocks = [block for of in ROUNDS for block in of.confirming("digits")]
     for name in ("seed", "draw", "teacher"):
         assert len({getattr(block, name) for block in blocks}) == len(blocks)
     assert cell(old, blocks[0]).block == blocks[0]
     assert cell(at(ORACLE, old, SETTINGS[0]), blocks[0]).block == replace(blocks[0], draw=0)
+
+
+def test_the_third_round_trains_four_times_as_long_and_its_generator_as_before():
+    old, of = tasks()["small"], ROUNDS[2]
+    steps = {m: of.at(m, old, SETTINGS[5]).schedule.steps for m in of.methods}
+    assert steps.pop(GENERATOR) == old.schedule.steps == 400
+    assert set(steps.values()) == {1_600}
+    assert all(set(places) == set(of.methods) for places in of.chosen.values())
+
+
+def test_the_pool_of_small_letters_shows_none_of_them():
+    _, _, characters = OtherGlyphs(rows=400).render_shard(0, (16, 16, 1))
+    assert len(characters) == 400 and not set(characters) & set(SMALL)
 
 
 TESTS: dict[str, Any] = {name: [0.7, 0.71, 0.73] for name in ROUNDS[0].rivals}
