@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+from dfkd.data.images.mixing import CutMix
 from dfkd.data.pools import Glyphs, TrainingImages, WildGarments
 from dfkd.data.tasks import Digits, FashionMnist
 from dfkd.experiment import Experiment, Schedule
@@ -86,6 +87,17 @@ def maps(full: Experiment, *, rate: float, budget: float, temperature: float) ->
     """
     found = energy(full, rate=rate, budget=budget, temperature=temperature)
     return replace(found, explicit=FitNet())
+
+
+def cut_mix(full: Experiment, *, rate: float, budget: float, temperature: float) -> Experiment:
+    """Return the method by the teacher's maps on mixtures of two images, for four times the steps.
+
+    It is the "cut-mix" recipe of docs/protocol.md's third round; `rate`, `budget` and
+    `temperature` as in `energy`. The teacher is asked in every step.
+    """
+    found = maps(full, rate=rate, budget=budget, temperature=temperature)
+    longer = replace(found.schedule, steps=4 * found.schedule.steps)
+    return replace(found, views=CutMix(), schedule=longer)
 
 
 def balanced(full: Experiment) -> Experiment:
@@ -179,6 +191,8 @@ RECIPES: dict[str, Callable[[], Experiment]] = {
     "fashion_energy": lambda: energy(fashion(), rate=4, budget=4, temperature=2.0),
     "digits_maps": lambda: maps(digits(), rate=4, budget=4, temperature=2.0),
     "fashion_maps": lambda: maps(fashion(), rate=8, budget=1, temperature=2.0),
+    "digits_cut_mix": lambda: cut_mix(digits(), rate=4, budget=4, temperature=2.0),
+    "fashion_cut_mix": lambda: cut_mix(fashion(), rate=8, budget=1, temperature=2.0),
 }
 
 

@@ -153,13 +153,20 @@ def test_the_study_of_baselines_asks_them_of_any_recipe():
         }
         assert rows == {full.selection.rows}
     on_digits = {RECIPES[name]() for name in ON_DIGITS}
-    others = {RECIPES[name]() for name in ("digits_energy", "digits_generator", "digits_maps")}
+    apart = ("digits_energy", "digits_generator", "digits_maps", "digits_cut_mix")
+    others = {RECIPES[name]() for name in apart}
     assert set(baselines.study.variants.values()) == on_digits - others
 
 
 def test_the_recipe_by_maps_is_that_by_energy_with_other_explicit_knowledge():
     by_energy = energy(digits(), rate=4, budget=4, temperature=2.0)
     assert RECIPES["digits_maps"]() == replace(by_energy, explicit=FitNet())
+
+
+def test_the_recipe_on_mixtures_is_that_by_maps_with_other_views_and_more_steps():
+    changed = RECIPES["digits_cut_mix"]().diff(RECIPES["digits_maps"]())
+    assert {name.split(".")[0] for name in changed} == {"views", "schedule"}
+    assert changed["schedule.steps"] == (800, 200)
 
 
 def test_the_recipe_by_energy_has_other_rows_batches_and_rate_and_nothing_else():
@@ -194,8 +201,9 @@ def test_only_the_labels_baseline_reads_training_labels(tiny, inputs, original, 
         if name == "digits_labels":
             labels_B = task.train().labels[original.scores.row_id_N[rows_B]]
             assert answer_BK.equal(F.one_hot(torch.from_numpy(labels_B), 10).float())
-        else:
-            assert answer_BK.equal(torch.from_numpy(teacher_BK))
+        else:  # of mixtures the teacher is asked anew
+            kept = answer_BK.equal(torch.from_numpy(teacher_BK))
+            assert kept == (run.experiment.views is None)
 
 
 def test_the_loss_on_labels_is_their_cross_entropy(tiny, original):
