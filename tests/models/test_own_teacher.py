@@ -187,7 +187,7 @@ experiment = replace(from_file, teacher=ModuleTeacher(module=Net()))
 """
 
 
-# 10 to 20 s, most of it Ray: what travels is tested with pickles in test_teacher_files.py
+# 10 to 20 s, most of it Ray: what travels is tested with pickles in test_unfit_teacher_files.py
 @pytest.mark.slow
 def test_a_module_of_ones_own_teaches_on_rays_workers(
     project: Path, run: Callable[..., Any]
