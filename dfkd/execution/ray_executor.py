@@ -38,8 +38,12 @@ from dfkd.training.jobs import Job, RunContext, outcome_that_serves
 def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Iterator[RayExecutor]:
     """Start or join a Ray cluster and prepare everything that these cells read.
 
-    Raises ValueError before anything is written if the cluster can never hold one cell.
+    Raises ValueError before anything is written if the cluster can never hold one cell, or its
+    workers cannot share a batch.
     """
+    cells = list(cells)
+    for cell in cells:
+        where.check_batch(cell.experiment.schedule.batch)
     with session(where), ExitStack() as stack:
         # first of all: it says if a GPU is of no use
         environment = environment_of_workers(where, console)
