@@ -75,18 +75,18 @@ class Compute:
         """Return whether a cell's workers may share the CPUs of fewer."""
         return self.fewest < self.workers
 
-    def check_batch(self, batch: int) -> None:
-        """Raise ValueError where a cell's workers cannot share so many images evenly."""
-        if batch % self.workers:
-            raise ValueError(
-                "schedule.batch must be a multiple of the workers, but got "
-                f"batch={batch}, workers={self.workers}: ask for another number with --workers, "
-                "or change it with --set schedule.batch=..."
-            )
-
     def of_one_worker(self) -> Compute:
         """Return the same for what a single worker does."""
         return replace(self, workers=1, least_workers=None)
+
+
+def check_batch(batch: int, workers: int) -> None:
+    """Raise ValueError where workers cannot share so many images evenly."""
+    if batch % workers:
+        raise ValueError(
+            f"schedule.batch must be a multiple of the workers, but got {batch=}, {workers=}: ask "
+            "for another number with --workers, or change it with --set schedule.batch=..."
+        )
 
 
 def check_machine(compute: Compute) -> None:

@@ -7,7 +7,7 @@ these. So a smaller cluster gets no fewer workers, but gives each a smaller shar
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import ray
@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from dfkd.execution.checks.capacity import cpus_each, holds, machines_later, machines_now
 from dfkd.execution.compute import Compute
 from dfkd.execution.group import Group
+from dfkd.execution.watchdog import in_thread
 from dfkd.storage.lease import Say
 
 LOOK_S = 1.0
@@ -88,9 +89,8 @@ def said(where: Compute, cpus: float) -> str:
 @contextmanager
 def told(groups: Sequence[Group], where: Compute, say: Say) -> Iterator[None]:
     """Say what a cell's workers run on whenever that changes, from a thread."""
-    over = Event()
 
-    def listen() -> None:
+    def listen(over: Event) -> None:
         last = said(where, where.cpus)  # goes without saying
         hearing = {group.board.hear.remote(): group for group in groups}
         with suppress(RayError):  # a board that is gone has nothing to say
@@ -102,10 +102,5 @@ def told(groups: Sequence[Group], where: Compute, say: Say) -> Iterator[None]:
                         say(text)
                         last = text
 
-    thread = Thread(target=listen, daemon=True)
-    thread.start()
-    try:
+    with in_thread(listen):
         yield
-    finally:
-        over.set()
-        thread.join()

@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from dfkd.execution.board import Held, SharedCell
-from dfkd.execution.compute import Compute
+from dfkd.execution.compute import Compute, check_batch
 from dfkd.execution.executor import Failure, OnOutcome, failure_of, run_context_of
 from dfkd.execution.group import Group
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
@@ -43,7 +43,7 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
     """
     cells = list(cells)
     for cell in cells:
-        where.check_batch(cell.experiment.schedule.batch)
+        check_batch(cell.experiment.schedule.batch, where.workers)
     with session(where), ExitStack() as stack:
         # first of all: it says if a GPU is of no use
         environment = environment_of_workers(where, console)

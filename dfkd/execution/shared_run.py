@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
+from dfkd.execution.compute import check_batch
 from dfkd.experiment import Cell
 from dfkd.method.losses import Outputs
 from dfkd.method.selection import Redraw
@@ -51,7 +52,7 @@ class SharedRun(Run):
         self.rank, self.workers = torch.distributed.get_rank(), torch.distributed.get_world_size()
         why: ValueError | None = None
         try:
-            _check_batch(cell, self.workers)
+            check_batch(cell.experiment.schedule.batch, self.workers)
             super().__init__(cell, inputs, device, precision, compiled)
         except ValueError as error:
             why = error
@@ -124,14 +125,6 @@ def with_shared_statistics(network: M) -> M:
 
 def _gather(part: Tensor) -> Tensor:
     return torch.cat(all_gather(part))
-
-
-def _check_batch(cell: Cell, workers: int) -> None:
-    batch = cell.experiment.schedule.batch
-    if batch % workers:
-        raise ValueError(
-            f"schedule.batch must be a multiple of the workers, but got {batch=}, {workers=}"
-        )
 
 
 def _begin_together(why: ValueError | None, device: str) -> None:

@@ -18,6 +18,19 @@ QUIET_S = 60.0  # without an end, before it speaks for the first time
 T = TypeVar("T")
 
 
+@contextmanager
+def in_thread(work: Callable[[Event], None]) -> Iterator[None]:
+    """Let a thread work beside what is done inside; it is to end when the event is set."""
+    over = Event()
+    thread = Thread(target=work, args=(over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 class Watchdog:
     """Watches one wait. waits: says what waits for what; it is asked only when it will be said."""
 
@@ -54,16 +67,10 @@ class Watchdog:
     @contextmanager
     def beside(self) -> Iterator[None]:
         """Look from a thread, while this one waits in a library that gives it no turn."""
-        over = Event()
 
-        def watch() -> None:
+        def watch(over: Event) -> None:
             while not over.wait(self.look()):
                 pass
 
-        thread = Thread(target=watch, daemon=True)
-        thread.start()
-        try:
+        with in_thread(watch):
             yield
-        finally:
-            over.set()
-            thread.join()
