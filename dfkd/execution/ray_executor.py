@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from dfkd.execution.board import Held, SharedCell
-from dfkd.execution.compute import Compute, check_batch
+from dfkd.execution.compute import Compute
 from dfkd.execution.executor import Failure, OnOutcome, failure_of, run_context_of
 from dfkd.execution.group import Group
 from dfkd.execution.preparing import PreparedInputs, environment_of_workers, prepare
@@ -42,9 +42,8 @@ def ray_executor(cells: Iterable[Cell], where: Compute, console: Console) -> Ite
     workers cannot share a batch.
     """
     cells = list(cells)
-    for cell in cells:
-        check_batch(cell.experiment.schedule.batch, where.workers)
-    with session(where), ExitStack() as stack:
+    batches = {cell.experiment.schedule.batch for cell in cells}
+    with session(where, batches), ExitStack() as stack:
         # first of all: it says if a GPU is of no use
         environment = environment_of_workers(where, console)
         prepared = prepare(cells, where, console)

@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dfkd.execution.checks.capacity import (
     machines_now,
 )
 from dfkd.execution.checks.nodes import check_nodes
-from dfkd.execution.compute import Compute
+from dfkd.execution.compute import Compute, check_batch
 from dfkd.execution.starting import check_address, check_folders
 from dfkd.storage.lease import using
 from dfkd.storage.variables import variable
@@ -32,14 +32,17 @@ LOCAL = "local"  # an address of Ray's: a cluster of this process's own
 
 
 @contextmanager
-def session(compute: Compute) -> Iterator[None]:
+def session(compute: Compute, batches: Collection[int] = ()) -> Iterator[None]:
     """Start or join Ray, and look before anything is scheduled.
 
-    Raises ValueError if that cannot be, if the cluster can never hold one cell, or if one of its
-    nodes sees another storage or has other versions.
+    batches: images per step of the cells. Raises ValueError if that cannot be, if the cluster can
+    never hold one cell, if its workers cannot share a batch, or if one of the nodes sees another
+    storage or has other versions.
     """
     if _address() == LOCAL:
         check_this_machine(compute)
+    for batch in sorted(batches):
+        check_batch(batch, compute.workers)
     with joined(compute):
         check_capacity(compute)
         with using(compute.storage) as written:

@@ -25,6 +25,11 @@ CASES = {
         {},
         "ask for fewer with --workers",
     ),
+    "a batch for two": (
+        ("distill", "--workers", "2", "--set", "schedule.batch=63"),
+        {},
+        "batch=63, workers=2: ask for another number with --workers",
+    ),
     "no range": (("distill", "--workers", "2:"), {}, "a range such as 2:8, but got '2:'"),
     "a range on GPUs": (("distill", "--workers", "2:8", "--gpus", "1"), {}, "leave out --gpus"),
     "steps": (("distill", "digits", "--steps", "0"), {}, "got steps=0"),

@@ -20,11 +20,7 @@ from dfkd.execution.checks.capacity import (
     workers_on,
 )
 from dfkd.execution.compute import Compute
-from dfkd.execution.ray_executor import ray_executor
 from dfkd.execution.session import session
-from dfkd.experiment import Cell
-from dfkd.reporting.console import Console
-from dfkd.seeding import Block
 from dfkd.storage import FolderStorage
 
 CASES = {  # machines, compute's changes, workers, cells
@@ -135,12 +131,3 @@ def test_a_cell_that_this_machine_cannot_hold_is_refused_without_a_ray(
 def test_ray_still_says_how_far_a_cluster_may_grow() -> None:
     state = ray._private.state.state
     assert "ClusterConfig" in inspect.signature(state.get_cluster_config).return_annotation.__name__
-
-
-def test_workers_that_cannot_share_a_batch_are_refused_before_anything_is_written(tmp_path, tiny):
-    where = Compute(storage=FolderStorage(tmp_path), workers=3)
-    cells = [Cell(experiment=tiny, block=Block(seed=0))]
-    refused = pytest.raises(ValueError, match=r"batch=16, workers=3: ask for another number")
-    with refused, ray_executor(cells, where, Console(quiet=True)):
-        pass
-    assert not list(tmp_path.iterdir())
