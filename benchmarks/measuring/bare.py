@@ -3,8 +3,8 @@
 Nothing is recorded, nothing can be resumed, no step is looked at, and one recipe is all it knows:
 KD on cached answers with tail dropping, pooled features and similarities, each or none, by AdamW
 with one cycle. What a batch needs of the teacher is computed once for all rows beforehand. Its
-batches, start and formulas are those of `dfkd.training`, so with `fused=False` its students equal
-the platform's to the last bit. N selected rows, B batch, K classes, D feature width, S steps.
+batches, start and formulas are those of `dfkd.training`, so its students equal the platform's to
+the last bit. N selected rows, B batch, K classes, D feature width, S steps.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ FLOOR = -1e9  # a logit of what is left out
 
 
 class BareLoop:
-    """One student in training. fused: PyTorch's fastest AdamW, which rounds in another order."""
+    """One student in training, by PyTorch's fastest AdamW."""
 
-    def __init__(self, cell: Cell, inputs: Inputs, fused: bool = True) -> None:
+    def __init__(self, cell: Cell, inputs: Inputs) -> None:
         self.experiment, seed = cell.experiment.canonical(), cell.block.seed
         self.inputs, self.step = inputs, 0
         e, schedule = self.experiment, self.experiment.schedule
@@ -52,9 +52,8 @@ class BareLoop:
         self.itself_BB = torch.eye(schedule.batch, dtype=torch.bool)
         self._build(features_ND.shape[1], seed)
         trained = [*self.network.parameters(), *self.projector.parameters()]
-        options: dict[str, Any] = {"fused" if fused else "foreach": True}
         self.optimizer = torch.optim.AdamW(
-            trained, schedule.learning_rate, weight_decay=schedule.weight_decay, **options
+            trained, schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
         )
         self.decay = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, schedule.learning_rate, total_steps=schedule.steps + 1
@@ -175,9 +174,9 @@ class BareProcesses:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def train(self, cells: list[Cell], fused: bool = True, evaluate: bool = False) -> list[Trained]:
+    def train(self, cells: list[Cell], evaluate: bool = False) -> list[Trained]:
         """Train the students of all cells, side by side, and return them in this order."""
-        asked = [self._pool.submit(_trained, self.mapped, cell, fused, evaluate) for cell in cells]
+        asked = [self._pool.submit(_trained, self.mapped, cell, evaluate) for cell in cells]
         return [one.result() for one in asked]
 
     def seconds(self, cells: list[Cell], evaluate: bool = False) -> float:
@@ -186,7 +185,7 @@ class BareProcesses:
         return sum(trained.seconds for trained in done) / self.count
 
 
-def _trained(mapped: MappedInputs, cell: Cell, fused: bool, evaluate: bool) -> Trained:
-    loop = BareLoop(cell, mapped.open(), fused)
+def _trained(mapped: MappedInputs, cell: Cell, evaluate: bool) -> Trained:
+    loop = BareLoop(cell, mapped.open())
     seconds = seconds_of(lambda: loop.train(evaluate))
     return Trained(seconds=seconds, digest=loop.digest())

@@ -1,5 +1,6 @@
 """Figures that a workload returns, and how sides are timed in turn."""
 
+import random
 import statistics
 import time
 from collections import defaultdict
@@ -55,23 +56,27 @@ class Bench:
         """Return how many of something: as it is to be measured, or as a quick call does it."""
         return tiny if self.quick else full
 
-    def rounds(self, full: int) -> Iterator[int]:
-        """Yield the number of each round and say how far it is; a quick call has one round."""
+    def rounds(self, full: int, aloud: bool = True) -> Iterator[int]:
+        """Yield the number of each round; a quick call has one round. aloud: and say it."""
         count = self.size(full, 1)
         for index in range(count):
-            say(f"round {index + 1} of {count}")
+            if aloud:
+                say(f"round {index + 1} of {count}")
             yield index
 
     def in_turn(
-        self, rounds: int, sides: Mapping[str, Callable[[], float]]
+        self, rounds: int, sides: Mapping[str, Callable[[], float]], aloud: bool = True
     ) -> dict[str, list[float]]:
-        """Ask each side once a round for the seconds that it took; each begins a round in turn."""
+        """Ask each side once a round for the seconds that it took, in an order drawn anew.
+
+        aloud: and say them, where a round takes seconds.
+        """
         taken, names = defaultdict[str, list[float]](list), list(sides)
-        for index in self.rounds(rounds):
-            first = index % len(names)
-            for name in names[first:] + names[:first]:
+        for index in self.rounds(rounds, aloud):
+            for name in random.Random(index).sample(names, len(names)):
                 taken[name].append(sides[name]())
-                say(f"  {name}: {taken[name][-1]:.3g} s")
+                if aloud:
+                    say(f"  {name}: {taken[name][-1]:.3g} s")
         return dict(taken)
 
 

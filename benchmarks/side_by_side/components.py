@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Found:
         studies = Studies(bench, study, executor, watch)
         cold = studies.compute()
         with BareProcesses(executor.inputs(cells[0])) as bare:
-            students = bare.train(cells, fused=False)
+            students = bare.train(cells)
             sides = {
                 PLATFORM: studies.compute,
                 BARE: lambda: bare.seconds(cells),
@@ -86,14 +86,14 @@ class Studies:
         return open_storage(self.bench.folder / f"study-{self.count}")
 
     def check(self, cells: list[Cell], students: list[Trained]) -> Check:
-        """The last study's students are those of the bare loop with the platform's AdamW."""
+        """The last study's students are those of the bare loop."""
         ledger, context = Ledger(self._storage()), self.executor.run_context
         names = [context.job(cell, read_test=True).name for cell in cells]
         equal = [
             weights_digest(ledger.weights(name)) == student.digest
             for name, student in zip(names, students, strict=True)
         ]
-        claim = f"{PLATFORM} and bare loop with the platform's AdamW: equal weights"
+        claim = f"{PLATFORM} and bare loop: equal weights"
         return Check(claim=claim, holds=all(equal), seen=f"{sum(equal)} of {len(equal)} students")
 
 

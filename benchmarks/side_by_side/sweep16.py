@@ -123,7 +123,7 @@ class Searches:
 
         def objective(trial: optuna.Trial) -> float:
             experiment, probe = self.space.ask(trial), 0.0
-            loop = BareLoop(Cell(experiment=experiment, block=BLOCK), self.inputs, fused=False)
+            loop = BareLoop(Cell(experiment=experiment, block=BLOCK), self.inputs)
             for step in experiment.schedule.evaluation_steps():
                 loop.advance(step)
                 probe = loop.probe()

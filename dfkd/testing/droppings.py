@@ -69,6 +69,13 @@ class DroppingSuite(PieceSuite):
         assert torch.random.get_rng_state().equal(before[0])  # nothing else is drawn from
         assert teacher_BK.equal(before[1])
 
+    def test_fixed_masks_follow_from_the_row_alone(self, piece: Dropping) -> None:
+        if not with_defaults(piece, BaseDropping).fixed:
+            pytest.skip("the rule may draw")
+        teacher_BK, other = _logits(), generator(1, "dropping", 5)
+        alone = [piece.keep(row_1K, other) for row_1K in teacher_BK.split(1)]
+        assert torch.cat(alone).equal(piece.keep(teacher_BK, _generator()))
+
     def test_dropped_logits_are_pushed_down_unless_they_are_masked(self, piece: Dropping) -> None:
         teacher_BK, student_BK = _logits(), _logits(seed=1).requires_grad_()
         keep_BK = piece.keep(teacher_BK, _generator())

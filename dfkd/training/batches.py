@@ -55,20 +55,20 @@ class Batches:
 
     def at(self, step: int) -> Rows:
         """Return the pool rows of a step [B]."""
-        size, rows = self.size, len(self.rows_N)
-        places = np.arange((step - self.since) * size, (step - self.since + 1) * size)
-        return np.concatenate(
-            [
-                self.rows_N[self._places(epoch)[places[places // rows == epoch] % rows]]
-                for epoch in range(places[0] // rows, places[-1] // rows + 1)
-            ]
-        )
+        rows, parts = len(self.rows_N), list[Rows]()
+        place, end = (step - self.since) * self.size, (step - self.since + 1) * self.size
+        while place < end:
+            epoch, first = divmod(place, rows)
+            parts.append(self._shown(epoch)[first : first + end - place])
+            place += len(parts[-1])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _places(self, epoch: int) -> Rows:
+    def _shown(self, epoch: int) -> Rows:
+        """Return the pool rows of an epoch [N], in its order."""
         if self._epoch is None or self._epoch[0] != epoch:
             since = (self.since,) if self.since else ()
             seed = stream(self.seed, "batches", *since, epoch)
-            self._epoch = epoch, self.order(self.rows_N, seed)
+            self._epoch = epoch, self.rows_N[self.order(self.rows_N, seed)]
         return self._epoch[1]
 
     def end_of(self, epochs: int) -> int:

@@ -21,6 +21,7 @@ from dfkd.method.selection.selecting import rows_taken
 from dfkd.models.networks import stages_of
 from dfkd.models.teachers import accuracy, answers
 from dfkd.seeding import drawing_from, generator, stream
+from dfkd.training.ahead import apart, steps_together
 from dfkd.training.batches import Batches, order_of
 from dfkd.training.compiled import compile_passes
 from dfkd.training.cuda_graph import RecordedStep, record_step
@@ -33,7 +34,7 @@ from dfkd.training.pool_rows import pool_rows
 from dfkd.training.redraw import draw_again
 from dfkd.training.teacher_outputs import LiveTeacher, PerView, Views
 
-STATE = 2  # raised when the state of a run holds something else
+STATE = 3  # raised when the state of a run holds something else
 
 
 class Diverged(ArithmeticError):
@@ -73,13 +74,13 @@ class Run:
             compile_passes(self.objective.student)
             if self.teacher is not None:
                 compile_passes(self.teacher.network)
-        self.optimizer = student_optimizer(
-            self.objective.together(), self.experiment.schedule, precision
-        )
+        self.optimizer = student_optimizer(self.objective.together(), self.experiment.schedule)
         self.own_optimizer = own_optimizer(self.objective)
         self.redraw = with_defaults(self.experiment.selection, BaseSelection).redraw
         self.kept = Kept(cell, self.objective.student.network, self.pool_rows, self.rows_N)
         self.step = 0
+        self.together = steps_together(self.experiment, device)
+        self.ahead: dict[int, StepInputs] = {}  # of steps to come
         self.means = RunningMeans(device)
         self.recorded = self.record()
 
@@ -165,8 +166,7 @@ class Run:
             self.own_optimizer.step()
         self.step += 1
         self.kept.follow(self.step)
-        for name, value in terms.items():
-            self.means.add(f"train.{name}", value)
+        self.means.add({f"train.{name}": value for name, value in terms.items()})
 
     def _gradients(self, step: int) -> dict[str, Tensor]:
         """Leave the step's gradients in the parameters, and return its loss terms."""
@@ -197,11 +197,21 @@ class Run:
 
     def read(self, step: int) -> StepInputs:
         """Return what a step computes with, for the whole batch."""
-        rows_B = self.batch(step)
+        if step not in self.ahead:
+            steps = range(step, step + self.together)
+            given = self._read(np.concatenate([self.batch(one) for one in steps]), step)
+            self.ahead = dict(zip(steps, apart(given, len(steps)), strict=True))
+        given = self.ahead.pop(step)
+        if given.kept_classes is not None:
+            self.means.add({"kept_classes": given.kept_classes})
+        weights = self.objective.weights(step / self.experiment.schedule.steps)
+        return replace(given, weights=weights)
+
+    def _read(self, rows_B: NDArray[np.int64], step: int) -> StepInputs:
+        """Return the inputs of a step's rows, or of those of several from this one on."""
         views = self.views(rows_B, step)
         teacher = self.addressed(self.answers(rows_B, step, views[0]), rows_B, step)
-        weights = self.objective.weights(step / self.experiment.schedule.steps)
-        return StepInputs(tuple(views), teacher, self.keep(teacher, step), weights)
+        return StepInputs(tuple(views), teacher, self.keep(teacher, step), weights={})
 
     def seed_of_draws(self, step: int) -> int:
         """Return the seed of what a network draws by itself in a step, such as dropout."""
@@ -241,9 +251,7 @@ class Run:
             return None
         drawn_from = generator(self.cell.block.seed, "dropping", step)
         temperature = with_defaults(self.experiment.kd, BaseAnswerLoss).temperature
-        keep_BK = self.experiment.dropping.keep(teacher.logits_BK, drawn_from, temperature)
-        self.means.add("kept_classes", keep_BK.sum(1).float().mean())
-        return keep_BK
+        return self.experiment.dropping.keep(teacher.logits_BK, drawn_from, temperature)
 
     def views(self, rows_B: NDArray[np.int64], step: int) -> list[Tensor]:
         """Return the student's views of these rows, and second views where a loss compares two."""

@@ -7,6 +7,8 @@ import torch
 from dfkd.identity import digest
 from dfkd.training.precision import resolved
 
+KERNELS = 2  # raised when the same steps round otherwise than before: 2 since AdamW is fused
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -18,11 +20,14 @@ class Environment:
     torch: str
     precision: str = "float32"  # or "bfloat16", see precision.py
     compiled: bool = False  # see compiled.py
+    kernels: int = 1  # of a record that does not say
 
     def __str__(self) -> str:
         facts = asdict(self)
         if not self.compiled:  # as it was before there was a choice
             del facts["compiled"]
+        if self.kernels == 1:  # and before there were others
+            del facts["kernels"]
         return digest(facts, 8)
 
 
@@ -42,4 +47,5 @@ def this_environment(
         torch=torch.__version__,
         precision=resolved(precision, device),
         compiled=compiled,
+        kernels=KERNELS,
     )

@@ -1,6 +1,7 @@
 """Running means of what a run reports: its loss terms since the last point of the curve."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ class RunningMeans:
         self.sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         self.since = 0
 
-    def add(self, name: str, value: Tensor) -> None:
-        """Add one step's value to its sum; no gradient is kept."""
-        self.sums[name] += value.detach()
+    @torch.no_grad()
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one step's values to their sums; no gradient is kept."""
+        torch._foreach_add_([self.sums[name] for name in values], list(values.values()))
 
     def take(self, step: int) -> dict[str, float]:
         """Return the means over the steps since the last call, and begin anew."""

@@ -24,14 +24,15 @@ class StepInputs:
     """What a step computes with.
 
     views: the student's images [B, C, H, W], and a second view of them where a loss needs it.
-    keep_BK: the classes that stay in the target; None for all. weights: of the losses now, numbers
-    or scalar tensors.
+    keep_BK: the classes that stay in the target; None for all. kept_classes: how many, on average.
+    weights: of the losses now, numbers or scalar tensors.
     """
 
     views: tuple[Tensor, ...]
     teacher: Outputs
     keep_BK: Tensor | None
     weights: Mapping[str, float | Tensor]
+    kept_classes: Tensor | None = None
 
 
 class Objective(nn.Module):

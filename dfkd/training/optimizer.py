@@ -8,16 +8,9 @@ from dfkd.models.optimizing import Optimizer, Rate, cosine, one_cycle, tenths
 from dfkd.training.objective import Objective
 
 
-def student_optimizer(
-    parameters: list[nn.Parameter], schedule: Schedule, precision: str = "float32"
-) -> Optimizer:
-    """Return the optimizer of these parameters at the schedule's rates.
-
-    Fused kernels are the fastest; on a CPU in float32 they would change the last bits of what is
-    recorded already, and the others do not.
-    """
-    fused = precision != "float32" or parameters[0].is_cuda
-    return Optimizer(parameters, schedule.optimizer, rates(schedule), schedule.weight_decay, fused)
+def student_optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> Optimizer:
+    """Return the optimizer of these parameters at the schedule's rates."""
+    return Optimizer(parameters, schedule.optimizer, rates(schedule), schedule.weight_decay)
 
 
 def rates(schedule: Schedule) -> list[Rate]:

@@ -26,6 +26,7 @@ class Tail(Rate):
 
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = False
+    fixed: ClassVar[bool] = True
 
     def dropped(self, classes: int) -> int:
         """Return how many of `classes` are dropped."""
@@ -106,6 +107,7 @@ class Nucleus(BaseDropping):
     mass: float
     version: ClassVar[int] = 1
     masks_student: ClassVar[bool] = False
+    fixed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.mass <= 1:

@@ -17,12 +17,14 @@ from dfkd.scores import Scores
 class Dropping(Protocol):
     """A rule that takes classes out of the teacher's answer, or rows out of the selection.
 
-    masks_student: whether the student's softmax is masked as well. `filter` and `term` have
-    defaults in `BaseDropping`.
+    masks_student: whether the student's softmax is masked as well. fixed: whether a row's classes
+    follow from its logits alone, nothing being drawn. `fixed`,
+    `filter` and `term` have defaults in `BaseDropping`.
     """
 
     version: ClassVar[int]
     masks_student: ClassVar[bool]
+    fixed: ClassVar[bool]
 
     def canonical(self, classes: int) -> Self | None:
         """Return the one form of all equal rules, for identity; None where nothing is dropped."""
@@ -47,7 +49,12 @@ class Dropping(Protocol):
 
 
 class BaseDropping(Piece):
-    """What a dropping rule need not declare: all selected rows stay, and it adds no loss term."""
+    """What a dropping rule need not declare.
+
+    It may draw anew in every step, all selected rows stay, and it adds no loss term.
+    """
+
+    fixed: ClassVar[bool] = False
 
     def filter(self, scores: Scores, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows_N
