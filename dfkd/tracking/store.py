@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dfkd.storage import layout
-from dfkd.tracking.address import is_database, knock
+from dfkd.tracking.address import database_file, is_database, knock
+from dfkd.tracking.empty_database import begin_database
 from dfkd.tracking.entries import (
     Held,
     as_metric_name,
@@ -64,6 +65,8 @@ class Store:
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         from mlflow import MlflowClient
 
+        if (file := database_file(uri)) is not None:
+            begin_database(file)
         if is_database(uri):
             knock(uri)
         self.client = MlflowClient(tracking_uri=uri)
