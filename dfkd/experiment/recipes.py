@@ -89,15 +89,23 @@ def maps(full: Experiment, *, rate: float, budget: float, temperature: float) ->
     return replace(found, explicit=FitNet())
 
 
+def mixtures(full: Experiment) -> Experiment:
+    """Return the same method on mixtures of two images (`CutMix`), for four times the steps.
+
+    The teacher is asked in every step.
+    """
+    return replace(
+        full, views=CutMix(), schedule=replace(full.schedule, steps=4 * full.schedule.steps)
+    )
+
+
 def cut_mix(full: Experiment, *, rate: float, budget: float, temperature: float) -> Experiment:
     """Return the method by the teacher's maps on mixtures of two images, for four times the steps.
 
     It is the "cut-mix" recipe of docs/protocol.md's third round; `rate`, `budget` and
-    `temperature` as in `energy`. The teacher is asked in every step.
+    `temperature` as in `energy`.
     """
-    found = maps(full, rate=rate, budget=budget, temperature=temperature)
-    longer = replace(found.schedule, steps=4 * found.schedule.steps)
-    return replace(found, views=CutMix(), schedule=longer)
+    return mixtures(maps(full, rate=rate, budget=budget, temperature=temperature))
 
 
 def balanced(full: Experiment) -> Experiment:

@@ -116,10 +116,13 @@ def title_panel(panel: Any, name: str, columns: int) -> None:
     panel.set_title("\n".join(lines))
 
 
-def log_x(axes: Any, form: str) -> None:
-    """Set a log scale with few plain numbers. form: of a number x, such as "{x:g}"."""
+def log_x(axes: Any, form: str, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Set a log scale with few plain numbers, `subs` times powers of ten.
+
+    form: of a number x, such as "{x:g}".
+    """
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=5))
     # the usual one writes 10 to the power of
     axes.xaxis.set_major_formatter(StrMethodFormatter(form))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -1,8 +1,11 @@
-"""Convergence as a figure: all variants on one axis, by steps, images and device seconds."""
+"""Convergence as a figure: all variants on one axis, by steps, images and device seconds.
+
+These are on log scales: a synthesis, or four times the steps, would press all else together.
+"""
 
 from typing import Any
 
-from dfkd.reporting.style import COLOURS, FAINT, GREY, MARKERS, Plot, blank, styled
+from dfkd.reporting.style import COLOURS, FAINT, GREY, MARKERS, Plot, blank, log_x, styled
 from dfkd.reproduction.convergence import X, followed, points
 from dfkd.studies.findings import StudyData
 
@@ -19,6 +22,7 @@ def convergence(data: StudyData, label: str = "") -> Plot | None:
         panels = figure.subplots(1, len(X), sharey=True)
         for panel, (x, words) in zip(panels, X.items(), strict=True):
             _draw(panel, found, data, x)
+            log_x(panel, "{x:,.10g}", subs=(1,))
             panel.set_xlabel(words)
         panels[0].set_ylabel(f"{followed(data)}, %")
         if label:

@@ -84,7 +84,8 @@ def _study(
     findings: Findings, table: Table, scale: str, column: Column, figure: Plot | None
 ) -> str:
     data = findings.data
-    facts = [findings.varies, findings.conditions, *findings.notes, _computed(data.provenance)]
+    notes = () if data.name == table.images_name(scale) else table.notes
+    facts = [*notes, findings.varies, findings.conditions, *findings.notes]
     lines = [
         f"### {as_text(data.question)}",
         "",
@@ -96,7 +97,7 @@ def _study(
         f"Again:  `python -m platform.reproduce {table.name} --scale {scale}`",
         "",
         *([f"![{as_text(data.question)}]({FIGURES}/{data.name}.svg)", ""] if figure else []),
-        *(f"- {as_text(fact)}" for fact in facts),
+        *(f"- {as_text(fact)}" for fact in (*facts, _computed(data.provenance))),
     ]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dfkd.experiment import Experiment, recipes
-from dfkd.reproduction.rows import ALL_IMAGES, FULL, images_used, methods
+from dfkd.reproduction.rows import ALL_IMAGES, FULL, images_used, methods, rivals
 from dfkd.studies import Study
 from dfkd.synthesis import FastDfkd
 from dfkd.synthesis.pool import LARGEST
@@ -21,14 +21,11 @@ EVALUATIONS = 20  # of a curve: what 95 % of the final accuracy is told to
 NO_RESULT = "smoke: not a result"
 
 
-def _generator(full: Experiment, scale: str) -> Experiment | None:
-    """Return KD on images made from the teacher; None where images are too large for that."""
-    if max(full.task.image_shape[:2]) > LARGEST:
-        return None
-    found = recipes.generator(full)
+def drawn_small(generator: Experiment, scale: str) -> Experiment:
+    """Return KD on images made from the teacher; of a smoke, on a few that take no time."""
     if scale != SMOKE:
-        return found
-    return replace(found, pool=FastDfkd(rows=100, batch=50, steps=1, warm_up=0))
+        return generator
+    return replace(generator, pool=FastDfkd(rows=100, batch=50, steps=1, warm_up=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +49,17 @@ class Column:
 
 
 class Table(ABC):
-    """A table of methods by columns. blocks: how many at each scale that the table has."""
+    """A table of methods by columns.
+
+    blocks: how many at each scale that the table has. notes: what readers of its methods must know
+    beside what every study says of itself.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     blocks: ClassVar[Mapping[str, int]]
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def full(self, column: Column, scale: str, files: Files) -> Experiment:
@@ -66,6 +68,14 @@ class Table(ABC):
     def dfnd(self, column: Column, full: Experiment) -> Experiment:
         """Return DFND beside this full method."""
         return recipes.dfnd(full)
+
+    def rivals(
+        self, column: Column, full: Experiment, scale: str, files: Files
+    ) -> dict[str, Experiment]:
+        """Return what this full method is compared with, by the names of rows."""
+        fits = max(full.task.image_shape[:2]) <= LARGEST
+        generator = drawn_small(recipes.generator(full), scale) if fits else None
+        return rivals(full, self.dfnd(column, full), generator)
 
     def missing(self, column: Column, files: Files) -> Iterator[str]:
         """Yield what the paper's scale needs and is not there, and where to put it."""
@@ -83,7 +93,7 @@ class Table(ABC):
         found = {
             self.study_name(column, scale): Study(
                 question=self._asked(column, scale, "what is each method worth?"),
-                variants=methods(full, self.dfnd(column, full), _generator(full, scale)),
+                variants=methods(full, self.rivals(column, full, scale, files)),
                 baseline=FULL,
                 blocks=number,
             )

@@ -3,18 +3,22 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import run
 
+from benchmarks.protocol import plan
+from dfkd.experiment.recipes import RECIPES
 from dfkd.reproduction.cost import cost_of
 from dfkd.reproduction.driver import files_for
 from dfkd.reproduction.published import published
 from dfkd.reproduction.results import PAGE, written
-from dfkd.reproduction.rows import FULL, GENERATOR
-from dfkd.reproduction.table import PAPER, SMOKE, Files, Table
+from dfkd.reproduction.rows import DFND, EARLIER, FULL, GENERATOR, LABELS, MIXTURES, ORACLE, RANDOM
+from dfkd.reproduction.small_tasks import NOTES
+from dfkd.reproduction.table import EVALUATIONS, PAPER, SMALL, SMOKE, Files, Table
 from dfkd.reproduction.tables import ALL, check_scale, table_of
 from dfkd.storage import FolderStorage
 
@@ -35,6 +39,41 @@ def test_every_row_at_every_scale_is_an_experiment_of_its_own(table: Table, tmp_
         rows = set(studies[table.study_name(table.columns[0], scale)].variants)
         assert {FULL, "labels", "KD on original", "DFND", "without selection"} <= rows
         assert (GENERATOR in rows) == (table.name != "imagenet" or scale == SMOKE)
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion"])
+def test_rows_of_the_small_tables_are_the_protocols_methods_at_their_settings(name: str) -> None:
+    """The rows by the protocol's own code, at the places in its list that its tuning chose."""
+    table, old, chosen = table_of(name), plan.tasks()[name], plan.ROUNDS[2].chosen[name]
+    variants = table.studies(SMALL, Files())[f"{name}-w16-w8-small"].variants
+    longer = {FULL: RECIPES[f"{name}_maps"](), MIXTURES: RECIPES[f"{name}_cut_mix"]()}
+    rivals = {
+        FULL: (plan.MAPS, chosen[plan.MAPS]),
+        ORACLE: (plan.ORACLE, chosen[plan.ORACLE]),
+        RANDOM: (plan.RANDOM, chosen[plan.RANDOM]),
+        DFND: (plan.DFND, chosen[plan.DFND]),
+        GENERATOR: (plan.GENERATOR, chosen[plan.GENERATOR]),
+        EARLIER: (plan.OLD, 3),  # 8, 0.1, 2 in the first round
+    }
+    made = {row: plan.at(method, old, plan.SETTINGS[at]) for row, (method, at) in rivals.items()}
+    for row, expected in (made | longer).items():
+        schedule = replace(expected.schedule, evaluations=EVALUATIONS)
+        assert variants[row].fingerprint() == replace(expected, schedule=schedule).fingerprint()
+    steps = {row: e.schedule.steps for row, e in variants.items()}
+    assert steps.pop(MIXTURES) == 4 * old.schedule.steps
+    assert set(steps.values()) == {old.schedule.steps}
+    rates = [variants[row].schedule.learning_rate for row in (LABELS, ORACLE)]
+    assert variants[LABELS].reads_labels and rates[0] == rates[1]
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion"])
+def test_without_a_part_the_full_method_keeps_all_else(name: str) -> None:
+    variants = table_of(name).studies(SMALL, Files())[f"{name}-w16-w8-small"].variants
+    full = variants[FULL]
+    fields = {"balanced batches": "sampling"}
+    for part in ("selection", "balanced batches", "dropping", "explicit", "implicit"):
+        changed = variants[f"without {part}"].diff(full)
+        assert {key.split(".")[0] for key in changed} == {fields.get(part, part)}
 
 
 @pytest.mark.parametrize("table", HAS_PAPER, ids=lambda table: table.name)
@@ -100,17 +139,19 @@ def test_a_dry_run_says_what_a_small_table_takes_here(
     call = ("reproduce", "digits", "--scale", "small", "--blocks", "2", "--dry-run")
     asked = run_command(*call, "--storage", "none", folder=tmp_path)
     assert asked.returncode == 0, asked.stderr
-    assert "cells    20, of which the storage has 0" in asked.stdout
+    assert "cells    26, of which the storage has 0" in asked.stdout
     assert "tried on this machine" in asked.stdout and not (tmp_path / "none").exists()
 
 
 @pytest.mark.slow  # a minute
 def test_a_smoke_runs_every_row_and_a_second_call_computes_nothing(tmp_path: Path) -> None:
-    call = ("reproduce", "digits", "--scale", SMOKE, "--storage", "runs")
+    call = ("reproduce", "fashion", "--scale", SMOKE, "--storage", "runs")
     done = run(*call, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "20 cells computed" in done.stdout and "smoke: not a result" in done.stdout
+    assert "errored" not in done.stdout, done.stdout
+    assert "26 cells computed" in done.stdout and "smoke: not a result" in done.stdout
     again = run(*call, folder=tmp_path)
     assert again.returncode == 0 and "0 cells computed" in again.stdout, again.stderr
-    page = (tmp_path / "runs" / "reports" / f"digits-{SMOKE}" / PAGE).read_text(encoding="utf-8")
+    page = (tmp_path / "runs" / "reports" / f"fashion-{SMOKE}" / PAGE).read_text(encoding="utf-8")
     assert "| generator |" in page and "smoke: not a result" in page
+    assert all(page.count(note) == 1 for note in NOTES)  # of the methods, not of the images used
