@@ -9,7 +9,9 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
+from threading import Thread
 
 from dfkd.execution.compute import Compute
 from dfkd.execution.executor import ComputeCells, Executor, OpenExecutor
@@ -21,6 +23,7 @@ from dfkd.storage import layout
 from dfkd.storage.lease import alone
 from dfkd.storage.ledger import Ledger
 from dfkd.storage.notes import annotate
+from dfkd.storage.outcome import Outcome
 from dfkd.sweeps import record
 from dfkd.sweeps.choosing import (
     DEFAULT,
@@ -106,6 +109,7 @@ def _checked_and_run(
     rehearse(sweep.search_space().ask, first)
     check(first, compute.storage, read_test=True)
     lease = compute.storage.lease(layout.sweep(name) / layout.LEASE)
+    sync.warm_up()
     with (
         open_executor([first], compute, console) as executor,
         alone(lease, f"the sweep {name}", console.warn),
@@ -162,9 +166,19 @@ def _conclude(
     best = best_first(trials) if sweep.minimise is None else front(trials)[::-1]
     if not best:
         raise ValueError(nothing_to_choose(name, trials, Ledger(context.compute.storage)))
-    track_trials(sync, name, trials, Ledger(context.compute.storage))
-    candidate = partial(track_candidate, sync, name)
+
+    @cache
+    def trials_told() -> None:
+        track_trials(sync, name, trials, Ledger(context.compute.storage))
+
+    def candidate(outcome: Outcome, trial: Trial) -> None:
+        trials_told()  # not before: the workers have the cells of the choice to compute now
+        track_candidate(sync, name, outcome, trial)
+
     winner = choose(best, context, compute, sweep.choice_blocks, candidate)
+    trials_told()
+    # for the page: scikit-learn takes seconds to import, and the workers are busy now
+    Thread(target=import_module, args=("optuna.importance",), daemon=True).start()
     trial_of = {context.made_of(t).fingerprint(): t for t in reversed(best)}
     sides = {WINNER: winner, DEFAULT: sweep.default()}
     numbers = {side: trial_of.get(e.fingerprint()) for side, e in sides.items()}

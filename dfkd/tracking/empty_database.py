@@ -26,13 +26,13 @@ def begin_database(file: Path) -> None:
     with contextlib.suppress(Exception):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(_empty_database(), half)
+            shutil.copyfile(empty_database(), half)
             os.link(half, file)  # unlike a renaming, never over what another process has made
         finally:
             half.unlink(missing_ok=True)
 
 
-def _empty_database() -> Path:
+def empty_database() -> Path:
     """Return a database with the tables of this MLflow and nothing in them."""
     from mlflow.version import VERSION
 

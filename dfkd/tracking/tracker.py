@@ -6,9 +6,11 @@ import logging
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from operator import methodcaller
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfkd.storage import Storage, layout
@@ -16,12 +18,14 @@ from dfkd.storage.outcome import ENDED
 from dfkd.storage.variables import variable
 from dfkd.tracking.address import (
     artifacts_of,
+    database_file,
     is_database,
     is_server,
     required_tracking_uri,
     settle,
     shown_uri,
 )
+from dfkd.tracking.empty_database import empty_database
 from dfkd.tracking.failures import failures, is_refusal, of_stores, reason
 from dfkd.tracking.origin import origin
 from dfkd.tracking.store import Parent, Store
@@ -94,6 +98,13 @@ class Tracker:
             from_environment = variable("MLFLOW_TRACKING_URI") == self.uri
             shown = '"$MLFLOW_TRACKING_URI"' if from_environment else shlex.quote(self.shown_uri)
         return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1"
+
+    def warm_up(self) -> None:
+        """Import MLflow, and have an empty database at hand, beside what the caller does now.
+
+        Nothing is written where results lie, and nobody is called: the work may yet be refused.
+        """
+        Thread(target=_warm_up, args=(database_file(self.uri),), daemon=True).start()
 
     def parent(
         self, *, kind: str, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
@@ -253,3 +264,10 @@ class Tracker:
 
     def _reason(self, error: BaseException) -> str:
         return reason(error, self.uri)
+
+
+def _warm_up(database: Path | None) -> None:
+    settle()
+    if database is not None and not database.exists():
+        with suppress(Exception):  # it is tried again, and said, when the database is begun
+            empty_database()

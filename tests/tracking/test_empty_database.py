@@ -1,13 +1,17 @@
 """A database that begins as a copy is the one that MLflow makes itself."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.version import VERSION
 
+from dfkd.storage import open_storage
 from dfkd.tracking.address import database_uri
 from dfkd.tracking.empty_database import begin_database
+from dfkd.tracking.tracker import Tracker
 
 
 def schema(file: Path) -> list[object]:
@@ -47,6 +51,16 @@ def test_a_database_that_is_there_stays(tmp_path: Path) -> None:
     file.write_bytes(b"mine")
     begin_database(file)
     assert file.read_bytes() == b"mine"
+
+
+def test_what_is_made_ready_lies_in_the_nodes_cache_alone(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
+    before = set(threading.enumerate())
+    Tracker(open_storage(tmp_path / "runs"), None).warm_up()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert [path.name for path in (tmp_path / "cache").glob("*.db")] == [f"mlflow-{VERSION}.db"]
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("cache", ["/proc/none", "a file"])
