@@ -143,6 +143,7 @@ class Fitness:
     profile: Profile
     sheets: tuple[RuleSheets, ...] = ()
     even_batches: bool = False  # whether the recipe's sampling shows all classes equally often
+    untried: tuple[str, ...] = ()  # what helped elsewhere and the recipe could have: untried.py
     inside: int | None = None  # of what may be selected: rows that show one of the task's classes
     # reason -> files of the pool that are not used
     set_aside: Mapping[str, int] = field(default_factory=dict)

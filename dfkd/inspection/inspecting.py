@@ -19,10 +19,11 @@ from dfkd.inspection.fitness import VERY_SURE, Fitness
 from dfkd.inspection.rules import Rules, rules_to_compare
 from dfkd.inspection.shown import classes_shown
 from dfkd.inspection.teacher import TeacherOnTask, teacher_on_task
+from dfkd.inspection.untried import untried
 from dfkd.method.sampling import ClassBalanced
 from dfkd.training.inputs import Inputs, InputSource
 
-VERSION = 2  # raised when the values or the page of an inspection change: it is then made again
+VERSION = 3  # raised when the values or the page of an inspection change: it is then made again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,19 @@ def inspection_key(cell: Cell, recipe: str, source: InputSource) -> str:
         None if piece is None else spec(piece)
         for piece in (
             experiment.task,
+            experiment.student,
             experiment.selection,
             experiment.sampling,
             experiment.dropping,
+            experiment.views,
         )
     ]
     contents: list[Json] = [
         source.teacher.digest,
         source.pool.digest,
         *map(str, _set_aside(source.pool).items()),
+        *sorted(experiment.needs()),
+        experiment.reads_labels,
     ]
     return digest([VERSION, recipe, *pieces, *contents, str(cell.block)], 12)
 
@@ -119,6 +124,7 @@ def _fitness(
         profile=teacher.profile,
         sheets=tuple(of_rule.sheets for of_rule in chosen),
         even_batches=isinstance(subject.cell.experiment.sampling, ClassBalanced),
+        untried=untried(subject.cell.experiment, subject.source.teacher),
         inside=None if shown_N is None else int((shown_N[candidates.rows_A] >= 0).sum()),
         set_aside=_set_aside(subject.source.pool),
         notes=rules.notes,

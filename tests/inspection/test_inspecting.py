@@ -15,6 +15,7 @@ from dfkd.inspection.fitness import COVERED, STARVED, Fitness
 from dfkd.inspection.inspecting import inspection_key
 from dfkd.inspection.verdict import verdict
 from dfkd.method.dropping import WholeClass
+from dfkd.method.losses import FitNet
 from dfkd.method.selection import Balanced, Confident, Dynamic
 from dfkd.models.teachers import accuracy
 from dfkd.seeding import Block
@@ -135,3 +136,5 @@ def test_the_key_follows_what_is_inspected(tiny: Experiment, source: InputSource
     longer = replace(cell, experiment=replace(tiny, schedule=replace(tiny.schedule, steps=40)))
     assert inspection_key(cell, "r", source) != inspection_key(changed, "r", source)
     assert inspection_key(cell, "r", source) == inspection_key(longer, "r", source)
+    maps = replace(cell, experiment=replace(tiny, explicit=FitNet()))  # it is advised otherwise
+    assert inspection_key(cell, "r", source) != inspection_key(maps, "r", source)
