@@ -12,6 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# a file's tests share its sweeps and storages
+PYTEST = -q -n 2 --dist loadfile --no-loadscope-reorder
 ROOMS = tests/test_*.py tests/experiment tests/method tests/reporting tests/stats tests/storage
 
 # uv unpacks on all cores, a fifth of pip's time; where it cannot reach an index, pip does it. The indexes are pip's.
@@ -25,9 +27,11 @@ sweep: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check -q
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share its sweeps and storages
+	@echo "$(BIN)/mypy, beside the tests: alone it would leave a core idle for a minute"; \
+	$(BIN)/mypy > $(VENV)/mypy.txt 2>&1 & types=$$!; \
+	$(BIN)/pytest $(PYTEST); tests=$$?; \
+	wait $$types; typed=$$?; cat $(VENV)/mypy.txt; exit $$((tests + typed))
 
 test-python:
 	@$(MAKE) rooms VENV=.venv-$(notdir $(PYTHON)) PYTHON=$(PYTHON)
