@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 # on Ray: they wait a lot
-LONGEST = ("test_sweep.py", "test_study.py", "test_training.py", "test_bad_input.py")
+LONGEST = ("test_sweep.py", "test_study.py", "test_train_group.py", "test_bad_input.py")
 
 
 def pytest_configure() -> None:

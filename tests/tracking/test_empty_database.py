@@ -34,9 +34,26 @@ def names(file: Path) -> list[str]:
     return sorted(experiment.name for experiment in client.search_experiments())
 
 
-def test_a_copied_database_is_mlflows_own(tmp_path: Path, monkeypatch) -> None:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_what_is_made_ready_lies_in_the_nodes_cache_alone(
+    tmp_path: Path, cache: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("DFKD_CACHE", str(cache))
+    before = set(threading.enumerate())
+    Tracker(open_storage(tmp_path / "runs"), None).warm_up()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert [path.name for path in cache.glob("*.db")] == [f"mlflow-{VERSION}.db"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_copied_database_is_mlflows_own(tmp_path: Path, cache: Path, monkeypatch) -> None:
     """Whether the node's cache has it already or not."""
-    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DFKD_CACHE", str(cache))
     first, second, own = (tmp_path / name / "mlflow.db" for name in ("a", "b", "own"))
     for file in (first, second):
         begin_database(file)
@@ -53,19 +70,9 @@ def test_a_database_that_is_there_stays(tmp_path: Path) -> None:
     assert file.read_bytes() == b"mine"
 
 
-def test_what_is_made_ready_lies_in_the_nodes_cache_alone(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / "cache"))
-    before = set(threading.enumerate())
-    Tracker(open_storage(tmp_path / "runs"), None).warm_up()
-    for thread in set(threading.enumerate()) - before:
-        thread.join()
-    assert [path.name for path in (tmp_path / "cache").glob("*.db")] == [f"mlflow-{VERSION}.db"]
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("cache", ["/proc/none", "a file"])
-def test_without_a_cache_mlflow_makes_its_tables(tmp_path: Path, monkeypatch, cache: str) -> None:
+@pytest.mark.parametrize("place", ["/proc/none", "a file"])
+def test_without_a_cache_mlflow_makes_its_tables(tmp_path: Path, monkeypatch, place: str) -> None:
     (tmp_path / "a file").write_text("")
-    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / cache))
+    monkeypatch.setenv("DFKD_CACHE", str(tmp_path / place))
     begin_database(tmp_path / "mlflow.db")
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
