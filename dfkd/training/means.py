@@ -33,5 +33,6 @@ class RunningMeans:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
+        self.sums.clear()
         self.sums.update(state["sums"])
         self.since = state["summed_from"]

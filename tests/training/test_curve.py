@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from dfkd.experiment import Schedule
 from dfkd.models.networks import SmallResNet
 from dfkd.testing.runs import run_of
 from dfkd.training.distill import Diverged, Run
+from dfkd.training.means import RunningMeans
 
 
 def curve(run: Run) -> list[dict[str, float]]:
@@ -63,3 +65,12 @@ def test_a_loss_that_is_not_finite_is_noticed(tiny, inputs, optimizer):
     run = run_of(replace(tiny, schedule=schedule), inputs)
     with pytest.raises(Diverged, match="the loss is not finite any more at step"):
         curve(run)
+
+
+def test_means_that_go_on_forget_what_was_added_since():
+    """A worker of three computes a step of which nothing stays before it goes on."""
+    means = RunningMeans("cpu")
+    saved = means.state()
+    means.add({"kept_classes": torch.ones(())})
+    means.restore(saved)
+    assert means.take(1) == {}
