@@ -222,8 +222,8 @@ def mixtures(fitness: Fitness) -> str:
         return ""
     return (
         "For longer training: at four times the steps mixtures of images, beside the teacher's "
-        "maps, brought 2.0 and 1.5 points on two tasks of letters and nothing on digits (--set "
-        "views=cut_mix; docs/measured.md, the third round)."
+        "maps, brought 0.8 to 2.0 points on three of the protocol's tasks and nothing that can be "
+        "told on two (--set views=cut_mix; docs/measured.md, the third round)."
     )
 
 

@@ -106,7 +106,7 @@ def run_study(
             done = _done_already(plan_for(run_context), earlier, compute.storage, sync, console)
             if done is not None:
                 return done
-        sync.warm_up()
+        sync.tracker.warm_up()
         with open_executor(inputs.values(), compute, console) as executor:
             plan = plan_for(executor.run_context)
             recorded = recorded_cells(plan, ledger)

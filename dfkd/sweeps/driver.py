@@ -109,7 +109,7 @@ def _checked_and_run(
     rehearse(sweep.search_space().ask, first)
     check(first, compute.storage, read_test=True)
     lease = compute.storage.lease(layout.sweep(name) / layout.LEASE)
-    sync.warm_up()
+    sync.tracker.warm_up()
     with (
         open_executor([first], compute, console) as executor,
         alone(lease, f"the sweep {name}", console.warn),
@@ -178,7 +178,7 @@ def _conclude(
     winner = choose(best, context, compute, sweep.choice_blocks, candidate)
     trials_told()
     # for the page: scikit-learn takes seconds to import, and the workers are busy now
-    Thread(target=import_module, args=("optuna.importance",), daemon=True).start()
+    Thread(target=import_module, args=("optuna.importance",)).start()
     trial_of = {context.made_of(t).fingerprint(): t for t in reversed(best)}
     sides = {WINNER: winner, DEFAULT: sweep.default()}
     numbers = {side: trial_of.get(e.fingerprint()) for side, e in sides.items()}

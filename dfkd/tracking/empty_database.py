@@ -1,6 +1,6 @@
 """MLflow's database before its first run: made once on a node and copied from then on.
 
-MLflow makes one by some eighty migrations, which takes three seconds of a core.
+MLflow makes one by dozens of migrations, which takes three seconds of a core.
 """
 
 import contextlib

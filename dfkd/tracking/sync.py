@@ -39,10 +39,6 @@ class RunSync:
         self.opened = True
         self.parent = self.parent or self.tracker.parent(**self.facts)
 
-    def warm_up(self) -> None:
-        """See `Tracker.warm_up`."""
-        self.tracker.warm_up()
-
     def cell(self, outcome: Outcome, role: str, name: str, tags: dict[str, str]) -> None:
         """Bring one cell up to date below the parent run; see `Tracker.cell`."""
         self.tracker.cell(outcome, self.parent, role=role, name=name, tags=tags)

@@ -104,7 +104,8 @@ class Tracker:
 
         Nothing is written where results lie, and nobody is called: the work may yet be refused.
         """
-        Thread(target=_warm_up, args=(database_file(self.uri),), daemon=True).start()
+        # no daemon: a thread that the end of the process cuts off within an import may abort it
+        Thread(target=_warm_up, args=(database_file(self.uri),)).start()
 
     def parent(
         self, *, kind: str, name: str, identity: str, params: dict[str, Any], tags: dict[str, str]
